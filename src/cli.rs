@@ -1,0 +1,215 @@
+//! The command line, as clap types. What the flags mean is said here, once: `--help` and the manual are made from it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::doctor::DoctorArgs;
+use crate::commands::setup::SetupArgs;
+use crate::load::synthetic::{parse_range, parse_shape};
+use crate::spec::Spec;
+use crate::tolerance::OutputMetric;
+
+/// Which node of an ONNX model is the first to go wrong, with proof.
+#[derive(Parser, Debug)]
+#[command(name = "layerdiff", version, about, propagate_version = true, subcommand_required = true)]
+#[command(after_help = "Exit status, as diff(1): 0 they agree; 1 they diverge; 2 bad usage or input; 3 inconclusive, or a backend failed.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+#[derive(Args, Debug, Clone, Default)]
+pub struct GlobalArgs {
+    /// ONNX Runtime's library, when not the one of `layerdiff setup`
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Global")]
+    pub ort_library: Option<PathBuf>,
+    /// Plug-in library of an execution provider, for `ort-NAME` (repeatable)
+    #[arg(long, global = true, value_name = "NAME=PATH", value_parser = parse_library, help_heading = "Global")]
+    pub ep_library: Vec<(String, PathBuf)>,
+    /// No progress on stderr
+    #[arg(long, short, global = true, help_heading = "Global")]
+    pub quiet: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Find the first diverging node(s), prove it, write the report
+    Bisect(Box<BisectArgs>),
+    /// Compare every tensor of two runs, in one table
+    Compare(Box<CompareArgs>),
+    /// Render a report again, or print the schema
+    Report(ReportArgs),
+    /// Fetch and verify ONNX Runtime for this user
+    Setup(SetupArgs),
+    /// Say what was found: ONNX Runtime, CUDA, TensorRT, GPUs; and how to get the rest
+    Doctor(DoctorArgs),
+    /// Print a completion script
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page (roff)
+    Man,
+    /// A backend in a process of its own; not for users
+    #[command(name = "__worker", hide = true)]
+    Worker { args: Vec<String> },
+}
+
+/// What is compared with what, on which data, how closely.
+#[derive(Args, Debug, Clone)]
+pub struct SetArgs {
+    /// The ONNX model under debugging
+    pub model: PathBuf,
+    /// The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE
+    #[arg(long, short = 'c', value_name = "SPEC")]
+    pub candidate: Option<Spec>,
+    /// The run that is believed
+    #[arg(long, value_name = "SPEC", default_value = "ort")]
+    pub reference: Spec,
+
+    /// Input data: .npz, .npy, Polygraphy JSON or a test_data_set folder (repeatable: each is a sample)
+    #[arg(long, short = 'i', value_name = "PATH", help_heading = "Inputs")]
+    pub inputs: Vec<PathBuf>,
+    /// Shape of a synthetic input (repeatable)
+    #[arg(long, value_name = "NAME=1x3x224x224", value_parser = parse_shape, help_heading = "Inputs")]
+    pub shape: Vec<(String, Vec<usize>)>,
+    /// Range of synthetic values, of one input or of all (repeatable)
+    #[arg(long, value_name = "[NAME=]LO..HI", value_parser = parse_range, allow_hyphen_values = true, help_heading = "Inputs")]
+    pub range: Vec<(Option<String>, f64, f64)>,
+    /// Seed of synthetic data
+    #[arg(long, default_value_t = 0, help_heading = "Inputs")]
+    pub seed: u64,
+    /// How many synthetic samples
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Inputs")]
+    pub samples: Option<u64>,
+
+    /// Largest absolute difference that agrees [default: scale-aware]
+    #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]
+    pub atol: Vec<(Option<String>, f64)>,
+    /// Largest relative difference that agrees [default: by precision]
+    #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]
+    pub rtol: Vec<(Option<String>, f64)>,
+    /// Judge final outputs by cosine=0.999, sqnr=30 or topk=5 instead
+    #[arg(long, value_name = "METRIC=THRESHOLD", help_heading = "Tolerance")]
+    pub metric: Option<OutputMetric>,
+    /// Judge these tensors instead of the model's outputs
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Tolerance")]
+    pub outputs: Vec<String>,
+
+    /// Bytes of tensors held at once, both sides together (1G, 500M) [default: half of what is free]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+    /// Keep both runs' values of the measured tensors
+    #[arg(long, value_name = "FILE.npz")]
+    pub save_tensors: Option<PathBuf>,
+    /// Where the report goes [default: MODEL_STEM.layerdiff]
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BisectArgs {
+    #[command(flatten)]
+    pub set: SetArgs,
+    /// How to look: measure everything at once, or narrow down with few marks a run
+    #[arg(long, value_enum, default_value_t = Strategy::Auto, help_heading = "Search")]
+    pub strategy: Strategy,
+    /// Tensors observable in one candidate build
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Search")]
+    pub marks: Option<u64>,
+    /// Stop after this many culprits
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Search")]
+    pub max_culprits: u64,
+    /// Go on from the journal of a run that was cut short
+    #[arg(long, help_heading = "Search")]
+    pub resume: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    #[command(flatten)]
+    pub set: SetArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Strategy {
+    /// scan, unless --marks is given or marking disturbs the candidate
+    Auto,
+    /// Every tensor, in batches that fit into memory
+    Scan,
+    /// At most --marks tensors a run
+    Bisect,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// A report.json
+    #[arg(required_unless_present = "schema")]
+    pub report: Option<PathBuf>,
+    /// Write it as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write it as Markdown, for a ticket
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Print the JSON Schema of reports
+    #[arg(long)]
+    pub schema: bool,
+}
+
+fn parse_library(text: &str) -> Result<(String, PathBuf), String> {
+    let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
+    let (name, path) = parts.ok_or_else(|| format!("'{text}' is not NAME=PATH"))?;
+    Ok((name.to_string(), PathBuf::from(path)))
+}
+
+/// `X` or `TENSOR=X`; the number stands behind the last '='.
+fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
+    let (name, number) = match text.rsplit_once('=') {
+        Some((name, number)) => (Some(name.to_string()), number),
+        None => (None, text),
+    };
+    match number.parse::<f64>() {
+        Ok(x) if x >= 0.0 && x.is_finite() => Ok((name, x)),
+        _ => Err(format!("'{number}' is not a tolerance; use a number such as 1e-3, or TENSOR=1e-3")),
+    }
+}
+
+/// `4096`, `500M`, `1.5G`: powers of 1024.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (number, factor) = match text.trim_end_matches('B').split_at_checked(text.trim_end_matches('B').len().saturating_sub(1)) {
+        Some((n, "K" | "k")) => (n, 1u64 << 10),
+        Some((n, "M")) => (n, 1 << 20),
+        Some((n, "G")) => (n, 1 << 30),
+        _ => (text, 1),
+    };
+    match number.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok((x * factor as f64) as u64),
+        _ => Err(format!("'{text}' is not a size; use bytes, or 500M, or 2G")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bounds_and_sizes() {
+        assert_eq!(parse_bound("a=b=1e-3"), Ok((Some("a=b".into()), 1e-3)));
+        assert_eq!(parse_bound("0"), Ok((None, 0.0)));
+        assert!(parse_bound("-1").is_err() && parse_bound("t=x").is_err());
+        assert_eq!(parse_bytes("1.5G"), Ok(3 << 29));
+        assert_eq!(parse_bytes("500MB"), Ok(500 << 20));
+        assert_eq!(parse_bytes("12"), Ok(12));
+        assert!(parse_bytes("many").is_err() && parse_bytes("0").is_err());
+    }
+}

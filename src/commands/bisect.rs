@@ -1,0 +1,204 @@
+//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> report.
+
+use std::io::Write;
+use std::time::Instant;
+
+use super::prepare::{self, Prepared, prepare};
+use super::progress::Progress;
+use super::verdict::{self, Exit};
+use crate::cli::{BisectArgs, GlobalArgs, Strategy};
+use crate::probe::Probe;
+use crate::probe::journal::Journal;
+use crate::report::{Report, Status, Verdict};
+use crate::run::RunError;
+use crate::search::{self, Answer, Dag, Limits, Suspect};
+
+/// Tensors a run, where few are asked for and nobody says how many.
+const MARKS: usize = 8;
+
+pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let progress = Progress::new(global.quiet);
+    progress.step("reference");
+    let (prepared, first) = prepare(&args.set, global, wants_everything(args))?;
+    let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
+    let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &prepared.question(), args.resume)?;
+    let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
+    probe.recall(known);
+    probe.saved = args.set.save_tensors.is_some().then(Default::default);
+    let mut report = prepared.report.clone();
+    prepare::so_far(dir, &report);
+
+    let found = investigate(args, &mut probe, outputs, &mut report, &progress, dir);
+    verdict::measured(&mut report, &probe);
+    report.seconds = started.elapsed().as_secs_f64();
+    let failed = match found {
+        Ok(()) => None,
+        Err(e) => {
+            report.verdict = Verdict::Inconclusive;
+            report.why = Some(e.to_string());
+            Some(e)
+        }
+    };
+    drop(progress);
+    verdict::write(&report, &args.set, dir, probe.saved.take(), out)?;
+    match failed {
+        // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
+        Some(e) => Err(e.into()),
+        None => Ok(Exit::of(report.verdict)),
+    }
+}
+
+/// Fills in the report from the first run to the last proof.
+fn investigate(
+    args: &BisectArgs,
+    probe: &mut Probe,
+    outputs: &[String],
+    report: &mut Report,
+    progress: &Progress,
+    dir: &std::path::Path,
+) -> Result<(), RunError> {
+    progress.step("both models, unmarked");
+    report.outputs = probe.unmarked(outputs)?;
+    verdict::judge(report);
+    if report.verdict != Verdict::Diverged {
+        return Ok(());
+    }
+    let strategy = strategy(args);
+    report.search.strategy = format!("{strategy:?}").to_lowercase();
+    report.why = Some("the outputs diverge; the search was not finished".to_string());
+    prepare::so_far(dir, report);
+
+    let searched = Instant::now();
+    let suspects = match strategy {
+        Strategy::Scan => scan(args, probe, report, progress)?,
+        Strategy::Auto | Strategy::Bisect => bisect(args, probe, report, progress)?,
+    };
+    report.search.seconds = searched.elapsed().as_secs_f64();
+    progress.step("the culprits alone");
+    verdict::accuse(report, probe, &suspects, args.max_culprits as usize)?;
+    report.why = match report.culprits.is_empty() {
+        true => Some("the outputs diverge, but no tensor above them could be compared".to_string()),
+        false => None,
+    };
+    Ok(())
+}
+
+/// Will a divergence be searched by measuring everything?
+fn wants_everything(args: &BisectArgs) -> bool {
+    args.strategy == Strategy::Scan || (args.strategy == Strategy::Auto && args.marks.is_none())
+}
+
+/// What `auto` means: marks are free unless somebody limits them.
+fn strategy(args: &BisectArgs) -> Strategy {
+    if wants_everything(args) { Strategy::Scan } else { Strategy::Bisect }
+}
+
+/// Everything, in batches whose values fit into memory.
+fn scan(args: &BisectArgs, probe: &mut Probe, report: &Report, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+    let targets = targets(probe, report);
+    for batch in batches(probe, prepare::memory(&args.set)) {
+        progress.step(format!("scanning {} tensors", batch.len()));
+        probe.measure(&batch)?;
+    }
+    let answers: Vec<Answer> = probe.answers().into_iter().map(|a| a.unwrap_or(Answer::Unknown)).collect();
+    Ok(search::classify(&dag(probe), &answers, &targets))
+}
+
+/// Tensors that need a run, in topological order, cut so that the values of a batch fit into `memory` bytes.
+pub fn batches(probe: &mut Probe, memory: u64) -> Vec<Vec<usize>> {
+    let known = probe.known();
+    let samples = probe.feeds.len();
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0u64;
+    for tensor in (0..known.len()).filter(|t| known[*t].is_none()) {
+        let size = (2 * samples * probe.survey.size(&probe.reference.graph.tensors[tensor].key)) as u64;
+        match batches.last_mut() {
+            Some(batch) if size <= room => {
+                batch.push(tensor);
+                room -= size;
+            }
+            _ => {
+                batches.push(vec![tensor]);
+                room = memory.saturating_sub(size);
+            }
+        }
+    }
+    batches
+}
+
+/// Few tensors a run, narrowing down.
+fn bisect(args: &BisectArgs, probe: &mut Probe, report: &mut Report, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+    let targets = targets(probe, report);
+    let marks = args.marks.map_or(MARKS, |k| k as usize);
+    let limits = Limits { marks, max_suspects: args.max_culprits as usize };
+    let dag = dag(probe);
+    let mut runs = 0;
+    let mut look = |probe: &mut Probe, tensors: &[usize]| {
+        runs += 1;
+        progress.step(format!("search, run {runs}: {} tensors", tensors.len()));
+        probe.measure(tensors)
+    };
+    let known = probe.known();
+    let found = search::bisect(&dag, known, &targets, limits, |tensors| look(probe, tensors))?;
+    if found.unexplained {
+        report.warnings.push(format!("there are more culprits than --max-culprits {}", args.max_culprits));
+    }
+    let mut suspects = found.suspects;
+    // A fault whose error shrinks below the tolerance and grows again leaves a trace where nothing rounds: values that
+    // agree but are not the same. Their origin is looked for as well, and accused if it diverges.
+    let traces = traces(probe, &suspects);
+    if !traces.is_empty() {
+        let known = (0..probe.results.len()).map(|t| differs(probe, t)).collect();
+        let found = search::bisect(&dag, known, &traces, limits, |tensors| {
+            look(probe, tensors)?;
+            Ok(tensors.iter().map(|t| differs(probe, *t).unwrap_or(Answer::Unknown)).collect())
+        })?;
+        let diverges = |s: &Suspect| probe.answer(s.item) == Some(Answer::Bad);
+        suspects.extend(found.suspects.into_iter().filter(diverges));
+        suspects.sort_by_key(|s| s.item);
+        suspects.dedup_by_key(|s| s.item);
+    }
+    Ok(suspects)
+}
+
+/// Agreeing inputs of suspects that are not exactly the reference's, where both sides compute exactly alike.
+fn traces(probe: &Probe, suspects: &[Suspect]) -> Vec<usize> {
+    let exact = probe.candidate.on_cpu() && probe.candidate.storage.is_none();
+    let inputs = suspects.iter().filter(|_| exact).flat_map(|s| s.inputs.iter().copied());
+    let mut traces: Vec<usize> = inputs.filter(|t| differs(probe, *t) == Some(Answer::Bad)).collect();
+    traces.sort_unstable();
+    traces.dedup();
+    traces
+}
+
+/// Is the measured value exactly the reference's (`Good`) or not (`Bad`)?
+fn differs(probe: &Probe, tensor: usize) -> Option<Answer> {
+    let result = probe.results[tensor].as_ref()?;
+    Some(match (result.status, &result.metrics) {
+        (Status::NotCompared, _) => Answer::Unknown,
+        (Status::Agrees, Some(m)) if m.max_abs.0 == 0.0 => Answer::Good,
+        _ => Answer::Bad,
+    })
+}
+
+/// The diverging outputs that a node makes; their results are measured facts.
+fn targets(probe: &mut Probe, report: &Report) -> Vec<usize> {
+    let mut targets = Vec::new();
+    for output in &report.outputs {
+        let Some(tensor) = probe.reference.graph.tensor(&output.name) else { continue };
+        if output.status != Status::NotCompared {
+            probe.results[tensor] = Some(output.clone());
+        }
+        if output.status == Status::Diverges {
+            targets.push(tensor);
+        }
+    }
+    targets
+}
+
+/// The reference's tensors as search sees them: numbers and their parents.
+fn dag(probe: &Probe) -> Dag {
+    let graph = &probe.reference.graph;
+    Dag::new((0..graph.tensors.len()).map(|t| graph.parents(t)).collect())
+}

@@ -1,0 +1,59 @@
+//! `layerdiff compare`: every tensor of two runs in one table. No search, no accusation; faults that never reach an output
+//! are seen here.
+
+use std::io::Write;
+use std::time::Instant;
+
+use super::bisect::batches;
+use super::prepare::{self, Prepared, prepare};
+use super::progress::Progress;
+use super::verdict::{self, Exit};
+use crate::cli::{CompareArgs, GlobalArgs};
+use crate::probe::Probe;
+use crate::probe::journal::Journal;
+use crate::report::{Report, Verdict};
+use crate::run::RunError;
+
+pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let progress = Progress::new(global.quiet);
+    progress.step("reference");
+    let (prepared, first) = prepare(&args.set, global, true)?;
+    let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
+    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &prepared.question(), false)?;
+    let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
+    probe.saved = args.set.save_tensors.is_some().then(Default::default);
+    let mut report = prepared.report.clone();
+    report.search.strategy = "scan".to_string();
+    prepare::so_far(dir, &report);
+    let failed = measure(args, &mut probe, outputs, &mut report, &progress).err();
+    verdict::measured(&mut report, &probe);
+    report.seconds = started.elapsed().as_secs_f64();
+    if let Some(e) = &failed {
+        report.verdict = Verdict::Inconclusive;
+        report.why = Some(e.to_string());
+    }
+    drop(progress);
+    verdict::write(&report, &args.set, dir, probe.saved.take(), out)?;
+    match failed {
+        Some(e) => Err(e.into()),
+        None => Ok(Exit::of(report.verdict)),
+    }
+}
+
+fn measure(
+    args: &CompareArgs,
+    probe: &mut Probe,
+    outputs: &[String],
+    report: &mut Report,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    progress.step("both models, unmarked");
+    report.outputs = probe.unmarked(outputs)?;
+    verdict::judge(report);
+    for batch in batches(probe, prepare::memory(&args.set)) {
+        progress.step(format!("comparing {} tensors", batch.len()));
+        probe.measure(&batch)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! `layerdiff doctor`: what is there (ONNX Runtime, the CUDA driver, TensorRT, GPUs), and the line that gets what is not.
+//! Looks for files only; the one library that is loaded is ONNX Runtime, by the caller's `probe`.
+
+mod nvidia;
+
+use std::cell::{Cell, OnceCell};
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde::Serialize;
+
+use crate::run::ort::library::{self, Env};
+use crate::run::ort::{Ort, Provider};
+
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What ONNX Runtime says about itself once it is loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrtInfo {
+    pub version: String,
+    pub providers: Vec<String>,
+}
+
+/// One thing that layerdiff can use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct Finding {
+    name: &'static str,
+    present: bool,
+    /// Versions, providers, models: what there is to know about it.
+    details: Vec<String>,
+    path: Option<PathBuf>,
+    /// What to do when it is missing or does not work.
+    advice: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Findings {
+    layerdiff: &'static str,
+    findings: Vec<Finding>,
+}
+
+pub fn run(
+    args: &DoctorArgs,
+    flag: Option<&Path>,
+    probe: impl Fn(&Path) -> Result<OrtInfo, String>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let python = Python::start();
+    let variable = |name: &str| std::env::var_os(name);
+    let env = Env { variable: &variable, python: &|module| python.package(module) };
+    let places = nvidia::Places::of(&env);
+    // ONNX Runtime is loaded while Python starts.
+    let mut findings = vec![onnxruntime(flag, &env, probe)];
+    findings.extend(["cuda", "openvino"].map(|provider| other_build(flag, provider, &env)));
+    findings.extend([nvidia::gpus(&places), nvidia::cuda_driver(&places)]);
+    findings.extend(nvidia::tensorrt(&places, python.folders()));
+    let findings = Findings { layerdiff: env!("CARGO_PKG_VERSION"), findings };
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
+    } else {
+        write_text(&findings, out)?;
+    }
+    Ok(())
+}
+
+/// Loads a library and asks it: the `probe` of every real run.
+pub fn ask(library: &Path) -> Result<OrtInfo, String> {
+    let ort = Ort::new(library, Provider::Cpu).map_err(|e| e.to_string())?;
+    Ok(OrtInfo { version: ort.version(), providers: ort.providers() })
+}
+
+fn write_text(findings: &Findings, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "layerdiff {}", findings.layerdiff)?;
+    for finding in &findings.findings {
+        let mark = if finding.present { "found" } else { "missing" };
+        let details = Some(finding.details.join(", ")).filter(|details| !details.is_empty());
+        let path = finding.path.as_ref().map(|path| path.display().to_string());
+        let mut row = format!("{:<22} {mark:<7}", finding.name);
+        for line in [details, path, finding.advice.clone()].into_iter().flatten() {
+            writeln!(out, "{row} {line}")?;
+            row = " ".repeat(30);
+        }
+    }
+    Ok(())
+}
+
+fn onnxruntime(flag: Option<&Path>, env: &Env, probe: impl Fn(&Path) -> Result<OrtInfo, String>) -> Finding {
+    let name = "ONNX Runtime";
+    let library = match library::find_in(flag, env) {
+        Ok(library) => library,
+        Err(error) => return Finding { name, advice: Some(error.to_string()), ..Finding::default() },
+    };
+    let how = library.found.to_string();
+    let (details, advice) = match probe(&library.path) {
+        Ok(info) => (vec![info.version, how, info.providers.join(" ")], None),
+        Err(why) => {
+            let advice =
+                format!("it cannot be used ({why}); run `layerdiff setup`, or name another with ORT_DYLIB_PATH");
+            (vec![how], Some(advice))
+        }
+    };
+    Finding { name, present: true, details, path: Some(library.path), advice }
+}
+
+fn other_build(flag: Option<&Path>, provider: &str, env: &Env) -> Finding {
+    let name = if provider == "cuda" { "ONNX Runtime, CUDA" } else { "ONNX Runtime, OpenVINO" };
+    match library::find_with_provider_in(flag, provider, env) {
+        Ok(library) => {
+            let details = vec![library.found.to_string()];
+            Finding { name, present: true, details, path: Some(library.path), advice: None }
+        }
+        Err(error) => Finding { name, advice: Some(error.to_string()), ..Finding::default() },
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Python's import path, asked for once: Python starts at once and is waited for when somebody needs the answer.
+struct Python {
+    child: Cell<Option<Child>>,
+    folders: OnceCell<Vec<PathBuf>>,
+}
+
+impl Python {
+    fn start() -> Python {
+        const PATH: &str = "import sys; print('\\n'.join(p for p in sys.path if p))";
+        let mut command = Command::new("python3");
+        command.args(["-c", PATH]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Python { child: Cell::new(command.spawn().ok()), folders: OnceCell::new() }
+    }
+
+    fn folders(&self) -> &[PathBuf] {
+        self.folders.get_or_init(|| {
+            let mut answer = String::new();
+            if let Some(mut child) = self.child.take() {
+                let _ = child.stdout.take().map(|mut stdout| stdout.read_to_string(&mut answer));
+                let _ = child.wait();
+            }
+            answer.lines().map(PathBuf::from).collect()
+        })
+    }
+
+    fn package(&self, module: &str) -> Option<PathBuf> {
+        self.folders().iter().map(|site| site.join(module)).find(|folder| folder.is_dir())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_does_not_load_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("ort.so"), "").unwrap();
+        let env = Env { variable: &|_| None, python: &|_| None };
+        let path = root.path().join("ort.so");
+        let found = onnxruntime(Some(&path), &env, |_| Err("file too short".to_string()));
+        assert!(found.present && found.advice.is_some_and(|a| a.contains("(file too short); run `layerdiff setup`")));
+        let info = OrtInfo { version: "1.31.1".to_string(), providers: vec!["CPUExecutionProvider".to_string()] };
+        let found = onnxruntime(Some(&path), &env, |_| Ok(info.clone()));
+        assert_eq!(found.details, ["1.31.1", "--ort-library", "CPUExecutionProvider"]);
+        let found = onnxruntime(None, &env, |_| Ok(info.clone()));
+        assert!(!found.present && found.advice.is_some_and(|a| a.contains("layerdiff setup")));
+    }
+
+    #[test]
+    fn json_is_json() {
+        let mut out = Vec::new();
+        let probe = |_: &Path| Err(String::new());
+        run(&DoctorArgs { json: true }, Some(Path::new("/nowhere")), probe, &mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["findings"][0]["name"], "ONNX Runtime");
+        assert_eq!(json["findings"][0]["present"], false);
+    }
+}

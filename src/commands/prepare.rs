@@ -1,0 +1,281 @@
+//! What every comparing command does first: load the models and the data, start both sides, check that they fit.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, ensure};
+
+use super::sides;
+use crate::cli::{GlobalArgs, SetArgs};
+use crate::load::samples::{self, InputSpec};
+use crate::load::{Model, synthetic};
+use crate::onnx::ValueInfoProto;
+use crate::probe::journal::Question;
+use crate::probe::first::{self, First, Plan};
+use crate::probe::Side;
+use crate::report::{self, Environment, InputTensor, InputsInfo, ModelInfo, Report, Verdict};
+use crate::run::RunError;
+use crate::run::ort::{Ort, Provider, library};
+use crate::spec::{Precision, Spec};
+use crate::tensor::Tensors;
+use crate::tolerance::Rules;
+
+/// Two sides and the data to compare them on.
+pub struct Prepared {
+    pub reference: Side,
+    pub candidate: Side,
+    pub feeds: Vec<Tensors>,
+    pub rules: Rules,
+    /// Names of the tensors that decide the verdict.
+    pub outputs: Vec<String>,
+    /// Where report and journal go.
+    pub dir: PathBuf,
+    /// Everything that is known before the first run.
+    pub report: Report,
+}
+
+/// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
+/// for if the outputs diverge.
+pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow::Result<(Prepared, First)> {
+    let model = Model::load(&args.model)?;
+    let hashing = std::thread::spawn({
+        let model = model.clone();
+        move || model.sha256()
+    });
+    let (candidate_spec, why) = chosen(args)?;
+    let reference = sides::side(&args.reference, &model, global)?;
+    let (feeds, inputs) = feeds(args, &reference)?;
+    let candidate = sides::side(&candidate_spec, &model, global)?;
+    check_inputs(&reference, &candidate)?;
+    let outputs = outputs(args, &reference, &candidate)?;
+    let library = library::find(global.ort_library.as_deref())?;
+    let ort = Ort::new(&library.path, Provider::Cpu)?;
+    let mut prepared = Prepared {
+        rules: rules(args, &candidate),
+        dir: args.output_dir.clone().unwrap_or_else(|| default_dir(&args.model)),
+        report: Report::default(),
+        reference,
+        candidate,
+        feeds,
+        outputs,
+    };
+    let first = first_runs(&mut prepared, &ort, memory(args), everything)?;
+    prepared.report = header(&prepared, &model, &ort, inputs, why);
+    prepared.report.model.sha256 = hashing.join().unwrap_or_default();
+    Ok((prepared, first))
+}
+
+impl Prepared {
+    /// What a journal is about.
+    pub fn question(&self) -> Question {
+        let r = &self.report;
+        Question {
+            model_sha256: r.model.sha256.clone(),
+            reference: r.reference.spec.clone(),
+            candidate: r.candidate.spec.clone(),
+            inputs: r.inputs.source.clone(),
+            tolerance: format!("{} {} {}", r.tolerance.atol.0, r.tolerance.rtol.0, r.tolerance.why),
+        }
+    }
+}
+
+/// The first runs, and what their failures mean: a reference that cannot be built or run is bad input, a candidate that
+/// cannot is its answer.
+fn first_runs(prepared: &mut Prepared, ort: &Ort, memory: u64, everything: bool) -> anyhow::Result<First> {
+    let Prepared { reference, candidate, feeds, outputs, .. } = prepared;
+    let plan = Plan { ort, feeds, outputs, memory, everything };
+    first::run(reference, candidate, &plan).map_err(|e| match e {
+        RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", reference.model.path.display()),
+        RunError::Run { reason, .. } => anyhow::anyhow!("the reference fails on {}: {reason}", reference.model.path.display()),
+        other => other.into(),
+    })
+}
+
+/// The candidate the user named, or the best that is here.
+fn chosen(args: &SetArgs) -> anyhow::Result<(Spec, Option<String>)> {
+    if let Some(spec) = &args.candidate {
+        return Ok((spec.clone(), None));
+    }
+    let spec: Spec = "ort:fp16".parse().map_err(anyhow::Error::msg)?;
+    let why = "no --candidate was given: FP16, emulated on the CPU, is the best candidate that this version has by itself";
+    Ok((spec, Some(why.to_string())))
+}
+
+fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
+    let specs = input_specs(reference)?;
+    let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
+    let synthetic = args.inputs.is_empty();
+    let (feeds, source) = if synthetic {
+        let (shapes, ranges) = (args.shape.clone(), args.range.clone());
+        let samples = args.samples.unwrap_or(1) as usize;
+        let request = synthetic::Request { shapes, ranges, seed: args.seed, samples };
+        (synthetic::feeds(&specs, &request)?, format!("synthetic (seed {})", args.seed))
+    } else {
+        ensure!(
+            args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
+            "--shape, --range and --samples are for synthetic data; leave them out, or leave --inputs out"
+        );
+        let mut all = Vec::new();
+        for path in &args.inputs {
+            let mut read = samples::read(path, &names)?;
+            samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
+            all.extend(read);
+        }
+        let paths: Vec<String> = args.inputs.iter().map(|p| p.display().to_string()).collect();
+        (all, paths.join(", "))
+    };
+    let first = feeds.first().context("the inputs hold no sample; give at least one")?;
+    let tensors = first
+        .iter()
+        .map(|(name, t)| InputTensor { name: name.clone(), dtype: t.dtype.to_string(), shape: t.shape.clone() })
+        .collect();
+    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors };
+    Ok((feeds, info))
+}
+
+fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
+    let declared = side.model.proto.graph.iter().flat_map(|g| &g.input);
+    let fed = declared.filter(|v| side.graph.inputs.iter().any(|n| n == v.name()));
+    let spec = |v: &ValueInfoProto| {
+        let (model, name) = (side.model.path.display(), v.name());
+        InputSpec::of(v).with_context(|| format!("{model}: input '{name}' is not a tensor of a known type; layerdiff cannot feed it"))
+    };
+    fed.map(spec).collect()
+}
+
+/// Both models must take the same inputs: the same data goes into both.
+fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
+    for name in &candidate.graph.inputs {
+        ensure!(
+            reference.graph.inputs.contains(name),
+            "{} needs the input '{name}', which {} does not have; compare models with the same inputs",
+            candidate.model.path.display(),
+            reference.model.path.display()
+        );
+    }
+    Ok(())
+}
+
+fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result<Vec<String>> {
+    let own: Vec<String> = reference.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
+    if args.outputs.is_empty() {
+        let theirs = |name: &String| candidate.graph.outputs.iter().any(|(o, _)| o == name);
+        ensure!(
+            own.iter().any(theirs),
+            "{} and {} have no output of the same name; name tensors that both have with --outputs",
+            reference.model.path.display(),
+            candidate.model.path.display()
+        );
+        return Ok(own);
+    }
+    for name in &args.outputs {
+        let known = |side: &Side| own.contains(name) || side.graph.tensor(name).is_some();
+        for side in [reference, candidate] {
+            ensure!(known(side), "--outputs: {} has no tensor '{name}'; see `layerdiff compare` for the names", side.model.path.display());
+        }
+    }
+    Ok(args.outputs.clone())
+}
+
+fn rules(args: &SetArgs, candidate: &Side) -> Rules {
+    let quantised = candidate.graph.nodes.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear");
+    let half = candidate.mentions_half() && candidate.spec.model.is_some();
+    let precision = match candidate.spec.precision {
+        Precision::Fp32 if quantised => Precision::Int8,
+        Precision::Fp32 if half => Precision::Fp16,
+        other => other,
+    };
+    let mut rules = Rules { precision, metric: args.metric, ..Rules::default() };
+    for (given, all, named) in
+        [(&args.atol, &mut rules.atol, &mut rules.atol_of), (&args.rtol, &mut rules.rtol, &mut rules.rtol_of)]
+    {
+        for (name, x) in given {
+            match name {
+                Some(name) => drop(named.insert(name.clone(), *x)),
+                None => *all = Some(*x),
+            }
+        }
+    }
+    rules
+}
+
+fn default_dir(model: &Path) -> PathBuf {
+    let stem = model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".to_string());
+    PathBuf::from(format!("{stem}.layerdiff"))
+}
+
+/// `--memory`, else half of what the system says is free.
+pub fn memory(args: &SetArgs) -> u64 {
+    let free = || {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024 / 2)
+    };
+    args.memory.or_else(free).unwrap_or(2 << 30)
+}
+
+fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why: Option<String>) -> Report {
+    let Prepared { reference, candidate, rules, .. } = prepared;
+    let mut warnings = model.warnings.clone();
+    if candidate.spec.model.is_some() {
+        warnings.extend(candidate.model.warnings.clone());
+    }
+    if inputs.synthetic {
+        warnings.push("the input data is synthetic; real data may show another first culprit".to_string());
+    }
+    Report {
+        schema: report::SCHEMA.to_string(),
+        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+        command: std::env::args().collect(),
+        verdict: Verdict::Inconclusive,
+        why: Some("not finished".to_string()),
+        model: ModelInfo {
+            path: model.path.display().to_string(),
+            sha256: String::new(),
+            opset: model.proto.opset(),
+            nodes: model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all()),
+            initializer_bytes: model.initializer_bytes,
+        },
+        reference: sides::info(reference, None),
+        candidate: sides::info(candidate, why),
+        inputs,
+        tolerance: rules.info(),
+        environment: environment(ort),
+        warnings,
+        ..Report::default()
+    }
+}
+
+fn environment(ort: &Ort) -> Environment {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|l| l.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    });
+    let os = std::fs::read_to_string("/etc/os-release").ok().and_then(|text| {
+        let line = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
+        Some(line.trim_matches('"').to_string())
+    });
+    Environment {
+        os: os.unwrap_or_else(|| std::env::consts::OS.to_string()),
+        cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_string()),
+        onnxruntime: ort.version(),
+        ..Environment::default()
+    }
+}
+
+/// The report as far as it has come, for the moment the user interrupts something that cannot be stopped.
+static SO_FAR: Mutex<Option<(PathBuf, Report)>> = Mutex::new(None);
+
+/// Remembers a partial report.
+pub fn so_far(dir: &Path, report: &Report) {
+    *SO_FAR.lock().unwrap_or_else(PoisonError::into_inner) = Some((dir.to_path_buf(), report.clone()));
+}
+
+/// Writes the remembered report, as interrupted.
+pub fn write_so_far() {
+    if let Some((dir, mut report)) = SO_FAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        report.verdict = Verdict::Inconclusive;
+        report.why = Some("interrupted".to_string());
+        drop(report::json::write(&dir.join("report.json"), &report));
+    }
+}

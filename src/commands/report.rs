@@ -1,0 +1,32 @@
+//! `layerdiff report`: a report.json in another form, or the schema of all of them.
+
+use std::io::Write;
+
+use anyhow::Context;
+
+use super::verdict::{self, Exit};
+use crate::cli::ReportArgs;
+use crate::report::{html, json, markdown, text};
+
+pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    if args.schema {
+        let schema = serde_json::to_string_pretty(&json::schema()).context("the schema cannot be written")?;
+        writeln!(out, "{schema}").context("cannot write to stdout")?;
+        return Ok(Exit::Agreed);
+    }
+    let Some(path) = &args.report else { return Ok(Exit::BadInput) };
+    let report = json::read(path)?;
+    let forms = [(&args.html, html::render(&report)), (&args.markdown, markdown::render(&report))];
+    let mut written = false;
+    for (target, text) in forms {
+        if let Some(target) = target {
+            std::fs::write(target, text).with_context(|| format!("cannot write {}", target.display()))?;
+            written = true;
+        }
+    }
+    if !written {
+        let summary = text::summary(&report, verdict::colour(), verdict::width());
+        out.write_all(summary.as_bytes()).context("cannot write to stdout")?;
+    }
+    Ok(Exit::Agreed)
+}

@@ -1,0 +1,89 @@
+//! From a SPEC to a [`Side`]: which backend serves it, which model it runs, what it cannot do yet.
+
+use anyhow::{bail, ensure};
+
+use crate::cli::GlobalArgs;
+use crate::graph::Graph;
+use crate::load::Model;
+use crate::mark::Types;
+use crate::probe::Side;
+use crate::report::BackendInfo;
+use crate::run::exec::Exec;
+use crate::run::ort::{Ort, Provider, library};
+use crate::run::saved::Saved;
+use crate::run::worker::{Task, Worker};
+use crate::run::{Backend, RunError};
+use crate::spec::{Place, Precision, Spec};
+
+/// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
+pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<Side> {
+    let model = match &spec.model {
+        Some(path) => Model::load(path)?,
+        None => model.clone(),
+    };
+    let graph = named(&model, Graph::new(&model.proto))?;
+    let backend = backend(spec, global)?;
+    let storage = spec.precision.storage();
+    let runs_its_file = !matches!(spec.place, Place::Saved(_));
+    Ok(Side { spec: spec.clone(), backend, model, graph, storage, half: false, runs_its_file, types: Types::new() })
+}
+
+/// An error about a model, with its file's name in front.
+pub fn named<T>(model: &Model, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    result.map_err(|e| anyhow::anyhow!("{}: {e:#}", model.path.display()))
+}
+
+/// For the report.
+pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
+    let precision = match side.storage {
+        Some(_) => format!("{} (emulated: every value rounded where it is made)", side.spec.precision),
+        None => side.spec.precision.to_string(),
+    };
+    BackendInfo { spec: side.spec.to_string(), precision, why, ..side.backend.info() }
+}
+
+fn backend(spec: &Spec, global: &GlobalArgs) -> anyhow::Result<Box<dyn Backend>> {
+    match &spec.place {
+        Place::Cpu => {
+            ensure!(
+                matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16),
+                "'{spec}': on the CPU {} cannot be emulated; use ort:fp16 or ort:bf16, or a quantised model with ort@MODEL",
+                spec.precision
+            );
+            let library = library::find(global.ort_library.as_deref())?;
+            Ok(Box::new(Ort::new(&library.path, Provider::Cpu)?))
+        }
+        Place::Provider(name) => {
+            ensure!(
+                spec.precision == Precision::Fp32,
+                "'{spec}': {} on another provider needs a converted model, which this version cannot make; give one with @MODEL",
+                spec.precision
+            );
+            Ok(Box::new(Worker::start(&task(name, global)?)?))
+        }
+        Place::TensorRt => bail!(RunError::Missing(
+            "this version has no TensorRT backend; use ort:fp16 (FP16 emulated on the CPU), or exec: with a command that runs your engine".to_string()
+        )),
+        Place::Exec(command) => Ok(Box::new(Exec::new(command))),
+        Place::Saved(path) => Ok(Box::new(Saved::load(path)?)),
+    }
+}
+
+/// What a worker process must load for `ort-NAME`.
+fn task(name: &str, global: &GlobalArgs) -> Result<Task, RunError> {
+    let given = global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, path)| path.clone());
+    if let Some(plugin) = given {
+        if !plugin.is_file() {
+            return Err(RunError::Missing(format!("--ep-library {name}={}: there is no such file", plugin.display())));
+        }
+        let library = library::find(global.ort_library.as_deref())?;
+        return Ok(Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin }));
+    }
+    if !["cuda", "tensorrt", "openvino"].contains(&name) {
+        return Err(RunError::Missing(format!(
+            "execution provider '{name}' is unknown; use ort-cuda, ort-tensorrt or ort-openvino, or name its plug-in library with --ep-library {name}=PATH"
+        )));
+    }
+    let library = library::find_with_provider(global.ort_library.as_deref(), name)?;
+    Ok(Task::new(library.path, Provider::Built(name.to_string())))
+}

@@ -1,0 +1,157 @@
+//! From measurements to what is said: the verdict, the culprits with their proof, the files, the exit status.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli::SetArgs;
+use crate::graph::{Graph, Node};
+use crate::isolate;
+use crate::load::npz;
+use crate::probe::Probe;
+use crate::report::{self, Culprit, Kind, NodeRef, Report, Status, Verdict};
+use crate::run::RunError;
+use crate::search::Suspect;
+use crate::tensor::Tensors;
+
+/// Exit statuses, as diff(1) has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Agreed = 0,
+    Diverged = 1,
+    BadInput = 2,
+    Inconclusive = 3,
+}
+
+impl Exit {
+    pub fn of(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Agreed => Exit::Agreed,
+            Verdict::Diverged => Exit::Diverged,
+            Verdict::Inconclusive => Exit::Inconclusive,
+        }
+    }
+}
+
+/// The verdict from the outputs: one that diverges decides; one that could not be compared is not an agreement.
+pub fn judge(report: &mut Report) {
+    let with = |status: Status| report.outputs.iter().filter(move |o| o.status == status);
+    (report.verdict, report.why) = match (with(Status::Diverges).next(), with(Status::NotCompared).next()) {
+        (Some(_), _) => (Verdict::Diverged, None),
+        (None, Some(o)) => {
+            let why = o.why.clone().unwrap_or_default();
+            (Verdict::Inconclusive, Some(format!("output '{}' was not compared: {why}", o.name)))
+        }
+        (None, None) => (Verdict::Agreed, None),
+    };
+}
+
+/// Each suspect becomes a culprit: its node is run alone, and the two errors together say what it did.
+pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<(), RunError> {
+    let mut seen: Vec<usize> = Vec::new();
+    for suspect in suspects {
+        let graph = &probe.reference.graph;
+        let id = graph.tensors[suspect.item].node;
+        // Several outputs of one node are one culprit, named by its first.
+        if seen.contains(&id) {
+            continue;
+        }
+        if seen.len() == most {
+            report.warnings.push(format!("there are more culprits than --max-culprits {most}"));
+            break;
+        }
+        seen.push(id);
+        let measured = probe.results[suspect.item].as_ref().and_then(|r| r.metrics.clone());
+        let accumulated = measured.unwrap_or_default();
+        let node = node_ref(graph, &graph.nodes[id]);
+        let tensor = graph.tensors[suspect.item].key.clone();
+        let region = region(graph, suspect);
+        let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample)?;
+        let inputs_agree = suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
+        report.culprits.push(Culprit {
+            node,
+            tensor,
+            accumulated,
+            local: local.metrics,
+            inputs_agree,
+            kind: if region.len() > 1 { Kind::Region } else { local.kind },
+            region,
+            diagnosis: Vec::new(),
+            why: Some(local.why),
+        });
+    }
+    Ok(())
+}
+
+/// The nodes of a suspect's region by name, constants left out: they are compared as files.
+fn region(graph: &Graph, suspect: &Suspect) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let makers = suspect.region.iter().filter(|t| **t == suspect.item || !graph.is_constant(**t));
+    for node in makers.map(|t| graph.producer(*t)) {
+        if !names.contains(&node.name) {
+            names.push(node.name.clone());
+        }
+    }
+    names
+}
+
+fn node_ref(graph: &Graph, node: &Node) -> NodeRef {
+    NodeRef {
+        name: node.name.clone(),
+        op_type: node.op_type.clone(),
+        domain: node.domain.clone(),
+        index: node.index,
+        inputs: node.reads.iter().map(|r| r.name.clone()).collect(),
+        outputs: node.writes.iter().map(|t| graph.tensors[*t].name.clone()).collect(),
+        subgraph: node.subgraph(),
+    }
+}
+
+/// Everything that was measured, and what it cost.
+pub fn measured(report: &mut Report, probe: &Probe) {
+    report.tensors = probe.results.iter().flatten().cloned().collect();
+    let compared = report.tensors.iter().filter(|t| t.status != Status::NotCompared).count();
+    let search = &mut report.search;
+    search.tensors_compared = compared;
+    search.tensors_not_compared = report.tensors.len() - compared;
+    search.candidate_builds = probe.counts.candidate_builds;
+    search.candidate_runs = probe.counts.candidate_runs;
+    search.reference_runs = probe.counts.reference_runs;
+    search.perturbed = probe.counts.perturbed;
+    if search.perturbed {
+        let text = "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does";
+        report.warnings.push(text.to_string());
+    }
+}
+
+/// Files, then stdout.
+pub fn write(report: &Report, args: &SetArgs, dir: &Path, saved: Option<Tensors>, out: &mut dyn Write) -> anyhow::Result<()> {
+    report::json::write(&dir.join("report.json"), report)?;
+    for (name, text) in [("report.html", report::html::render(report)), ("report.md", report::markdown::render(report))] {
+        report::json::write_file(&dir.join(name), &text)?;
+    }
+    if let (Some(path), Some(tensors)) = (&args.save_tensors, saved) {
+        npz::write(path, &tensors)?;
+    }
+    let text = match args.json {
+        true => report::json::to_string(report)?,
+        false => {
+            let (summary, page) = (report::text::summary(report, colour(), width()), dir.join("report.html"));
+            summary + &report::text::location(&page.display().to_string(), colour(), width())
+        }
+    };
+    out.write_all(text.as_bytes()).context("cannot write to stdout")
+}
+
+/// Does anybody see colours on stdout?
+pub fn colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Columns of the terminal; 120 where there is none.
+pub fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    columns.filter(|c| *c >= 60).unwrap_or(120)
+}

@@ -1,0 +1,204 @@
+//! The local error: the culprit alone, fed with reference inputs, in the candidate. Together with the accumulated error it
+//! tells whether a node introduces the divergence, amplifies what came in, or is wrong only inside a larger whole.
+
+use crate::compare::Comparison;
+use crate::graph::{Source, extract};
+use crate::mark::Types;
+use crate::probe::{Probe, Side};
+use crate::report::{Kind, Metrics, Status};
+use crate::run::RunError;
+use crate::tensor::{Tensor, Tensors};
+use crate::types;
+
+/// What the node does on its own.
+pub struct Local {
+    pub kind: Kind,
+    /// `None` where it could not be run alone.
+    pub metrics: Option<Metrics>,
+    /// What decided, in one sentence.
+    pub why: String,
+}
+
+/// Which values a node is fed with.
+#[derive(Clone, Copy, PartialEq)]
+enum Feed {
+    Reference,
+    Candidate,
+}
+
+/// Runs the maker of `tensor` alone. `region` says that tensors above it could not be compared; `sample` is the one that
+/// fails worst.
+pub fn isolate(probe: &mut Probe, tensor: usize, region: bool, sample: usize) -> Result<Local, RunError> {
+    let unknown = |why: &str| {
+        let kind = if region { Kind::Region } else { Kind::Introduces };
+        let word = if region { "tensors inside the region could not be compared; " } else { "" };
+        Ok(Local { kind, metrics: None, why: format!("{word}{why}") })
+    };
+    if !probe.candidate.backend.runs() {
+        return unknown("stored tensors cannot be run again, so the node was not run alone");
+    }
+    let Some(nodes) = suspects(probe, tensor) else {
+        return unknown("what it reads in the candidate has no counterpart in the reference, so it was not run alone");
+    };
+    let needed = boundary(probe, tensor, &nodes);
+    probe.values_of(&needed)?;
+    let alone = match run_alone(probe, tensor, &nodes, sample) {
+        Ok(Some(verdict)) => verdict,
+        Ok(None) => return unknown("the node could not be cut out with the values at hand, so it was not run alone"),
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        Err(e) => return unknown(&format!("the node could not be run alone: {e}")),
+    };
+    let metrics = alone.metrics.clone();
+    if alone.status == Status::Diverges {
+        let why = "alone, with reference inputs, it diverges too".to_string();
+        return Ok(Local { kind: Kind::Introduces, metrics, why });
+    }
+    if region {
+        let why = "alone, with reference inputs, it agrees; tensors inside the region could not be compared".to_string();
+        return Ok(Local { kind: Kind::Region, metrics, why });
+    }
+    // Right on its own. Do the candidate's inputs, which agree within the tolerance, explain the rest?
+    match reference_on_candidate_inputs(probe, tensor, sample) {
+        Ok(Some(Comparison { status: Status::Diverges, .. })) => {
+            let why = "alone it agrees, and the reference diverges as well when fed with the candidate's inputs".to_string();
+            Ok(Local { kind: Kind::Amplifies, metrics, why })
+        }
+        Ok(Some(_)) => {
+            let why = "alone it agrees, and the reference agrees on the candidate's inputs: the fault shows only inside the whole model (a fusion, or another kernel)".to_string();
+            Ok(Local { kind: Kind::Region, metrics, why })
+        }
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Ok(None) | Err(_) => {
+            let why = "alone, with reference inputs, it agrees".to_string();
+            Ok(Local { kind: Kind::Amplifies, metrics, why })
+        }
+    }
+}
+
+/// Most nodes of the candidate that may stand for one of the reference.
+const MOST: usize = 64;
+
+/// The nodes of the candidate that stand for the maker of `tensor`: its own maker, and, as far up as the reference has no
+/// value to feed, the makers of what that reads (a fused or split node, a Q/DQ pair, unpacked weights).
+fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
+    let graph = &probe.candidate.graph;
+    let mut nodes = vec![graph.tensors[probe.counterpart(tensor)?].node];
+    let mut at = 0;
+    while at < nodes.len() {
+        for read in &graph.nodes[nodes[at]].reads {
+            let Source::Tensor(t) = read.source else { continue };
+            let maker = graph.tensors[t].node;
+            let fed = stands_for(probe, probe.candidate, &graph.tensors[t].key).is_some_and(|r| r != tensor);
+            if !fed && !nodes.contains(&maker) {
+                nodes.push(maker);
+            }
+        }
+        at += 1;
+        if nodes.len() > MOST {
+            return None;
+        }
+    }
+    Some(nodes)
+}
+
+/// The tensor of the reference whose value may be fed for `key` of `side`'s graph.
+fn stands_for(probe: &Probe, side: &Side, key: &str) -> Option<usize> {
+    // A quantised candidate reads `t_dq` where the reference has `t`.
+    let graph = &probe.reference.graph;
+    let measured = |t: &usize| probe.counterpart(*t).is_some();
+    graph.tensor(key).filter(measured).or_else(|| {
+        let theirs = side.graph.tensor(key)?;
+        (0..graph.tensors.len()).find(|t| probe.counterpart(*t) == Some(theirs))
+    })
+}
+
+/// The reference's tensors that must be measured: what `nodes` of the candidate and the reference's own node read, and
+/// `tensor` itself.
+fn boundary(probe: &Probe, tensor: usize, nodes: &[usize]) -> Vec<usize> {
+    let (mine, theirs) = (&probe.reference.graph, &probe.candidate.graph);
+    let mut needed = vec![tensor];
+    for read in &mine.producer(tensor).reads {
+        if let Source::Tensor(t) = read.source {
+            needed.push(t);
+        }
+    }
+    for read in nodes.iter().flat_map(|n| &theirs.nodes[*n].reads) {
+        if let Source::Tensor(t) = read.source {
+            needed.extend(stands_for(probe, probe.candidate, &theirs.tensors[t].key));
+        }
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+/// The candidate's own version of the node, in the candidate, compared with the reference's value.
+fn run_alone(probe: &Probe, tensor: usize, nodes: &[usize], sample: usize) -> Result<Option<Comparison>, RunError> {
+    let Some(theirs) = probe.counterpart(tensor) else { return Ok(None) };
+    let Some((outputs, output)) = run_cut(probe, probe.candidate, nodes, theirs, sample, Feed::Reference)? else {
+        return Ok(None);
+    };
+    Ok(judge(probe, tensor, sample, outputs.get(&output)))
+}
+
+/// The reference's node, in the reference, on what the candidate gave it.
+fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) -> Result<Option<Comparison>, RunError> {
+    if !probe.reference.backend.runs() {
+        return Ok(None);
+    }
+    let nodes = [probe.reference.graph.tensors[tensor].node];
+    let Some((outputs, output)) = run_cut(probe, probe.reference, &nodes, tensor, sample, Feed::Candidate)? else {
+        return Ok(None);
+    };
+    Ok(judge(probe, tensor, sample, outputs.get(&output)))
+}
+
+fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {
+    let name = &probe.reference.graph.tensors[tensor].key;
+    let mut verdict = probe.rules.judge(name, probe.reference_value(tensor, sample)?, value?);
+    if let Some(m) = verdict.metrics.as_mut() {
+        m.sample = sample;
+    }
+    Some(verdict)
+}
+
+/// Cuts `nodes` out of the side's model and runs them; gives back all outputs and the name of `tensor` among them.
+fn run_cut(
+    probe: &Probe,
+    side: &Side,
+    nodes: &[usize],
+    tensor: usize,
+    sample: usize,
+    feed: Feed,
+) -> Result<Option<(Tensors, String)>, RunError> {
+    let value = |key: &str| value_at(probe, side, key, sample, feed);
+    let cut = extract(&side.model.proto, &side.graph, nodes, |key| value(key).map(|t| (t.dtype, t.shape)));
+    let Some(cut) = cut else { return Ok(None) };
+    let Some((output, _)) = cut.outputs.iter().find(|(_, t)| *t == tensor) else { return Ok(None) };
+    let mut feeds = Tensors::new();
+    for (name, key) in &cut.feeds {
+        let Some(tensor) = value(key) else { return Ok(None) };
+        feeds.insert(name.clone(), tensor);
+    }
+    let mut types: Types = cut.proto.graph.as_ref().map(types::declared).unwrap_or_default();
+    for (name, tensor) in &cut.outputs {
+        if let Some(dtype) = side.types.get(&side.graph.tensors[*tensor].key) {
+            types.insert(name.clone(), *dtype);
+        }
+    }
+    let outputs = side.run_model(&cut.proto, &types, &[feeds], std::slice::from_ref(output))?;
+    Ok(outputs.into_iter().next().map(|o| (o, output.clone())))
+}
+
+/// The value to feed for `key` of the side's graph: a model input, or what was measured for the tensor of that name.
+fn value_at(probe: &Probe, side: &Side, key: &str, sample: usize, feed: Feed) -> Option<Tensor> {
+    if let Some(input) = probe.feeds.get(sample)?.get(key) {
+        return Some(input.clone());
+    }
+    let tensor = stands_for(probe, side, key)?;
+    let value = match feed {
+        Feed::Reference => probe.reference_value(tensor, sample),
+        Feed::Candidate => probe.candidate_value(tensor, sample),
+    };
+    value.cloned()
+}

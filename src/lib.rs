@@ -1,0 +1,44 @@
+//! layerdiff: which node of an ONNX model is the first to go wrong, with proof.
+//!
+//! The journey of a run, and the modules in its order:
+//!
+//!     load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> report
+//!
+//! Imports point down only: `commands` use `probe`, `isolate` and `report`; those use `load`, `mark`, `precision`, `run`
+//! and `compare`; those use `graph`, `onnx`, `tensor` and `search`. `tests/layers.rs` guards it.
+
+pub mod tensor;
+
+pub mod onnx;
+
+pub mod load;
+
+pub mod graph;
+
+pub mod mark;
+
+pub mod precision;
+
+pub mod types;
+
+pub mod spec;
+
+pub mod run;
+
+pub mod compare;
+
+pub mod tolerance;
+
+pub mod search;
+
+pub mod probe;
+
+pub mod isolate;
+
+pub mod report;
+
+pub mod interrupt;
+
+pub mod commands;
+
+pub mod cli;

@@ -1,0 +1,32 @@
+//! Files <-> memory: models, their external data, and tensors in the formats of NumPy, Polygraphy and ONNX's test data
+//! sets. Files are mapped, not read; payloads point into the map. Knows no backend.
+
+pub mod model;
+pub mod npy;
+pub mod npz;
+pub mod polygraphy;
+pub mod samples;
+pub mod synthetic;
+pub mod testset;
+
+pub use model::{Lean, Model};
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Context;
+use bytes::Bytes;
+
+/// The whole file as shared bytes that look into a memory map. An empty file gives no bytes.
+pub fn map(path: &Path) -> anyhow::Result<Bytes> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let meta = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+    anyhow::ensure!(meta.is_file(), "{} is not a file; name the file itself", path.display());
+    if meta.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the map is private and read-only. Another process that truncates the file under us would raise SIGBUS:
+    // the price of every tool that maps its input, paid for not copying gigabytes.
+    let map = unsafe { memmap2::Mmap::map(&file) }.with_context(|| format!("cannot map {}", path.display()))?;
+    Ok(Bytes::from_owner(map))
+}

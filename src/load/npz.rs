@@ -1,0 +1,114 @@
+//! Tensors by name as NumPy's `.npz`: a zip archive of `.npy` files. Knows no model and no names but the archive's own.
+//!
+//! Entries that are stored (numpy.savez, and everything written here) are slices of the mapped file; compressed ones
+//! (numpy.savez_compressed) are inflated. Checksums are verified, as NumPy does.
+
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::{map, npy};
+use crate::tensor::{Tensor, Tensors};
+
+/// The arrays of `path`, in the archive's order. Errors name the file and the array.
+pub fn read(path: &Path) -> anyhow::Result<Tensors> {
+    parse(map(path)?).with_context(|| path.display().to_string())
+}
+
+/// The arrays of a complete archive; entries that are no `.npy` are passed over.
+pub fn parse(bytes: Bytes) -> anyhow::Result<Tensors> {
+    ensure!(!bytes.is_empty(), "the file is empty; an .npz archive was expected");
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes.clone())) else {
+        bail!("not an .npz archive, or truncated; save it again with numpy.savez");
+    };
+    let mut tensors = Tensors::new();
+    for index in 0..archive.len() {
+        let Some(name) = archive.name_for_index(index).and_then(|n| n.strip_suffix(".npy")).map(str::to_string) else {
+            continue;
+        };
+        let tensor = entry(&mut archive, index, &bytes).with_context(|| format!("array '{name}'"))?;
+        tensors.insert(name, tensor);
+    }
+    ensure!(!tensors.is_empty(), "the archive holds no array; save arrays by name with numpy.savez");
+    Ok(tensors)
+}
+
+/// Writes `tensors` so that numpy.load reads them under the same names. The file appears complete or not at all.
+pub fn write(path: &Path, tensors: &Tensors) -> anyhow::Result<()> {
+    atomically(path, |file| {
+        let mut archive = ZipWriter::new(file);
+        for (name, tensor) in tensors {
+            add(&mut archive, name, tensor).with_context(|| format!("cannot write array '{name}'"))?;
+        }
+        archive.finish()?.flush()?;
+        Ok(())
+    })
+}
+
+/// A file that appears complete or not at all: written beside `path` under another name, then renamed.
+pub(super) fn atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let written = || -> anyhow::Result<()> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".layerdiff-");
+        if let Some(open) = readable_by_others() {
+            builder.permissions(open);
+        }
+        let file = builder.tempfile_in(folder)?;
+        let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
+        fill(&mut out)?;
+        out.flush()?;
+        drop(out);
+        file.persist(path)?;
+        Ok(())
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What any other file gets; temporary files are private by default. The user's umask still applies.
+fn readable_by_others() -> Option<Permissions> {
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    #[cfg(not(unix))]
+    None
+}
+
+fn entry(archive: &mut ZipArchive<Cursor<Bytes>>, index: usize, bytes: &Bytes) -> anyhow::Result<Tensor> {
+    const DAMAGED: &str = "damaged (its checksum or its compression is wrong); save the archive again";
+    let mut entry = archive.by_index(index).context("cannot be unpacked; save the archive again with numpy.savez")?;
+    if entry.compression() == CompressionMethod::Stored {
+        let (start, len) = (usize::try_from(entry.data_start())?, usize::try_from(entry.size())?);
+        let end = start.checked_add(len).filter(|end| *end <= bytes.len()).context(DAMAGED)?;
+        let read = io::copy(&mut entry, &mut io::sink()).context(DAMAGED)?;
+        ensure!(read == len as u64, DAMAGED);
+        return npy::parse(bytes.slice(start..end));
+    }
+    // Deflate cannot do better than 1032 to 1: a larger claim is a lie, and no reason to reserve memory.
+    let room = entry.size().min(entry.compressed_size().saturating_mul(1032));
+    let mut inflated = Vec::with_capacity(usize::try_from(room)?);
+    entry.read_to_end(&mut inflated).context(DAMAGED)?;
+    npy::parse(inflated.into())
+}
+
+fn add(archive: &mut ZipWriter<&mut BufWriter<&File>>, name: &str, tensor: &Tensor) -> anyhow::Result<()> {
+    ensure!(!name.contains('\0') && name.len() < 60_000, "no zip archive can hold this name; rename the tensor");
+    let npy = npy::write(tensor);
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .large_file(npy.len() as u64 >= u64::from(u32::MAX))
+        .with_alignment(64);
+    archive.start_file(format!("{name}.npy"), options)?;
+    npy.write_to(archive)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Feeds from whatever file the user has, and whether they fit the model's inputs. One `Tensors` is one sample.
+//! Knows the formats' modules, no backend; nothing is cast or renamed to make it fit.
+
+mod check;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use super::{map, npy, npz, polygraphy, testset};
+use crate::tensor::{Tensor, Tensors};
+
+pub(super) use check::{Bound, fit, no_such_input};
+pub use check::{Dim, InputSpec, check, closest};
+
+/// The samples in `path`: a folder of test data, .npz, .npy, .pb or Polygraphy's JSON; or the arrays of one sample as
+/// `NAME=FILE.npy[,NAME=FILE.npy]...`. `names` are the model's inputs, in order: they name what names itself not.
+pub fn read(path: &Path, names: &[String]) -> anyhow::Result<Vec<Tensors>> {
+    match kind(path)? {
+        Kind::Folder => testset::read_inputs(path, names),
+        Kind::Json => polygraphy::read_inputs(path),
+        Kind::Npz => Ok(vec![npz::read(path)?]),
+        Kind::Npy | Kind::Pb => only(path, names, "input"),
+        Kind::Files => Ok(vec![by_name(path)?]),
+    }
+}
+
+/// The stored outputs in `path`, one `Tensors` per sample: a folder of test data, .npz, Polygraphy's JSON, .npy or .pb.
+/// `names` are the model's outputs, in order: they name what names itself not.
+pub fn read_outputs(path: &Path, names: &[String]) -> anyhow::Result<Vec<Tensors>> {
+    match kind(path)? {
+        Kind::Folder => testset::read_outputs(path, names),
+        Kind::Json => polygraphy::read_outputs(path),
+        Kind::Npz => Ok(vec![npz::read(path)?]),
+        Kind::Npy | Kind::Pb => only(path, names, "output"),
+        Kind::Files => Ok(vec![by_name(path)?]),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Folder,
+    Npz,
+    Npy,
+    Json,
+    Pb,
+    /// `NAME=FILE,...`
+    Files,
+}
+
+/// By the name's ending; by the first bytes where that says nothing.
+fn kind(path: &Path) -> anyhow::Result<Kind> {
+    if path.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    if !named_files(path).is_empty() {
+        return Ok(Kind::Files);
+    }
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let by_name = match ending.as_str() {
+        "npz" => Some(Kind::Npz),
+        "npy" => Some(Kind::Npy),
+        "json" => Some(Kind::Json),
+        "pb" => Some(Kind::Pb),
+        _ => None,
+    };
+    if let Some(kind) = by_name {
+        return Ok(kind);
+    }
+    let bytes = map(path)?;
+    match bytes.iter().find(|c| !c.is_ascii_whitespace()) {
+        _ if bytes.starts_with(b"\x93NUMPY") => Ok(Kind::Npy),
+        _ if bytes.starts_with(b"PK") => Ok(Kind::Npz),
+        Some(b'[' | b'{') => Ok(Kind::Json),
+        _ => bail!(
+            "{} is no file of tensors; give .npz, .npy, .pb, Polygraphy's JSON or a test_data_set folder",
+            path.display()
+        ),
+    }
+}
+
+/// The pairs of `NAME=FILE,...`; none if a file has just this name or a part is no such pair.
+fn named_files(path: &Path) -> Vec<(String, PathBuf)> {
+    let pair = |part: &str| {
+        let (name, file) = part.rsplit_once('=')?;
+        Some((name.to_string(), PathBuf::from(file)))
+    };
+    let pairs = || path.to_str()?.split(',').map(pair).collect::<Option<Vec<_>>>();
+    if path.exists() { Vec::new() } else { pairs().unwrap_or_default() }
+}
+
+/// The arrays of `NAME=FILE,...` under these names.
+fn by_name(path: &Path) -> anyhow::Result<Tensors> {
+    named_files(path).into_iter().map(|(name, file)| Ok((name, one(&file)?.1))).collect()
+}
+
+/// The array of a .npy or .pb, and its own name if it has one.
+fn one(path: &Path) -> anyhow::Result<(Option<String>, Tensor)> {
+    match kind(path)? {
+        Kind::Npy => Ok((None, npy::parse(map(path)?).with_context(|| path.display().to_string())?)),
+        Kind::Pb => testset::read_tensor(path),
+        _ => bail!("{} is neither .npy nor .pb; give one array by name", path.display()),
+    }
+}
+
+/// The one array of `path` as a sample, under its own name or the only one of `names`.
+fn only(path: &Path, names: &[String], what: &str) -> anyhow::Result<Vec<Tensors>> {
+    let (own, tensor) = one(path)?;
+    let name = match (own, names) {
+        (Some(name), _) => name,
+        (None, [name]) => name.clone(),
+        (None, _) => {
+            let shown = path.display();
+            ensure!(!names.is_empty(), "{shown} holds one array without a name; save it by name in an .npz");
+            bail!(
+                "{shown} holds one array, but the model has the {what}s {}; write NAME={shown} or save an .npz",
+                check::list(names.iter().map(String::as_str))
+            )
+        }
+    };
+    Ok(vec![Tensors::from([(name, tensor)])])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Do feeds fit the model's inputs? Names, element types, shapes, and one value for each named dimension. No file here.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, anyhow, bail, ensure};
+
+use crate::load::npy::widen;
+use crate::onnx::{DimValue, Dimension, ValueInfoProto};
+use crate::tensor::{DType, Tensor, Tensors};
+
+/// An input that the user has to feed, as the model declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSpec {
+    pub name: String,
+    pub dtype: DType,
+    pub dims: Vec<Dim>,
+}
+
+/// One declared dimension.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Dim {
+    Fixed(usize),
+    Named(String),
+    Unknown,
+    /// Any number of dimensions: the model declares no shape, and this stands alone.
+    Rest,
+}
+
+impl InputSpec {
+    /// What `value` declares; `None` if it is no tensor.
+    pub fn of(value: &ValueInfoProto) -> Option<InputSpec> {
+        let dim = |d: &Dimension| match &d.value {
+            Some(DimValue::DimValue(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Fixed),
+            Some(DimValue::DimParam(name)) if !name.is_empty() => Dim::Named(name.clone()),
+            _ => Dim::Unknown,
+        };
+        let shape = value.as_tensor()?.shape.as_ref();
+        let dims = shape.map_or_else(|| vec![Dim::Rest], |s| s.dim.iter().map(dim).collect());
+        Some(InputSpec { name: value.name().to_string(), dtype: value.dtype()?, dims })
+    }
+}
+
+/// Named dimensions with the value they have, and the input that gave it.
+pub type Bound = HashMap<String, (usize, String)>;
+
+/// Every feed has every input and nothing else, each of the declared element type and shape; it gets the model's order.
+///
+/// Only what NumPy cannot hold is converted, and only without loss: a float32 array for a bfloat16 input, say.
+pub fn check(feeds: &mut [Tensors], inputs: &[InputSpec]) -> anyhow::Result<()> {
+    let samples = feeds.len();
+    for (i, feed) in feeds.iter_mut().enumerate() {
+        match check_one(feed, inputs) {
+            Err(e) if samples > 1 => return Err(e.context(format!("sample {i}"))),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// Does `shape` fit what `spec` declares, and the named dimensions `bound` so far? Its own are added to them.
+pub fn fit(spec: &InputSpec, shape: &[usize], bound: &mut Bound) -> anyhow::Result<()> {
+    let (name, dims) = (&spec.name, &spec.dims);
+    if dims.contains(&Dim::Rest) {
+        return Ok(());
+    }
+    let wanted = || format!("input '{name}' has the shape {shape:?}, but the model wants {}", declared(dims));
+    ensure!(dims.len() == shape.len(), "{}; give it {} dimensions", wanted(), dims.len());
+    for (axis, (dim, have)) in dims.iter().zip(shape).enumerate() {
+        match dim {
+            Dim::Fixed(want) => ensure!(want == have, "{}; dimension {axis} must be {want}, not {have}", wanted()),
+            Dim::Named(dim) => {
+                let (value, by) = bound.entry(dim.clone()).or_insert_with(|| (*have, name.clone()));
+                ensure!(
+                    value == have,
+                    "the dimension '{dim}' is {value} in input '{by}', but {have} in input '{name}'; make them equal"
+                );
+            }
+            Dim::Unknown | Dim::Rest => {}
+        }
+    }
+    Ok(())
+}
+
+/// "the model has no input 'X'", with what the user may have meant.
+pub fn no_such_input(name: &str, inputs: &[InputSpec]) -> anyhow::Error {
+    let names = || inputs.iter().map(|i| i.name.as_str());
+    match closest(name, names()) {
+        _ if inputs.is_empty() => anyhow!("the model has no input '{name}': it has no inputs; leave it out"),
+        Some(near) => anyhow!("the model has no input '{name}'; did you mean '{near}'? Its inputs: {}", list(names())),
+        None => anyhow!("the model has no input '{name}'; its inputs: {}", list(names())),
+    }
+}
+
+/// The candidate that `name` may be a misspelling of.
+pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let len = name.chars().count();
+    let distance = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let shorter = len.min(candidate.chars().count());
+        let part = shorter > 2 && (candidate.contains(&name) || name.contains(&candidate));
+        let edits = edits(&name, &candidate);
+        (part || (edits < len && edits <= (len / 3).max(1))).then_some(edits)
+    };
+    let alike = candidates.into_iter().filter_map(|c| Some((distance(c)?, c)));
+    alike.min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
+}
+
+/// Names in quotes; a long list is cut.
+pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let names: Vec<String> = names.map(|n| format!("'{n}'")).collect();
+    match names.len() {
+        n if n > MOST => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
+        _ => names.join(", "),
+    }
+}
+
+fn check_one(feed: &mut Tensors, inputs: &[InputSpec]) -> anyhow::Result<()> {
+    if let Some(stranger) = feed.keys().find(|name| inputs.iter().all(|i| i.name != **name)) {
+        return Err(no_such_input(stranger, inputs));
+    }
+    let mut bound = Bound::new();
+    let mut ordered = Tensors::new();
+    for spec in inputs {
+        let tensor = feed.get(&spec.name).with_context(|| {
+            let given = if feed.is_empty() { "nothing".to_string() } else { list(feed.keys().map(String::as_str)) };
+            format!("no data for the input '{}' of the model ({given} given); add an array of this name", spec.name)
+        })?;
+        let tensor = typed(spec, tensor)?;
+        fit(spec, &tensor.shape, &mut bound)?;
+        ordered.insert(spec.name.clone(), tensor);
+    }
+    *feed = ordered;
+    Ok(())
+}
+
+/// `tensor`, which must be of the declared element type, or a lossless stand-in where NumPy lacks that type.
+fn typed(spec: &InputSpec, tensor: &Tensor) -> anyhow::Result<Tensor> {
+    let (name, have, want) = (&spec.name, tensor.dtype, spec.dtype);
+    let wide = widen::wide(want);
+    if have == want {
+        return Ok(tensor.clone());
+    }
+    if let Some(tensor) = widen::narrowed(tensor, want) {
+        return Ok(tensor);
+    }
+    if have == wide {
+        bail!(
+            "input '{name}' has values that are not exact in {want}, which the model wants; round them to {want} first"
+        );
+    }
+    let word = if wide == DType::String { "str" } else { wide.name() };
+    bail!("input '{name}' is {have}, but the model wants {want}; convert it first, as array.astype('{word}')")
+}
+
+/// `[batch, 3, ?, 224]`
+fn declared(dims: &[Dim]) -> String {
+    let words = dims.iter().map(|d| match d {
+        Dim::Fixed(n) => n.to_string(),
+        Dim::Named(name) => name.clone(),
+        Dim::Unknown => "?".to_string(),
+        Dim::Rest => "...".to_string(),
+    });
+    format!("[{}]", words.collect::<Vec<_>>().join(", "))
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements from `a` to `b`.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,79 @@
+//! Parse, dispatch, one sentence for every failure, the exit status.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+use layerdiff::cli::{Cli, Command};
+use layerdiff::commands::verdict::Exit;
+use layerdiff::commands::{bisect, compare, doctor, prepare, report, setup, worker};
+use layerdiff::interrupt;
+use layerdiff::run::RunError;
+
+/// How long a run may take to notice Ctrl-C before the process ends without it.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Worker { args } = &cli.command {
+        return worker::run(args);
+    }
+    let on_interrupt = || {
+        interrupt::request();
+        std::thread::sleep(PATIENCE);
+        prepare::write_so_far();
+        std::process::exit(Exit::Inconclusive as i32);
+    };
+    if let Err(e) = ctrlc::set_handler(on_interrupt) {
+        eprintln!("layerdiff: Ctrl-C will not leave a report: {e}");
+    }
+    let mut out = std::io::stdout().lock();
+    let done = dispatch(&cli, &mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match done {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(e) if broken_pipe(&e) => ExitCode::from(Exit::Agreed as u8),
+        Err(e) => {
+            eprintln!("layerdiff: {e:#}");
+            ExitCode::from(status(&e) as u8)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Bisect(args) => bisect::run(args, &cli.global, out),
+        Command::Compare(args) => compare::run(args, &cli.global, out),
+        Command::Report(args) => report::run(args, out),
+        Command::Setup(args) => setup::run(args, out).map(|()| Exit::Agreed),
+        Command::Doctor(args) => {
+            doctor::run(args, cli.global.ort_library.as_deref(), doctor::ask, out).map(|()| Exit::Agreed)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "layerdiff", out);
+            Ok(Exit::Agreed)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(out)?;
+            Ok(Exit::Agreed)
+        }
+        Command::Worker { .. } => Ok(Exit::BadInput),
+    }
+}
+
+/// A backend that failed is inconclusive; everything else that goes wrong is usage or input.
+fn status(error: &anyhow::Error) -> Exit {
+    match error.chain().any(|e| e.is::<RunError>()) {
+        true => Exit::Inconclusive,
+        false => Exit::BadInput,
+    }
+}
+
+/// `layerdiff ... | head` is nobody's mistake.
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

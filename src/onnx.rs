@@ -1,0 +1,198 @@
+//! ONNX's protobuf: the messages, and the few questions everybody asks of them. The only parser and writer of models.
+//! Knows no file (that is `load`) and no graph theory (that is `graph`).
+
+mod messages;
+
+pub use messages::*;
+
+use crate::tensor::DType;
+
+/// `AttributeProto.AttributeType`
+pub mod attribute_type {
+    pub const FLOAT: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
+    pub const TENSOR: i32 = 4;
+    pub const GRAPH: i32 = 5;
+    pub const INTS: i32 = 7;
+}
+
+/// `TensorProto.DataLocation.EXTERNAL`
+pub const EXTERNAL: i32 = 1;
+
+/// The newest IR version whose fields `messages` knows.
+pub const NEWEST_IR: i64 = 14;
+
+impl ModelProto {
+    /// The version of the default operator domain; 1 if the model names none (IR version 1 and 2 did not).
+    pub fn opset(&self) -> i64 {
+        let default = |o: &&OperatorSetIdProto| matches!(o.domain(), "" | "ai.onnx");
+        self.opset_import.iter().find(default).map_or(1, |o| o.version())
+    }
+}
+
+impl ModelProto {
+    /// Everything around the graph: versions, opsets, functions, metadata.
+    pub fn clone_without_graph(&self) -> ModelProto {
+        ModelProto {
+            ir_version: self.ir_version,
+            producer_name: self.producer_name.clone(),
+            producer_version: self.producer_version.clone(),
+            domain: self.domain.clone(),
+            model_version: self.model_version,
+            doc_string: self.doc_string.clone(),
+            graph: None,
+            opset_import: self.opset_import.clone(),
+            metadata_props: self.metadata_props.clone(),
+            training_info: self.training_info.clone(),
+            functions: self.functions.clone(),
+            configuration: self.configuration.clone(),
+        }
+    }
+}
+
+impl NodeProto {
+    /// A node of the default domain; attributes are added by the caller.
+    pub fn new(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        let owned = |names: &[&str]| names.iter().map(|s| s.to_string()).collect();
+        NodeProto {
+            op_type: Some(op_type.to_string()),
+            name: Some(name.to_string()),
+            input: owned(inputs),
+            output: owned(outputs),
+            ..Default::default()
+        }
+    }
+
+    pub fn with(mut self, attribute: AttributeProto) -> NodeProto {
+        self.attribute.push(attribute);
+        self
+    }
+
+    pub fn attr(&self, name: &str) -> Option<&AttributeProto> {
+        self.attribute.iter().find(|a| a.name() == name)
+    }
+
+    /// Is it this operator of the default domain?
+    pub fn is(&self, op_type: &str) -> bool {
+        self.op_type() == op_type && matches!(self.domain(), "" | "ai.onnx")
+    }
+
+    /// The graphs in its attributes (If, Loop, Scan), with the attribute's name.
+    pub fn subgraphs(&self) -> impl Iterator<Item = (&str, &GraphProto)> {
+        self.attribute.iter().flat_map(|a| {
+            let one = a.g.iter().map(move |g| (a.name(), g));
+            one.chain(a.graphs.iter().map(move |g| (a.name(), g)))
+        })
+    }
+
+    pub fn subgraphs_mut(&mut self) -> impl Iterator<Item = &mut GraphProto> {
+        self.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(a.graphs.iter_mut()))
+    }
+}
+
+impl AttributeProto {
+    pub fn int(name: &str, value: i64) -> AttributeProto {
+        let r#type = Some(attribute_type::INT);
+        AttributeProto { name: Some(name.to_string()), i: Some(value), r#type, ..Default::default() }
+    }
+
+    pub fn tensor(name: &str, value: TensorProto) -> AttributeProto {
+        let r#type = Some(attribute_type::TENSOR);
+        AttributeProto { name: Some(name.to_string()), t: Some(value), r#type, ..Default::default() }
+    }
+}
+
+impl GraphProto {
+    /// Names of the values this graph has before any node runs: inputs, initializers, sparse initializers.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        let sparse = self.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
+        let inputs = self.input.iter().map(|v| v.name());
+        inputs.chain(self.initializer.iter().chain(sparse).map(|t| t.name()))
+    }
+
+    /// Nodes of this graph and of all graphs inside it.
+    pub fn nodes_in_all(&self) -> usize {
+        let inside = |n: &NodeProto| n.subgraphs().map(|(_, g)| g.nodes_in_all()).sum::<usize>();
+        self.node.iter().map(|n| 1 + inside(n)).sum()
+    }
+
+    /// Calls `f` on every tensor that can hold weights: initializers of this graph and of all graphs inside it.
+    pub fn each_initializer<'a>(&'a self, f: &mut impl FnMut(&'a TensorProto)) {
+        self.initializer.iter().for_each(&mut *f);
+        for node in &self.node {
+            for (_, graph) in node.subgraphs() {
+                graph.each_initializer(f);
+            }
+        }
+    }
+
+    pub fn each_initializer_mut(&mut self, f: &mut impl FnMut(&mut TensorProto)) {
+        self.initializer.iter_mut().for_each(&mut *f);
+        for node in &mut self.node {
+            for graph in node.subgraphs_mut() {
+                graph.each_initializer_mut(f);
+            }
+        }
+    }
+}
+
+impl TensorProto {
+    pub fn dtype(&self) -> Option<DType> {
+        DType::from_onnx(self.data_type())
+    }
+
+    pub fn is_external(&self) -> bool {
+        self.data_location() == EXTERNAL
+    }
+
+    /// The value of an `external_data` key: `location`, `offset`, `length`, `checksum`.
+    pub fn external(&self, key: &str) -> Option<&str> {
+        self.external_data.iter().find(|e| e.key() == key).map(|e| e.value())
+    }
+
+    /// Bytes of its payload as the shape says; `None` for strings, unknown types and shapes that make no sense.
+    pub fn payload_len(&self) -> Option<usize> {
+        let elements = self.dims.iter().try_fold(1usize, |n, d| n.checked_mul(usize::try_from(*d).ok()?))?;
+        self.dtype()?.byte_len(elements)
+    }
+}
+
+impl StringStringEntryProto {
+    pub fn new(key: &str, value: impl Into<String>) -> StringStringEntryProto {
+        StringStringEntryProto { key: Some(key.to_string()), value: Some(value.into()) }
+    }
+}
+
+impl ValueInfoProto {
+    /// A value of which only the name is told: ONNX Runtime infers the rest.
+    pub fn bare(name: &str) -> ValueInfoProto {
+        ValueInfoProto { name: Some(name.to_string()), ..Default::default() }
+    }
+
+    /// A tensor of this element type and shape.
+    pub fn tensor(name: &str, dtype: DType, shape: &[usize]) -> ValueInfoProto {
+        let dim = |d: &usize| Dimension { value: Some(DimValue::DimValue(*d as i64)), denotation: None };
+        let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
+        ValueInfoProto::typed(name, dtype, Some(shape))
+    }
+
+    /// A tensor of this element type; the shape may be left open.
+    pub fn typed(name: &str, dtype: DType, shape: Option<TensorShapeProto>) -> ValueInfoProto {
+        let tensor = TypeTensor { elem_type: Some(dtype.onnx()), shape };
+        let r#type = Some(TypeProto { value: Some(TypeValue::Tensor(tensor)), denotation: None });
+        ValueInfoProto { name: Some(name.to_string()), r#type, ..Default::default() }
+    }
+
+    /// Element type and dimensions, if it is declared to be a tensor.
+    pub fn as_tensor(&self) -> Option<&TypeTensor> {
+        match self.r#type.as_ref()?.value.as_ref()? {
+            TypeValue::Tensor(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    pub fn dtype(&self) -> Option<DType> {
+        DType::from_onnx(self.as_tensor()?.elem_type())
+    }
+}

@@ -1,0 +1,443 @@
+//! One experiment after another: mark -> run both sides -> compare -> answers. Remembers what it has measured, keeps the
+//! journal and counts what it cost. Decides nothing about where to look next: that is `search`.
+
+pub mod first;
+pub mod journal;
+mod side;
+mod survey;
+
+pub use side::Side;
+pub use survey::Survey;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::compare::Comparison;
+use first::First;
+use crate::load::testset::tensor_from_proto;
+use crate::mark;
+use crate::report::{Metrics, Status, TensorResult};
+use crate::run::RunError;
+use crate::search::Answer;
+use crate::tensor::{Tensor, Tensors};
+use crate::tolerance::Rules;
+use journal::Journal;
+
+/// What the two runs are compared on, and everything learnt so far. Tensors are numbers in the reference's graph.
+pub struct Probe<'a> {
+    pub reference: &'a Side,
+    pub candidate: &'a Side,
+    pub feeds: &'a [Tensors],
+    pub rules: &'a Rules,
+    pub survey: Survey,
+    /// By tensor: what stands for it in the reference and in the candidate, or why it cannot be compared.
+    pairs: Vec<Result<Pair, String>>,
+    pub results: Vec<Option<TensorResult>>,
+    /// The final outputs of the unmarked candidate run, by sample.
+    unmarked: Vec<Tensors>,
+    /// The candidate's first answers, until they are asked for.
+    first: Option<Result<Vec<Tensors>, RunError>>,
+    everything: Option<Result<Vec<Tensors>, RunError>>,
+    values: Values,
+    /// Values of Constant nodes, which need no run: the reference's, the candidate's.
+    constants: HashMap<usize, (Tensor, Tensor)>,
+    pub journal: Journal,
+    pub counts: Counts,
+    /// Kept for `--save-tensors`, under `reference/NAME` and `candidate/NAME`.
+    pub saved: Option<Tensors>,
+}
+
+#[derive(Clone, Copy)]
+struct Pair {
+    reference: usize,
+    candidate: usize,
+}
+
+/// Measured values by tensor of each side's own graph, one a sample. Dropped when the next batch needs the room.
+#[derive(Default)]
+struct Values {
+    reference: HashMap<usize, Vec<Option<Tensor>>>,
+    candidate: HashMap<usize, Vec<Option<Tensor>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub candidate_builds: usize,
+    pub candidate_runs: usize,
+    pub reference_runs: usize,
+    pub perturbed: bool,
+}
+
+impl<'a> Probe<'a> {
+    pub fn new(
+        reference: &'a Side,
+        candidate: &'a Side,
+        feeds: &'a [Tensors],
+        rules: &'a Rules,
+        first: First,
+        journal: Journal,
+    ) -> Probe<'a> {
+        let tensors = reference.graph.tensors.len();
+        let mut probe = Probe {
+            reference,
+            candidate,
+            feeds,
+            rules,
+            survey: first.survey,
+            pairs: Vec::with_capacity(tensors),
+            results: vec![None; tensors],
+            unmarked: Vec::new(),
+            first: Some(first.unmarked),
+            everything: first.marked,
+            values: Values::default(),
+            constants: HashMap::new(),
+            journal,
+            counts: Counts::default(),
+            saved: None,
+        };
+        for tensor in 0..tensors {
+            let pair = probe.pair(tensor);
+            probe.pairs.push(pair);
+        }
+        if let Some(values) = first.reference {
+            probe.counts.reference_runs += 1;
+            probe.values.reference = by_tensor(&reference.graph, values);
+        }
+        probe
+    }
+
+    /// Takes over what an earlier run with the same question measured.
+    pub fn recall(&mut self, known: Vec<TensorResult>) {
+        for result in known {
+            if let Some(tensor) = self.reference.graph.tensor(&result.name) {
+                self.results[tensor] = Some(result);
+            }
+        }
+    }
+
+    fn pair(&self, tensor: usize) -> Result<Pair, String> {
+        let (mine, theirs) = (&self.reference.graph, &self.candidate.graph);
+        let key = &mine.tensors[tensor].key;
+        if !self.reference.backend.stores(key) {
+            return Err("the reference has no value for it".to_string());
+        }
+        let Some(candidate) = mark::counterpart(theirs, key) else {
+            return Err("it exists in the reference model only".to_string());
+        };
+        // A quantised candidate of a model that is quantised itself: both are seen behind the quantizer.
+        let quantised = theirs.tensor(key) != Some(candidate);
+        let reference = mark::behind_quantizer(mine, tensor).filter(|_| quantised).unwrap_or(tensor);
+        if !self.survey.types.contains_key(&mine.tensors[reference].key) {
+            return Err("it is not a tensor, or its element type is unknown".to_string());
+        }
+        if !self.candidate.backend.stores(&theirs.tensors[candidate].key) {
+            return Err("the candidate has no value for it".to_string());
+        }
+        Ok(Pair { reference, candidate })
+    }
+
+    /// The model's own outputs from unmarked runs: the verdict, before anything is marked.
+    pub fn unmarked(&mut self, outputs: &[String]) -> Result<Vec<TensorResult>, RunError> {
+        let (reference, ran) = self.reference_outputs(outputs)?;
+        self.counts.reference_runs += usize::from(ran);
+        self.counts.candidate_builds += 1;
+        self.counts.candidate_runs += 1;
+        self.unmarked = match self.first.take() {
+            Some(answer) => answer?,
+            None => self.candidate.run(&first::inner(self.candidate, outputs), self.feeds, outputs)?,
+        };
+        let mut results = Vec::new();
+        for name in outputs {
+            let pairs = reference.iter().zip(&self.unmarked).map(|(r, c)| (r.get(name), c.get(name)));
+            let pairs: Vec<_> = pairs.collect();
+            if let (Some(saved), Some((Some(r), Some(c)))) = (self.saved.as_mut(), pairs.first()) {
+                saved.insert(format!("reference/{name}"), (*r).clone());
+                saved.insert(format!("candidate/{name}"), (*c).clone());
+            }
+            let node = self.reference.graph.tensor(name).map(|t| self.reference.graph.producer(t).name.clone());
+            results.push(worst(name, node.unwrap_or_default(), &pairs, |r, c| self.rules.judge_output(name, r, c)));
+        }
+        Ok(results)
+    }
+
+    /// The reference's outputs: from the survey's run where that was one, else from a run (and then `true`).
+    fn reference_outputs(&self, outputs: &[String]) -> Result<(Vec<Tensors>, bool), RunError> {
+        let graph = &self.reference.graph;
+        let known = |name: &String| self.values.reference.get(&graph.tensor(name)?).filter(|v| v.iter().all(Option::is_some));
+        if !self.values.reference.is_empty() && outputs.iter().all(|o| known(o).is_some()) {
+            let samples = (0..self.feeds.len()).map(|sample| {
+                outputs.iter().filter_map(|o| Some((o.clone(), known(o)?.get(sample)?.clone()?))).collect()
+            });
+            return Ok((samples.collect(), false));
+        }
+        Ok((self.reference.run(&first::inner(self.reference, outputs), self.feeds, outputs)?, true))
+    }
+
+    /// What needs no run: tensors that cannot be compared, constants that both models hold. `None` is to be measured.
+    pub fn known(&mut self) -> Vec<Option<Answer>> {
+        for tensor in 0..self.pairs.len() {
+            if self.results[tensor].is_some() {
+                continue;
+            }
+            match &self.pairs[tensor] {
+                Err(why) => self.results[tensor] = Some(self.not_compared(tensor, why)),
+                Ok(pair) => {
+                    if let Some((r, c)) = self.constants(*pair) {
+                        let name = self.reference.graph.tensors[tensor].key.clone();
+                        let verdict = self.rules.judge(&name, &r, &c);
+                        self.results[tensor] = Some(self.result(tensor, &[(Some(&r), Some(&c))], |_, _| verdict.clone()));
+                        self.constants.insert(tensor, (r, c));
+                    }
+                }
+            }
+        }
+        self.answers()
+    }
+
+    /// The values of two Constant nodes, the candidate's as its precision stores it.
+    fn constants(&self, pair: Pair) -> Option<(Tensor, Tensor)> {
+        let value = |side: &Side, tensor: usize| {
+            let node = side.graph.is_constant(tensor).then(|| side.graph.producer(tensor))?;
+            tensor_from_proto(node.proto(&side.model.proto)?.attr("value")?.t.as_ref()?).ok()
+        };
+        let stored = self.candidate.runs_its_file.then(|| value(self.candidate, pair.candidate))??;
+        let stored = match self.candidate.storage {
+            Some(low) => crate::precision::rounded(&stored, low),
+            None => stored,
+        };
+        Some((value(self.reference, pair.reference)?, stored))
+    }
+
+    /// Runs both sides with these tensors marked, compares them, and answers in the same order.
+    pub fn measure(&mut self, tensors: &[usize]) -> Result<Vec<Answer>, RunError> {
+        let started = Instant::now();
+        let asked: Vec<(usize, Pair)> =
+            tensors.iter().filter(|t| self.results[**t].is_none()).filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
+        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
+        let theirs: Vec<usize> = asked.iter().map(|(_, p)| p.candidate).collect();
+        if !asked.is_empty() {
+            self.run_marked(&mine, &theirs)?;
+        }
+        let judged: Vec<(usize, TensorResult)> = asked
+            .par_iter()
+            .map(|(tensor, pair)| {
+                let nothing = Vec::new();
+                let r = self.values.reference.get(&pair.reference).unwrap_or(&nothing);
+                let c = self.values.candidate.get(&pair.candidate).unwrap_or(&nothing);
+                let pairs: Vec<_> = (0..self.feeds.len())
+                    .map(|s| (r.get(s).and_then(Option::as_ref), c.get(s).and_then(Option::as_ref)))
+                    .collect();
+                let name = &self.reference.graph.tensors[*tensor].key;
+                (*tensor, self.result(*tensor, &pairs, |r, c| self.rules.judge(name, r, c)))
+            })
+            .collect();
+        for (tensor, result) in judged {
+            self.results[tensor] = Some(result);
+        }
+        self.save(&asked);
+        let answers: Vec<Answer> = tensors.iter().map(|t| self.answer(*t).unwrap_or(Answer::Unknown)).collect();
+        self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
+        Ok(answers)
+    }
+
+    /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always.
+    fn run_marked(&mut self, mine: &[usize], theirs: &[usize]) -> Result<(), RunError> {
+        let missing: Vec<usize> = mine.iter().copied().filter(|t| !self.values.reference.contains_key(t)).collect();
+        let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
+            tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
+        };
+        let finals: Vec<String> = self.unmarked.first().map(|u| u.keys().cloned().collect()).unwrap_or_default();
+        let mut wanted = names(self.candidate, theirs);
+        wanted.extend(finals.iter().filter(|f| !wanted.contains(f)).cloned().collect::<Vec<_>>());
+        let everything = self.everything.take();
+        let (reference, candidate) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| match everything {
+                Some(answer) => answer,
+                None => self.candidate.run(theirs, self.feeds, &wanted),
+            });
+            let own = (!missing.is_empty()).then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
+            (own.transpose(), join(other))
+        });
+        let (reference, candidate) = (reference?, candidate?);
+        self.counts.candidate_builds += 1;
+        self.counts.candidate_runs += 1;
+        for (marked, unmarked) in candidate.iter().zip(&self.unmarked) {
+            let same = |name: &String| match (marked.get(name), unmarked.get(name)) {
+                (Some(a), Some(b)) => a.identical(b),
+                _ => true,
+            };
+            self.counts.perturbed |= !finals.iter().all(same);
+        }
+        if let Some(values) = reference {
+            self.counts.reference_runs += 1;
+            self.values.reference.extend(by_tensor(&self.reference.graph, values));
+        }
+        self.values.candidate = by_tensor(&self.candidate.graph, candidate);
+        Ok(())
+    }
+
+    /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
+    pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        let run = tensors.iter().filter(|t| !self.constants.contains_key(t));
+        let pairs: Vec<Pair> = run.filter_map(|t| self.pairs[*t].as_ref().ok().copied()).collect();
+        let known = |p: &Pair| {
+            self.values.reference.contains_key(&p.reference) && self.values.candidate.contains_key(&p.candidate)
+        };
+        if pairs.iter().all(known) {
+            return Ok(());
+        }
+        let mine: Vec<usize> = pairs.iter().map(|p| p.reference).collect();
+        let theirs: Vec<usize> = pairs.iter().map(|p| p.candidate).collect();
+        self.run_marked(&mine, &theirs)
+    }
+
+    /// A measured value of the reference for `sample`.
+    pub fn reference_value(&self, tensor: usize, sample: usize) -> Option<&Tensor> {
+        if let Some((reference, _)) = self.constants.get(&tensor) {
+            return Some(reference);
+        }
+        let pair = self.pairs[tensor].as_ref().ok()?;
+        self.values.reference.get(&pair.reference)?.get(sample)?.as_ref()
+    }
+
+    /// A measured value of the candidate for `sample`.
+    pub fn candidate_value(&self, tensor: usize, sample: usize) -> Option<&Tensor> {
+        if let Some((_, candidate)) = self.constants.get(&tensor) {
+            return Some(candidate);
+        }
+        let pair = self.pairs[tensor].as_ref().ok()?;
+        self.values.candidate.get(&pair.candidate)?.get(sample)?.as_ref()
+    }
+
+    /// What stands for `tensor` in the candidate's graph.
+    pub fn counterpart(&self, tensor: usize) -> Option<usize> {
+        self.pairs[tensor].as_ref().ok().map(|p| p.candidate)
+    }
+
+    pub fn answer(&self, tensor: usize) -> Option<Answer> {
+        self.results[tensor].as_ref().map(|r| match r.status {
+            Status::Agrees => Answer::Good,
+            Status::Diverges => Answer::Bad,
+            Status::NotCompared => Answer::Unknown,
+        })
+    }
+
+    pub fn answers(&self) -> Vec<Option<Answer>> {
+        (0..self.results.len()).map(|t| self.answer(t)).collect()
+    }
+
+    fn save(&mut self, asked: &[(usize, Pair)]) {
+        let Some(saved) = self.saved.as_mut() else { return };
+        let first = |values: &HashMap<usize, Vec<Option<Tensor>>>, t: usize| values.get(&t)?.first()?.clone();
+        for (tensor, pair) in asked {
+            let name = &self.reference.graph.tensors[*tensor].key;
+            if let Some(value) = first(&self.values.reference, pair.reference) {
+                saved.insert(format!("reference/{name}"), value);
+            }
+            if let Some(value) = first(&self.values.candidate, pair.candidate) {
+                saved.insert(format!("candidate/{name}"), value);
+            }
+        }
+    }
+
+    fn not_compared(&self, tensor: usize, why: &str) -> TensorResult {
+        let graph = &self.reference.graph;
+        let (name, node) = (graph.tensors[tensor].key.clone(), graph.producer(tensor).name.clone());
+        let dtype = self.survey.types.get(&name).map_or(String::new(), |d| d.to_string());
+        let why = Some(why.to_string());
+        TensorResult { name, node, dtype, shape: Vec::new(), status: Status::NotCompared, why, metrics: None }
+    }
+
+    fn result(
+        &self,
+        tensor: usize,
+        pairs: &[(Option<&Tensor>, Option<&Tensor>)],
+        judge: impl Fn(&Tensor, &Tensor) -> Comparison,
+    ) -> TensorResult {
+        let graph = &self.reference.graph;
+        let node = graph.producer(tensor);
+        let absent = |t: &Option<&Tensor>| t.is_some_and(|t| t.elements() == 0);
+        if !node.scope.is_empty() && pairs.iter().all(|(r, c)| absent(r) && absent(c)) {
+            return self.not_compared(tensor, "its branch did not run");
+        }
+        worst(&graph.tensors[tensor].key, node.name.clone(), pairs, judge)
+    }
+}
+
+/// The verdict over all samples: the worst one's numbers.
+fn worst(
+    name: &str,
+    node: String,
+    pairs: &[(Option<&Tensor>, Option<&Tensor>)],
+    judge: impl Fn(&Tensor, &Tensor) -> Comparison,
+) -> TensorResult {
+    let shown = pairs.iter().find_map(|(r, _)| *r);
+    let mut result = TensorResult {
+        name: name.to_string(),
+        node,
+        dtype: shown.map_or(String::new(), |t| t.dtype.to_string()),
+        shape: shown.map_or(Vec::new(), |t| t.shape.clone()),
+        status: Status::NotCompared,
+        why: Some("no sample gave a value for it".to_string()),
+        metrics: None,
+    };
+    let mut missing = None;
+    for (sample, pair) in pairs.iter().enumerate() {
+        let (Some(reference), Some(candidate)) = pair else {
+            let side = if pair.0.is_none() { "reference" } else { "candidate" };
+            missing = Some(format!("the {side} gave no value for it"));
+            continue;
+        };
+        let mut verdict = judge(reference, candidate);
+        if let Some(m) = verdict.metrics.as_mut() {
+            m.sample = sample;
+        }
+        if badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref()) {
+            result.status = verdict.status;
+            (result.why, result.metrics) = (verdict.why, verdict.metrics);
+            result.shape = reference.shape.clone();
+        }
+    }
+    // A sample without a value is not an agreement.
+    if let (Some(why), Status::Agrees) = (&missing, result.status) {
+        result.status = Status::NotCompared;
+        result.why = Some(why.clone());
+    } else if let (Some(why), Status::NotCompared) = (missing, result.status) {
+        result.why = Some(why);
+    }
+    result
+}
+
+fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
+    let rank = match status {
+        Status::NotCompared => 0,
+        Status::Agrees => 1,
+        Status::Diverges => 2,
+    };
+    let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
+    (rank, share, metrics.map_or(0.0, |m| m.max_abs.0))
+}
+
+/// One run's outputs, sample by sample, turned round: by tensor of `graph`.
+fn by_tensor(graph: &crate::graph::Graph, samples: Vec<Tensors>) -> HashMap<usize, Vec<Option<Tensor>>> {
+    let mut values: HashMap<usize, Vec<Option<Tensor>>> = HashMap::new();
+    let count = samples.len();
+    for (sample, tensors) in samples.into_iter().enumerate() {
+        for (name, value) in tensors {
+            if let Some(tensor) = graph.tensor(&name) {
+                values.entry(tensor).or_insert_with(|| vec![None; count])[sample] = Some(value);
+            }
+        }
+    }
+    values
+}
+
+/// A panic in a backend's thread is that backend's failure, not ours.
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, RunError>>) -> Result<T, RunError> {
+    thread.join().unwrap_or_else(|_| {
+        Err(RunError::Crash { backend: "the candidate".to_string(), reason: "its thread panicked".to_string() })
+    })
+}
+

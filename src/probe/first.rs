@@ -1,0 +1,117 @@
+//! The first runs: a survey of the reference's model, both models unmarked, and, where everything will be asked for and fits
+//! into memory, both with every tensor marked. They do not wait for each other where they need not: most of the time of a
+//! run on the CPU is spent building sessions, which is single-threaded.
+
+use std::collections::HashSet;
+
+use super::survey::{Survey, Surveyed};
+use super::{Side, join};
+use crate::mark;
+use crate::run::RunError;
+use crate::run::ort::Ort;
+use crate::tensor::Tensors;
+
+/// What is wanted of the first runs.
+pub struct Plan<'a> {
+    /// The library that is asked about models.
+    pub ort: &'a Ort,
+    pub feeds: &'a [Tensors],
+    /// The tensors that decide the verdict.
+    pub outputs: &'a [String],
+    /// Bytes of tensors that may be held, both sides together.
+    pub memory: u64,
+    /// Every tensor will be asked for if the outputs diverge.
+    pub everything: bool,
+}
+
+/// What they gave.
+pub struct First {
+    pub survey: Survey,
+    /// All values of the reference, where they fit.
+    pub reference: Option<Vec<Tensors>>,
+    /// The candidate's outputs, unmarked; its failure is an answer that the report tells.
+    pub unmarked: Result<Vec<Tensors>, RunError>,
+    /// All values of the candidate, where they were asked for and fit.
+    pub marked: Option<Result<Vec<Tensors>, RunError>>,
+}
+
+/// Runs both sides. Tells each side what the survey found out about its model. An error is the reference's.
+pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<First, RunError> {
+    // A candidate that needs no element types can start before the survey is there.
+    let early = !candidate.needs_types() && !reference.needs_types();
+    if early {
+        let first = std::thread::scope(|scope| {
+            let unmarked = scope.spawn(|| candidate.run(&inner(candidate, plan.outputs), plan.feeds, plan.outputs));
+            let surveyed = survey(reference, plan)?;
+            finish(reference, candidate, plan, surveyed, || join(unmarked))
+        })?;
+        reference.types = first.survey.types.clone();
+        if candidate.spec.model.is_none() {
+            candidate.types = reference.types.clone();
+        }
+        return Ok(first);
+    }
+    let surveyed = survey(reference, plan)?;
+    reference.types = surveyed.survey.types.clone();
+    reference.half = reference.on_cpu() && surveyed.survey.has_half(&reference.graph);
+    if candidate.spec.model.is_none() {
+        candidate.types = reference.types.clone();
+        candidate.half = candidate.on_cpu() && reference.half;
+    } else if candidate.needs_types() {
+        match Survey::new(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
+            Ok(theirs) => {
+                candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
+                candidate.types = theirs.survey.types;
+            }
+            Err(e) => {
+                return Ok(First { survey: surveyed.survey, reference: None, unmarked: Err(e), marked: None });
+            }
+        }
+    }
+    let (reference, candidate) = (&*reference, &*candidate);
+    std::thread::scope(|scope| {
+        let unmarked = scope.spawn(|| candidate.run(&inner(candidate, plan.outputs), plan.feeds, plan.outputs));
+        finish(reference, candidate, plan, surveyed, || join(unmarked))
+    })
+}
+
+fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {
+    Survey::new(plan.ort, &reference.model, &reference.graph, plan.feeds)
+}
+
+/// The reference's values and the candidate's marked run, side by side, while the unmarked run goes on.
+fn finish(
+    reference: &Side,
+    candidate: &Side,
+    plan: &Plan,
+    surveyed: Surveyed,
+    unmarked: impl FnOnce() -> Result<Vec<Tensors>, RunError>,
+) -> Result<First, RunError> {
+    let fits = surveyed.survey.total(plan.feeds.len()) <= plan.memory;
+    let plain = reference.on_cpu() && reference.storage.is_none();
+    let speculate = fits && plan.everything && candidate.on_cpu();
+    std::thread::scope(|scope| {
+        let marked = speculate.then(|| scope.spawn(|| all_values(reference, candidate, plan)));
+        let Surveyed { survey, session } = surveyed;
+        let values = (plain && fits).then(|| session.values(reference, plan.feeds)).transpose();
+        let unmarked = unmarked();
+        let marked = marked.map(join);
+        Ok(First { survey, reference: values?, unmarked, marked })
+    })
+}
+
+/// Every tensor of the candidate that stands for one of the reference, and the outputs.
+fn all_values(reference: &Side, candidate: &Side, plan: &Plan) -> Result<Vec<Tensors>, RunError> {
+    let stands = reference.graph.tensors.iter().filter_map(|t| mark::counterpart(&candidate.graph, &t.key));
+    let mut tensors: Vec<usize> = stands.collect::<HashSet<_>>().into_iter().collect();
+    tensors.sort_unstable();
+    let mut names: Vec<String> = tensors.iter().map(|t| candidate.graph.tensors[*t].key.clone()).collect();
+    names.extend(plan.outputs.iter().filter(|o| candidate.graph.tensor(o).is_none()).cloned());
+    candidate.run(&tensors, plan.feeds, &names)
+}
+
+/// Those of `outputs` that are no outputs of the side's model (`--outputs`), to be marked.
+pub fn inner(side: &Side, outputs: &[String]) -> Vec<usize> {
+    let own = |name: &String| side.graph.outputs.iter().any(|(o, _)| o == name);
+    outputs.iter().filter(|o| !own(o)).filter_map(|o| side.graph.tensor(o)).collect()
+}

@@ -1,0 +1,117 @@
+//! What the reference library says about the whole model before any search: element types and sizes; and the session that
+//! was asked, which gives all reference values at once (marking every tensor of a CPU session costs next to nothing).
+
+use std::collections::HashMap;
+
+use super::Side;
+use crate::graph::Graph;
+use crate::load::Model;
+use crate::mark::{self, Types};
+use crate::onnx::{DimValue, Dimension, ModelProto, TensorShapeProto, TypeTensor, TypeValue};
+use crate::run::RunError;
+use crate::run::ort::{Ort, Session};
+use crate::tensor::{DType, Tensors};
+use crate::types;
+
+/// Facts about a model.
+#[derive(Default)]
+pub struct Survey {
+    /// By tensor key; inputs and initializers by name.
+    pub types: Types,
+    /// Bytes of each tensor of the graph for one sample, where the shape is known.
+    sizes: HashMap<String, usize>,
+}
+
+/// A survey, and the session it was made with: it has every tensor of the main graph marked, so it can be run as it is.
+pub struct Surveyed {
+    pub survey: Survey,
+    pub session: Everything,
+}
+
+/// A session of a model with every tensor of the main graph marked.
+pub struct Everything(Session);
+
+impl Survey {
+    /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
+    pub fn new(ort: &Ort, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
+        let main: Vec<usize> = (0..graph.tensors.len())
+            .filter(|t| graph.producer(*t).scope.is_empty() && observable(graph, *t))
+            .collect();
+        let marked = mark::mark(&model.proto, graph, &main, &Types::new());
+        let session = match fixed_shapes(&marked, feeds) {
+            Some(fixed) => match ort.open(&model.lean(&fixed)) {
+                Err(RunError::Build { .. }) => ort.open(&model.lean(&marked))?,
+                other => other?,
+            },
+            None => ort.open(&model.lean(&marked))?,
+        };
+        let mut survey = Survey { types: model.proto.graph.as_ref().map(types::declared).unwrap_or_default(), ..Survey::default() };
+        for output in &session.outputs {
+            if let Some(dtype) = output.dtype {
+                survey.types.insert(output.name.clone(), dtype);
+            }
+            if let (Some(_), Some(bytes)) = (graph.tensor(&output.name), output.bytes()) {
+                survey.sizes.insert(output.name.clone(), bytes);
+            }
+        }
+        let mut ask = |body: &ModelProto| {
+            let session = ort.open(&model.lean(body))?;
+            Ok(session.outputs.iter().map(|o| (o.name.clone(), o.dtype)).collect::<Vec<(String, Option<DType>)>>())
+        };
+        types::add_bodies(&model.proto, &mut survey.types, &mut ask)?;
+        Ok(Surveyed { survey, session: Everything(session) })
+    }
+
+    /// Is there a half-precision tensor that a node makes?
+    pub fn has_half(&self, graph: &Graph) -> bool {
+        let half = |key: &str| matches!(self.types.get(key), Some(DType::Float16 | DType::Bfloat16));
+        graph.tensors.iter().any(|t| half(&t.key))
+    }
+
+    /// Bytes of a tensor for one sample; unknown shapes count as a megabyte.
+    pub fn size(&self, key: &str) -> usize {
+        self.sizes.get(key).copied().unwrap_or(1 << 20)
+    }
+
+    /// Bytes of all tensors of both sides.
+    pub(super) fn total(&self, samples: usize) -> u64 {
+        self.sizes.values().sum::<usize>() as u64 * 2 * samples as u64
+    }
+}
+
+impl Everything {
+    /// All values of the reference, by sample: from this very session where it does what the reference does.
+    pub(super) fn values(mut self, reference: &Side, feeds: &[Tensors]) -> Result<Vec<Tensors>, RunError> {
+        let graph = &reference.graph;
+        let all: Vec<usize> = (0..graph.tensors.len()).filter(|t| observable(graph, *t)).collect();
+        let names: Vec<String> = all.iter().map(|t| graph.tensors[*t].key.clone()).collect();
+        match !reference.half && graph.nodes.iter().all(|n| n.scope.is_empty()) {
+            true => feeds.iter().map(|f| self.0.run(f, &names)).collect(),
+            false => reference.run(&all, feeds, &names),
+        }
+    }
+}
+
+/// An empty optional cannot even be asked for; every other value can, and tells by its type whether it is a tensor.
+fn observable(graph: &Graph, tensor: usize) -> bool {
+    graph.producer(tensor).op_type != "Optional"
+}
+
+/// The model with the shapes of the feeds as its input shapes, so that inference tells sizes; `None` if feeds differ.
+fn fixed_shapes(model: &ModelProto, feeds: &[Tensors]) -> Option<ModelProto> {
+    let first = feeds.first()?;
+    let same = feeds.iter().all(|f| first.iter().all(|(name, t)| f.get(name).is_some_and(|o| o.shape == t.shape)));
+    if !same {
+        return None;
+    }
+    let mut fixed = model.clone();
+    for input in &mut fixed.graph.as_mut()?.input {
+        let Some(tensor) = first.get(input.name()) else { continue };
+        let dim = |d: &usize| Dimension { value: Some(DimValue::DimValue(*d as i64)), denotation: None };
+        let shape = Some(TensorShapeProto { dim: tensor.shape.iter().map(dim).collect() });
+        if let Some(TypeValue::Tensor(TypeTensor { shape: declared, .. })) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
+            *declared = shape;
+        }
+    }
+    Some(fixed)
+}

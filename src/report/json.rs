@@ -1,0 +1,117 @@
+//! report.json: the report types as strict JSON, their JSON Schema, and files that are either whole or absent.
+//! Adds no field of its own.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use super::{Report, SCHEMA};
+
+/// Any of these in a row says that the tensor was measured.
+const METRICS: [&str; 4] = ["max_abs", "rmse", "cosine", "elements"];
+
+/// The JSON Schema (2020-12) of report.json.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Report);
+    schema.insert("$id".into(), json!(SCHEMA));
+    schema.insert("title".into(), json!(SCHEMA));
+    let mut schema = schema.to_value();
+    if let Some(name) = schema.pointer_mut("/properties/schema") {
+        *name = json!({ "type": "string", "const": SCHEMA, "description": "The schema's name and version." });
+    }
+    schema
+}
+
+/// The report as pretty JSON, with a newline at the end.
+pub fn to_string(report: &Report) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(report).context("the report cannot be written as JSON")?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Writes report.json; makes its folder if need be.
+pub fn write(path: &Path, report: &Report) -> anyhow::Result<()> {
+    write_file(path, &to_string(report)?)
+}
+
+/// Reads a report that [`write`] wrote.
+pub fn read(path: &Path) -> anyhow::Result<Report> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("{}: cannot be read; give the path of a report.json", path.display()))?;
+    parse(&bytes).with_context(|| path.display().to_string())
+}
+
+/// Writes a text file in one step: a reader sees the old file or the new one, never a part of it.
+pub fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let failed = || format!("{}: cannot be written; check the folder's permissions and free space", path.display());
+    std::fs::create_dir_all(folder).with_context(failed)?;
+    let mut file = beside(folder).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+/// A temporary file with the permissions of an ordinary one: the default would hide the report from other users.
+fn beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".layerdiff-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+fn parse(bytes: &[u8]) -> anyhow::Result<Report> {
+    let value: Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(e) => bail!("not JSON ({e}); give the report.json that layerdiff wrote"),
+    };
+    check_schema(&value)?;
+    match from_value(value) {
+        Ok(report) => Ok(report),
+        Err(e) => bail!("not a valid {SCHEMA} report ({e}); run layerdiff again to write a new one"),
+    }
+}
+
+fn check_schema(value: &Value) -> anyhow::Result<()> {
+    match value.get("schema").and_then(Value::as_str) {
+        Some(SCHEMA) => Ok(()),
+        Some(other) => {
+            let writer = value.get("layerdiff").and_then(Value::as_str).unwrap_or("unknown");
+            bail!(
+                "the report's schema is '{other}' and this layerdiff reads '{SCHEMA}'; use the layerdiff that wrote it (version {writer})"
+            )
+        }
+        None => {
+            bail!("JSON without a 'schema' field, so not a layerdiff report; give the report.json that layerdiff wrote")
+        }
+    }
+}
+
+/// Flattened metrics that do not parse would silently become "nothing was measured"; here they are an error.
+fn from_value(value: Value) -> Result<Report, String> {
+    let (tensors, outputs) = (measured(&value, "tensors"), measured(&value, "outputs"));
+    let report: Report = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    for (results, measured) in [(&report.tensors, tensors), (&report.outputs, outputs)] {
+        for (result, measured) in results.iter().zip(measured) {
+            if measured && result.metrics.is_none() {
+                return Err(format!("the metrics of tensor '{}' are incomplete or malformed", result.name));
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// For each row of a list, whether it carries any metric.
+fn measured(value: &Value, list: &str) -> Vec<bool> {
+    let rows = value.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    rows.iter().map(|row| METRICS.iter().any(|name| row.get(name).is_some())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The terminal's summary: goldens for the whole, assertions for what must never be lost.
+
+use super::sample::{agreed_report, check_golden, hostile_report, partial_report, sample_report};
+use super::*;
+
+#[test]
+fn goldens() {
+    check_golden("diverged.txt", &summary(&sample_report(), false, 120));
+    check_golden("diverged_80.txt", &summary(&sample_report(), false, 80));
+    check_golden("agreed.txt", &summary(&agreed_report(), false, 100));
+    check_golden("inconclusive.txt", &summary(&partial_report(), false, 100));
+    check_golden("tensors.txt", &tensors(&sample_report(), false, 120));
+}
+
+#[test]
+fn the_first_five_lines_are_the_answer() {
+    let text = summary(&sample_report(), false, 150);
+    let head: Vec<&str> = text.lines().take(5).collect();
+    for (line, want) in [
+        (0, "diverged: 2 culprits in bert.onnx, ort:fp16 against ort"),
+        (1, "culprit: node \"/norm/Pow\" (Pow) introduces the divergence"),
+        (2, "local error  12 NaN or Inf (reference: 0), max abs Inf"),
+        (3, "12 of 4,096 elements beyond tolerance, the first at [0,3,17]"),
+        (4, "proof        1 of its 2 inputs was measured and agrees"),
+    ] {
+        assert!(head[line].contains(want), "line {line}: {}", head[line]);
+    }
+}
+
+#[test]
+fn a_culprit_inside_a_subgraph_says_so() {
+    assert!(summary(&sample_report(), false, 200).contains("(Softmax) in subgraph \"/if/then_branch\" amplifies"));
+}
+
+#[test]
+fn a_region_names_its_nodes() {
+    let mut report = sample_report();
+    report.culprits.truncate(1);
+    let culprit = &mut report.culprits[0];
+    culprit.kind = crate::report::Kind::Region;
+    culprit.local = None;
+    culprit.why = Some("the session refused the node alone".into());
+    culprit.region = ["/norm/Sub", "/norm/Pow"].map(String::from).into();
+    let text = summary(&report, false, 200);
+    for want in [
+        "ends a region of 2 nodes: agreeing inputs, diverging output, no single node to blame (it could not be run alone)",
+        "region       \"/norm/Sub\", \"/norm/Pow\"",
+        "because      the session refused the node alone",
+        "local error  not measured",
+    ] {
+        assert!(text.contains(want), "lacks '{want}':\n{text}");
+    }
+}
+
+#[test]
+fn many_culprits_are_all_named() {
+    let mut report = sample_report();
+    report.culprits = (0..11)
+        .map(|i| {
+            let mut culprit = report.culprits[0].clone();
+            culprit.node.name = format!("/n{i}");
+            culprit
+        })
+        .collect();
+    let text = summary(&report, false, 120);
+    assert_eq!(text.matches("culprit: node").count(), 8);
+    assert!(text.contains("3 more: \"/n8\", \"/n9\", \"/n10\""), "{text}");
+}
+
+#[test]
+fn agreement_names_what_it_does_not_cover() {
+    let mut report = agreed_report();
+    assert_eq!(summary(&report, false, 200).lines().count(), 4);
+    report.outputs[0].status = Status::NotCompared;
+    report.outputs[0].metrics = None;
+    report.outputs[0].why = Some("strings".into());
+    report.tensors[1].status = Status::Diverges;
+    let text = summary(&report, false, 120);
+    assert!(text.contains("not compared output \"logits\": strings"), "{text}");
+    assert!(text.contains("1 inner tensor diverges without reaching an output"), "{text}");
+}
+
+#[test]
+fn an_interrupted_search_keeps_what_it_found() {
+    let report = Report { verdict: Verdict::Inconclusive, why: Some("interrupted".into()), ..sample_report() };
+    let text = summary(&report, false, 120);
+    for want in
+        ["inconclusive: no answer", "because      interrupted", "so far       2 culprits", "\"/norm/Pow\" (Pow)"]
+    {
+        assert!(text.contains(want), "lacks '{want}':\n{text}");
+    }
+}
+
+#[test]
+fn lines_fit_and_names_in_headlines_stay_whole() {
+    for width in [60, 80, 100, 160] {
+        let text = summary(&sample_report(), false, width);
+        let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+        assert!(widest <= width, "{widest} > {width}\n{text}");
+    }
+    let mut report = sample_report();
+    report.culprits[0].node.name = report.tensors.last().unwrap().node.clone();
+    let name = report.culprits[0].node.name.clone();
+    assert!(summary(&report, false, 60).contains(&name));
+}
+
+#[test]
+fn colour_is_the_only_escape_sequence() {
+    assert!(!summary(&hostile_report(), false, 100).contains('\u{1b}'));
+    let text = summary(&hostile_report(), true, 100);
+    assert!(text.contains("\u{1b}[1;31mdiverged:\u{1b}[0m"));
+    assert!(!text.contains('\u{202e}'));
+    for part in text.split('\u{1b}').skip(1) {
+        let code: String = part.chars().take_while(|c| *c != 'm').collect();
+        assert!(["[0", "[1", "[2", "[33", "[1;31", "[1;32"].contains(&code.as_str()), "{part:?}");
+    }
+}
+
+#[test]
+fn default_reports_render() {
+    for verdict in [Verdict::Agreed, Verdict::Diverged, Verdict::Inconclusive] {
+        let text = summary(&Report { verdict, ..Report::default() }, false, 0);
+        assert!(text.lines().count() >= 2, "{text}");
+    }
+}

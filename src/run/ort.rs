@@ -1,0 +1,292 @@
+//! ONNX Runtime, in this process: the reference, and every candidate that lives in the same library.
+//!
+//! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
+//! so that weights stay mapped. Both hold for the reference and for the candidate.
+
+pub mod library;
+mod round;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProviderDispatch};
+use ort::logging::LogLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::ValueType;
+
+use super::{Backend, RunError};
+use crate::interrupt;
+use crate::load::Lean;
+use crate::report::BackendInfo;
+use crate::tensor::{DType, Tensors};
+
+/// ONNX Runtime with one execution provider.
+pub struct Ort {
+    environment: Environment,
+    library: PathBuf,
+    provider: Provider,
+}
+
+/// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Provider {
+    Cpu,
+    /// A provider of the loaded library: `cuda`, `openvino`, `tensorrt`.
+    Built(String),
+    /// A plug-in library, registered under a name.
+    Plugin {
+        name: String,
+        library: PathBuf,
+    },
+}
+
+/// A built session and what ONNX Runtime inferred about its outputs.
+pub struct Session {
+    session: ort::session::Session,
+    pub outputs: Vec<Output>,
+    backend: String,
+}
+
+/// One output of a session.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    /// `None` for sequences, maps and optionals.
+    pub dtype: Option<DType>,
+    /// `None` for dimensions that only a run can tell.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// One environment a process: ONNX Runtime has no more.
+static ENVIRONMENT: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
+
+impl Ort {
+    /// Loads `library` (once a process: a second, different library is refused) and looks for the provider.
+    pub fn new(library: &Path, provider: Provider) -> Result<Ort, RunError> {
+        let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let environment = match loaded.as_ref() {
+            Some((environment, path)) if path == library => environment.clone(),
+            Some((_, path)) => {
+                let (a, b) = (path.display(), library.display());
+                return Err(RunError::Missing(format!("this process runs {a}; {b} needs a process of its own")));
+            }
+            None => {
+                let environment = load(library)?;
+                *loaded = Some((environment.clone(), library.to_path_buf()));
+                environment
+            }
+        };
+        drop(loaded);
+        let ort = Ort { environment, library: library.to_path_buf(), provider };
+        ort.register()?;
+        Ok(ort)
+    }
+
+    /// Names of the devices' providers that the library offers now.
+    pub fn providers(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.environment.devices().filter_map(|d| d.ep().ok().map(str::to_string)).collect();
+        names.dedup();
+        names
+    }
+
+    pub fn version(&self) -> String {
+        version(&self.library)
+    }
+
+    /// Builds a session; its weights stay in their files.
+    pub fn open(&self, model: &Lean) -> Result<Session, RunError> {
+        let failed = |e: ort::Error| match interrupt::requested() {
+            true => RunError::Interrupted,
+            false => RunError::Build { backend: self.name(), reason: one_line(&e.to_string()) },
+        };
+        let mut builder = self.builder(model).map_err(failed)?;
+        builder = self.provide(builder)?;
+        let canceler = builder.canceler();
+        let busy = interrupt::busy(move || drop(canceler.cancel()));
+        let session = builder.commit_from_memory(&model.bytes).map_err(failed)?;
+        drop(busy);
+        let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
+        Ok(Session { session, outputs, backend: self.name() })
+    }
+
+    fn name(&self) -> String {
+        match &self.provider {
+            Provider::Cpu => "ONNX Runtime".to_string(),
+            Provider::Built(name) | Provider::Plugin { name, .. } => format!("ONNX Runtime with {name}"),
+        }
+    }
+
+    fn builder(&self, model: &Lean) -> ort::Result<SessionBuilder> {
+        let folder = model.folder.to_string_lossy();
+        let builder = SessionBuilder::new(&self.environment)?
+            .with_log_level(LogLevel::Fatal)?
+            .with_optimization_level(GraphOptimizationLevel::Disable)?
+            .with_prepacking(false)?
+            .with_intra_op_spinning(false)?
+            .with_config_entry("session.model_external_initializers_file_folder_path", folder)?
+            .with_operators(round::domain()?)?;
+        Ok(builder)
+    }
+
+    /// Makes a plug-in library known to the environment.
+    fn register(&self) -> Result<(), RunError> {
+        let Provider::Plugin { name, library } = &self.provider else { return Ok(()) };
+        if self.providers().iter().any(|p| same_provider(p, name)) {
+            return Ok(());
+        }
+        self.environment.register_ep_library(name, library).map_err(|e| {
+            let reason = one_line(&e.to_string());
+            RunError::Missing(format!("{} is not a plug-in provider of this ONNX Runtime: {reason}", library.display()))
+        })
+    }
+
+    fn provide(&self, builder: SessionBuilder) -> Result<SessionBuilder, RunError> {
+        let refused = |e: ort::Error<SessionBuilder>| {
+            let reason = one_line(&e.to_string());
+            RunError::Missing(format!("{} could not start its provider: {reason}", self.name()))
+        };
+        match &self.provider {
+            // Once a plug-in is registered, ordinary sessions run on it silently: name the CPU's device instead.
+            Provider::Cpu => {
+                let cpu = self.environment.devices().filter(|d| d.ep().is_ok_and(|ep| ep == "CPUExecutionProvider"));
+                builder.with_devices(cpu, None).map_err(refused)
+            }
+            Provider::Plugin { name, .. } => {
+                let devices: Vec<_> =
+                    self.environment.devices().filter(|d| d.ep().is_ok_and(|ep| same_provider(ep, name))).collect();
+                if devices.is_empty() {
+                    let offered = self.providers().join(", ");
+                    return Err(RunError::Missing(format!(
+                        "no device of provider '{name}' here; there are: {offered}"
+                    )));
+                }
+                builder.with_devices(devices, None).map_err(refused)
+            }
+            Provider::Built(name) => {
+                let provider = built_in(name).ok_or_else(|| {
+                    RunError::Missing(format!(
+                        "execution provider '{name}' is unknown; use cuda, tensorrt or openvino, or name its plug-in library with --ep-library {name}=PATH"
+                    ))
+                })?;
+                builder.with_execution_providers([provider]).map_err(refused)
+            }
+        }
+    }
+}
+
+impl Backend for Ort {
+    fn info(&self) -> BackendInfo {
+        let provider = match &self.provider {
+            Provider::Cpu => "CPUExecutionProvider".to_string(),
+            Provider::Built(name) => format!("{name} (built in)"),
+            Provider::Plugin { name, .. } => name.clone(),
+        };
+        BackendInfo { backend: "onnxruntime".to_string(), version: self.version(), provider, ..Default::default() }
+    }
+
+    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        let mut session = self.open(model)?;
+        feeds.iter().map(|feed| session.run(feed, outputs)).collect()
+    }
+}
+
+impl Session {
+    /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
+    /// those named in `outputs` are kept.
+    pub fn run(&mut self, feed: &Tensors, outputs: &[String]) -> Result<Tensors, RunError> {
+        let failed = |e: ort::Error, backend: &str| match interrupt::requested() {
+            true => RunError::Interrupted,
+            false => RunError::Run { backend: backend.to_string(), reason: one_line(&e.to_string()) },
+        };
+        let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(feed.len());
+        for (name, tensor) in feed {
+            inputs.push((name, value::to_ort(tensor).map_err(|e| failed(e, &self.backend))?.into()));
+        }
+        let options = Arc::new(RunOptions::new().map_err(|e| failed(e, &self.backend))?);
+        let stop = options.clone();
+        let busy = interrupt::busy(move || drop(stop.terminate()));
+        let backend = self.backend.clone();
+        let results = self.session.run_with_options(inputs, &*options).map_err(|e| failed(e, &backend))?;
+        drop(busy);
+        let wanted: std::collections::HashSet<&str> = outputs.iter().map(String::as_str).collect();
+        let mut kept = Tensors::with_capacity(outputs.len());
+        for (name, result) in results {
+            if wanted.contains(name)
+                && let Some(tensor) = value::from_ort(result)
+            {
+                kept.insert(name.to_string(), tensor);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl Output {
+    fn new(name: &str, of: &ValueType) -> Output {
+        let dtype = of.tensor_type().and_then(value::dtype);
+        let shape = of.tensor_shape().map(|s| s.iter().map(|d| usize::try_from(*d).ok()).collect()).unwrap_or_default();
+        Output { name: name.to_string(), dtype, shape }
+    }
+
+    /// Bytes of a value, where the shape is known.
+    pub fn bytes(&self) -> Option<usize> {
+        let elements = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d)?))?;
+        self.dtype?.byte_len(elements)
+    }
+}
+
+fn load(library: &Path) -> Result<Environment, RunError> {
+    let refused = |reason: String| {
+        RunError::Missing(format!(
+            "{} cannot be used as ONNX Runtime: {}; run `layerdiff setup` for one that can",
+            library.display(),
+            one_line(&reason)
+        ))
+    };
+    // Always by path: the lazy way of loading panics on a library that is too old.
+    let builder = ort::init_from(library).map_err(|e| refused(e.to_string()))?;
+    let environment = builder.with_telemetry(false).build().map_err(|e| refused(e.to_string()))?;
+    environment.set_log_level(LogLevel::Fatal);
+    Ok(environment)
+}
+
+/// The version in the library's file name (`libonnxruntime.so.1.31.1`), or in its build information.
+pub fn version(library: &Path) -> String {
+    let name = library.canonicalize().unwrap_or_else(|_| library.to_path_buf());
+    let name = name.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let digits = |s: &str| s.chars().all(|c| c.is_ascii_digit() || c == '.') && s.contains('.');
+    let from_name = name.split_once(".so.").map(|(_, v)| v.to_string()).filter(|v| digits(v));
+    from_name
+        .or_else(|| {
+            let rest = ort::info().split("rel-").nth(1)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            Some(rest[..end].to_string()).filter(|v| digits(v))
+        })
+        .unwrap_or_else(|| "unknown".to_string())
+}
+
+fn built_in(name: &str) -> Option<ExecutionProviderDispatch> {
+    let provider = match name {
+        "cuda" => ep::CUDA::default().build(),
+        "tensorrt" => ep::TensorRT::default().build(),
+        "openvino" => ep::OpenVINO::default().build(),
+        _ => return None,
+    };
+    Some(provider.error_on_failure())
+}
+
+/// `ggml`, `GGML` and `GgmlExecutionProvider` are the same provider.
+fn same_provider(full: &str, name: &str) -> bool {
+    let short = |s: &str| s.to_ascii_lowercase().replace("executionprovider", "");
+    short(full) == short(name)
+}
+
+/// The first line of a foreign message, without its source position.
+fn one_line(message: &str) -> String {
+    let line = message.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("no reason given");
+    line.trim_end_matches('.').to_string()
+}

@@ -1,0 +1,61 @@
+//! Which items of a DAG are the first to be bad, with proof and with few measurements. **Knows no ONNX**: items are
+//! numbers in topological order, and answers come from a closure. No file, no backend, no tolerance is known here.
+//!
+//! A bad item is a *suspect* when every input of it was measured and is good. Items that cannot be measured are looked
+//! through: the answer is then a region, from good inputs to a bad item. Nothing unmeasured ever counts as good.
+//!
+//! [`classify`] reads the suspects off a complete set of answers. [`bisect`] asks for few: it cuts the ancestors of a
+//! bad item into even parts with every probe and walks up. A good item *covers* its ancestors, which steers the search
+//! away from them. That is a guess: a fault masked further down is missed, as is a second fault below a first one with
+//! only unmeasured items between them. So a guess chooses what to measure, and never makes a suspect.
+
+mod carve;
+mod classify;
+mod dag;
+mod evidence;
+mod ksection;
+#[cfg(test)]
+mod tests;
+
+pub use classify::classify;
+pub use dag::Dag;
+pub use ksection::bisect;
+
+/// What was measured of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Good,
+    Bad,
+    /// It could not be measured or not compared; never counts as good.
+    Unknown,
+}
+
+/// A bad item whose inputs are all good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    pub item: usize,
+    /// The nearest measured ancestors, looking through unknown items; all good.
+    pub inputs: Vec<usize>,
+    /// The unknown items looked through, then `item`. One entry: a single culprit.
+    pub region: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Items that one probe may observe; 0 is taken as 1.
+    pub marks: usize,
+    /// The search stops when it has found this many.
+    pub max_suspects: usize,
+}
+
+/// What [`bisect`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In topological order.
+    pub suspects: Vec<Suspect>,
+    /// Everything known at the end; `None` was never asked for.
+    pub answers: Vec<Option<Answer>>,
+    pub probes: usize,
+    /// `max_suspects` stopped the search with bad items left to explain, or with parts of the DAG left to check.
+    pub unexplained: bool,
+}

@@ -1,0 +1,115 @@
+//! Both searches on random DAGs, against brute force.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Most parents are near, as in networks; some are anywhere above.
+fn any_dag() -> impl Strategy<Value = Dag> {
+    let parents =
+        |i: usize| prop::collection::vec(prop_oneof![3 => i.saturating_sub(4)..i.max(1), 1 => 0..i.max(1)], 0..4);
+    (1..60usize).prop_flat_map(move |n| (0..n).map(parents).collect::<Vec<_>>()).prop_map(|mut parents| {
+        parents[0].clear();
+        Dag::new(parents)
+    })
+}
+
+fn sinks(dag: &Dag) -> Vec<usize> {
+    (0..dag.len()).filter(|&i| dag.children(i).is_empty()).collect()
+}
+
+/// A DAG with a truth made by `truth` from random words, one an item.
+fn any_truth(truth: impl Fn(&Dag, &[u32]) -> Vec<Answer>) -> impl Strategy<Value = (Dag, Vec<Answer>, usize)> {
+    let words = |dag: &Dag| prop::collection::vec(any::<u32>(), dag.len());
+    let case = any_dag().prop_flat_map(move |dag| (words(&dag), Just(dag), 1..10usize));
+    case.prop_map(move |(words, dag, marks)| (dag.clone(), truth(&dag, &words), marks))
+}
+
+/// One to three faults that spread.
+fn spreading(dag: &Dag, words: &[u32]) -> Vec<Answer> {
+    let faults: Vec<usize> = words.iter().take(1 + words[0] as usize % 3).map(|&w| w as usize % dag.len()).collect();
+    spread(dag, &faults)
+}
+
+/// The same, where one item in ten cannot be observed, outputs excepted.
+fn spreading_unseen(dag: &Dag, words: &[u32]) -> Vec<Answer> {
+    let mut truth = spreading(dag, words);
+    for i in (0..dag.len()).filter(|&i| !dag.children(i).is_empty() && words[i] < u32::MAX / 10) {
+        truth[i] = Unknown;
+    }
+    truth
+}
+
+/// Any answers at all.
+fn any_answers(_: &Dag, words: &[u32]) -> Vec<Answer> {
+    words.iter().map(|&w| [Good, Bad, Unknown][w as usize % 3]).collect()
+}
+
+/// Badness that comes and goes.
+fn masked(_: &Dag, words: &[u32]) -> Vec<Answer> {
+    words.iter().map(|w| if w % 3 == 0 { Bad } else { Good }).collect()
+}
+
+/// Brute force: a suspect is bad, leads to a bad target, and no path up through unknown items ends in a bad one.
+fn suspects_by_force(dag: &Dag, truth: &[Answer], targets: &[usize]) -> Vec<usize> {
+    fn reaches_bad(dag: &Dag, truth: &[Answer], item: usize) -> bool {
+        let through = |&p: &usize| truth[p] == Bad || truth[p] == Unknown && reaches_bad(dag, truth, p);
+        dag.parents(item).iter().any(through)
+    }
+    fn leads_to_bad(dag: &Dag, truth: &[Answer], targets: &[usize], item: usize) -> bool {
+        targets.contains(&item) && truth[item] == Bad
+            || dag.children(item).iter().any(|&c| leads_to_bad(dag, truth, targets, c))
+    }
+    let is = |&i: &usize| truth[i] == Bad && !reaches_bad(dag, truth, i) && leads_to_bad(dag, truth, targets, i);
+    (0..dag.len()).filter(is).collect()
+}
+
+/// DAGs small enough for a walk along every path.
+fn is_small(dag: &Dag) -> bool {
+    let mut paths = vec![1usize; dag.len()];
+    for i in 0..dag.len() {
+        paths[i] += dag.parents(i).iter().map(|&p| paths[p]).sum::<usize>();
+    }
+    paths.iter().sum::<usize>() < 100_000
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn classify_is_brute_force((dag, truth, _) in any_truth(any_answers)) {
+        prop_assume!(is_small(&dag));
+        let targets = sinks(&dag);
+        prop_assert_eq!(items(&classify(&dag, &truth, &targets)), suspects_by_force(&dag, &truth, &targets));
+    }
+
+    #[test]
+    fn faults_that_spread_are_all_found((dag, truth, marks) in any_truth(spreading)) {
+        let targets = sinks(&dag);
+        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        prop_assert_eq!(found.suspects, classify(&dag, &truth, &targets));
+        prop_assert!(!found.unexplained);
+    }
+
+    #[test]
+    fn faults_are_all_found_around_unknown_items((dag, truth, marks) in any_truth(spreading_unseen)) {
+        let targets = sinks(&dag);
+        let expected = classify(&dag, &truth, &targets);
+        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        prop_assert_eq!(&found.suspects, &expected);
+
+        // The same when it only turns out on the way what cannot be observed.
+        let known = (0..dag.len()).map(|i| targets.contains(&i).then_some(truth[i])).collect();
+        let found = search_knowing(&dag, &truth, known, &targets, Limits { marks, ..AMPLE });
+        prop_assert_eq!(&found.suspects, &expected);
+    }
+
+    #[test]
+    fn masked_faults_never_make_a_false_suspect((dag, truth, marks) in any_truth(masked)) {
+        let targets = sinks(&dag);
+        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        let all = classify(&dag, &truth, &targets);
+        prop_assert!(found.suspects.iter().all(|s| all.contains(s)), "{:?} of {:?}", found.suspects, all);
+        prop_assert_eq!(found.suspects.is_empty(), targets.iter().all(|&t| truth[t] == Good));
+    }
+}

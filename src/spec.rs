@@ -1,0 +1,152 @@
+//! `BACKEND[:PRECISION][@MODEL]`: what to run, as the user writes it. Parsing only.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::tensor::DType;
+
+/// A reference or a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    pub place: Place,
+    pub precision: Precision,
+    /// `@MODEL`: another file than the one under debugging.
+    pub model: Option<PathBuf>,
+    text: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// `ort`: ONNX Runtime on the CPU.
+    Cpu,
+    /// `ort-NAME`: another execution provider.
+    Provider(String),
+    /// `trt`
+    TensorRt,
+    /// `exec:CMD`
+    Exec(String),
+    /// `saved:FILE`
+    Saved(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    #[default]
+    Fp32,
+    Tf32,
+    Fp16,
+    Bf16,
+    Int8,
+    Fp8,
+}
+
+impl Precision {
+    const ALL: [(&str, Precision); 6] = [
+        ("fp32", Precision::Fp32),
+        ("tf32", Precision::Tf32),
+        ("fp16", Precision::Fp16),
+        ("bf16", Precision::Bf16),
+        ("int8", Precision::Int8),
+        ("fp8", Precision::Fp8),
+    ];
+
+    /// The storage type that emulates it by casts, if one does.
+    pub fn storage(self) -> Option<DType> {
+        match self {
+            Precision::Fp16 => Some(DType::Float16),
+            Precision::Bf16 => Some(DType::Bfloat16),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Precision::ALL.iter().find(|(_, p)| p == self).map_or("fp32", |(n, _)| n);
+        f.write_str(name)
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Spec, String> {
+        let plain = |place| Spec { place, precision: Precision::Fp32, model: None, text: text.to_string() };
+        if let Some(command) = text.strip_prefix("exec:") {
+            let missing: Vec<&str> = ["{model}", "{inputs}", "{outputs}"].into_iter().filter(|p| !command.contains(p)).collect();
+            if !missing.is_empty() {
+                return Err(format!("the command of '{text}' lacks {}; it reads an .onnx and an .npz and writes an .npz", missing.join(", ")));
+            }
+            return Ok(plain(Place::Exec(command.to_string())));
+        }
+        if let Some(file) = text.strip_prefix("saved:") {
+            return Ok(plain(Place::Saved(PathBuf::from(file))));
+        }
+        let (head, model) = match text.split_once('@') {
+            Some((_, "")) => return Err(format!("'{text}' names no model after '@'")),
+            Some((head, model)) => (head, Some(PathBuf::from(model))),
+            None => (text, None),
+        };
+        let (backend, precision) = match head.split_once(':') {
+            Some((backend, name)) => (backend, parse_precision(name)?),
+            None => (head, Precision::Fp32),
+        };
+        let place = match backend {
+            "ort" | "ort-cpu" => Place::Cpu,
+            "trt" => Place::TensorRt,
+            _ => match backend.strip_prefix("ort-").filter(|name| !name.is_empty()) {
+                Some(name) => Place::Provider(name.to_string()),
+                None => {
+                    return Err(format!("'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"));
+                }
+            },
+        };
+        Ok(Spec { place, precision, model, text: text.to_string() })
+    }
+}
+
+fn parse_precision(name: &str) -> Result<Precision, String> {
+    let found = Precision::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, p)| p);
+    found.ok_or_else(|| format!("'{name}' is no precision; use fp32, tf32, fp16, bf16, int8 or fp8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, place: Place, precision: Precision, model: Option<&str>) {
+        let spec: Spec = text.parse().unwrap();
+        assert_eq!((spec.place, spec.precision, spec.model), (place, precision, model.map(PathBuf::from)), "{text}");
+    }
+
+    #[test]
+    fn specs() {
+        check("ort", Place::Cpu, Precision::Fp32, None);
+        check("ort:bf16", Place::Cpu, Precision::Bf16, None);
+        check("ort@a:b@c.onnx", Place::Cpu, Precision::Fp32, Some("a:b@c.onnx"));
+        check("ort-openvino:fp16@m.onnx", Place::Provider("openvino".into()), Precision::Fp16, Some("m.onnx"));
+        check("saved:out@1.npz", Place::Saved("out@1.npz".into()), Precision::Fp32, None);
+        let command = "run {model} {inputs} {outputs}";
+        check(&format!("exec:{command}"), Place::Exec(command.into()), Precision::Fp32, None);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let fails = |text: &str, want: &str| {
+            let e = text.parse::<Spec>().unwrap_err();
+            assert!(e.contains(want), "{e}");
+        };
+        fails("orz", "'orz' is no backend");
+        fails("ort:fp12", "'fp12' is no precision");
+        fails("ort@", "no model after '@'");
+        fails("exec:run {model}", "lacks {inputs}, {outputs}");
+        fails("ort-", "is no backend");
+    }
+}

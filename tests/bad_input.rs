@@ -1,0 +1,83 @@
+//! Bad input gets one sentence that says what and where, exit status 2 or 3, and never a panic.
+
+mod common;
+
+use std::path::Path;
+
+use common::{layerdiff, testdata};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Case {
+    model: String,
+    inputs: String,
+    exit: Vec<i32>,
+    mentions: Vec<String>,
+}
+
+fn check(model: &Path, args: &[&str], exit: &[i32], mentions: &[&str]) -> Result<(), String> {
+    let run = layerdiff("bisect", model, args);
+    let what = format!("{} {args:?}: exit status {}, stderr: {}", model.display(), run.status, run.stderr);
+    let one_sentence = run.stderr.lines().count() <= 1 && !run.stderr.contains("panicked");
+    let agreed = exit == [0];
+    if !exit.contains(&run.status) || (!agreed && !one_sentence) {
+        return Err(what);
+    }
+    match mentions.iter().find(|m| !run.stderr.contains(*m) && !run.stdout.contains(*m)) {
+        Some(missing) => Err(format!("{what}\ndoes not mention '{missing}'")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn damaged_files() {
+    let text = std::fs::read_to_string(testdata("bad/cases.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+    let faults: Vec<String> = cases
+        .iter()
+        .filter_map(|c| {
+            let inputs = testdata("bad").join(&c.inputs).display().to_string();
+            let mentions: Vec<&str> = c.mentions.iter().map(String::as_str).collect();
+            check(
+                &testdata("bad").join(&c.model),
+                &["--candidate", "ort:fp16", "--inputs", &inputs],
+                &c.exit,
+                &mentions,
+            )
+            .err()
+        })
+        .collect();
+    assert!(cases.len() > 10 && faults.is_empty(), "{} of {}:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+#[test]
+fn wrong_usage() {
+    let model = testdata("layernorm_overflow/model.onnx");
+    let inputs = testdata("layernorm_overflow/inputs.npz").display().to_string();
+    let with = |candidate: &str, exit: i32, mentions: &[&str]| {
+        check(&model, &["--candidate", candidate, "--inputs", &inputs], &[exit], mentions).unwrap();
+    };
+    with("ort:int8", 2, &["int8 cannot be emulated"]);
+    with("ort-nowhere", 3, &["'nowhere' is unknown", "--ep-library"]);
+    with("ort@absent.onnx", 2, &["absent.onnx"]);
+    with("saved:absent.npz", 2, &["absent.npz"]);
+    with("exec:false {model} {inputs} {outputs}", 3, &["false"]);
+    with("exec:cp {inputs} {outputs} # {model}", 3, &["y"]);
+    with("exec:kill -SEGV $$; {model} {inputs} {outputs}", 3, &["crashed"]);
+    check(&model, &["--candidate", "ort:fp16", "--inputs", "absent.npz"], &[2], &["absent.npz"]).unwrap();
+    check(&model, &["--inputs", &inputs, "--outputs", "nothing"], &[2], &["'nothing'"]).unwrap();
+    check(&model, &["--inputs", &inputs, "--shape", "x=1"], &[2], &["--shape"]).unwrap();
+    check(&model, &["--inputs", &inputs, "--ort-library", "/absent.so"], &[3], &["/absent.so"]).unwrap();
+}
+
+#[test]
+fn dynamic_dimensions_are_asked_for_by_name() {
+    let model = testdata("dynamic_batch/model.onnx");
+    check(&model, &["--candidate", "ort:fp16"], &[2], &["--shape"]).unwrap();
+}
+
+#[test]
+fn nothing_is_written_for_bad_input() {
+    let run = layerdiff("bisect", &testdata("bad/cycle.onnx"), &[]);
+    assert_eq!((run.status, run.wrote("report.json"), run.wrote("journal.jsonl")), (2, false, false), "{}", run.stderr);
+}

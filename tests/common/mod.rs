@@ -1,0 +1,77 @@
+//! What the end-to-end tests share: run the real program on real files, read its report.
+#![allow(dead_code)] // each test file uses its part
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use layerdiff::report::Report;
+
+/// What a run of the program left behind.
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// The `-o` directory, alive as long as this.
+    pub dir: tempfile::TempDir,
+}
+
+impl Run {
+    pub fn report(&self) -> Report {
+        let path = self.dir.path().join("out/report.json");
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}\n{}", path.display(), self.stderr));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub fn wrote(&self, name: &str) -> bool {
+        self.dir.path().join("out").join(name).exists()
+    }
+}
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn testdata(path: &str) -> PathBuf {
+    root().join("testdata").join(path)
+}
+
+/// A real model fetched by scripts/models.sh; the test fails, with the command, when it is not there.
+pub fn real_model(name: &str) -> PathBuf {
+    let dir = std::env::var_os("LAYERDIFF_MODELS").map_or_else(|| root().join("target/models"), PathBuf::from);
+    let path = dir.join(name);
+    assert!(path.exists(), "{} is missing: run scripts/models.sh", path.display());
+    path
+}
+
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_layerdiff"))
+}
+
+/// `layerdiff COMMAND MODEL ARGS... -o OUT`
+pub fn layerdiff(command: &str, model: &Path, args: &[&str]) -> Run {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = program();
+    program.arg(command).arg(model).args(args).arg("-o").arg(dir.path().join("out"));
+    let output = program.current_dir(dir.path()).output().unwrap();
+    Run {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        dir,
+    }
+}
+
+/// `layerdiff bisect`, for paths and words mixed.
+pub fn bisect(model: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Run {
+    let args: Vec<String> = args.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    layerdiff("bisect", model, &args)
+}
+
+/// A real plug-in execution provider (scripts/models.sh fetches it); the test fails when it is not there.
+pub fn plugin() -> PathBuf {
+    let path = root().join("target/providers/onnxruntime_ggml/lib/libonnxruntime_ggml.so");
+    assert!(path.exists(), "{} is missing: run scripts/models.sh", path.display());
+    path
+}

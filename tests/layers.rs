@@ -1,0 +1,74 @@
+//! Imports point down only, `search` knows no ONNX, and `unsafe` stays where the design puts it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules from the top to the bottom; those of one line may use each other.
+const LAYERS: [&[&str]; 7] = [
+    &["cli", "commands"],
+    &["isolate"],
+    &["probe"],
+    &["tolerance", "precision", "mark", "types", "run", "load"],
+    &["compare"],
+    &["graph", "report", "spec"],
+    &["onnx", "search", "tensor", "interrupt"],
+];
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    entries
+        .flat_map(|p| if p.is_dir() { sources(&p) } else { vec![p] })
+        .filter(|p| p.extension().is_some_and(|e| e == "rs"))
+        .collect()
+}
+
+/// The module a file belongs to: `src/probe/side.rs` is part of `probe`.
+fn module(file: &Path) -> String {
+    let inner = file.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    inner.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|l| l.contains(&module))
+}
+
+/// The code of a file without its tests.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    text.split("#[cfg(test)]").next().unwrap().to_string()
+}
+
+#[test]
+fn imports_point_down() {
+    let mut wrong = Vec::new();
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let from = module(&file);
+        if from == "main" || from == "lib" {
+            continue;
+        }
+        let Some(mine) = layer(&from) else { panic!("{} is in no layer: add it to this test", file.display()) };
+        for rest in code(&file).split("crate::").skip(1) {
+            let to: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            match layer(&to) {
+                Some(theirs) if theirs >= mine => {}
+                _ => wrong.push(format!("{} uses {to}", file.display())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_stays_where_it_belongs() {
+    let allowed = ["src/load.rs", "src/run/ort/value.rs"];
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let unsafe_blocks = code(&file).matches("unsafe {").count();
+        let known = allowed.iter().any(|a| file.ends_with(a));
+        assert!(unsafe_blocks == 0 || known, "{} has unsafe code", file.display());
+        assert!(
+            code(&file).matches("SAFETY").count() >= unsafe_blocks,
+            "{}: unsafe without a SAFETY comment",
+            file.display()
+        );
+    }
+}
