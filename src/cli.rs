@@ -52,7 +52,7 @@ pub enum Command {
     Man,
     /// A backend in a process of its own; not for users
     #[command(name = "__worker", hide = true)]
-    Worker { args: Vec<String> },
+    Worker,
 }
 
 /// What is compared with what, on which data, how closely.

@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Worker { args } = &cli.command {
-        return worker::run(args);
+    if let Command::Worker = &cli.command {
+        return worker::run();
     }
     let on_interrupt = || {
         interrupt::request();
@@ -60,7 +60,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
             clap_mangen::Man::new(Cli::command()).render(out)?;
             Ok(Exit::Agreed)
         }
-        Command::Worker { .. } => Ok(Exit::BadInput),
+        Command::Worker => Ok(Exit::BadInput),
     }
 }
 

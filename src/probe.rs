@@ -156,8 +156,14 @@ impl<'a> Probe<'a> {
                 saved.insert(format!("reference/{name}"), (*r).clone());
                 saved.insert(format!("candidate/{name}"), (*c).clone());
             }
-            let node = self.reference.graph.tensor(name).map(|t| self.reference.graph.producer(t).name.clone());
-            results.push(worst(name, node.unwrap_or_default(), &pairs, |r, c| self.rules.judge_output(name, r, c)));
+            let tensor = self.reference.graph.tensor(name);
+            let node = tensor.map(|t| self.reference.graph.producer(t).name.clone()).unwrap_or_default();
+            let result = worst(name, node, &pairs, |r, c| self.rules.judge_output(name, r, c));
+            // What is measured unmarked is a fact about the tensor; only a missing value is worth another look.
+            if let (Some(tensor), true) = (tensor, result.status != Status::NotCompared) {
+                self.results[tensor] = Some(result.clone());
+            }
+            results.push(result);
         }
         Ok(results)
     }

@@ -1,17 +1,20 @@
 //! Run a model somewhere: [`Backend`] is the one trait of layerdiff, because it has several real implementations.
 //! A backend is given a model, feeds and the names of the tensors to return. It knows no tolerance and no search.
 
+mod child;
 pub mod exec;
 pub mod ort;
 pub mod saved;
 pub mod worker;
+
+use serde::{Deserialize, Serialize};
 
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 /// Why a backend has no answer. None of these is a wrong result: a crash says nothing about accuracy.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum RunError {
     /// A library or an execution provider is not there, or is too old: the message says what to install.
     #[error("{0}")]

@@ -182,19 +182,10 @@ fn differs(probe: &Probe, tensor: usize) -> Option<Answer> {
     })
 }
 
-/// The diverging outputs that a node makes; their results are measured facts.
-fn targets(probe: &mut Probe, report: &Report) -> Vec<usize> {
-    let mut targets = Vec::new();
-    for output in &report.outputs {
-        let Some(tensor) = probe.reference.graph.tensor(&output.name) else { continue };
-        if output.status != Status::NotCompared {
-            probe.results[tensor] = Some(output.clone());
-        }
-        if output.status == Status::Diverges {
-            targets.push(tensor);
-        }
-    }
-    targets
+/// The diverging outputs that a node makes.
+fn targets(probe: &Probe, report: &Report) -> Vec<usize> {
+    let diverging = report.outputs.iter().filter(|o| o.status == Status::Diverges);
+    diverging.filter_map(|o| probe.reference.graph.tensor(&o.name)).collect()
 }
 
 /// The reference's tensors as search sees them: numbers and their parents.

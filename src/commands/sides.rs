@@ -22,7 +22,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<S
         None => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
-    let backend = backend(spec, global)?;
+    let backend = backend(spec, &graph, global)?;
     let storage = spec.precision.storage();
     let runs_its_file = !matches!(spec.place, Place::Saved(_));
     Ok(Side { spec: spec.clone(), backend, model, graph, storage, half: false, runs_its_file, types: Types::new() })
@@ -42,7 +42,7 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     BackendInfo { spec: side.spec.to_string(), precision, why, ..side.backend.info() }
 }
 
-fn backend(spec: &Spec, global: &GlobalArgs) -> anyhow::Result<Box<dyn Backend>> {
+fn backend(spec: &Spec, graph: &Graph, global: &GlobalArgs) -> anyhow::Result<Box<dyn Backend>> {
     match &spec.place {
         Place::Cpu => {
             ensure!(
@@ -64,8 +64,11 @@ fn backend(spec: &Spec, global: &GlobalArgs) -> anyhow::Result<Box<dyn Backend>>
         Place::TensorRt => bail!(RunError::Missing(
             "this version has no TensorRT backend; use ort:fp16 (FP16 emulated on the CPU), or exec: with a command that runs your engine".to_string()
         )),
-        Place::Exec(command) => Ok(Box::new(Exec::new(command))),
-        Place::Saved(path) => Ok(Box::new(Saved::load(path)?)),
+        Place::Exec(command) => Ok(Box::new(Exec::new(command)?)),
+        Place::Saved(path) => {
+            let outputs: Vec<String> = graph.outputs.iter().map(|(name, _)| name.clone()).collect();
+            Ok(Box::new(Saved::load(path, &outputs)?))
+        }
     }
 }
 

@@ -137,7 +137,9 @@ impl Builder {
 
     fn dag(&self) -> DiGraph<(), ()> {
         let mut dag = DiGraph::with_capacity(self.tensors.len(), self.tensors.len() * 2);
-        self.tensors.iter().for_each(|_| drop(dag.add_node(())));
+        for _ in &self.tensors {
+            dag.add_node(());
+        }
         for node in &self.nodes {
             let read = node.reads.iter().filter_map(|r| match r.source {
                 Source::Tensor(t) => Some(t),
@@ -181,7 +183,9 @@ fn execution_order(graph: &GraphProto) -> anyhow::Result<Vec<usize>> {
     let makers: HashMap<&str, usize> =
         graph.node.iter().enumerate().flat_map(|(i, n)| n.output.iter().map(move |o| (o.as_str(), i))).collect();
     let mut order = DiGraph::<(), ()>::with_capacity(graph.node.len(), graph.node.len());
-    graph.node.iter().for_each(|_| drop(order.add_node(())));
+    for _ in &graph.node {
+        order.add_node(());
+    }
     let mut in_order = true;
     for (i, node) in graph.node.iter().enumerate() {
         for maker in captured(node).filter_map(|name| makers.get(name)) {

@@ -25,6 +25,13 @@ pub struct Lean {
     pub folder: PathBuf,
 }
 
+impl Lean {
+    /// Does this text, an operator domain say, occur in it?
+    pub fn mentions(&self, text: &str) -> bool {
+        self.bytes.windows(text.len()).any(|w| w == text.as_bytes())
+    }
+}
+
 /// A model as it was loaded: a proto without large weights, and where they are.
 #[derive(Clone)]
 pub struct Model {

@@ -1,2 +1,250 @@
-use super::*; pub struct Exec{} impl Exec{ pub fn new(_:&str)->Exec{Exec{}} }
-impl Backend for Exec { fn info(&self)->BackendInfo{Default::default()} fn run(&self,_m:&Lean,_f:&[Tensors],_o:&[String])->Result<Vec<Tensors>,RunError>{ Err(RunError::Interrupted) } }
+//! `exec:'CMD {model} {inputs} {outputs}'`: bring your own backend. The command reads an .onnx and an .npz and writes an
+//! .npz; what runs the model is its own business. Knows files and processes, no tensor's meaning.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+
+use super::child::{Ending, Running};
+use super::{Backend, RunError};
+use crate::interrupt;
+use crate::load::{Lean, materialise, npz};
+use crate::report::BackendInfo;
+use crate::tensor::Tensors;
+
+/// Seconds that one run of the command may take.
+pub const TIMEOUT: &str = "LAYERDIFF_EXEC_TIMEOUT";
+
+/// As messages call it.
+const NAME: &str = "the exec command";
+
+/// A command of the user's.
+pub struct Exec {
+    command: String,
+    timeout: Option<Duration>,
+}
+
+impl Exec {
+    /// `command` contains `{model}`, `{inputs}` and `{outputs}`.
+    pub fn new(command: &str) -> anyhow::Result<Exec> {
+        let timeout = match std::env::var(TIMEOUT) {
+            Ok(text) => Some(parse_timeout(&text)?),
+            Err(_) => None,
+        };
+        Ok(Exec { command: command.to_string(), timeout })
+    }
+}
+
+fn parse_timeout(text: &str) -> anyhow::Result<Duration> {
+    let seconds = text.trim().parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let positive = seconds.filter(|s| !s.is_zero());
+    positive.ok_or_else(|| anyhow!("{TIMEOUT} is '{text}', which is no time; give it in seconds, as in {TIMEOUT}=300"))
+}
+
+impl Backend for Exec {
+    fn info(&self) -> BackendInfo {
+        BackendInfo { backend: "exec".to_string(), provider: self.command.clone(), ..Default::default() }
+    }
+
+    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        let dir = tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder");
+        let dir = dir.map_err(failed)?;
+        let model = materialise::write_model(model, dir.path()).map_err(failed)?;
+        let sample = |(i, feed)| {
+            let folder = dir.path().join(format!("sample_{i}"));
+            fs::create_dir(&folder).context("cannot make a temporary folder").map_err(failed)?;
+            let results = self.run_one(&model, feed, outputs, &folder)?;
+            // What was read is mapped, and needs no name any more.
+            let _ = fs::remove_dir_all(&folder);
+            Ok(results)
+        };
+        feeds.iter().enumerate().map(sample).collect()
+    }
+}
+
+impl Exec {
+    fn run_one(&self, model: &Path, feed: &Tensors, names: &[String], dir: &Path) -> Result<Tensors, RunError> {
+        let (inputs, outputs) = (dir.join("inputs.npz"), dir.join("outputs.npz"));
+        npz::write(&inputs, feed).map_err(failed)?;
+        self.execute(&fill(&self.command, model, &inputs, &outputs).map_err(failed)?)?;
+        if !outputs.is_file() {
+            return Err(garbage(format!("it wrote no file {{outputs}}; {} expected there", list(names))));
+        }
+        let given = npz::read(&outputs)
+            .map_err(|e| garbage(format!("{{outputs}} cannot be read: {e:#}; {} expected there", list(names))))?;
+        select(given, names)
+    }
+
+    /// Runs a command line to its end, successful or not.
+    fn execute(&self, line: &str) -> Result<(), RunError> {
+        let mut command = Command::new("sh");
+        let running = Running::spawn(command.args(["-c", line]).stdin(Stdio::null()))
+            .map_err(|e| RunError::Missing(format!("exec: needs the shell 'sh', which did not start: {e}")))?;
+        let busy = interrupt::busy(running.killer());
+        let status = running.wait(self.timeout);
+        drop(busy);
+        if interrupt::requested() {
+            return Err(RunError::Interrupted);
+        }
+        let Some(status) = status else {
+            let seconds = self.timeout.unwrap_or_default().as_secs_f64();
+            return Err(failed(anyhow!("it was not done within {seconds} s ({TIMEOUT}), so it was stopped")));
+        };
+        match running.ending(status) {
+            Ending::Well => Ok(()),
+            Ending::Failed(reason) => Err(failed(anyhow!(reason))),
+            Ending::Died(reason) => Err(RunError::Crash { backend: NAME.to_string(), reason }),
+        }
+    }
+}
+
+fn failed(e: anyhow::Error) -> RunError {
+    RunError::Run { backend: NAME.to_string(), reason: format!("{e:#}") }
+}
+
+fn garbage(reason: String) -> RunError {
+    RunError::Garbage { backend: NAME.to_string(), reason }
+}
+
+/// The tensors that were asked for. Some may be missing: the caller says so. But all missing is a mistake.
+fn select(mut given: Tensors, names: &[String]) -> Result<Tensors, RunError> {
+    let wanted: Tensors = names.iter().filter_map(|n| given.swap_remove_entry(n)).collect();
+    if wanted.is_empty() && !names.is_empty() {
+        let held: Vec<String> = given.keys().cloned().collect();
+        return Err(garbage(format!("{{outputs}} holds {}, but {} expected there", list(&held), list(names))));
+    }
+    Ok(wanted)
+}
+
+/// Names as a message shows them: with the verb, so that one and many read well.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let quoted: Vec<String> = names.iter().take(SHOWN).map(|n| format!("'{n}'")).collect();
+    match names.len() {
+        0 => "nothing".to_string(),
+        n if n > SHOWN => format!("{} and {} more", quoted.join(", "), n - SHOWN),
+        _ => quoted.join(", "),
+    }
+}
+
+fn fill(command: &str, model: &Path, inputs: &Path, outputs: &Path) -> anyhow::Result<String> {
+    let mut line = command.to_string();
+    for (placeholder, path) in [("{model}", model), ("{inputs}", inputs), ("{outputs}", outputs)] {
+        let text = path.to_str().with_context(|| format!("{} is not UTF-8; set TMPDIR", path.display()))?;
+        line = line.replace(placeholder, &quote(text));
+    }
+    Ok(line)
+}
+
+/// One word of the shell. Ordinary paths stay bare, so that a placeholder inside quotes works too.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    match text.chars().all(plain) {
+        true => text.to_string(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::onnx::{GraphProto, ModelProto};
+    use crate::tensor::Tensor;
+
+    fn run_for(command: &str, outputs: &[&str], timeout: Option<Duration>) -> Result<Vec<Tensors>, RunError> {
+        let model = ModelProto { graph: Some(GraphProto::default()), ..Default::default() };
+        let lean = Lean { bytes: model.encode_to_vec(), folder: std::env::temp_dir() };
+        let sample = |x: f32| {
+            let (x, y) = (Tensor::f32(&[2], &[x, 2.0]), Tensor::i64(&[], &[7]));
+            Tensors::from_iter([("x".to_string(), x), ("y".to_string(), y)])
+        };
+        let outputs: Vec<String> = outputs.iter().map(|n| n.to_string()).collect();
+        let exec = Exec { command: command.to_string(), timeout };
+        exec.run(&lean, &[sample(1.0), sample(3.0)], &outputs)
+    }
+
+    fn run(command: &str, outputs: &[&str]) -> Result<Vec<Tensors>, RunError> {
+        run_for(command, outputs, None)
+    }
+
+    fn reason(result: Result<Vec<Tensors>, RunError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn tensors_go_through_the_command() {
+        let results = run("test -s {model} && cp {inputs} {outputs}", &["x", "not there"]).unwrap();
+        assert_eq!(results.iter().map(|r| r.keys().collect::<Vec<_>>()).collect::<Vec<_>>(), [["x"], ["x"]]);
+        assert_eq!(results[1]["x"].view::<f32>().as_ref(), [3.0, 2.0]);
+        // The files have gone by now; the tensors have not.
+        assert_eq!(results[0]["x"].view::<f32>().as_ref(), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn nothing_stays_behind() {
+        let kept = tempfile::NamedTempFile::new().unwrap();
+        let command = format!("echo {{model}} > {} && cp {{inputs}} {{outputs}}", kept.path().display());
+        run(&command, &["x"]).unwrap();
+        let model = fs::read_to_string(kept.path()).unwrap();
+        let model = Path::new(model.trim());
+        assert_eq!(model.file_name().unwrap(), "model.onnx");
+        assert!(!model.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn failures_say_what_happened() {
+        let check = |command: &str, want: &str| assert_eq!(reason(run(command, &["x"])), want, "{command}");
+        check("false", "the exec command failed while running the model: exit status 1; it said nothing");
+        check(
+            "echo loading; echo 'no kernel for Gelu' >&2; exit 7",
+            "the exec command failed while running the model: exit status 7; last words: no kernel for Gelu",
+        );
+        check(
+            "kill -KILL $$",
+            "the exec command crashed: killed by signal 9 (SIGKILL: often a lack of memory); it said nothing",
+        );
+        check("true", "the exec command answered with garbage: it wrote no file {outputs}; 'x' expected there");
+    }
+
+    #[test]
+    fn unreadable_outputs_are_garbage() {
+        for command in ["echo nonsense > {outputs}", ": > {outputs}", "head -c 100 {inputs} > {outputs}"] {
+            let error = run(command, &["x", "y"]).unwrap_err();
+            assert!(matches!(&error, RunError::Garbage { reason, .. } if reason.contains("'x', 'y'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_wrong_tensors_are_garbage() {
+        let error = reason(run("cp {inputs} {outputs}", &["a", "b", "c", "d", "e", "f", "g"]));
+        let want = "{outputs} holds 'x', 'y', but 'a', 'b', 'c', 'd', 'e' and 2 more expected there";
+        assert!(error.ends_with(want), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_stopped_with_its_children() {
+        let error = reason(run_for("sleep 60 & wait", &["x"], Some(Duration::from_millis(50))));
+        assert!(error.contains("not done within 0.05 s (LAYERDIFF_EXEC_TIMEOUT)"), "{error}");
+    }
+
+    #[test]
+    fn timeouts() {
+        assert_eq!(parse_timeout("1.5").unwrap(), Duration::from_millis(1500));
+        for text in ["", "0", "-1", "soon", "inf", "NaN"] {
+            let error = parse_timeout(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("'{text}'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_are_one_word_each() {
+        let line =
+            fill("run '{model}' {inputs} {outputs}", Path::new("/t/m.onnx"), Path::new("/a b"), Path::new("/i's"));
+        assert_eq!(line.unwrap(), r"run '/t/m.onnx' '/a b' '/i'\''s'");
+    }
+}

@@ -17,9 +17,12 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Backend, RunError};
 use crate::interrupt;
 use crate::load::Lean;
+use crate::precision::ROUND_DOMAIN;
 use crate::report::BackendInfo;
 use crate::tensor::{DType, Tensors};
 
@@ -31,7 +34,7 @@ pub struct Ort {
 }
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Provider {
     Cpu,
     /// A provider of the loaded library: `cuda`, `openvino`, `tensorrt`.
@@ -62,6 +65,9 @@ pub struct Output {
 
 /// One environment a process: ONNX Runtime has no more.
 static ENVIRONMENT: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
+
+/// Has a session with the rounding operator been built?
+static ROUND_KNOWN: Mutex<bool> = Mutex::new(false);
 
 impl Ort {
     /// Loads `library` (once a process: a second, different library is refused) and looks for the provider.
@@ -104,10 +110,20 @@ impl Ort {
             false => RunError::Build { backend: self.name(), reason: one_line(&e.to_string()) },
         };
         let mut builder = self.builder(model).map_err(failed)?;
+        let emulated = model.mentions(ROUND_DOMAIN);
+        if emulated {
+            let domain = round::domain().map_err(failed)?;
+            builder = builder.with_operators(domain).map_err(|e| failed(e.into()))?;
+        }
         builder = self.provide(builder)?;
         let canceler = builder.canceler();
         let busy = interrupt::busy(move || drop(canceler.cancel()));
+        // ONNX Runtime checks whether a domain of operators is known, then adds it: two first sessions at a time collide.
+        let first = emulated.then(|| ROUND_KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).filter(|known| !**known);
         let session = builder.commit_from_memory(&model.bytes).map_err(failed)?;
+        if let Some(mut known) = first {
+            *known = true;
+        }
         drop(busy);
         let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
         Ok(Session { session, outputs, backend: self.name() })
@@ -127,8 +143,7 @@ impl Ort {
             .with_optimization_level(GraphOptimizationLevel::Disable)?
             .with_prepacking(false)?
             .with_intra_op_spinning(false)?
-            .with_config_entry("session.model_external_initializers_file_folder_path", folder)?
-            .with_operators(round::domain()?)?;
+            .with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         Ok(builder)
     }
 

@@ -1,2 +1,100 @@
-use super::*; pub struct Saved{} impl Saved{ pub fn load(_:&std::path::Path)->anyhow::Result<Saved>{Ok(Saved{})} }
-impl Backend for Saved { fn info(&self)->BackendInfo{Default::default()} fn run(&self,_m:&Lean,_f:&[Tensors],_o:&[String])->Result<Vec<Tensors>,RunError>{ Err(RunError::Interrupted) } }
+//! `saved:FILE`: the outputs that somebody stored are the candidate. Runs nothing, so it never fails on a model.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexSet;
+
+use super::{Backend, RunError};
+use crate::load::{Lean, samples};
+use crate::report::BackendInfo;
+use crate::tensor::Tensors;
+
+/// Stored tensors, one set for each sample.
+pub struct Saved {
+    path: PathBuf,
+    samples: Vec<Tensors>,
+    names: IndexSet<String>,
+}
+
+impl Saved {
+    /// Reads `path`: .npz, Polygraphy JSON or an ONNX test data set. `names` are the model's outputs, in order: they name
+    /// what names itself not.
+    pub fn load(path: &Path, names: &[String]) -> anyhow::Result<Saved> {
+        let saved = Saved::new(path, samples::read_outputs(path, names)?);
+        anyhow::ensure!(
+            !saved.names.is_empty(),
+            "{} holds no tensors; save the outputs of the candidate in it",
+            path.display()
+        );
+        Ok(saved)
+    }
+
+    fn new(path: &Path, samples: Vec<Tensors>) -> Saved {
+        let names = samples.iter().flat_map(|s| s.keys().cloned()).collect();
+        Saved { path: path.to_path_buf(), samples, names }
+    }
+}
+
+impl Backend for Saved {
+    fn info(&self) -> BackendInfo {
+        BackendInfo { backend: "saved".to_string(), provider: self.path.display().to_string(), ..Default::default() }
+    }
+
+    fn stores(&self, tensor: &str) -> bool {
+        self.names.contains(tensor)
+    }
+
+    fn runs(&self) -> bool {
+        false
+    }
+
+    fn run(&self, _: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        let (stored, wanted) = (self.samples.len(), feeds.len());
+        if stored < wanted {
+            let reason = format!("it holds {stored} sample(s) for {wanted} inputs; save the outputs of every input");
+            return Err(RunError::Garbage { backend: self.path.display().to_string(), reason });
+        }
+        let pick = |sample: &Tensors| {
+            let known = |name: &String| Some((name.clone(), sample.get(name)?.clone()));
+            outputs.iter().filter_map(known).collect()
+        };
+        Ok(self.samples.iter().take(wanted).map(pick).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Tensor;
+
+    fn sample(names: &[&str], value: f32) -> Tensors {
+        names.iter().map(|n| (n.to_string(), Tensor::f32(&[1], &[value]))).collect()
+    }
+
+    fn run(saved: &Saved, feeds: usize, outputs: &[&str]) -> Result<Vec<Tensors>, RunError> {
+        let lean = Lean { bytes: Vec::new(), folder: PathBuf::new() };
+        let outputs: Vec<String> = outputs.iter().map(|n| n.to_string()).collect();
+        saved.run(&lean, &vec![Tensors::new(); feeds], &outputs)
+    }
+
+    #[test]
+    fn tensors_come_back_by_name_and_sample() {
+        let saved = Saved::new(Path::new("out.npz"), vec![sample(&["a", "b"], 1.0), sample(&["b", "c"], 2.0)]);
+        assert!(["a", "b", "c"].iter().all(|n| saved.stores(n)) && !saved.stores("d"));
+        let got = run(&saved, 2, &["c", "a", "missing"]).unwrap();
+        assert_eq!(got[0].keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(got[1].keys().collect::<Vec<_>>(), ["c"]);
+        assert_eq!(got[1]["c"].view::<f32>().as_ref(), [2.0]);
+    }
+
+    #[test]
+    fn too_few_samples_are_named_with_both_counts() {
+        let saved = Saved::new(Path::new("out.npz"), vec![sample(&["a"], 1.0)]);
+        assert_eq!(run(&saved, 1, &["a"]).unwrap().len(), 1);
+        let error = run(&saved, 3, &["a"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "out.npz answered with garbage: it holds 1 sample(s) for 3 inputs; save the outputs of every input"
+        );
+    }
+}

@@ -1,4 +1,113 @@
-use super::*; use crate::run::ort::Provider; use std::path::PathBuf;
-pub struct Task{} impl Task{ pub fn new(_l:PathBuf,_p:Provider)->Task{Task{}} }
-pub struct Worker{} impl Worker{ pub fn start(_t:&Task)->Result<Worker,RunError>{ Err(RunError::Missing("x".into())) } }
-impl Backend for Worker { fn info(&self)->BackendInfo{Default::default()} fn run(&self,_m:&Lean,_f:&[Tensors],_o:&[String])->Result<Vec<Tensors>,RunError>{ Err(RunError::Interrupted) } }
+//! A backend in a process of its own: layerdiff again, under the hidden subcommand `__worker`, kept alive over many runs.
+//! One process holds one ONNX Runtime, and a vendor's crash must be an answer, not our end.
+//!
+//! Orders and replies are lines of JSON on a socket that the worker has as its standard input: what a vendor's library
+//! prints cannot disturb them. Models and tensors travel as files in private folders (`parcel`). Here is the language of
+//! the two sides; `parent` starts and asks, `serve` answers.
+
+mod parcel;
+
+#[cfg(unix)]
+mod parent;
+#[cfg(unix)]
+mod serve;
+#[cfg(not(unix))]
+mod unsupported;
+
+#[cfg(unix)]
+pub use parent::Worker;
+#[cfg(unix)]
+pub use serve::serve;
+#[cfg(not(unix))]
+pub use unsupported::{Worker, serve};
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use self::parcel::Parcel;
+use super::RunError;
+use super::ort::Provider;
+use crate::report::BackendInfo;
+
+/// The hidden subcommand under which layerdiff is a worker.
+pub const SUBCOMMAND: &str = "__worker";
+
+/// What a worker is: which library, which provider, and the environment that the library needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub library: PathBuf,
+    pub provider: Provider,
+    /// Set before the process starts, so that it reaches the loader: `LD_LIBRARY_PATH` of the library's own folder, say.
+    pub env: Vec<(String, String)>,
+}
+
+impl Task {
+    /// A provider that is built into a library finds the vendor's libraries beside it.
+    pub fn new(library: PathBuf, provider: Provider) -> Task {
+        let env = match (&provider, library.parent()) {
+            (Provider::Built(_), Some(folder)) => vec![search_in(folder)],
+            _ => Vec::new(),
+        };
+        Task { library, provider, env }
+    }
+
+    /// As messages call it.
+    fn name(&self) -> String {
+        match &self.provider {
+            Provider::Cpu => format!("ONNX Runtime ({})", self.library.display()),
+            Provider::Built(name) | Provider::Plugin { name, .. } => format!("ONNX Runtime with {name}"),
+        }
+    }
+}
+
+/// The variable that makes the loader look into `folder` first.
+fn search_in(folder: &Path) -> (String, String) {
+    let variable = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    // An empty part would mean the current folder.
+    let before = std::env::var(variable).ok().filter(|v| !v.is_empty());
+    let folders = std::iter::once(folder.display().to_string()).chain(before);
+    (variable.to_string(), folders.collect::<Vec<_>>().join(":"))
+}
+
+/// From the parent.
+#[derive(Serialize, Deserialize)]
+enum Order {
+    /// The first one. Results go into the first of `rooms` with space for them.
+    Start {
+        task: Task,
+        rooms: Vec<PathBuf>,
+    },
+    Run(Job),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Job {
+    /// A file with the model's bytes; the reader removes it.
+    model: PathBuf,
+    folder: PathBuf,
+    feeds: Vec<Parcel>,
+    outputs: Vec<String>,
+}
+
+/// From the worker: one for each order.
+#[derive(Serialize, Deserialize)]
+enum Reply {
+    Ready(BackendInfo),
+    Done(Vec<Parcel>),
+    Failed(RunError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_built_in_provider_finds_its_neighbours() {
+        let task = Task::new(PathBuf::from("/some/where/lib.so"), Provider::Built("openvino".to_string()));
+        let [(_, folders)] = &task.env[..] else { panic!("{task:?}") };
+        assert_eq!(folders.split(':').next(), Some("/some/where"));
+        assert!(!folders.ends_with(':'), "{folders}");
+        assert!(Task::new(PathBuf::from("/some/where/lib.so"), Provider::Cpu).env.is_empty());
+    }
+}

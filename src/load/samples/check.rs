@@ -31,7 +31,8 @@ impl InputSpec {
     pub fn of(value: &ValueInfoProto) -> Option<InputSpec> {
         let dim = |d: &Dimension| match &d.value {
             Some(DimValue::DimValue(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Fixed),
-            Some(DimValue::DimParam(name)) if !name.is_empty() => Dim::Named(name.clone()),
+            // Paddle writes "?" for every dimension it does not know: that is no name.
+            Some(DimValue::DimParam(name)) if !matches!(name.as_str(), "" | "?") => Dim::Named(name.clone()),
             _ => Dim::Unknown,
         };
         let shape = value.as_tensor()?.shape.as_ref();

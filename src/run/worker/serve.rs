@@ -1,0 +1,100 @@
+//! The worker's side: take an order, run it, reply, until the parent has gone.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::parcel::{Parcel, take};
+use super::{Job, Order, Reply, Task};
+use crate::load::Lean;
+use crate::run::{Backend, RunError};
+use crate::tensor::Tensors;
+
+/// How long a worker may take to end by itself once its parent has gone.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The main loop of a worker process, whose standard input is the socket to its parent. `backend` makes what the task
+/// names. Returns when the parent has gone; does not return if a run keeps it busy then.
+pub fn serve(backend: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>) -> ExitCode {
+    let socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    match socket.and_then(|socket| converse(socket, backend)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+fn converse(
+    mut socket: UnixStream,
+    backend: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>,
+) -> io::Result<()> {
+    let orders = listen(socket.try_clone()?);
+    let Ok(Order::Start { task, rooms }) = orders.recv() else { return Ok(()) };
+    let name = task.name();
+    let backend = match backend(task) {
+        Ok(backend) => backend,
+        Err(e) => return send(&mut socket, &Reply::Failed(e)),
+    };
+    send(&mut socket, &Reply::Ready(backend.info()))?;
+    while let Ok(Order::Run(job)) = orders.recv() {
+        let reply = match perform(&*backend, job, &rooms, &name) {
+            Ok(results) => Reply::Done(results),
+            Err(e) => Reply::Failed(e),
+        };
+        send(&mut socket, &reply)?;
+    }
+    Ok(())
+}
+
+/// Reads orders in a thread of its own, so that the end of the parent is noticed in the middle of a run.
+fn listen(socket: UnixStream) -> Receiver<Order> {
+    let (tell, orders) = channel();
+    thread::spawn(move || {
+        let mut used = Vec::new();
+        for line in BufReader::new(socket).lines().map_while(Result::ok) {
+            let Ok(order) = serde_json::from_str(&line) else { break };
+            if let Order::Start { rooms, .. } = &order {
+                used.clone_from(rooms);
+            }
+            if tell.send(order).is_err() {
+                break;
+            }
+        }
+        // The parent has gone, so nobody tidies up but us.
+        for room in used {
+            let _ = fs::remove_dir_all(room);
+        }
+        drop(tell);
+        thread::sleep(GRACE);
+        end();
+    });
+    orders
+}
+
+/// A vendor's library in the middle of a run cannot be asked to stop, and must not hang in its own tidying up.
+fn end() {
+    let kill = format!("kill -s KILL {}", std::process::id());
+    let _ = Command::new("sh").args(["-c", &kill]).status();
+    std::process::abort();
+}
+
+fn send(socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    socket.write_all(&line)
+}
+
+fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Vec<Parcel>, RunError> {
+    let failed = |reason: String| RunError::Run { backend: name.to_string(), reason };
+    let lost = |e: anyhow::Error| failed(format!("its inputs did not arrive: {e:#}"));
+    let bytes = take(&job.model).map_err(lost)?.to_vec();
+    let feeds = job.feeds.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>().map_err(lost)?;
+    let results = backend.run(&Lean { bytes, folder: job.folder }, &feeds, &job.outputs)?;
+    let pack = |tensors: &Tensors| Parcel::pack(tensors, rooms);
+    results.iter().map(pack).collect::<io::Result<_>>().map_err(|e| failed(format!("no room for its results: {e}")))
+}
