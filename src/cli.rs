@@ -13,7 +13,9 @@ use crate::tolerance::OutputMetric;
 /// Which node of an ONNX model is the first to go wrong, with proof.
 #[derive(Parser, Debug)]
 #[command(name = "layerdiff", version, about, propagate_version = true, subcommand_required = true)]
-#[command(after_help = "Exit status, as diff(1): 0 they agree; 1 they diverge; 2 bad usage or input; 3 inconclusive, or a backend failed.")]
+#[command(
+    after_help = "Exit status, as diff(1): 0 they agree; 1 they diverge; 2 bad usage or input; 3 inconclusive, or a backend failed."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -180,12 +182,13 @@ fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
 
 /// `4096`, `500M`, `1.5G`: powers of 1024.
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    let (number, factor) = match text.trim_end_matches('B').split_at_checked(text.trim_end_matches('B').len().saturating_sub(1)) {
-        Some((n, "K" | "k")) => (n, 1u64 << 10),
-        Some((n, "M")) => (n, 1 << 20),
-        Some((n, "G")) => (n, 1 << 30),
-        _ => (text, 1),
-    };
+    let (number, factor) =
+        match text.trim_end_matches('B').split_at_checked(text.trim_end_matches('B').len().saturating_sub(1)) {
+            Some((n, "K" | "k")) => (n, 1u64 << 10),
+            Some((n, "M")) => (n, 1 << 20),
+            Some((n, "G")) => (n, 1 << 30),
+            _ => (text, 1),
+        };
     match number.parse::<f64>() {
         Ok(x) if x > 0.0 && x.is_finite() => Ok((x * factor as f64) as u64),
         _ => Err(format!("'{text}' is not a size; use bytes, or 500M, or 2G")),

@@ -40,7 +40,8 @@ pub struct Comparison {
 /// that differ are compared by their values, in the format of the reference; shapes that differ diverge.
 pub fn compare(reference: &Tensor, candidate: &Tensor, tolerance: Tolerance) -> Comparison {
     if reference.shape != candidate.shape {
-        let why = format!("shape: reference {}, candidate {}", shape_text(&reference.shape), shape_text(&candidate.shape));
+        let why =
+            format!("shape: reference {}, candidate {}", shape_text(&reference.shape), shape_text(&candidate.shape));
         return Comparison { status: Status::Diverges, why: Some(why), metrics: None };
     }
     let why = (reference.dtype != candidate.dtype)

@@ -54,13 +54,15 @@ pub fn isolate(probe: &mut Probe, tensor: usize, region: bool, sample: usize) ->
         return Ok(Local { kind: Kind::Introduces, metrics, why });
     }
     if region {
-        let why = "alone, with reference inputs, it agrees; tensors inside the region could not be compared".to_string();
+        let why =
+            "alone, with reference inputs, it agrees; tensors inside the region could not be compared".to_string();
         return Ok(Local { kind: Kind::Region, metrics, why });
     }
     // Right on its own. Do the candidate's inputs, which agree within the tolerance, explain the rest?
     match reference_on_candidate_inputs(probe, tensor, sample) {
         Ok(Some(Comparison { status: Status::Diverges, .. })) => {
-            let why = "alone it agrees, and the reference diverges as well when fed with the candidate's inputs".to_string();
+            let why =
+                "alone it agrees, and the reference diverges as well when fed with the candidate's inputs".to_string();
             Ok(Local { kind: Kind::Amplifies, metrics, why })
         }
         Ok(Some(_)) => {

@@ -15,7 +15,6 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::compare::Comparison;
-use first::First;
 use crate::load::testset::tensor_from_proto;
 use crate::mark;
 use crate::report::{Metrics, Status, TensorResult};
@@ -23,6 +22,7 @@ use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::{Tensor, Tensors};
 use crate::tolerance::Rules;
+use first::First;
 use journal::Journal;
 
 /// What the two runs are compared on, and everything learnt so far. Tensors are numbers in the reference's graph.
@@ -171,7 +171,8 @@ impl<'a> Probe<'a> {
     /// The reference's outputs: from the survey's run where that was one, else from a run (and then `true`).
     fn reference_outputs(&self, outputs: &[String]) -> Result<(Vec<Tensors>, bool), RunError> {
         let graph = &self.reference.graph;
-        let known = |name: &String| self.values.reference.get(&graph.tensor(name)?).filter(|v| v.iter().all(Option::is_some));
+        let known =
+            |name: &String| self.values.reference.get(&graph.tensor(name)?).filter(|v| v.iter().all(Option::is_some));
         if !self.values.reference.is_empty() && outputs.iter().all(|o| known(o).is_some()) {
             let samples = (0..self.feeds.len()).map(|sample| {
                 outputs.iter().filter_map(|o| Some((o.clone(), known(o)?.get(sample)?.clone()?))).collect()
@@ -193,7 +194,8 @@ impl<'a> Probe<'a> {
                     if let Some((r, c)) = self.constants(*pair) {
                         let name = self.reference.graph.tensors[tensor].key.clone();
                         let verdict = self.rules.judge(&name, &r, &c);
-                        self.results[tensor] = Some(self.result(tensor, &[(Some(&r), Some(&c))], |_, _| verdict.clone()));
+                        self.results[tensor] =
+                            Some(self.result(tensor, &[(Some(&r), Some(&c))], |_, _| verdict.clone()));
                         self.constants.insert(tensor, (r, c));
                     }
                 }
@@ -219,8 +221,11 @@ impl<'a> Probe<'a> {
     /// Runs both sides with these tensors marked, compares them, and answers in the same order.
     pub fn measure(&mut self, tensors: &[usize]) -> Result<Vec<Answer>, RunError> {
         let started = Instant::now();
-        let asked: Vec<(usize, Pair)> =
-            tensors.iter().filter(|t| self.results[**t].is_none()).filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
+        let asked: Vec<(usize, Pair)> = tensors
+            .iter()
+            .filter(|t| self.results[**t].is_none())
+            .filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)))
+            .collect();
         let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
         let theirs: Vec<usize> = asked.iter().map(|(_, p)| p.candidate).collect();
         if !asked.is_empty() {
@@ -263,7 +268,8 @@ impl<'a> Probe<'a> {
                 Some(answer) => answer,
                 None => self.candidate.run(theirs, self.feeds, &wanted),
             });
-            let own = (!missing.is_empty()).then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
+            let own = (!missing.is_empty())
+                .then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
             (own.transpose(), join(other))
         });
         let (reference, candidate) = (reference?, candidate?);
@@ -446,4 +452,3 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, RunError>>) -> Re
         Err(RunError::Crash { backend: "the candidate".to_string(), reason: "its thread panicked".to_string() })
     })
 }
-

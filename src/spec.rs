@@ -80,9 +80,13 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Spec, String> {
         let plain = |place| Spec { place, precision: Precision::Fp32, model: None, text: text.to_string() };
         if let Some(command) = text.strip_prefix("exec:") {
-            let missing: Vec<&str> = ["{model}", "{inputs}", "{outputs}"].into_iter().filter(|p| !command.contains(p)).collect();
+            let missing: Vec<&str> =
+                ["{model}", "{inputs}", "{outputs}"].into_iter().filter(|p| !command.contains(p)).collect();
             if !missing.is_empty() {
-                return Err(format!("the command of '{text}' lacks {}; it reads an .onnx and an .npz and writes an .npz", missing.join(", ")));
+                return Err(format!(
+                    "the command of '{text}' lacks {}; it reads an .onnx and an .npz and writes an .npz",
+                    missing.join(", ")
+                ));
             }
             return Ok(plain(Place::Exec(command.to_string())));
         }
@@ -104,7 +108,9 @@ impl FromStr for Spec {
             _ => match backend.strip_prefix("ort-").filter(|name| !name.is_empty()) {
                 Some(name) => Place::Provider(name.to_string()),
                 None => {
-                    return Err(format!("'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"));
+                    return Err(format!(
+                        "'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
+                    ));
                 }
             },
         };

@@ -66,7 +66,9 @@ impl Rules {
         let (holds, what) = match metric {
             OutputMetric::Cosine(least) => (m.cosine.0 >= least, format!("cosine {:.6} against {least}", m.cosine.0)),
             OutputMetric::Sqnr(least) => (m.sqnr_db.0 >= least, format!("SQNR {:.2} dB against {least}", m.sqnr_db.0)),
-            OutputMetric::TopK(k) => (compare::same_top_k(reference, candidate, k), format!("the {k} best of each row")),
+            OutputMetric::TopK(k) => {
+                (compare::same_top_k(reference, candidate, k), format!("the {k} best of each row"))
+            }
         };
         verdict.status = if holds { Status::Agrees } else { Status::Diverges };
         verdict.why = Some(format!("judged by {what}"));
@@ -74,7 +76,10 @@ impl Rules {
     }
 
     fn is_auto(&self, name: &str) -> bool {
-        self.atol.is_none() && self.rtol.is_none() && !self.atol_of.contains_key(name) && !self.rtol_of.contains_key(name)
+        self.atol.is_none()
+            && self.rtol.is_none()
+            && !self.atol_of.contains_key(name)
+            && !self.rtol_of.contains_key(name)
     }
 
     fn tolerance(&self, name: &str, reference: &Tensor) -> Tolerance {
@@ -91,7 +96,9 @@ impl Rules {
         let mut why = match (self.atol, self.rtol) {
             (Some(_), Some(_)) => "given".to_string(),
             (Some(_), None) => format!("atol given, rtol for {}", self.precision),
-            (None, Some(_)) => format!("rtol given, atol for {}, times the rms of each reference tensor", self.precision),
+            (None, Some(_)) => {
+                format!("rtol given, atol for {}, times the rms of each reference tensor", self.precision)
+            }
             (None, None) => format!("auto for {}: atol is times the rms of each reference tensor", self.precision),
         };
         if let (None, None, Some(f)) = (self.atol, self.rtol, floor(self.precision)) {

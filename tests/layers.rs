@@ -60,7 +60,7 @@ fn imports_point_down() {
 
 #[test]
 fn unsafe_stays_where_it_belongs() {
-    let allowed = ["src/load.rs", "src/run/ort/value.rs"];
+    let allowed = ["src/load.rs", "src/run/ort/value.rs", "src/run/ort/round.rs"];
     for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let unsafe_blocks = code(&file).matches("unsafe {").count();
         let known = allowed.iter().any(|a| file.ends_with(a));

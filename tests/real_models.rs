@@ -11,8 +11,7 @@ use layerdiff::report::{Kind, Verdict};
 use layerdiff::tensor::{DType, Tensor};
 use prost::Message;
 
-const MODELS: [&str; 8] =
-    ["det", "rec", "cls", "opennsfw", "nudenet", "magika", "silero_vad", "silero_ifless"];
+const MODELS: [&str; 8] = ["det", "rec", "cls", "opennsfw", "nudenet", "magika", "silero_vad", "silero_ifless"];
 
 fn files(name: &str) -> (PathBuf, PathBuf) {
     (real_model(&format!("{name}.onnx")), real_model(&format!("{name}.npz")))
@@ -86,7 +85,11 @@ fn a_planted_fault_is_found_proven_and_cheap() {
             let tensor = &nodes[index].output[0];
             assert_eq!(report.culprits.len(), 1, "{name} {strategy:?}");
             let culprit = &report.culprits[0];
-            assert_eq!((&culprit.tensor, culprit.kind, culprit.inputs_agree), (tensor, Kind::Introduces, true), "{name}");
+            assert_eq!(
+                (&culprit.tensor, culprit.kind, culprit.inputs_agree),
+                (tensor, Kind::Introduces, true),
+                "{name}"
+            );
             assert!(!report.search.perturbed, "{name}: marking changed the outputs");
             let most = ((nodes.len() as f64).ln() / 9f64.ln()).ceil() as usize + 2;
             assert!(report.search.candidate_runs <= most, "{name}: {} runs", report.search.candidate_runs);

@@ -19,7 +19,13 @@ fn cpu() -> Ort {
 }
 
 fn model(nodes: Vec<NodeProto>, input: ValueInfoProto, output: &str) -> ModelProto {
-    let graph = GraphProto { node: nodes, name: Some("t".into()), input: vec![input], output: vec![ValueInfoProto::bare(output)], ..Default::default() };
+    let graph = GraphProto {
+        node: nodes,
+        name: Some("t".into()),
+        input: vec![input],
+        output: vec![ValueInfoProto::bare(output)],
+        ..Default::default()
+    };
     let opset = OperatorSetIdProto { domain: Some(String::new()), version: Some(17) };
     ModelProto { ir_version: Some(8), opset_import: vec![opset], graph: Some(graph), ..Default::default() }
 }
@@ -31,7 +37,9 @@ fn lean(model: &ModelProto) -> Lean {
 /// Every float16 and bfloat16 boundary, each with its neighbours, and a pseudo-random sweep of all bit patterns.
 fn patterns() -> Vec<f32> {
     let edges = (0..=u16::MAX).map(|b| half::f16::from_bits(b).to_f32().to_bits());
-    let near = edges.flat_map(|b| [b.wrapping_sub(1), b, b.wrapping_add(1), b.wrapping_add(0x1000), b.wrapping_add(0xfff), b.wrapping_add(0x1001)]);
+    let near = edges.flat_map(|b| {
+        [b.wrapping_sub(1), b, b.wrapping_add(1), b.wrapping_add(0x1000), b.wrapping_add(0xfff), b.wrapping_add(0x1001)]
+    });
     let sweep = (0..1_000_000u32).map(|i| i.wrapping_mul(2_654_435_761));
     near.chain(sweep).map(f32::from_bits).collect()
 }

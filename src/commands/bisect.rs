@@ -128,7 +128,12 @@ pub fn batches(probe: &mut Probe, memory: u64) -> Vec<Vec<usize>> {
 }
 
 /// Few tensors a run, narrowing down.
-fn bisect(args: &BisectArgs, probe: &mut Probe, report: &mut Report, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+fn bisect(
+    args: &BisectArgs,
+    probe: &mut Probe,
+    report: &mut Report,
+    progress: &Progress,
+) -> Result<Vec<Suspect>, RunError> {
     let targets = targets(probe, report);
     let marks = args.marks.map_or(MARKS, |k| k as usize);
     let limits = Limits { marks, max_suspects: args.max_culprits as usize };

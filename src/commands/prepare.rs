@@ -10,9 +10,9 @@ use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
 use crate::onnx::ValueInfoProto;
-use crate::probe::journal::Question;
-use crate::probe::first::{self, First, Plan};
 use crate::probe::Side;
+use crate::probe::first::{self, First, Plan};
+use crate::probe::journal::Question;
 use crate::report::{self, Environment, InputTensor, InputsInfo, ModelInfo, Report, Verdict};
 use crate::run::RunError;
 use crate::run::ort::{Ort, Provider, library};
@@ -85,8 +85,12 @@ fn first_runs(prepared: &mut Prepared, ort: &Ort, memory: u64, everything: bool)
     let Prepared { reference, candidate, feeds, outputs, .. } = prepared;
     let plan = Plan { ort, feeds, outputs, memory, everything };
     first::run(reference, candidate, &plan).map_err(|e| match e {
-        RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", reference.model.path.display()),
-        RunError::Run { reason, .. } => anyhow::anyhow!("the reference fails on {}: {reason}", reference.model.path.display()),
+        RunError::Build { reason, .. } => {
+            anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", reference.model.path.display())
+        }
+        RunError::Run { reason, .. } => {
+            anyhow::anyhow!("the reference fails on {}: {reason}", reference.model.path.display())
+        }
         other => other.into(),
     })
 }
@@ -97,7 +101,8 @@ fn chosen(args: &SetArgs) -> anyhow::Result<(Spec, Option<String>)> {
         return Ok((spec.clone(), None));
     }
     let spec: Spec = "ort:fp16".parse().map_err(anyhow::Error::msg)?;
-    let why = "no --candidate was given: FP16, emulated on the CPU, is the best candidate that this version has by itself";
+    let why =
+        "no --candidate was given: FP16, emulated on the CPU, is the best candidate that this version has by itself";
     Ok((spec, Some(why.to_string())))
 }
 
@@ -138,7 +143,9 @@ fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
     let fed = declared.filter(|v| side.graph.inputs.iter().any(|n| n == v.name()));
     let spec = |v: &ValueInfoProto| {
         let (model, name) = (side.model.path.display(), v.name());
-        InputSpec::of(v).with_context(|| format!("{model}: input '{name}' is not a tensor of a known type; layerdiff cannot feed it"))
+        InputSpec::of(v).with_context(|| {
+            format!("{model}: input '{name}' is not a tensor of a known type; layerdiff cannot feed it")
+        })
     };
     fed.map(spec).collect()
 }
@@ -171,14 +178,19 @@ fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result
     for name in &args.outputs {
         let known = |side: &Side| own.contains(name) || side.graph.tensor(name).is_some();
         for side in [reference, candidate] {
-            ensure!(known(side), "--outputs: {} has no tensor '{name}'; see `layerdiff compare` for the names", side.model.path.display());
+            ensure!(
+                known(side),
+                "--outputs: {} has no tensor '{name}'; see `layerdiff compare` for the names",
+                side.model.path.display()
+            );
         }
     }
     Ok(args.outputs.clone())
 }
 
 fn rules(args: &SetArgs, candidate: &Side) -> Rules {
-    let quantised = candidate.graph.nodes.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear");
+    let quantised =
+        candidate.graph.nodes.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear");
     let half = candidate.mentions_half() && candidate.spec.model.is_some();
     let precision = match candidate.spec.precision {
         Precision::Fp32 if quantised => Precision::Int8,

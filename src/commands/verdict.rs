@@ -68,7 +68,8 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         let tensor = graph.tensors[suspect.item].key.clone();
         let region = region(graph, suspect);
         let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample)?;
-        let inputs_agree = suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
+        let inputs_agree =
+            suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
         report.culprits.push(Culprit {
             node,
             tensor,
@@ -126,9 +127,16 @@ pub fn measured(report: &mut Report, probe: &Probe) {
 }
 
 /// Files, then stdout.
-pub fn write(report: &Report, args: &SetArgs, dir: &Path, saved: Option<Tensors>, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn write(
+    report: &Report,
+    args: &SetArgs,
+    dir: &Path,
+    saved: Option<Tensors>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     report::json::write(&dir.join("report.json"), report)?;
-    for (name, text) in [("report.html", report::html::render(report)), ("report.md", report::markdown::render(report))] {
+    for (name, text) in [("report.html", report::html::render(report)), ("report.md", report::markdown::render(report))]
+    {
         report::json::write_file(&dir.join(name), &text)?;
     }
     if let (Some(path), Some(tensors)) = (&args.save_tensors, saved) {

@@ -7,7 +7,9 @@ use crate::compare::Tolerance;
 use crate::compare::block::{BLOCK, Block, Pair, same};
 use crate::compare::format::Format;
 use crate::compare::histogram::Histogram;
-use crate::compare::lanes::{count, high, larger, largest, low_squares, quotients, quotients_single, smaller, sum, sum_high};
+use crate::compare::lanes::{
+    count, high, larger, largest, low_squares, quotients, quotients_single, smaller, sum, sum_high,
+};
 
 /// Elements that one task measures at a time; the memory of both chunks fits the second-level cache.
 const CHUNK: usize = 1 << 15;

@@ -176,7 +176,11 @@ mod tests {
         check(Float64, &0.1f64.to_le_bytes(), &[0.1]);
         check(Float16, &[0, 0x3c, 1, 0, 0, 0xfc, 1, 0x7e], &[1.0, 2f64.powi(-24), -inf, nan]);
         check(Bfloat16, &[0x80, 0x3f, 0x80, 0xff, 1, 0], &[1.0, -inf, 2f64.powi(-133)]);
-        check(Float8e4m3fn, &[0x00, 0x01, 0x38, 0x7e, 0x7f, 0xff, 0x80], &[0.0, 1.0 / 512.0, 1.0, 448.0, nan, nan, -0.0]);
+        check(
+            Float8e4m3fn,
+            &[0x00, 0x01, 0x38, 0x7e, 0x7f, 0xff, 0x80],
+            &[0.0, 1.0 / 512.0, 1.0, 448.0, nan, nan, -0.0],
+        );
         check(Float8e4m3fnuz, &[0x00, 0x01, 0x40, 0x7f, 0xff, 0x80], &[0.0, 1.0 / 1024.0, 1.0, 240.0, -240.0, nan]);
         check(Float8e5m2, &[0x01, 0x3c, 0x7b, 0x7c, 0xfc, 0x7d], &[2f64.powi(-16), 1.0, 57344.0, inf, -inf, nan]);
         check(Float8e5m2fnuz, &[0x01, 0x40, 0x7f, 0x80], &[2f64.powi(-17), 1.0, 57344.0, nan]);

@@ -65,7 +65,8 @@ impl Model {
         let warnings = unknown_fields(&proto, file.len(), path).into_iter().collect();
         let canonical = path.canonicalize().with_context(|| format!("cannot resolve {shown}"))?;
         let places = Places::new(&canonical, path, &proto)?;
-        let weights = places.map_all()?;
+        let mut weights = places.map_all()?;
+        weights.insert(places.own.clone(), file.clone());
         let mut initializer_bytes = 0u64;
         let mut problem = None;
         if let Some(graph) = proto.graph.as_mut() {

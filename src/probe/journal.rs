@@ -87,7 +87,9 @@ fn read(path: &Path, question: &Question) -> anyhow::Result<Vec<TensorResult>> {
                 path.display()
             ),
             Ok(Line::Probe { tensors, .. }) => known.extend(tensors),
-            Err(_) if number == 0 => anyhow::bail!("{} is not a journal of layerdiff; leave --resume out", path.display()),
+            Err(_) if number == 0 => {
+                anyhow::bail!("{} is not a journal of layerdiff; leave --resume out", path.display())
+            }
             Err(_) => break,
         }
     }
@@ -101,7 +103,13 @@ mod tests {
 
     fn question(candidate: &str) -> Question {
         let text = |s: &str| s.to_string();
-        Question { model_sha256: text("0"), reference: text("ort"), candidate: text(candidate), inputs: text("x"), tolerance: text("auto") }
+        Question {
+            model_sha256: text("0"),
+            reference: text("ort"),
+            candidate: text(candidate),
+            inputs: text("x"),
+            tolerance: text("auto"),
+        }
     }
 
     #[test]

@@ -34,9 +34,8 @@ pub struct Everything(Session);
 impl Survey {
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
     pub fn new(ort: &Ort, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
-        let main: Vec<usize> = (0..graph.tensors.len())
-            .filter(|t| graph.producer(*t).scope.is_empty() && observable(graph, *t))
-            .collect();
+        let main: Vec<usize> =
+            (0..graph.tensors.len()).filter(|t| graph.producer(*t).scope.is_empty() && observable(graph, *t)).collect();
         let marked = mark::mark(&model.proto, graph, &main, &Types::new());
         let session = match fixed_shapes(&marked, feeds) {
             Some(fixed) => match ort.open(&model.lean(&fixed)) {
@@ -45,7 +44,8 @@ impl Survey {
             },
             None => ort.open(&model.lean(&marked))?,
         };
-        let mut survey = Survey { types: model.proto.graph.as_ref().map(types::declared).unwrap_or_default(), ..Survey::default() };
+        let mut survey =
+            Survey { types: model.proto.graph.as_ref().map(types::declared).unwrap_or_default(), ..Survey::default() };
         for output in &session.outputs {
             if let Some(dtype) = output.dtype {
                 survey.types.insert(output.name.clone(), dtype);
@@ -109,7 +109,9 @@ fn fixed_shapes(model: &ModelProto, feeds: &[Tensors]) -> Option<ModelProto> {
         let Some(tensor) = first.get(input.name()) else { continue };
         let dim = |d: &usize| Dimension { value: Some(DimValue::DimValue(*d as i64)), denotation: None };
         let shape = Some(TensorShapeProto { dim: tensor.shape.iter().map(dim).collect() });
-        if let Some(TypeValue::Tensor(TypeTensor { shape: declared, .. })) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
+        if let Some(TypeValue::Tensor(TypeTensor { shape: declared, .. })) =
+            input.r#type.as_mut().and_then(|t| t.value.as_mut())
+        {
             *declared = shape;
         }
     }

@@ -119,7 +119,8 @@ impl Ort {
         let canceler = builder.canceler();
         let busy = interrupt::busy(move || drop(canceler.cancel()));
         // ONNX Runtime checks whether a domain of operators is known, then adds it: two first sessions at a time collide.
-        let first = emulated.then(|| ROUND_KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).filter(|known| !**known);
+        let first =
+            emulated.then(|| ROUND_KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).filter(|known| !**known);
         let session = builder.commit_from_memory(&model.bytes).map_err(failed)?;
         if let Some(mut known) = first {
             *known = true;

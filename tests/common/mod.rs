@@ -69,9 +69,9 @@ pub fn bisect(model: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Run {
     layerdiff("bisect", model, &args)
 }
 
-/// A real plug-in execution provider (scripts/models.sh fetches it); the test fails when it is not there.
+/// A real plug-in execution provider (scripts/providers.sh fetches it); the test fails when it is not there.
 pub fn plugin() -> PathBuf {
     let path = root().join("target/providers/onnxruntime_ggml/lib/libonnxruntime_ggml.so");
-    assert!(path.exists(), "{} is missing: run scripts/models.sh", path.display());
+    assert!(path.exists(), "{} is missing: run scripts/providers.sh", path.display());
     path
 }

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
-use ort::value::TensorElementType;
+use ort::value::{DynTensorRef, TensorElementType};
 
 use crate::precision::{ROUND, ROUND_DOMAIN};
 use crate::tensor::DType;
@@ -38,18 +38,25 @@ impl Operator for Round {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
         let low = context.get::<i64>("to").and_then(|code| DType::from_onnx(i32::try_from(code).ok()?));
-        let round: fn(&[f32], &mut [f32]) = match low {
+        let round: fn(&mut [f32]) = match low {
             Some(DType::Float16) => to_f16,
             Some(DType::Bfloat16) => to_bf16,
             _ => return Err(ort::Error::new("Round knows float16 and bfloat16")),
         };
         Ok(Box::new(move |context: &ComputeContext| {
             let input = context.input(0)?.ok_or_else(|| ort::Error::new("Round has no input"))?;
-            let (shape, from) = input.try_extract_tensor::<f32>()?;
-            let mut output =
-                context.output(0, shape.to_vec())?.ok_or_else(|| ort::Error::new("Round has no output"))?;
+            let input: DynTensorRef = input.downcast()?;
+            let shape = input.shape().to_vec();
+            let mut output = context.output(0, shape.clone())?.ok_or_else(|| ort::Error::new("Round has no output"))?;
+            if shape.contains(&0) {
+                return Ok(());
+            }
             let (_, to) = output.try_extract_tensor_mut::<f32>()?;
-            round(from, to);
+            let from = input.data_ptr().cast::<u8>();
+            // SAFETY: both are float32 tensors of the same shape in host memory, so `to` has exactly as many bytes as are
+            // read, and an input is never its kernel's output buffer. Bytes, because a mapped weight may lie at any offset.
+            unsafe { std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast::<u8>(), size_of_val(to)) };
+            round(to);
             Ok(())
         }))
     }
@@ -58,17 +65,17 @@ impl Operator for Round {
 /// Elements converted at a time: a buffer that stays in the first-level cache.
 const BLOCK: usize = 2048;
 
-fn to_f16(from: &[f32], to: &mut [f32]) {
+fn to_f16(values: &mut [f32]) {
     let mut low = [f16::ZERO; BLOCK];
-    for (from, to) in from.chunks(BLOCK).zip(to.chunks_mut(BLOCK)) {
-        let low = &mut low[..from.len()];
-        low.convert_from_f32_slice(from);
-        low.convert_to_f32_slice(to);
+    for block in values.chunks_mut(BLOCK) {
+        let low = &mut low[..block.len()];
+        low.convert_from_f32_slice(block);
+        low.convert_to_f32_slice(block);
     }
 }
 
-fn to_bf16(from: &[f32], to: &mut [f32]) {
-    for (from, to) in from.iter().zip(to) {
-        *to = bf16::from_f32(*from).to_f32();
+fn to_bf16(values: &mut [f32]) {
+    for x in values {
+        *x = bf16::from_f32(*x).to_f32();
     }
 }
