@@ -2,6 +2,7 @@
 //! journal and counts what it cost. Decides nothing about where to look next: that is `search`.
 
 pub mod first;
+mod fixed;
 pub mod journal;
 mod side;
 mod survey;
@@ -15,7 +16,6 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::compare::Comparison;
-use crate::load::testset::tensor_from_proto;
 use crate::mark;
 use crate::report::{Metrics, Status, TensorResult};
 use crate::run::RunError;
@@ -32,6 +32,8 @@ pub struct Probe<'a> {
     pub feeds: &'a [Tensors],
     pub rules: &'a Rules,
     pub survey: Survey,
+    /// Bytes of tensors that may be held, both sides together.
+    pub memory: u64,
     /// By tensor: what stands for it in the reference and in the candidate, or why it cannot be compared.
     pairs: Vec<Result<Pair, String>>,
     pub results: Vec<Option<TensorResult>>,
@@ -41,8 +43,8 @@ pub struct Probe<'a> {
     first: Option<Result<Vec<Tensors>, RunError>>,
     everything: Option<Result<Vec<Tensors>, RunError>>,
     values: Values,
-    /// Values of Constant nodes, which need no run: the reference's, the candidate's.
-    constants: HashMap<usize, (Tensor, Tensor)>,
+    /// Values that depend on no input: the reference's, the candidate's.
+    fixed: HashMap<usize, (Tensor, Tensor)>,
     pub journal: Journal,
     pub counts: Counts,
     /// Kept for `--save-tensors`, under `reference/NAME` and `candidate/NAME`.
@@ -55,11 +57,31 @@ struct Pair {
     candidate: usize,
 }
 
-/// Measured values by tensor of each side's own graph, one a sample. Dropped when the next batch needs the room.
+/// Measured values by tensor of a graph, one a sample.
+type BySample = HashMap<usize, Vec<Option<Tensor>>>;
+
+/// What was measured lately, of each side's own graph. The culprits are run alone on it.
 #[derive(Default)]
 struct Values {
-    reference: HashMap<usize, Vec<Option<Tensor>>>,
-    candidate: HashMap<usize, Vec<Option<Tensor>>>,
+    reference: BySample,
+    candidate: BySample,
+}
+
+impl Values {
+    /// Adds new values, and lets the older ones go where all together would take more than `memory` bytes.
+    fn keep(&mut self, reference: Option<BySample>, candidate: BySample, memory: u64) {
+        let bytes =
+            |values: &BySample| -> u64 { values.values().flatten().flatten().map(|t| t.bytes().len() as u64).sum() };
+        let new = bytes(&candidate) + reference.as_ref().map_or(0, bytes);
+        if bytes(&self.reference) + bytes(&self.candidate) + new > memory {
+            self.candidate.clear();
+            if reference.is_some() {
+                self.reference.clear();
+            }
+        }
+        self.reference.extend(reference.into_iter().flatten());
+        self.candidate.extend(candidate);
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,13 +108,14 @@ impl<'a> Probe<'a> {
             feeds,
             rules,
             survey: first.survey,
+            memory: first.memory,
             pairs: Vec::with_capacity(tensors),
             results: vec![None; tensors],
             unmarked: Vec::new(),
             first: Some(first.unmarked),
             everything: first.marked,
             values: Values::default(),
-            constants: HashMap::new(),
+            fixed: HashMap::new(),
             journal,
             counts: Counts::default(),
             saved: None,
@@ -182,8 +205,10 @@ impl<'a> Probe<'a> {
         Ok((self.reference.run(&first::inner(self.reference, outputs), self.feeds, outputs)?, true))
     }
 
-    /// What needs no run: tensors that cannot be compared, constants that both models hold. `None` is to be measured.
+    /// What needs no run of the model: tensors that cannot be compared, and those that depend on no input. `None` is to be
+    /// measured.
     pub fn known(&mut self) -> Vec<Option<Answer>> {
+        let (mine, theirs) = (fixed::values(self.reference), fixed::values(self.candidate));
         for tensor in 0..self.pairs.len() {
             if self.results[tensor].is_some() {
                 continue;
@@ -191,31 +216,16 @@ impl<'a> Probe<'a> {
             match &self.pairs[tensor] {
                 Err(why) => self.results[tensor] = Some(self.not_compared(tensor, why)),
                 Ok(pair) => {
-                    if let Some((r, c)) = self.constants(*pair) {
-                        let name = self.reference.graph.tensors[tensor].key.clone();
-                        let verdict = self.rules.judge(&name, &r, &c);
-                        self.results[tensor] =
-                            Some(self.result(tensor, &[(Some(&r), Some(&c))], |_, _| verdict.clone()));
-                        self.constants.insert(tensor, (r, c));
+                    if let (Some(r), Some(c)) = (mine.get(&pair.reference), theirs.get(&pair.candidate)) {
+                        let name = &self.reference.graph.tensors[tensor].key;
+                        let judge = |r: &Tensor, c: &Tensor| self.rules.judge(name, r, c);
+                        self.results[tensor] = Some(self.result(tensor, &[(Some(r), Some(c))], judge));
+                        self.fixed.insert(tensor, (r.clone(), c.clone()));
                     }
                 }
             }
         }
         self.answers()
-    }
-
-    /// The values of two Constant nodes, the candidate's as its precision stores it.
-    fn constants(&self, pair: Pair) -> Option<(Tensor, Tensor)> {
-        let value = |side: &Side, tensor: usize| {
-            let node = side.graph.is_constant(tensor).then(|| side.graph.producer(tensor))?;
-            tensor_from_proto(node.proto(&side.model.proto)?.attr("value")?.t.as_ref()?).ok()
-        };
-        let stored = self.candidate.runs_its_file.then(|| value(self.candidate, pair.candidate))??;
-        let stored = match self.candidate.storage {
-            Some(low) => crate::precision::rounded(&stored, low),
-            None => stored,
-        };
-        Some((value(self.reference, pair.reference)?, stored))
     }
 
     /// Runs both sides with these tensors marked, compares them, and answers in the same order.
@@ -282,17 +292,17 @@ impl<'a> Probe<'a> {
             };
             self.counts.perturbed |= !finals.iter().all(same);
         }
-        if let Some(values) = reference {
+        let reference = reference.map(|values| {
             self.counts.reference_runs += 1;
-            self.values.reference.extend(by_tensor(&self.reference.graph, values));
-        }
-        self.values.candidate = by_tensor(&self.candidate.graph, candidate);
+            by_tensor(&self.reference.graph, values)
+        });
+        self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
         Ok(())
     }
 
     /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let run = tensors.iter().filter(|t| !self.constants.contains_key(t));
+        let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
         let pairs: Vec<Pair> = run.filter_map(|t| self.pairs[*t].as_ref().ok().copied()).collect();
         let known = |p: &Pair| {
             self.values.reference.contains_key(&p.reference) && self.values.candidate.contains_key(&p.candidate)
@@ -307,7 +317,7 @@ impl<'a> Probe<'a> {
 
     /// A measured value of the reference for `sample`.
     pub fn reference_value(&self, tensor: usize, sample: usize) -> Option<&Tensor> {
-        if let Some((reference, _)) = self.constants.get(&tensor) {
+        if let Some((reference, _)) = self.fixed.get(&tensor) {
             return Some(reference);
         }
         let pair = self.pairs[tensor].as_ref().ok()?;
@@ -316,7 +326,7 @@ impl<'a> Probe<'a> {
 
     /// A measured value of the candidate for `sample`.
     pub fn candidate_value(&self, tensor: usize, sample: usize) -> Option<&Tensor> {
-        if let Some((_, candidate)) = self.constants.get(&tensor) {
+        if let Some((_, candidate)) = self.fixed.get(&tensor) {
             return Some(candidate);
         }
         let pair = self.pairs[tensor].as_ref().ok()?;
@@ -433,8 +443,8 @@ fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
 }
 
 /// One run's outputs, sample by sample, turned round: by tensor of `graph`.
-fn by_tensor(graph: &crate::graph::Graph, samples: Vec<Tensors>) -> HashMap<usize, Vec<Option<Tensor>>> {
-    let mut values: HashMap<usize, Vec<Option<Tensor>>> = HashMap::new();
+fn by_tensor(graph: &crate::graph::Graph, samples: Vec<Tensors>) -> BySample {
+    let mut values = BySample::new();
     let count = samples.len();
     for (sample, tensors) in samples.into_iter().enumerate() {
         for (name, value) in tensors {

@@ -107,10 +107,11 @@ fn precisions_accuse_only_where_the_model_really_breaks() {
             assert_eq!(report.culprits[0].node.name, culprit, "{name} {candidate}");
         }
     };
-    for name in ["cls", "rec", "opennsfw", "nudenet", "silero_vad", "silero_ifless"] {
+    for name in ["cls", "opennsfw", "nudenet", "silero_vad", "silero_ifless"] {
         check(name, "ort:fp16", Verdict::Agreed, "");
         check(name, "ort:bf16", Verdict::Agreed, "");
     }
+    check("rec", "ort:fp16", Verdict::Agreed, "");
     check("magika", "ort:bf16", Verdict::Agreed, "");
     // A sum of squares of 123,068 and a variance of 97,903,600: both are beyond FP16.
     let sum = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/LayerNorm_1/Sum_1";

@@ -71,7 +71,7 @@ fn investigate(
 
     let searched = Instant::now();
     let suspects = match strategy {
-        Strategy::Scan => scan(args, probe, report, progress)?,
+        Strategy::Scan => scan(probe, report, progress)?,
         Strategy::Auto | Strategy::Bisect => bisect(args, probe, report, progress)?,
     };
     report.search.seconds = searched.elapsed().as_secs_f64();
@@ -95,9 +95,9 @@ fn strategy(args: &BisectArgs) -> Strategy {
 }
 
 /// Everything, in batches whose values fit into memory.
-fn scan(args: &BisectArgs, probe: &mut Probe, report: &Report, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+fn scan(probe: &mut Probe, report: &Report, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
     let targets = targets(probe, report);
-    for batch in batches(probe, prepare::memory(&args.set)) {
+    for batch in batches(probe) {
         progress.step(format!("scanning {} tensors", batch.len()));
         probe.measure(&batch)?;
     }
@@ -105,8 +105,8 @@ fn scan(args: &BisectArgs, probe: &mut Probe, report: &Report, progress: &Progre
     Ok(search::classify(&dag(probe), &answers, &targets))
 }
 
-/// Tensors that need a run, in topological order, cut so that the values of a batch fit into `memory` bytes.
-pub fn batches(probe: &mut Probe, memory: u64) -> Vec<Vec<usize>> {
+/// Tensors that need a run, in topological order, cut so that the values of a batch fit into memory.
+pub fn batches(probe: &mut Probe) -> Vec<Vec<usize>> {
     let known = probe.known();
     let samples = probe.feeds.len();
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -120,7 +120,7 @@ pub fn batches(probe: &mut Probe, memory: u64) -> Vec<Vec<usize>> {
             }
             _ => {
                 batches.push(vec![tensor]);
-                room = memory.saturating_sub(size);
+                room = probe.memory.saturating_sub(size);
             }
         }
     }

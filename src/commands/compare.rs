@@ -26,7 +26,7 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     let mut report = prepared.report.clone();
     report.search.strategy = "scan".to_string();
     prepare::so_far(dir, &report);
-    let failed = measure(args, &mut probe, outputs, &mut report, &progress).err();
+    let failed = measure(&mut probe, outputs, &mut report, &progress).err();
     verdict::measured(&mut report, &probe);
     report.seconds = started.elapsed().as_secs_f64();
     if let Some(e) = &failed {
@@ -41,17 +41,11 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     }
 }
 
-fn measure(
-    args: &CompareArgs,
-    probe: &mut Probe,
-    outputs: &[String],
-    report: &mut Report,
-    progress: &Progress,
-) -> Result<(), RunError> {
+fn measure(probe: &mut Probe, outputs: &[String], report: &mut Report, progress: &Progress) -> Result<(), RunError> {
     progress.step("both models, unmarked");
     report.outputs = probe.unmarked(outputs)?;
     verdict::judge(report);
-    for batch in batches(probe, prepare::memory(&args.set)) {
+    for batch in batches(probe) {
         progress.step(format!("comparing {} tensors", batch.len()));
         probe.measure(&batch)?;
     }

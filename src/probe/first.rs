@@ -27,6 +27,8 @@ pub struct Plan<'a> {
 /// What they gave.
 pub struct First {
     pub survey: Survey,
+    /// As in the plan.
+    pub memory: u64,
     /// All values of the reference, where they fit.
     pub reference: Option<Vec<Tensors>>,
     /// The candidate's outputs, unmarked; its failure is an answer that the report tells.
@@ -64,7 +66,13 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
                 candidate.types = theirs.survey.types;
             }
             Err(e) => {
-                return Ok(First { survey: surveyed.survey, reference: None, unmarked: Err(e), marked: None });
+                return Ok(First {
+                    survey: surveyed.survey,
+                    memory: plan.memory,
+                    reference: None,
+                    unmarked: Err(e),
+                    marked: None,
+                });
             }
         }
     }
@@ -96,7 +104,7 @@ fn finish(
         let values = (plain && fits).then(|| session.values(reference, plan.feeds)).transpose();
         let unmarked = unmarked();
         let marked = marked.map(join);
-        Ok(First { survey, reference: values?, unmarked, marked })
+        Ok(First { survey, memory: plan.memory, reference: values?, unmarked, marked })
     })
 }
 
