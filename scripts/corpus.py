@@ -215,7 +215,8 @@ def judged(case, ref, status, report):
     for i in case.culprits:
         node = ref.model.graph.node[i]
         if not any(names(culprit, node) for culprit in named):
-            answer.missed.append(f"{node.op_type} '{node.name}' -> '{node.output[0]}'")
+            origin = "planted" if i in case.planted else "a consequence"
+            answer.missed.append(f"{node.op_type} '{node.name}' -> '{node.output[0]}' ({origin})")
     true_nodes = [ref.model.graph.node[i] for i in case.culprits]
     answer.extra = sum(not any(names(culprit, node) for node in true_nodes) for culprit in named)
     return answer
@@ -282,8 +283,6 @@ def print_failures(done, options):
                 print("  " + (answer.error or f"missed {', '.join(answer.missed)}"))
                 again = f"scripts/corpus.py --seed {options.seed} --case {case.number} --keep target/corpus"
                 print(f"  again: {again}; then: bash target/corpus/case{case.number}/{search}.sh")
-            elif search == "bisect" and is_single(case) and answer.runs > bound(case):
-                print(f"\nBOUND case {case.number}: {answer.runs} runs among {case.tensors} tensors, not {bound(case)}")
 
 
 def is_single(case):
@@ -302,9 +301,12 @@ def final_lines(done):
         good &= passed >= NEEDED * len(done)
         print(f"{search}: {passed}/{len(done)} cases with every culprit named")
     single = [(case, answers["bisect"]) for case, answers in done if is_single(case)]
-    within = sum(answer.runs <= bound(case) for case, answer in single)
+    beyond = [f"{case.number} ({answer.runs} > {bound(case)})" for case, answer in single if answer.runs > bound(case)]
+    within = len(single) - len(beyond)
     good &= within >= NEEDED * len(single)
     print(f"runs bound: {within}/{len(single)} single faults within ceil(log{MARKS + 1}(N))+2 candidate runs")
+    if beyond:
+        print(f"beyond it: case {', '.join(beyond)}")
     return good
 
 

@@ -4,8 +4,12 @@ mod block;
 mod format;
 mod histogram;
 mod lanes;
+#[cfg(test)]
+mod oracle;
 mod pass;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod widen;
 
 pub use stats::{argmax_differs, rms, to_f64};
@@ -126,23 +130,4 @@ fn index(mut at: usize, shape: &[usize]) -> Vec<usize> {
         at /= size;
     }
     index
-}
-
-/// Are the `k` best indices along the last axis the same set in every row? Different shapes: no.
-pub fn same_top_k(reference: &Tensor, candidate: &Tensor, k: usize) -> bool {
-    let width = match reference.shape.last() {
-        Some(width) if reference.shape == candidate.shape && *width > 0 => *width,
-        _ => return reference.shape == candidate.shape,
-    };
-    let best = |row: &[f64]| {
-        let mut order: Vec<usize> = (0..row.len()).collect();
-        // NaN is worse than everything; ties go to the first.
-        let key = |i: &usize| if row[*i].is_nan() { f64::NEG_INFINITY } else { row[*i] };
-        order.sort_by(|a, b| key(b).total_cmp(&key(a)));
-        order.truncate(k);
-        order.sort_unstable();
-        order
-    };
-    let (reference, candidate) = (to_f64(reference), to_f64(candidate));
-    reference.chunks(width).zip(candidate.chunks(width)).all(|(r, c)| best(r) == best(c))
 }

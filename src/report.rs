@@ -116,6 +116,9 @@ pub struct Culprit {
     pub local: Option<Metrics>,
     /// Every compared input of the node was measured and agrees.
     pub inputs_agree: bool,
+    /// Inputs that are model inputs or initializers: the same data on both sides, nothing to measure.
+    #[serde(default)]
+    pub given: Vec<String>,
     pub kind: Kind,
     /// The nodes between the agreeing inputs and the diverging output; one node unless the answer is a region.
     pub region: Vec<String>,

@@ -137,7 +137,7 @@ fn bisect(
     let targets = targets(probe, report);
     let marks = args.marks.map_or(MARKS, |k| k as usize);
     let limits = Limits { marks, max_suspects: args.max_culprits as usize };
-    let dag = dag(probe);
+    let dag = value_dag(probe);
     let mut runs = 0;
     let mut look = |probe: &mut Probe, tensors: &[usize]| {
         runs += 1;
@@ -150,6 +150,13 @@ fn bisect(
         report.warnings.push(format!("there are more culprits than --max-culprits {}", args.max_culprits));
     }
     let mut suspects = found.suspects;
+    let causes = behind_shapes(probe, &mut suspects)?;
+    if !causes.is_empty() {
+        let known = probe.answers();
+        suspects.extend(search::bisect(&dag, known, &causes, limits, |tensors| look(probe, tensors))?.suspects);
+        suspects.sort_by_key(|s| s.item);
+        suspects.dedup_by_key(|s| s.item);
+    }
     // A fault whose error shrinks below the tolerance and grows again leaves a trace where nothing rounds: values that
     // agree but are not the same. Their origin is looked for as well, and accused if it diverges.
     let traces = traces(probe, &suspects);
@@ -193,8 +200,36 @@ fn targets(probe: &Probe, report: &Report) -> Vec<usize> {
     diverging.filter_map(|o| probe.reference.graph.tensor(&o.name)).collect()
 }
 
-/// The reference's tensors as search sees them: numbers and their parents.
+/// The reference's tensors as `classify` sees them: numbers and their parents.
 fn dag(probe: &Probe) -> Dag {
     let graph = &probe.reference.graph;
     Dag::new((0..graph.tensors.len()).map(|t| graph.parents(t)).collect())
+}
+
+/// The same without the way through Shape and Size: they see no values, so that theirs agree says nothing about what they
+/// read, and would acquit everything above.
+fn value_dag(probe: &Probe) -> Dag {
+    let graph = &probe.reference.graph;
+    Dag::new((0..graph.tensors.len()).map(|t| if blind(probe, t) { Vec::new() } else { graph.parents(t) }).collect())
+}
+
+fn blind(probe: &Probe, tensor: usize) -> bool {
+    matches!(probe.reference.graph.producer(tensor).op_type.as_str(), "Shape" | "Size")
+}
+
+/// A shape that differs has its cause in what was measured: those suspects give way to the tensors they read.
+fn behind_shapes(probe: &mut Probe, suspects: &mut Vec<Suspect>) -> Result<Vec<usize>, RunError> {
+    let mut causes = Vec::new();
+    let mut kept = Vec::new();
+    for suspect in std::mem::take(suspects) {
+        let parents = if blind(probe, suspect.item) { probe.reference.graph.parents(suspect.item) } else { Vec::new() };
+        probe.measure(&parents)?;
+        let bad: Vec<usize> = parents.iter().copied().filter(|p| probe.answer(*p) == Some(Answer::Bad)).collect();
+        if bad.is_empty() {
+            kept.push(suspect);
+        }
+        causes.extend(bad);
+    }
+    *suspects = kept;
+    Ok(causes)
 }

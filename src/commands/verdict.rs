@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli::SetArgs;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Source};
 use crate::isolate;
 use crate::load::npz;
 use crate::probe::Probe;
@@ -70,12 +70,14 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample)?;
         let inputs_agree =
             suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
+        let given = given(&probe.reference.graph.nodes[id]);
         report.culprits.push(Culprit {
             node,
             tensor,
             accumulated,
             local: local.metrics,
             inputs_agree,
+            given,
             kind: if region.len() > 1 { Kind::Region } else { local.kind },
             region,
             diagnosis: Vec::new(),
@@ -95,6 +97,12 @@ fn region(graph: &Graph, suspect: &Suspect) -> Vec<String> {
         }
     }
     names
+}
+
+/// What the node reads that no node makes.
+fn given(node: &Node) -> Vec<String> {
+    let made = |source: &Source| matches!(source, Source::Tensor(_));
+    node.reads.iter().filter(|r| !made(&r.source)).map(|r| r.name.clone()).collect()
 }
 
 fn node_ref(graph: &Graph, node: &Node) -> NodeRef {

@@ -178,6 +178,7 @@ fn pow() -> Culprit {
         accumulated: overflowed(),
         local: Some(overflowed()),
         inputs_agree: true,
+        given: vec!["/norm/two".into()],
         kind: Kind::Introduces,
         region: vec!["/norm/Pow".into()],
         diagnosis: vec![Diagnosis {
@@ -204,6 +205,7 @@ fn softmax() -> Culprit {
         accumulated: wrong(22.4, 0.037, 310, 4096),
         local: Some(right(66.2)),
         inputs_agree: true,
+        given: Vec::new(),
         kind: Kind::Amplifies,
         region: vec!["/attn/Softmax".into()],
         diagnosis: vec![],

@@ -110,8 +110,14 @@ pub fn relative_rms(metrics: &Metrics) -> Option<f64> {
 
 /// The rows of the culprit's inputs: what the proof rests on.
 pub fn inputs_of<'r>(report: &'r Report, culprit: &Culprit) -> Vec<&'r TensorResult> {
-    let inputs = &culprit.node.inputs;
-    report.tensors.iter().filter(|t| !t.name.is_empty() && inputs.contains(&t.name)).collect()
+    report.tensors.iter().filter(|t| !t.name.is_empty() && reads(culprit, &t.name)).collect()
+}
+
+/// Does the culprit read the tensor of this name? In a subgraph, tensors are named behind its path.
+fn reads(culprit: &Culprit, tensor: &str) -> bool {
+    let inner = culprit.node.subgraph.as_ref().and_then(|path| tensor.strip_prefix(path.as_str())?.strip_prefix('/'));
+    let named = |name: &str| culprit.node.inputs.iter().any(|input| input == name);
+    named(tensor) || inner.is_some_and(named)
 }
 
 /// Why the culprit is the culprit: its inputs were measured and agree. Says so plainly where that is not shown.
@@ -131,14 +137,17 @@ pub fn proof(report: &Report, culprit: &Culprit) -> String {
             (true, true) => "not proven: not every input of it was measured".into(),
         };
     }
-    let inputs: Vec<&String> = culprit.node.inputs.iter().filter(|name| !name.is_empty()).collect();
+    let named_inputs = culprit.node.inputs.iter().filter(|name| !name.is_empty());
+    let inputs: Vec<&String> = named_inputs.filter(|name| !culprit.given.contains(name)).collect();
+    let path = culprit.node.subgraph.as_ref().map(|path| format!("{path}/")).unwrap_or_default();
     let unmeasured: Vec<String> = inputs
         .iter()
-        .filter(|name| !rows.iter().any(|row| row.name == ***name))
+        .filter(|name| !rows.iter().any(|row| row.name == ***name || row.name.strip_prefix(&path) == Some(name)))
         .map(|name| format!("\"{}\"", clean(name)))
         .collect();
     let mut text = match (agree.len(), inputs.len()) {
-        (_, 0) => return "it has no inputs, so the fault is its own".into(),
+        (_, 0) if culprit.given.is_empty() => return "it has no inputs, so the fault is its own".into(),
+        (_, 0) => return "it reads only the model's own inputs and weights, which are the same on both sides".into(),
         (0, _) if skipped.is_empty() => {
             let names = unmeasured.join(", ");
             return format!("no input of it was measured: {names} (model inputs and constants need not be)");
