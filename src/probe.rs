@@ -205,12 +205,24 @@ impl<'a> Probe<'a> {
         Ok((self.reference.run(&first::inner(self.reference, outputs), self.feeds, outputs)?, true))
     }
 
-    /// What needs no run of the model: tensors that cannot be compared, and those that depend on no input. `None` is to be
-    /// measured.
+    /// Did the branch that holds the tensor run, as far as the reference's values tell?
+    pub fn ran(&self, tensor: usize) -> bool {
+        let absent = |v: &Option<Tensor>| v.as_ref().is_some_and(|t| t.elements() == 0);
+        let inside = !self.reference.graph.producer(tensor).scope.is_empty();
+        let values = self.pairs[tensor].as_ref().ok().and_then(|p| self.values.reference.get(&p.reference));
+        !(inside && values.is_some_and(|values| values.iter().all(absent)))
+    }
+
+    /// What needs no run of the model: tensors that cannot be compared or were not computed, and those that depend on no
+    /// input. `None` is to be measured.
     pub fn known(&mut self) -> Vec<Option<Answer>> {
         let (mine, theirs) = (fixed::values(self.reference), fixed::values(self.candidate));
         for tensor in 0..self.pairs.len() {
             if self.results[tensor].is_some() {
+                continue;
+            }
+            if !self.ran(tensor) {
+                self.results[tensor] = Some(self.not_compared(tensor, "its branch did not run"));
                 continue;
             }
             match &self.pairs[tensor] {

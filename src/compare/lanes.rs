@@ -1,6 +1,6 @@
 //! Reductions over the values of a block, each one short loop over independent partial results: the shape that the
-//! compiler turns into vector instructions on every processor. No loop has two reductions of the
-//! same kind: the compiler would weave them into each other.
+//! compiler turns into vector instructions on every processor. No loop has two reductions of the same kind: the compiler
+//! would weave them into each other.
 
 use crate::compare::block::{BLOCK, Values};
 
@@ -67,7 +67,7 @@ pub fn quotients(e: &Values, r: &Values, floor: f64) -> (f64, f64) {
     sum_high(&quotients)
 }
 
-/// The same with the division in f32: it is the dearest instruction of the pass, and at half the price there.
+/// The same with the division, the dearest instruction of the pass, in f32, where it is cheaper.
 #[inline(always)]
 pub fn quotients_single(e: &Values, r: &Values, floor: f64) -> (f64, f64) {
     let (mut total, mut high) = ([0.0; LANES], [0f32; LANES]);

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
+
 use super::Side;
-use crate::graph::{Graph, Source, extract};
+use crate::graph::{Graph, Source, Step, extract};
 use crate::load::testset::tensor_from_proto;
 use crate::mark::Types;
 use crate::precision;
@@ -22,14 +24,22 @@ pub fn values(side: &Side) -> Fixed {
     let fixed = fixed(&side.graph);
     let mut values: Fixed = fixed.iter().filter_map(|t| Some((*t, constant(side, *t)?))).collect();
     // One more session is nothing on the CPU; elsewhere a build is what the search must save.
-    let computed: Vec<usize> = fixed.iter().copied().filter(|t| !values.contains_key(t)).collect();
-    if side.on_cpu() && !computed.is_empty() {
-        values.extend(compute(side, &computed).unwrap_or_default());
+    if side.on_cpu() {
+        let mut scopes: IndexMap<&[Step], Vec<usize>> = IndexMap::new();
+        for tensor in fixed.iter().filter(|t| !values.contains_key(t)) {
+            scopes.entry(&side.graph.producer(*tensor).scope).or_default().push(*tensor);
+        }
+        // Outer graphs first: branches read what those give.
+        scopes.sort_by_key(|scope, _| scope.len());
+        for tensors in scopes.values() {
+            let computed = compute(side, tensors, &values).unwrap_or_default();
+            values.extend(computed);
+        }
     }
     values
 }
 
-/// The tensors of the main graph that depend on no input, in topological order.
+/// The tensors that depend on no input, in topological order.
 fn fixed(graph: &Graph) -> Vec<usize> {
     let mut fixed: HashSet<usize> = HashSet::new();
     let mut order = Vec::new();
@@ -39,7 +49,7 @@ fn fixed(graph: &Graph) -> Vec<usize> {
             Source::Input => false,
             Source::Initializer => true,
         };
-        let plain = node.scope.is_empty() && node.results.is_empty() && !node.op_type.starts_with("Random");
+        let plain = node.results.is_empty() && !node.op_type.starts_with("Random");
         if plain && node.reads.iter().all(|r| known(&r.source)) {
             fixed.extend(&node.writes);
             order.extend(&node.writes);
@@ -58,23 +68,25 @@ fn constant(side: &Side, tensor: usize) -> Option<Tensor> {
     Some(side.storage.map_or_else(|| value.clone(), |low| precision::rounded(&value, low)))
 }
 
-/// Runs the nodes that make `tensors`, and the constants they read.
-fn compute(side: &Side, tensors: &[usize]) -> Option<Fixed> {
+/// Runs the nodes of one scope that make `tensors`, fed with the fixed `values` they read.
+fn compute(side: &Side, tensors: &[usize], values: &Fixed) -> Option<Fixed> {
     let graph = &side.graph;
-    let ancestors = graph.ancestors(tensors);
-    let mut nodes: Vec<usize> = (0..ancestors.len()).filter(|t| ancestors[*t]).map(|t| graph.tensors[t].node).collect();
+    let mut nodes: Vec<usize> = tensors.iter().map(|t| graph.tensors[*t].node).collect();
     nodes.dedup();
-    let cut = extract(&side.model.proto, graph, &nodes, |_| None)?;
+    let value = |key: &str| values.get(&graph.tensor(key)?);
+    let cut = extract(&side.model.proto, graph, &nodes, |key| value(key).map(|t| (t.dtype, t.shape.clone())))?;
+    let feeds: Option<Tensors> =
+        cut.feeds.iter().map(|(name, key)| Some((name.clone(), value(key)?.clone()))).collect();
     let mut types: Types = cut.proto.graph.as_ref().map(types::declared).unwrap_or_default();
-    for (name, _) in &cut.outputs {
-        if let Some(dtype) = side.types.get(name) {
+    for (name, tensor) in &cut.outputs {
+        if let Some(dtype) = side.types.get(&graph.tensors[*tensor].key) {
             types.insert(name.clone(), *dtype);
         }
     }
     let names: Vec<String> = cut.outputs.iter().map(|(name, _)| name.clone()).collect();
-    let results = side.run_model(&cut.proto, &types, &[Tensors::new()], &names).ok()?;
-    let values = results.into_iter().next()?;
-    Some(values.into_iter().filter_map(|(name, value)| Some((graph.tensor(&name)?, value))).collect())
+    let results = side.run_model(&cut.proto, &types, &[feeds?], &names).ok()?;
+    let mut results = results.into_iter().next()?;
+    Some(cut.outputs.iter().filter_map(|(name, tensor)| Some((*tensor, results.shift_remove(name)?))).collect())
 }
 
 #[cfg(test)]
