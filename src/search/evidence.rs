@@ -11,21 +11,28 @@ pub(super) struct Evidence<'a> {
     relevant: &'a [bool],
     /// Good, or above a good item.
     covered: Vec<bool>,
+    /// Good, or above a good item that has no bad one above it: where a bad item's fault is not looked for.
+    acquitted: Vec<bool>,
     /// A suspect that was found, or below one along items that are not good.
     explained: Vec<bool>,
 }
 
 impl<'a> Evidence<'a> {
     pub fn new(dag: &'a Dag, answers: &'a [Option<Answer>], relevant: &'a [bool], found: &[usize]) -> Evidence<'a> {
-        let good = (0..dag.len()).filter(|&i| answers[i] == Some(Answer::Good));
-        let covered = dag.ancestors(&good.collect::<Vec<_>>());
+        let good: Vec<usize> = (0..dag.len()).filter(|&i| answers[i] == Some(Answer::Good)).collect();
+        let bad: Vec<usize> = (0..dag.len()).filter(|&i| answers[i] == Some(Answer::Bad)).collect();
+        let covered = dag.ancestors(&good);
+        // A good item below a bad one has shown that it hides faults.
+        let below_bad = dag.descendants(&bad);
+        let mut acquitted = dag.ancestors(&good.iter().copied().filter(|&i| !below_bad[i]).collect::<Vec<_>>());
+        good.iter().for_each(|&i| acquitted[i] = true);
         let mut explained = vec![false; dag.len()];
         found.iter().for_each(|&i| explained[i] = true);
         for item in 0..dag.len() {
             let below = dag.parents(item).iter().any(|&p| explained[p]);
             explained[item] |= below && answers[item] != Some(Answer::Good);
         }
-        Evidence { dag, answers, relevant, covered, explained }
+        Evidence { dag, answers, relevant, covered, acquitted, explained }
     }
 
     pub fn is_open(&self, item: usize) -> bool {
@@ -45,7 +52,7 @@ impl<'a> Evidence<'a> {
         inside[bad] = true;
         for item in (0..=bad).rev().filter(|&i| self.relevant[i]) {
             if inside[item] {
-                self.dag.parents(item).iter().filter(|&&p| !self.covered[p]).for_each(|&p| inside[p] = true);
+                self.dag.parents(item).iter().filter(|&&p| !self.acquitted[p]).for_each(|&p| inside[p] = true);
             }
         }
         (0..=bad).filter(|&i| inside[i]).collect()
