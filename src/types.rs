@@ -3,6 +3,8 @@
 //! What is inside If, Loop and Scan is no output of the model; each body is asked about as a model of its own, with the
 //! values it captures as inputs.
 
+use rayon::prelude::*;
+
 use crate::graph::node_name;
 use crate::mark::Types;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
@@ -17,7 +19,7 @@ pub type Outputs = Vec<(String, Option<DType>)>;
 pub fn add_bodies(
     model: &ModelProto,
     types: &mut Types,
-    ask: &mut impl FnMut(&ModelProto) -> Result<Outputs, RunError>,
+    ask: &(impl Fn(&ModelProto) -> Result<Outputs, RunError> + Sync),
 ) -> Result<(), RunError> {
     let Some(main) = &model.graph else { return Ok(()) };
     let mut outer = Vec::new();
@@ -38,7 +40,7 @@ fn bodies(
     prefix: &str,
     outer: &mut Vec<(String, DType)>,
     types: &mut Types,
-    ask: &mut impl FnMut(&ModelProto) -> Result<Outputs, RunError>,
+    ask: &(impl Fn(&ModelProto) -> Result<Outputs, RunError> + Sync),
 ) -> Result<(), RunError> {
     if graph.node.iter().all(|n| n.subgraphs().next().is_none()) {
         return Ok(());
@@ -48,20 +50,25 @@ fn bodies(
     let made = graph.node.iter().flat_map(|n| n.output.iter());
     let made = made.filter_map(|o| Some((o.clone(), *types.get(&format!("{prefix}{o}"))?)));
     outer.extend(own.chain(made));
-    for node in &graph.node {
-        for (attribute, body) in node.subgraphs() {
+    let holders =
+        graph.node.iter().flat_map(|node| node.subgraphs().map(move |(attribute, body)| (node, attribute, body)));
+    let asked: Vec<_> = holders
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|(node, attribute, body)| {
             let inner = format!("{prefix}{}/{attribute}/", node_name(node));
-            match ask(&alone(model, node, body, outer)) {
-                Ok(outputs) => {
-                    types.extend(
-                        outputs.into_iter().filter_map(|(name, dtype)| Some((format!("{inner}{name}"), dtype?))),
-                    );
-                }
-                Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-                Err(_) => continue,
+            (inner, body, ask(&alone(model, node, body, outer)))
+        })
+        .collect();
+    for (inner, body, answer) in asked {
+        match answer {
+            Ok(outputs) => {
+                types.extend(outputs.into_iter().filter_map(|(name, dtype)| Some((format!("{inner}{name}"), dtype?))));
             }
-            bodies(model, body, &inner, outer, types, ask)?;
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            Err(_) => continue,
         }
+        bodies(model, body, &inner, outer, types, ask)?;
     }
     outer.truncate(depth);
     Ok(())

@@ -59,7 +59,10 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
     if candidate.spec.model.is_none() {
         candidate.types = reference.types.clone();
         candidate.half = candidate.on_cpu() && reference.half;
-    } else if candidate.needs_types() {
+    } else if !candidate.rewrites() {
+        // Only branches ask for types, and only for tensors that the reference has too.
+        candidate.types = reference.types.clone();
+    } else {
         match Survey::new(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
             Ok(theirs) => {
                 candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);

@@ -43,8 +43,12 @@ impl Side {
 
     /// Must the element types of its own model be known before it runs with tensors marked?
     pub fn needs_types(&self) -> bool {
-        let branches = self.graph.nodes.iter().any(|n| !n.scope.is_empty());
-        self.storage.is_some() || branches || (self.on_cpu() && self.mentions_half())
+        self.graph.nodes.iter().any(|n| !n.scope.is_empty()) || self.rewrites()
+    }
+
+    /// Is its model rewritten by element type before it runs?
+    pub fn rewrites(&self) -> bool {
+        self.storage.is_some() || (self.on_cpu() && self.mentions_half())
     }
 
     /// Runs the model with `tensors` (numbers in `graph`) observable; gives back those named in `outputs`, by sample.

@@ -54,11 +54,11 @@ impl Survey {
                 survey.sizes.insert(output.name.clone(), bytes);
             }
         }
-        let mut ask = |body: &ModelProto| {
+        let ask = |body: &ModelProto| {
             let session = ort.open(&model.lean(body))?;
             Ok(session.outputs.iter().map(|o| (o.name.clone(), o.dtype)).collect::<Vec<(String, Option<DType>)>>())
         };
-        types::add_bodies(&model.proto, &mut survey.types, &mut ask)?;
+        types::add_bodies(&model.proto, &mut survey.types, &ask)?;
         Ok(Surveyed { survey, session: Everything(session) })
     }
 
