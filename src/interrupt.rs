@@ -5,7 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static NEXT: AtomicU64 = AtomicU64::new(0);
-static STOPS: Mutex<Vec<(u64, Box<dyn Fn() + Send>)>> = Mutex::new(Vec::new());
+/// How to stop what is running.
+type Stop = Box<dyn Fn() + Send>;
+
+static STOPS: Mutex<Vec<(u64, Stop)>> = Mutex::new(Vec::new());
 
 /// Unregisters when dropped.
 pub struct Busy(u64);

@@ -44,21 +44,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Some settings are read only when a process starts, so the program starts itself again with them, once:
-/// - ONNX Runtime opens a database for telemetry as soon as it is loaded, unless told not to. Nobody's model is told on.
-/// - Activations are hundreds of megabytes that are touched once: huge pages save a third of a run.
+/// ONNX Runtime opens a database for telemetry as soon as it is loaded, unless the environment said otherwise when the
+/// process started. Nobody's model is told on: the program starts itself again, once, with telemetry off.
+///
+/// (Huge pages for the allocator would be set here as well. Measured: a third faster on an idle machine, slower whenever
+/// the kernel must compact memory first, so they are not.)
 #[cfg(unix)]
 fn settle(command: &Command) {
     use std::os::unix::process::CommandExt;
-    const SETTLED: &str = "LAYERDIFF_SETTLED";
+    const SILENT: &str = "ORT_DISABLE_TELEMETRY";
     let runs_models = matches!(command, Command::Bisect(_) | Command::Compare(_) | Command::Worker);
-    let (true, None, Ok(program)) = (runs_models, std::env::var_os(SETTLED), std::env::current_exe()) else { return };
-    let before = std::env::var("GLIBC_TUNABLES").map(|t| t + ":").unwrap_or_default();
-    let mut again = std::process::Command::new(program);
-    again.args(std::env::args_os().skip(1)).env(SETTLED, "1").env("ORT_DISABLE_TELEMETRY", "1");
-    again.env("GLIBC_TUNABLES", before + "glibc.malloc.hugetlb=1");
-    // Comes back only when it fails; then everything works as well, a little slower.
-    drop(again.exec());
+    let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
+    // Comes back only when it fails; then everything works all the same.
+    drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(SILENT, "1").exec());
 }
 
 #[cfg(not(unix))]

@@ -83,7 +83,8 @@ fn alone(model: &ModelProto, node: &NodeProto, body: &GraphProto, outer: &[(Stri
         if input.dtype().is_none()
             && let Some(dtype) = argument(node, position, outer)
         {
-            *input = ValueInfoProto::typed(&input.name().to_string(), dtype, None);
+            let name = input.name().to_string();
+            *input = ValueInfoProto::typed(&name, dtype, None);
         }
     }
     let mut given: Vec<String> = graph.input.iter().map(|v| v.name().to_string()).collect();

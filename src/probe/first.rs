@@ -63,7 +63,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
         // Only branches ask for types, and only for tensors that the reference has too.
         candidate.types = reference.types.clone();
     } else {
-        match Survey::new(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
+        match Survey::of(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
             Ok(theirs) => {
                 candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
                 candidate.types = theirs.survey.types;
@@ -87,7 +87,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
 }
 
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {
-    Survey::new(plan.ort, &reference.model, &reference.graph, plan.feeds)
+    Survey::of(plan.ort, &reference.model, &reference.graph, plan.feeds)
 }
 
 /// The reference's values and the candidate's marked run, side by side, while the unmarked run goes on.

@@ -33,7 +33,7 @@ pub struct Everything(Session);
 
 impl Survey {
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
-    pub fn new(ort: &Ort, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
+    pub fn of(ort: &Ort, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
         let main: Vec<usize> =
             (0..graph.tensors.len()).filter(|t| graph.producer(*t).scope.is_empty() && observable(graph, *t)).collect();
         let marked = mark::mark(&model.proto, graph, &main, &Types::new());
