@@ -3,6 +3,7 @@
 pub mod bisect;
 pub mod compare;
 pub mod doctor;
+pub mod narrow;
 pub mod prepare;
 pub mod progress;
 pub mod report;

@@ -6,6 +6,8 @@ mod fixed;
 pub mod journal;
 mod side;
 mod survey;
+mod values;
+mod worst;
 
 pub use side::Side;
 pub use survey::Survey;
@@ -17,13 +19,15 @@ use rayon::prelude::*;
 
 use crate::compare::Comparison;
 use crate::mark;
-use crate::report::{Metrics, Status, TensorResult};
+use crate::report::{Status, TensorResult};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::{Tensor, Tensors};
 use crate::tolerance::Rules;
 use first::First;
 use journal::Journal;
+use values::{Values, by_tensor};
+use worst::worst;
 
 /// What the two runs are compared on, and everything learnt so far. Tensors are numbers in the reference's graph.
 pub struct Probe<'a> {
@@ -55,33 +59,6 @@ pub struct Probe<'a> {
 struct Pair {
     reference: usize,
     candidate: usize,
-}
-
-/// Measured values by tensor of a graph, one a sample.
-type BySample = HashMap<usize, Vec<Option<Tensor>>>;
-
-/// What was measured lately, of each side's own graph. The culprits are run alone on it.
-#[derive(Default)]
-struct Values {
-    reference: BySample,
-    candidate: BySample,
-}
-
-impl Values {
-    /// Adds new values, and lets the older ones go where all together would take more than `memory` bytes.
-    fn keep(&mut self, reference: Option<BySample>, candidate: BySample, memory: u64) {
-        let bytes =
-            |values: &BySample| -> u64 { values.values().flatten().flatten().map(|t| t.bytes().len() as u64).sum() };
-        let new = bytes(&candidate) + reference.as_ref().map_or(0, bytes);
-        if bytes(&self.reference) + bytes(&self.candidate) + new > memory {
-            self.candidate.clear();
-            if reference.is_some() {
-                self.reference.clear();
-            }
-        }
-        self.reference.extend(reference.into_iter().flatten());
-        self.candidate.extend(candidate);
-    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -401,74 +378,6 @@ impl<'a> Probe<'a> {
         }
         worst(&graph.tensors[tensor].key, node.name.clone(), pairs, judge)
     }
-}
-
-/// The verdict over all samples: the worst one's numbers.
-fn worst(
-    name: &str,
-    node: String,
-    pairs: &[(Option<&Tensor>, Option<&Tensor>)],
-    judge: impl Fn(&Tensor, &Tensor) -> Comparison,
-) -> TensorResult {
-    let shown = pairs.iter().find_map(|(r, _)| *r);
-    let mut result = TensorResult {
-        name: name.to_string(),
-        node,
-        dtype: shown.map_or(String::new(), |t| t.dtype.to_string()),
-        shape: shown.map_or(Vec::new(), |t| t.shape.clone()),
-        status: Status::NotCompared,
-        why: Some("no sample gave a value for it".to_string()),
-        metrics: None,
-    };
-    let mut missing = None;
-    for (sample, pair) in pairs.iter().enumerate() {
-        let (Some(reference), Some(candidate)) = pair else {
-            let side = if pair.0.is_none() { "reference" } else { "candidate" };
-            missing = Some(format!("the {side} gave no value for it"));
-            continue;
-        };
-        let mut verdict = judge(reference, candidate);
-        if let Some(m) = verdict.metrics.as_mut() {
-            m.sample = sample;
-        }
-        if badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref()) {
-            result.status = verdict.status;
-            (result.why, result.metrics) = (verdict.why, verdict.metrics);
-            result.shape = reference.shape.clone();
-        }
-    }
-    // A sample without a value is not an agreement.
-    if let (Some(why), Status::Agrees) = (&missing, result.status) {
-        result.status = Status::NotCompared;
-        result.why = Some(why.clone());
-    } else if let (Some(why), Status::NotCompared) = (missing, result.status) {
-        result.why = Some(why);
-    }
-    result
-}
-
-fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
-    let rank = match status {
-        Status::NotCompared => 0,
-        Status::Agrees => 1,
-        Status::Diverges => 2,
-    };
-    let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
-    (rank, share, metrics.map_or(0.0, |m| m.max_abs.0))
-}
-
-/// One run's outputs, sample by sample, turned round: by tensor of `graph`.
-fn by_tensor(graph: &crate::graph::Graph, samples: Vec<Tensors>) -> BySample {
-    let mut values = BySample::new();
-    let count = samples.len();
-    for (sample, tensors) in samples.into_iter().enumerate() {
-        for (name, value) in tensors {
-            if let Some(tensor) = graph.tensor(&name) {
-                values.entry(tensor).or_insert_with(|| vec![None; count])[sample] = Some(value);
-            }
-        }
-    }
-    values
 }
 
 /// A panic in a backend's thread is that backend's failure, not ours.
