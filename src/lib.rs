@@ -2,7 +2,9 @@
 //!
 //! The journey of a run, and the modules in its order:
 //!
-//!     load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> report
+//! ```text
+//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> report
+//! ```
 //!
 //! Imports point down only: `commands` use `probe`, `isolate` and `report`; those use `load`, `mark`, `precision`, `run`
 //! and `compare`; those use `graph`, `onnx`, `tensor` and `search`. `tests/layers.rs` guards it.

@@ -178,7 +178,7 @@ fn pow() -> Culprit {
         accumulated: overflowed(),
         local: Some(overflowed()),
         inputs_agree: true,
-        given: vec!["/norm/two".into()],
+        given: Vec::new(),
         kind: Kind::Introduces,
         region: vec!["/norm/Pow".into()],
         diagnosis: vec![Diagnosis {

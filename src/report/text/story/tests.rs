@@ -35,6 +35,18 @@ fn proof_says_what_was_measured() {
 }
 
 #[test]
+fn what_is_given_needs_no_measurement() {
+    check_proof(
+        |r| r.culprits[0].given = vec!["/norm/two".into()],
+        "its only input was measured and agrees (max abs 9.27e-4)",
+    );
+    check_proof(
+        |r| r.culprits[0].given = r.culprits[0].node.inputs.clone(),
+        "it reads only the model's own inputs and weights, which are the same on both sides",
+    );
+}
+
+#[test]
 fn not_compared_is_never_agreement() {
     check_proof(
         |r| set(r, "/norm/Sub_output_0", Status::NotCompared),
