@@ -7,6 +7,7 @@ pub mod narrow;
 pub mod prepare;
 pub mod progress;
 pub mod report;
+pub mod scan;
 pub mod setup;
 pub mod sides;
 pub mod verdict;

@@ -4,9 +4,9 @@
 use std::io::Write;
 use std::time::Instant;
 
-use super::bisect::batches;
 use super::prepare::{self, Prepared, prepare};
 use super::progress::Progress;
+use super::scan::batches;
 use super::verdict::{self, Exit};
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::probe::Probe;

@@ -1,7 +1,7 @@
 //! The strategy `bisect`: few tensors a run, narrowing down, and the looks that keep its guesses honest.
 
-use super::bisect::{parents, targets};
 use super::progress::Progress;
+use super::scan::{parents, targets};
 use crate::cli::BisectArgs;
 use crate::probe::Probe;
 use crate::report::{Report, Status};
