@@ -104,3 +104,17 @@ fn every_pattern_by_bisect() {
 fn every_pattern_in_little_memory() {
     check_all(&["--strategy", "scan", "--memory", "2K"]);
 }
+
+#[test]
+fn compare_lists_a_fault_that_never_reaches_an_output() {
+    let inputs = testdata("masked_fault/inputs.npz").display().to_string();
+    let run = layerdiff("compare", &testdata("masked_fault/model.onnx"), &["-c", "ort:fp16", "-i", &inputs]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let report = run.report();
+    assert_eq!((report.verdict, report.culprits.len()), (Verdict::Agreed, 0));
+    let hidden: Vec<_> = report.tensors.iter().filter(|t| t.status == Status::Diverges).collect();
+    assert!(!hidden.is_empty());
+    for tensor in &report.tensors {
+        assert!(run.stdout.contains(&tensor.name), "{} is not in the table:\n{}", tensor.name, run.stdout);
+    }
+}

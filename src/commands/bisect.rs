@@ -7,7 +7,7 @@ use super::narrow;
 use super::prepare::{self, Prepared, prepare};
 use super::progress::Progress;
 use super::scan;
-use super::verdict::{self, Exit};
+use super::verdict::{self, Exit, Shown};
 use crate::cli::{BisectArgs, GlobalArgs, Strategy};
 use crate::probe::Probe;
 use crate::probe::journal::Journal;
@@ -39,7 +39,7 @@ pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         }
     };
     drop(progress);
-    verdict::write(&report, &args.set, dir, probe.saved.take(), out)?;
+    verdict::write(&report, &args.set, dir, probe.saved.take(), Shown::Answer, out)?;
     match failed {
         // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
         Some(e) => Err(e.into()),

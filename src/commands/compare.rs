@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::prepare::{self, Prepared, prepare};
 use super::progress::Progress;
 use super::scan::batches;
-use super::verdict::{self, Exit};
+use super::verdict::{self, Exit, Shown};
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::probe::Probe;
 use crate::probe::journal::Journal;
@@ -34,7 +34,7 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
         report.why = Some(e.to_string());
     }
     drop(progress);
-    verdict::write(&report, &args.set, dir, probe.saved.take(), out)?;
+    verdict::write(&report, &args.set, dir, probe.saved.take(), Shown::Table, out)?;
     match failed {
         Some(e) => Err(e.into()),
         None => Ok(Exit::of(report.verdict)),

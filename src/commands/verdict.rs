@@ -134,12 +134,22 @@ pub fn measured(report: &mut Report, probe: &Probe) {
     }
 }
 
+/// What stdout shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The answer, with the tensors around it.
+    Answer,
+    /// Every tensor in one table, then the answer.
+    Table,
+}
+
 /// Files, then stdout.
 pub fn write(
     report: &Report,
     args: &SetArgs,
     dir: &Path,
     saved: Option<Tensors>,
+    shown: Shown,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     report::json::write(&dir.join("report.json"), report)?;
@@ -154,7 +164,11 @@ pub fn write(
         true => report::json::to_string(report)?,
         false => {
             let (summary, page) = (report::text::summary(report, colour(), width()), dir.join("report.html"));
-            summary + &report::text::location(&page.display().to_string(), colour(), width())
+            let table = match shown {
+                Shown::Answer => String::new(),
+                Shown::Table => report::text::tensors(report, colour(), width()) + "\n",
+            };
+            table + &summary + &report::text::location(&page.display().to_string(), colour(), width())
         }
     };
     out.write_all(text.as_bytes()).context("cannot write to stdout")
