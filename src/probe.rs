@@ -231,9 +231,13 @@ impl<'a> Probe<'a> {
             .collect();
         let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
         let theirs: Vec<usize> = asked.iter().map(|(_, p)| p.candidate).collect();
-        if !asked.is_empty() {
-            self.run_marked(&mine, &theirs)?;
+        let answers = |probe: &Self| -> Vec<Answer> {
+            tensors.iter().map(|t| probe.answer(*t).unwrap_or(Answer::Unknown)).collect()
+        };
+        if asked.is_empty() {
+            return Ok(answers(self));
         }
+        self.run_marked(&mine, &theirs)?;
         let judged: Vec<(usize, TensorResult)> = asked
             .par_iter()
             .map(|(tensor, pair)| {
@@ -251,12 +255,8 @@ impl<'a> Probe<'a> {
             self.results[tensor] = Some(result);
         }
         self.save(&asked);
-        if asked.is_empty() {
-            return Ok(tensors.iter().map(|t| self.answer(*t).unwrap_or(Answer::Unknown)).collect());
-        }
-        let answers: Vec<Answer> = tensors.iter().map(|t| self.answer(*t).unwrap_or(Answer::Unknown)).collect();
         self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
-        Ok(answers)
+        Ok(answers(self))
     }
 
     /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always.

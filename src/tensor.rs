@@ -275,12 +275,6 @@ impl Tensor {
         }
     }
 
-    /// The same bytes under another shape of as many elements.
-    pub fn reshaped(&self, shape: Vec<usize>) -> Option<Tensor> {
-        let same = shape.iter().product::<usize>() == self.elements();
-        same.then(|| Tensor { dtype: self.dtype, shape, data: self.data.clone() })
-    }
-
     /// Equal in type, shape and every bit.
     pub fn identical(&self, other: &Tensor) -> bool {
         self.dtype == other.dtype
