@@ -47,8 +47,7 @@ pub fn targets(probe: &Probe, report: &Report) -> Vec<usize> {
 
 /// The reference's tensors as `classify` sees them: numbers and their parents.
 fn dag(probe: &Probe) -> Dag {
-    let graph = &probe.reference.graph;
-    Dag::new((0..graph.tensors.len()).map(|t| parents(probe, t)).collect())
+    Dag::new((0..probe.results.len()).map(|t| parents(probe, t)).collect())
 }
 
 /// What a tensor was computed from: branches that did not run gave nothing.
