@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools=(onnx==1.23.2 onnxruntime==1.31.1 numpy==2.4.6)
-peer=(polygraphy==0.53.6)
+peer=(polygraphy==0.53.6 onnx_graphsurgeon==0.6.1)
 openvino=(onnxruntime-openvino==1.24.1 numpy==2.4.6)
 
 # ensure DIR STAMP PACKAGE...: makes the environment and installs the packages, once for each list of pins.

@@ -1,12 +1,14 @@
 //! The command line, as clap types. What the flags mean is said here, once: `--help` and the manual are made from it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::setup::SetupArgs;
 use crate::load::synthetic::{parse_range, parse_shape};
+use crate::run::check;
 use crate::spec::Spec;
 use crate::tolerance::OutputMetric;
 
@@ -40,6 +42,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Find the first diverging node(s), prove it, write the report
     Bisect(Box<BisectArgs>),
+    /// Cut the failure out: a minimal reproducer for a ticket, of wrong values or of whatever --check shows
+    Reduce(Box<ReduceArgs>),
     /// Compare every tensor of two runs, in one table
     Compare(Box<CompareArgs>),
     /// Render a report again, or print the schema
@@ -116,6 +120,30 @@ pub struct SetArgs {
 pub struct BisectArgs {
     #[command(flatten)]
     pub set: SetArgs,
+    #[command(flatten)]
+    pub search: SearchArgs,
+    #[command(flatten)]
+    pub reproducer: ReproducerArgs,
+    /// Find and prove, but cut nothing out
+    #[arg(long, help_heading = "Reproducer")]
+    pub no_reduce: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ReduceArgs {
+    #[command(flatten)]
+    pub set: SetArgs,
+    #[command(flatten)]
+    pub search: SearchArgs,
+    #[command(flatten)]
+    pub reproducer: ReproducerArgs,
+    #[command(flatten)]
+    pub check: CheckArgs,
+}
+
+/// Where and how to look for culprits.
+#[derive(Args, Debug, Clone)]
+pub struct SearchArgs {
     /// How to look: measure everything at once, or narrow down with few marks a run
     #[arg(long, value_enum, default_value_t = Strategy::Auto, help_heading = "Search")]
     pub strategy: Strategy,
@@ -128,6 +156,43 @@ pub struct BisectArgs {
     /// Go on from the journal of a run that was cut short
     #[arg(long, help_heading = "Search")]
     pub resume: bool,
+}
+
+/// What the reproducer is like.
+#[derive(Args, Debug, Clone)]
+pub struct ReproducerArgs {
+    /// Make the reproducer's inputs constants of its model
+    #[arg(long, help_heading = "Reproducer")]
+    pub freeze: bool,
+    /// Replace large weights by small generators, where the failure survives it
+    #[arg(long, help_heading = "Reproducer")]
+    pub shrink_weights: bool,
+    /// The failure must show this many times in a row
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Reproducer")]
+    pub stability: u64,
+}
+
+/// A failure of any kind, shown by a command.
+#[derive(Args, Debug, Clone, Default)]
+pub struct CheckArgs {
+    /// The command that shows the failure: exit status 0 passes, 1 fails, anything else is inconclusive
+    #[arg(long, value_name = "'CMD {model} {inputs}'", help_heading = "Check")]
+    pub check: Option<String>,
+    /// Exit statuses that fail, instead of 1; 128 + N is signal N
+    #[arg(long, value_name = "N,...", value_delimiter = ',', allow_negative_numbers = true, requires = "check", help_heading = "Check")]
+    pub fail_code: Vec<i32>,
+    /// Exit statuses that pass, besides 0
+    #[arg(long, value_name = "N,...", value_delimiter = ',', allow_negative_numbers = true, requires = "check", help_heading = "Check")]
+    pub pass_code: Vec<i32>,
+    /// It fails only if this matches what it prints (repeatable: any of them)
+    #[arg(long, value_name = "REGEX", value_parser = parse_pattern, requires = "check", help_heading = "Check")]
+    pub fail_regex: Vec<regex::Regex>,
+    /// Longer than this is inconclusive [default: ten times what the full model takes, a minute at least]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, requires = "check", help_heading = "Check")]
+    pub check_timeout: Option<Duration>,
+    /// Checks that run at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1024), help_heading = "Check")]
+    pub jobs: u64,
 }
 
 #[derive(Args, Debug)]
@@ -178,6 +243,15 @@ fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
         Ok(x) if x >= 0.0 && x.is_finite() => Ok((name, x)),
         _ => Err(format!("'{number}' is not a tolerance; use a number such as 1e-3, or TENSOR=1e-3")),
     }
+}
+
+fn parse_pattern(text: &str) -> Result<regex::Regex, String> {
+    check::pattern(text).map_err(|e| e.to_string())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
+    time.ok_or_else(|| format!("'{text}' is not a time; use seconds, such as 300 or 0.5"))
 }
 
 /// `4096`, `500M`, `1.5G`: powers of 1024.

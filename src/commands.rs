@@ -1,14 +1,20 @@
 //! One file per subcommand: the visible main path of each. What several share stands beside them.
 
+pub mod attempts;
 pub mod bisect;
+pub mod checked;
 pub mod compare;
+pub mod deliver;
 pub mod doctor;
 pub mod narrow;
 pub mod prepare;
 pub mod progress;
+pub mod reduce;
 pub mod report;
+pub mod reproduce;
 pub mod scan;
 pub mod setup;
 pub mod sides;
+pub mod story;
 pub mod verdict;
 pub mod worker;

@@ -7,7 +7,7 @@
 mod build;
 mod extract;
 
-pub use extract::{Extract, extract};
+pub use extract::{Extract, Outputs, boundary, describe, extract, initializer};
 
 use std::collections::HashMap;
 

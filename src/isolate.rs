@@ -2,9 +2,9 @@
 //! tells whether a node introduces the divergence, amplifies what came in, or is wrong only inside a larger whole.
 
 use crate::compare::Comparison;
-use crate::graph::{Source, extract};
+use crate::graph::{Outputs, Source, extract};
 use crate::mark::Types;
-use crate::probe::{Probe, Side};
+use crate::probe::{Feed, Probe, Side};
 use crate::report::{Kind, Metrics, Status};
 use crate::run::RunError;
 use crate::tensor::{Tensor, Tensors};
@@ -17,13 +17,6 @@ pub struct Local {
     pub metrics: Option<Metrics>,
     /// What decided, in one sentence.
     pub why: String,
-}
-
-/// Which values a node is fed with.
-#[derive(Clone, Copy, PartialEq)]
-enum Feed {
-    Reference,
-    Candidate,
 }
 
 /// Runs the maker of `tensor` alone. `region` says that tensors above it could not be compared; `sample` is the one that
@@ -82,7 +75,7 @@ const MOST: usize = 64;
 
 /// The nodes of the candidate that stand for the maker of `tensor`: its own maker, and, as far up as the reference has no
 /// value to feed, the makers of what that reads (a fused or split node, a Q/DQ pair, unpacked weights).
-fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
+pub fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
     let graph = &probe.candidate.graph;
     let mut nodes = vec![graph.tensors[probe.counterpart(tensor)?].node];
     let mut at = 0;
@@ -90,7 +83,7 @@ fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
         for read in &graph.nodes[nodes[at]].reads {
             let Source::Tensor(t) = read.source else { continue };
             let maker = graph.tensors[t].node;
-            let fed = stands_for(probe, probe.candidate, &graph.tensors[t].key).is_some_and(|r| r != tensor);
+            let fed = probe.stands_for(probe.candidate, &graph.tensors[t].key).is_some_and(|r| r != tensor);
             if !fed && !nodes.contains(&maker) {
                 nodes.push(maker);
             }
@@ -101,17 +94,6 @@ fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
         }
     }
     Some(nodes)
-}
-
-/// The tensor of the reference whose value may be fed for `key` of `side`'s graph.
-fn stands_for(probe: &Probe, side: &Side, key: &str) -> Option<usize> {
-    // A quantised candidate reads `t_dq` where the reference has `t`.
-    let graph = &probe.reference.graph;
-    let measured = |t: &usize| probe.counterpart(*t).is_some();
-    graph.tensor(key).filter(measured).or_else(|| {
-        let theirs = side.graph.tensor(key)?;
-        (0..graph.tensors.len()).find(|t| probe.counterpart(*t) == Some(theirs))
-    })
 }
 
 /// The reference's tensors that must be measured: what `nodes` of the candidate and the reference's own node read, and
@@ -126,7 +108,7 @@ fn boundary(probe: &Probe, tensor: usize, nodes: &[usize]) -> Vec<usize> {
     }
     for read in nodes.iter().flat_map(|n| &theirs.nodes[*n].reads) {
         if let Source::Tensor(t) = read.source {
-            needed.extend(stands_for(probe, probe.candidate, &theirs.tensors[t].key));
+            needed.extend(probe.stands_for(probe.candidate, &theirs.tensors[t].key));
         }
     }
     needed.sort_unstable();
@@ -173,8 +155,9 @@ fn run_cut(
     sample: usize,
     feed: Feed,
 ) -> Result<Option<(Tensors, String)>, RunError> {
-    let value = |key: &str| value_at(probe, side, key, sample, feed);
-    let cut = extract(&side.model.proto, &side.graph, nodes, |key| value(key).map(|t| (t.dtype, t.shape)));
+    let value = |key: &str| probe.value_at(side, key, sample, feed);
+    let cut =
+        extract(&side.model.proto, &side.graph, nodes, Outputs::All, |key| value(key).map(|t| (t.dtype, t.shape)));
     let Some(cut) = cut else { return Ok(None) };
     let Some((output, _)) = cut.outputs.iter().find(|(_, t)| *t == tensor) else { return Ok(None) };
     let mut feeds = Tensors::new();
@@ -190,17 +173,4 @@ fn run_cut(
     }
     let outputs = side.run_model(&cut.proto, &types, &[feeds], std::slice::from_ref(output))?;
     Ok(outputs.into_iter().next().map(|o| (o, output.clone())))
-}
-
-/// The value to feed for `key` of the side's graph: a model input, or what was measured for the tensor of that name.
-fn value_at(probe: &Probe, side: &Side, key: &str, sample: usize, feed: Feed) -> Option<Tensor> {
-    if let Some(input) = probe.feeds.get(sample)?.get(key) {
-        return Some(input.clone());
-    }
-    let tensor = stands_for(probe, side, key)?;
-    let value = match feed {
-        Feed::Reference => probe.reference_value(tensor, sample),
-        Feed::Candidate => probe.candidate_value(tensor, sample),
-    };
-    value.cloned()
 }

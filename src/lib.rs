@@ -3,10 +3,10 @@
 //! The journey of a run, and the modules in its order:
 //!
 //! ```text
-//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> report
+//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> reduce -> report
 //! ```
 //!
-//! Imports point down only: `commands` use `probe`, `isolate` and `report`; those use `load`, `mark`, `precision`, `run`
+//! Imports point down only: `commands` use `probe`, `isolate`, `reduce` and `report`; those use `load`, `mark`, `precision`, `run`
 //! and `compare`; those use `graph`, `onnx`, `tensor` and `search`. `tests/layers.rs` guards it.
 
 pub mod tensor;
@@ -36,6 +36,8 @@ pub mod search;
 pub mod probe;
 
 pub mod isolate;
+
+pub mod reduce;
 
 pub mod report;
 

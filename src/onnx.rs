@@ -73,6 +73,30 @@ impl NodeProto {
         self.attribute.iter().find(|a| a.name() == name)
     }
 
+    /// The value of a Constant node, without a name; `None` for other nodes and for sparse values.
+    pub fn constant(&self) -> Option<TensorProto> {
+        let attribute = self.attribute.first().filter(|_| self.is("Constant"))?;
+        let (f, i, s) = (DType::Float32.onnx(), DType::Int64.onnx(), DType::String.onnx());
+        let vector = |length: usize| vec![length as i64];
+        let typed = |data_type, dims| TensorProto { dims, data_type: Some(data_type), ..Default::default() };
+        Some(match attribute.name() {
+            "value" => TensorProto { name: None, ..attribute.t.clone()? },
+            "value_float" => TensorProto { float_data: vec![attribute.f()], ..typed(f, vec![]) },
+            "value_floats" => {
+                TensorProto { float_data: attribute.floats.clone(), ..typed(f, vector(attribute.floats.len())) }
+            }
+            "value_int" => TensorProto { int64_data: vec![attribute.i()], ..typed(i, vec![]) },
+            "value_ints" => {
+                TensorProto { int64_data: attribute.ints.clone(), ..typed(i, vector(attribute.ints.len())) }
+            }
+            "value_string" => TensorProto { string_data: vec![attribute.s.clone()?], ..typed(s, vec![]) },
+            "value_strings" => {
+                TensorProto { string_data: attribute.strings.clone(), ..typed(s, vector(attribute.strings.len())) }
+            }
+            _ => return None,
+        })
+    }
+
     /// Is it this operator of the default domain?
     pub fn is(&self, op_type: &str) -> bool {
         self.op_type() == op_type && matches!(self.domain(), "" | "ai.onnx")
@@ -194,5 +218,14 @@ impl ValueInfoProto {
 
     pub fn dtype(&self) -> Option<DType> {
         DType::from_onnx(self.as_tensor()?.elem_type())
+    }
+
+    /// Its shape, if every dimension is a number.
+    pub fn concrete_shape(&self) -> Option<Vec<usize>> {
+        let dimension = |d: &Dimension| match d.value {
+            Some(DimValue::DimValue(n)) => usize::try_from(n).ok(),
+            _ => None,
+        };
+        self.as_tensor()?.shape.as_ref()?.dim.iter().map(dimension).collect()
     }
 }

@@ -143,6 +143,26 @@ pub fn rounded(tensor: &Tensor, low: DType) -> Tensor {
     Tensor::from_vec::<f32>(DType::Float32, tensor.shape.clone(), values)
 }
 
+/// A float tensor in another float type, rounded to nearest even; `None` between other types.
+pub fn cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
+    use half::{bf16, f16};
+    let wide: Vec<f64> = match tensor.dtype {
+        DType::Float64 => tensor.view::<f64>().to_vec(),
+        DType::Float32 => tensor.view::<f32>().iter().map(|x| f64::from(*x)).collect(),
+        DType::Float16 => tensor.view::<f16>().iter().map(|x| x.to_f64()).collect(),
+        DType::Bfloat16 => tensor.view::<bf16>().iter().map(|x| x.to_f64()).collect(),
+        _ => return None,
+    };
+    let shape = tensor.shape.clone();
+    Some(match to {
+        DType::Float64 => Tensor::from_vec(to, shape, wide),
+        DType::Float32 => Tensor::from_vec(to, shape, wide.into_iter().map(|x| x as f32).collect::<Vec<f32>>()),
+        DType::Float16 => Tensor::from_vec(to, shape, wide.into_iter().map(f16::from_f64).collect::<Vec<f16>>()),
+        DType::Bfloat16 => Tensor::from_vec(to, shape, wide.into_iter().map(bf16::from_f64).collect::<Vec<bf16>>()),
+        _ => return None,
+    })
+}
+
 /// `to` = `from`, rounded to `low`.
 fn round(from: &str, to: &str, low: DType, nodes: &mut Vec<NodeProto>) {
     let mut node = NodeProto::new(ROUND, &format!("{to}/round"), &[from], &[to]);
@@ -162,6 +182,16 @@ fn stays(op_type: &Option<String>, slot: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_are_cast_and_nothing_else() {
+        let x = Tensor::f32(&[3], &[1.0, 1e6, -0.1]);
+        let low = cast(&x, DType::Float16).unwrap();
+        assert_eq!((low.dtype, low.bytes().len()), (DType::Float16, 6));
+        let back = cast(&low, DType::Float32).unwrap();
+        assert_eq!(back.view::<f32>().as_ref(), [1.0, f32::INFINITY, -0.099_975_586]);
+        assert!(cast(&Tensor::i64(&[1], &[1]), DType::Float32).is_none());
+    }
 
     #[test]
     fn values_are_rounded_where_they_are_made_and_keep_their_names() {

@@ -1,6 +1,8 @@
 //! One experiment after another: mark -> run both sides -> compare -> answers. Remembers what it has measured, keeps the
 //! journal and counts what it cost. Decides nothing about where to look next: that is `search`.
 
+pub mod capture;
+mod feeding;
 pub mod first;
 mod fixed;
 pub mod journal;
@@ -9,6 +11,7 @@ mod survey;
 mod values;
 mod worst;
 
+pub use feeding::Feed;
 pub use side::Side;
 pub use survey::Survey;
 
@@ -293,6 +296,15 @@ impl<'a> Probe<'a> {
             by_tensor(&self.reference.graph, values)
         });
         self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
+        Ok(())
+    }
+
+    /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
+    fn run_reference(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        let names: Vec<String> = tensors.iter().map(|t| self.reference.graph.tensors[*t].key.clone()).collect();
+        let values = self.reference.run(tensors, self.feeds, &names)?;
+        self.counts.reference_runs += 1;
+        self.values.keep(Some(by_tensor(&self.reference.graph, values)), HashMap::new(), self.memory);
         Ok(())
     }
 

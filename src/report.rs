@@ -41,7 +41,11 @@ pub struct Report {
     pub search: SearchInfo,
     /// Every tensor measured, in topological order.
     pub tensors: Vec<TensorResult>,
+    /// The first reproducer.
     pub reduced: Option<Reduced>,
+    /// Where there are several independent faults: a reproducer of each, the first one too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reproducers: Vec<Reduced>,
     pub overrides: Option<Overrides>,
     pub environment: Environment,
     pub seconds: f64,
@@ -240,11 +244,29 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Reduced {
+    /// The model.
     pub path: String,
     pub nodes: usize,
+    /// The files, read again by a new process, fail as the whole model does.
     pub reproduces: bool,
+    /// Models that were tried.
     pub probes: usize,
     pub seconds: f64,
+    /// The nodes by name; generators of weights are not among them.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// All files of the folder together.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Without any single one of its nodes it was seen not to fail.
+    #[serde(default)]
+    pub minimal: bool,
+    /// The diverging tensor that it is about; null for a failure that a command shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<String>,
+    /// What the user should know: what was left out, why it does not reproduce.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

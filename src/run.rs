@@ -1,7 +1,9 @@
 //! Run a model somewhere: [`Backend`] is the one trait of layerdiff, because it has several real implementations.
 //! A backend is given a model, feeds and the names of the tensors to return. It knows no tolerance and no search.
 
+pub mod check;
 mod child;
+mod command;
 pub mod exec;
 pub mod ort;
 pub mod saved;
@@ -31,6 +33,9 @@ pub enum RunError {
     /// The backend answered, but not with what was asked for.
     #[error("{backend} answered with garbage: {reason}")]
     Garbage { backend: String, reason: String },
+    /// A check gave no answer that could be built on.
+    #[error("{0}")]
+    Unclear(String),
     #[error("interrupted")]
     Interrupted,
 }

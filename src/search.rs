@@ -8,10 +8,13 @@
 //! bad item into even parts with every probe and walks up. A good item *covers* its ancestors, which steers the search
 //! away from them. That is a guess: a fault masked further down is missed, as is a second fault below a first one with
 //! only unmeasured items between them. So a guess chooses what to measure, and never makes a suspect.
+//!
+//! [`ddmin`] knows no order but the items' numbers: of a set that is bad it finds a smallest one that still is.
 
 mod carve;
 mod classify;
 mod dag;
+mod ddmin;
 mod evidence;
 mod ksection;
 #[cfg(test)]
@@ -19,6 +22,7 @@ mod tests;
 
 pub use classify::classify;
 pub use dag::Dag;
+pub use ddmin::{Minimal, ddmin};
 pub use ksection::bisect;
 
 /// What was measured of one item.

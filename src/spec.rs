@@ -68,6 +68,14 @@ impl fmt::Display for Precision {
     }
 }
 
+impl Spec {
+    /// The same for the model at hand, without `@MODEL`.
+    pub fn for_this_model(&self) -> String {
+        let head = self.model.as_ref().and_then(|_| self.text.split_once('@'));
+        head.map_or(self.text.as_str(), |(head, _)| head).to_string()
+    }
+}
+
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -141,6 +149,13 @@ mod tests {
         check("saved:out@1.npz", Place::Saved("out@1.npz".into()), Precision::Fp32, None);
         let command = "run {model} {inputs} {outputs}";
         check(&format!("exec:{command}"), Place::Exec(command.into()), Precision::Fp32, None);
+    }
+
+    #[test]
+    fn without_its_model() {
+        for (text, want) in [("ort:fp16@a@b.onnx", "ort:fp16"), ("ort", "ort"), ("saved:a@b.npz", "saved:a@b.npz")] {
+            assert_eq!(text.parse::<Spec>().unwrap().for_this_model(), want);
+        }
     }
 
     #[test]

@@ -1,60 +1,78 @@
-//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> report.
+//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> reduce -> report.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use super::narrow;
 use super::prepare::{self, Prepared, prepare};
 use super::progress::Progress;
+use super::reproduce::{self, Request};
 use super::scan;
 use super::verdict::{self, Exit, Shown};
-use crate::cli::{BisectArgs, GlobalArgs, Strategy};
+use crate::cli::{BisectArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
 use crate::probe::Probe;
-use crate::probe::journal::Journal;
+use crate::probe::journal::{Journal, Known};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
 
+/// What is wanted: to find, and to cut out what was found.
+pub struct Plan<'a> {
+    pub set: &'a SetArgs,
+    pub search: &'a SearchArgs,
+    /// `None`: find and prove, but cut nothing out.
+    pub reproducer: Option<&'a ReproducerArgs>,
+}
+
 pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let reproducer = (!args.no_reduce).then_some(&args.reproducer);
+    let report = find(&Plan { set: &args.set, search: &args.search, reproducer }, global, out)?;
+    Ok(Exit::of(report.verdict))
+}
+
+/// Finds, proves, cuts out and reports.
+pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Report> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
     progress.step("reference");
-    let (prepared, first) = prepare(&args.set, global, wants_everything(args))?;
+    let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &prepared.question(), args.resume)?;
+    let question = prepare::question(&prepared.report);
+    let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &question, plan.search.resume)?;
+    let Known { tensors, attempts } = known;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
-    probe.recall(known);
-    probe.saved = args.set.save_tensors.is_some().then(Default::default);
+    probe.recall(tensors);
+    probe.saved = plan.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();
     prepare::so_far(dir, &report);
 
-    let found = investigate(args, &mut probe, outputs, &mut report, &progress, dir);
+    let mut found = investigate(plan.search, &mut probe, outputs, &mut report, &progress, dir);
     verdict::measured(&mut report, &probe);
-    report.seconds = started.elapsed().as_secs_f64();
-    let failed = match found {
-        Ok(()) => None,
-        Err(e) => {
-            report.verdict = Verdict::Inconclusive;
-            report.why = Some(e.to_string());
-            Some(e)
-        }
-    };
-    drop(progress);
-    verdict::write(&report, &args.set, dir, probe.saved.take(), Shown::Answer, out)?;
-    match failed {
-        // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
-        Some(e) => Err(e.into()),
-        None => Ok(Exit::of(report.verdict)),
+    if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
+        prepare::so_far(dir, &report);
+        let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
+        found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
     }
+    report.seconds = started.elapsed().as_secs_f64();
+    if let Err(e) = &found {
+        report.verdict = Verdict::Inconclusive;
+        report.why = Some(e.to_string());
+    }
+    drop(progress);
+    verdict::write(&report, plan.set, dir, probe.saved.take(), Shown::Answer, out)?;
+    // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
+    found?;
+    Ok(report)
 }
 
 /// Fills in the report from the first run to the last proof.
 fn investigate(
-    args: &BisectArgs,
+    search: &SearchArgs,
     probe: &mut Probe,
     outputs: &[String],
     report: &mut Report,
     progress: &Progress,
-    dir: &std::path::Path,
+    dir: &Path,
 ) -> Result<(), RunError> {
     progress.step("both models, unmarked");
     report.outputs = probe.unmarked(outputs)?;
@@ -62,7 +80,7 @@ fn investigate(
     if report.verdict != Verdict::Diverged {
         return Ok(());
     }
-    let strategy = strategy(args);
+    let strategy = strategy(search);
     report.search.strategy = format!("{strategy:?}").to_lowercase();
     report.why = Some("the outputs diverge; the search was not finished".to_string());
     prepare::so_far(dir, report);
@@ -70,11 +88,11 @@ fn investigate(
     let searched = Instant::now();
     let suspects = match strategy {
         Strategy::Scan => scan::scan(probe, report, progress)?,
-        Strategy::Auto | Strategy::Bisect => narrow::bisect(args, probe, report, progress)?,
+        Strategy::Auto | Strategy::Bisect => narrow::bisect(search, probe, report, progress)?,
     };
     report.search.seconds = searched.elapsed().as_secs_f64();
     progress.step("the culprits alone");
-    verdict::accuse(report, probe, &suspects, args.max_culprits as usize)?;
+    verdict::accuse(report, probe, &suspects, search.max_culprits as usize)?;
     report.why = match report.culprits.is_empty() {
         true => Some("the outputs diverge, but no tensor above them could be compared".to_string()),
         false => None,
@@ -83,11 +101,11 @@ fn investigate(
 }
 
 /// Will a divergence be searched by measuring everything?
-fn wants_everything(args: &BisectArgs) -> bool {
-    args.strategy == Strategy::Scan || (args.strategy == Strategy::Auto && args.marks.is_none())
+fn wants_everything(search: &SearchArgs) -> bool {
+    search.strategy == Strategy::Scan || (search.strategy == Strategy::Auto && search.marks.is_none())
 }
 
 /// What `auto` means: marks are free unless somebody limits them.
-fn strategy(args: &BisectArgs) -> Strategy {
-    if wants_everything(args) { Strategy::Scan } else { Strategy::Bisect }
+fn strategy(search: &SearchArgs) -> Strategy {
+    if wants_everything(search) { Strategy::Scan } else { Strategy::Bisect }
 }

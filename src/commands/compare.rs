@@ -20,7 +20,7 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     progress.step("reference");
     let (prepared, first) = prepare(&args.set, global, true)?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &prepared.question(), false)?;
+    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &prepare::question(&prepared.report), false)?;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.saved = args.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();

@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::scan::{parents, targets};
-use crate::cli::BisectArgs;
+use crate::cli::SearchArgs;
 use crate::probe::Probe;
 use crate::report::{Report, Status};
 use crate::run::RunError;
@@ -13,7 +13,7 @@ const MARKS: usize = 8;
 
 /// Few tensors a run, narrowing down.
 pub fn bisect(
-    args: &BisectArgs,
+    args: &SearchArgs,
     probe: &mut Probe,
     report: &mut Report,
     progress: &Progress,

@@ -52,7 +52,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     let ort = Ort::new(&library.path, Provider::Cpu)?;
     let mut prepared = Prepared {
         rules: rules(args, &candidate),
-        dir: args.output_dir.clone().unwrap_or_else(|| default_dir(&args.model)),
+        dir: dir(args),
         report: Report::default(),
         reference,
         candidate,
@@ -65,17 +65,15 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     Ok((prepared, first))
 }
 
-impl Prepared {
-    /// What a journal is about.
-    pub fn question(&self) -> Question {
-        let r = &self.report;
-        Question {
-            model_sha256: r.model.sha256.clone(),
-            reference: r.reference.spec.clone(),
-            candidate: r.candidate.spec.clone(),
-            inputs: r.inputs.source.clone(),
-            tolerance: format!("{} {} {}", r.tolerance.atol.0, r.tolerance.rtol.0, r.tolerance.why),
-        }
+/// What a journal is about.
+pub fn question(report: &Report) -> Question {
+    let tolerance = &report.tolerance;
+    Question {
+        model_sha256: report.model.sha256.clone(),
+        reference: report.reference.spec.clone(),
+        candidate: report.candidate.spec.clone(),
+        inputs: report.inputs.source.clone(),
+        tolerance: format!("{} {} {}", tolerance.atol.0, tolerance.rtol.0, tolerance.why),
     }
 }
 
@@ -106,7 +104,8 @@ fn chosen(args: &SetArgs) -> anyhow::Result<(Spec, Option<String>)> {
     Ok((spec, Some(why.to_string())))
 }
 
-fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
+/// The samples that the arguments ask for, and how the report describes them.
+pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
     let specs = input_specs(reference)?;
     let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
     let synthetic = args.inputs.is_empty();
@@ -211,8 +210,12 @@ fn rules(args: &SetArgs, candidate: &Side) -> Rules {
     rules
 }
 
-fn default_dir(model: &Path) -> PathBuf {
-    let stem = model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".to_string());
+/// `-o`, else MODEL_STEM.layerdiff.
+pub fn dir(args: &SetArgs) -> PathBuf {
+    if let Some(dir) = &args.output_dir {
+        return dir.clone();
+    }
+    let stem = args.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".to_string());
     PathBuf::from(format!("{stem}.layerdiff"))
 }
 
@@ -228,10 +231,18 @@ pub fn memory(args: &SetArgs) -> u64 {
 
 fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why: Option<String>) -> Report {
     let Prepared { reference, candidate, rules, .. } = prepared;
-    let mut warnings = model.warnings.clone();
+    let mut report = opened(model, reference, ort, inputs);
     if candidate.spec.model.is_some() {
-        warnings.extend(candidate.model.warnings.clone());
+        report.warnings.extend(candidate.model.warnings.clone());
     }
+    report.candidate = sides::info(candidate, why);
+    report.tolerance = rules.info();
+    report
+}
+
+/// A report of which only the model, the reference and the data are known.
+pub fn opened(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) -> Report {
+    let mut warnings = model.warnings.clone();
     if inputs.synthetic {
         warnings.push("the input data is synthetic; real data may show another first culprit".to_string());
     }
@@ -249,9 +260,7 @@ fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why
             initializer_bytes: model.initializer_bytes,
         },
         reference: sides::info(reference, None),
-        candidate: sides::info(candidate, why),
         inputs,
-        tolerance: rules.info(),
         environment: environment(ort),
         warnings,
         ..Report::default()

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexMap;
 
 use super::Side;
-use crate::graph::{Graph, Source, Step, extract};
+use crate::graph::{Graph, Outputs, Source, Step, extract};
 use crate::load::testset::tensor_from_proto;
 use crate::mark::Types;
 use crate::precision;
@@ -74,7 +74,8 @@ fn compute(side: &Side, tensors: &[usize], values: &Fixed) -> Option<Fixed> {
     let mut nodes: Vec<usize> = tensors.iter().map(|t| graph.tensors[*t].node).collect();
     nodes.dedup();
     let value = |key: &str| values.get(&graph.tensor(key)?);
-    let cut = extract(&side.model.proto, graph, &nodes, |key| value(key).map(|t| (t.dtype, t.shape.clone())))?;
+    let cut =
+        extract(&side.model.proto, graph, &nodes, Outputs::All, |key| value(key).map(|t| (t.dtype, t.shape.clone())))?;
     let feeds: Option<Tensors> =
         cut.feeds.iter().map(|(name, key)| Some((name.clone(), value(key)?.clone()))).collect();
     let mut types: Types = cut.proto.graph.as_ref().map(types::declared).unwrap_or_default();

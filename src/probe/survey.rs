@@ -93,7 +93,7 @@ impl Everything {
 }
 
 /// An empty optional cannot even be asked for; every other value can, and tells by its type whether it is a tensor.
-fn observable(graph: &Graph, tensor: usize) -> bool {
+pub(super) fn observable(graph: &Graph, tensor: usize) -> bool {
     graph.producer(tensor).op_type != "Optional"
 }
 

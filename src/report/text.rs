@@ -4,9 +4,9 @@
 mod paint;
 #[cfg(test)]
 pub(super) mod sample;
-pub(super) mod story;
+pub mod story;
 mod table;
-pub(super) mod words;
+pub mod words;
 
 use paint::{Ink, Page};
 use words::{clean, plural};

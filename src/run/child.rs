@@ -1,21 +1,23 @@
-//! A process that layerdiff started: what it said last, how it ended, and how to end it with all its descendants.
+//! A process that layerdiff started: what it said, how it ended, and how to end it with all its descendants.
 //! Knows no model and no protocol.
 
-use std::io::{self, Read};
+mod output;
+
+pub use self::output::Keep;
+
+use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes of output that are remembered.
-const TAIL: usize = 4096;
+use self::output::Output;
 
 /// A running process in a process group of its own. It is killed when dropped.
 pub struct Running {
     child: Arc<Mutex<Child>>,
-    stdout: Tail,
-    stderr: Tail,
+    stdout: Output,
+    stderr: Output,
 }
 
 /// How a process ended.
@@ -32,10 +34,15 @@ impl Running {
     /// Starts `command`. Its output never reaches the user's terminal, and a Ctrl-C there never reaches the process:
     /// who waits for it registers [`Running::killer`].
     pub fn spawn(command: &mut Command) -> io::Result<Running> {
+        Running::spawn_keeping(command, Keep::LAST_WORDS)
+    }
+
+    /// The same, with more of its output remembered than its last words.
+    pub fn spawn_keeping(command: &mut Command, keep: Keep) -> io::Result<Running> {
         own_group(command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let stdout = Tail::of(child.stdout.take());
-        let stderr = Tail::of(child.stderr.take());
+        let stdout = Output::of(child.stdout.take(), keep);
+        let stderr = Output::of(child.stderr.take(), keep);
         Ok(Running { child: Arc::new(Mutex::new(child)), stdout, stderr })
     }
 
@@ -64,6 +71,11 @@ impl Running {
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         }
+    }
+
+    /// What is remembered of its standard output and its standard error.
+    pub fn output(&self) -> [Vec<u8>; 2] {
+        [&self.stdout, &self.stderr].map(Output::bytes)
     }
 
     /// How it ended, with the last line it wrote.
@@ -101,60 +113,6 @@ fn kill(child: &mut Child) {
     }
 }
 
-/// The last bytes of a stream, read by a thread so that the writer never blocks.
-struct Tail {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    closed: Mutex<Receiver<()>>,
-}
-
-impl Tail {
-    fn of(stream: Option<impl Read + Send + 'static>) -> Tail {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (tell, closed) = channel();
-        let kept = bytes.clone();
-        if let Some(stream) = stream {
-            thread::spawn(move || {
-                keep_tail(stream, &kept);
-                let _ = tell.send(());
-            });
-        }
-        Tail { bytes, closed: Mutex::new(closed) }
-    }
-
-    /// The last line with words in it, cut to a length that fits a message.
-    fn last_line(&self) -> Option<String> {
-        // A descendant may hold the stream open for ever: what has not arrived soon is not waited for.
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = closed.recv_timeout(Duration::from_millis(200));
-        last_line(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-fn keep_tail(mut stream: impl Read, kept: &Mutex<Vec<u8>>) {
-    let mut buffer = [0; TAIL];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(n) => {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(&buffer[..n]);
-                let surplus = kept.len().saturating_sub(TAIL);
-                kept.drain(..surplus);
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
-}
-
-fn last_line(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
-    // A Rust panic ends with a note on backtraces, which explains nothing.
-    let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty() && !l.starts_with("note: "))?;
-    let clean: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-    Some(clean).filter(|l| !l.is_empty())
-}
-
 fn signal_text(signal: i32) -> String {
     match signal_name(signal) {
         Some("SIGKILL") => format!("{signal} (SIGKILL: often a lack of memory)"),
@@ -178,6 +136,11 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         24 => "SIGXCPU",
         _ => return None,
     })
+}
+
+/// The exit status as a shell gives it: 128 + N for signal N.
+pub fn shell_code(status: ExitStatus) -> Option<i32> {
+    status.code().or_else(|| fatal_signal(status).map(|signal| 128 + signal))
 }
 
 /// The signal that ended it. A shell reports the signal of its last command as 128 + its number.
@@ -235,31 +198,25 @@ mod tests {
     }
 
     #[test]
-    fn only_the_tail_of_the_output_is_kept() {
-        let kept = Mutex::new(Vec::new());
-        let long: Vec<u8> = (0..3 * TAIL + 5).map(|i| (i % 251) as u8).collect();
-        keep_tail(&long[..], &kept);
-        assert_eq!(*kept.lock().unwrap(), long[long.len() - TAIL..]);
-    }
-
-    #[test]
-    fn last_lines() {
-        let check = |text: &str, want: Option<&str>| assert_eq!(last_line(text.as_bytes()).as_deref(), want);
-        check("", None);
-        check("\n \n", None);
-        check("a\nb\r\n\n", Some("b"));
-        check("thread panicked at x:\nwhy\nnote: run with `RUST_BACKTRACE=1`\n", Some("why"));
-        check("\u{1b}[31mred", Some("[31mred"));
+    fn codes_are_those_of_the_shell() {
+        let check = |script: &str, want: i32| {
+            let child = Running::spawn(Command::new("sh").args(["-c", script])).unwrap();
+            assert_eq!(shell_code(child.wait(None).unwrap()), Some(want), "{script}");
+        };
+        check("exit 0", 0);
+        check("exit 255", 255);
+        check("exit 139", 139);
+        check("kill -SEGV $$", 139);
+        check("sh -c 'kill -SEGV $$'; exit $?", 139);
     }
 
     #[test]
     fn a_kill_reaches_the_descendants() {
-        // The grandchild keeps stdout open: the tail closes only when it is dead too.
+        // The grandchild keeps stdout open: it closes only when it is dead too.
         let child = Running::spawn(Command::new("sh").args(["-c", "sleep 60 & wait"])).unwrap();
         assert_eq!(child.wait(Some(Duration::from_millis(20))), None);
         child.killer()();
-        let closed = child.stdout.closed.lock().unwrap();
-        assert_eq!(closed.recv_timeout(Duration::from_secs(20)), Ok(()));
+        assert!(child.stdout.closes_within(Duration::from_secs(20)));
         assert!(child.wait(None).is_some());
     }
 }

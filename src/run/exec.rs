@@ -3,14 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use super::child::{Ending, Running};
-use super::{Backend, RunError};
-use crate::interrupt;
+use super::child::{Ending, Keep};
+use super::{Backend, RunError, command};
 use crate::load::{Lean, materialise, npz};
 use crate::report::BackendInfo;
 use crate::tensor::Tensors;
@@ -69,7 +67,8 @@ impl Exec {
     fn run_one(&self, model: &Path, feed: &Tensors, names: &[String], dir: &Path) -> Result<Tensors, RunError> {
         let (inputs, outputs) = (dir.join("inputs.npz"), dir.join("outputs.npz"));
         npz::write(&inputs, feed).map_err(failed)?;
-        self.execute(&fill(&self.command, model, &inputs, &outputs).map_err(failed)?)?;
+        let files = [("{model}", model), ("{inputs}", &*inputs), ("{outputs}", &*outputs)];
+        self.execute(&command::fill(&self.command, &files).map_err(failed)?)?;
         if !outputs.is_file() {
             return Err(garbage(format!("it wrote no file {{outputs}}; {} expected there", list(names))));
         }
@@ -80,18 +79,8 @@ impl Exec {
 
     /// Runs a command line to its end, successful or not.
     fn execute(&self, line: &str) -> Result<(), RunError> {
-        let mut command = Command::new("sh");
-        let running = Running::spawn(command.args(["-c", line]).stdin(Stdio::null()))
-            .map_err(|e| RunError::Missing(format!("exec: needs the shell 'sh', which did not start: {e}")))?;
-        let busy = interrupt::busy(running.killer());
-        let status = running.wait(self.timeout);
-        drop(busy);
-        if interrupt::requested() {
-            return Err(RunError::Interrupted);
-        }
-        let Some(status) = status else {
-            let seconds = self.timeout.unwrap_or_default().as_secs_f64();
-            return Err(failed(anyhow!("it was not done within {seconds} s ({TIMEOUT}), so it was stopped")));
+        let Some((running, status)) = command::execute(line, Keep::LAST_WORDS, self.timeout)? else {
+            return Err(failed(anyhow!("it was {}", command::overdue(self.timeout, TIMEOUT))));
         };
         match running.ending(status) {
             Ending::Well => Ok(()),
@@ -127,24 +116,6 @@ fn list(names: &[String]) -> String {
         0 => "nothing".to_string(),
         n if n > SHOWN => format!("{} and {} more", quoted.join(", "), n - SHOWN),
         _ => quoted.join(", "),
-    }
-}
-
-fn fill(command: &str, model: &Path, inputs: &Path, outputs: &Path) -> anyhow::Result<String> {
-    let mut line = command.to_string();
-    for (placeholder, path) in [("{model}", model), ("{inputs}", inputs), ("{outputs}", outputs)] {
-        let text = path.to_str().with_context(|| format!("{} is not UTF-8; set TMPDIR", path.display()))?;
-        line = line.replace(placeholder, &quote(text));
-    }
-    Ok(line)
-}
-
-/// One word of the shell. Ordinary paths stay bare, so that a placeholder inside quotes works too.
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    match text.chars().all(plain) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -239,12 +210,5 @@ mod tests {
             let error = parse_timeout(text).unwrap_err().to_string();
             assert!(error.contains(&format!("'{text}'")), "{error}");
         }
-    }
-
-    #[test]
-    fn paths_are_one_word_each() {
-        let line =
-            fill("run '{model}' {inputs} {outputs}", Path::new("/t/m.onnx"), Path::new("/a b"), Path::new("/i's"));
-        assert_eq!(line.unwrap(), r"run '/t/m.onnx' '/a b' '/i'\''s'");
     }
 }

@@ -1,5 +1,6 @@
 //! Both searches on small drawn DAGs; `networks` counts probes, `random` has the properties.
 
+mod ddmin;
 mod networks;
 mod random;
 

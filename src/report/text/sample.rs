@@ -27,6 +27,7 @@ pub fn sample_report() -> Report {
             reproduces: true,
             probes: 9,
             seconds: 0.2,
+            ..Reduced::default()
         }),
         overrides: Some(Overrides {
             nodes: vec!["/norm/Pow".into(), "/norm/ReduceMean".into()],

@@ -1,0 +1,176 @@
+//! `layerdiff reduce --check`: the full model fails and goes on failing, an empty one does not; then fewer and fewer nodes,
+//! and in the end the written files. Knows no tolerance: the command decides.
+
+mod faults;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::attempts::Attempts;
+use super::prepare;
+use super::progress::Progress;
+use super::verdict::{self, Shown};
+use super::{sides, story};
+use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
+use crate::load::testset::tensor_to_proto;
+use crate::load::{Model, npz};
+use crate::onnx::{GraphProto, ModelProto, ValueInfoProto};
+use crate::probe::journal::Journal;
+use crate::reduce::{self, Case};
+use crate::report::{BackendInfo, Report, Verdict};
+use crate::run::RunError;
+use crate::run::check::{self, Check, Rules};
+use crate::run::ort::{Ort, Provider, library};
+use crate::tensor::{DType, Tensor, Tensors};
+
+/// Smaller models may take this many times as long as the full one, and this long at least, unless the user says.
+const SLOWER: u32 = 10;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command, and what it is asked about.
+struct Question<'a> {
+    args: &'a ReduceArgs,
+    check: Check,
+    model: Model,
+    samples: Vec<Tensors>,
+    dir: PathBuf,
+}
+
+pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let progress = Progress::new(global.quiet);
+    let model = Model::load(&args.set.model)?;
+    let check = Check::new(command, rules(&args.check), args.check.check_timeout)?;
+    let mut reference = sides::side(&args.set.reference, &model, global)?;
+    let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
+    let ort = Ort::new(&library::find(global.ort_library.as_deref())?.path, Provider::Cpu)?;
+    let mut report = prepare::opened(&model, &reference, &ort, inputs);
+    report.model.sha256 = model.sha256();
+    report.candidate =
+        BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
+    report.tolerance.why = format!("the command decides{}", story::check_flags(&args.check).join(" "));
+    report.search.strategy = "ddmin".to_string();
+    let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
+
+    let path = question.dir.join("journal.jsonl");
+    let open = |resume| Journal::open(&path, &prepare::question(&report), resume);
+    let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
+    let mut attempts = Attempts::new(journal, known.attempts, &progress);
+    let sample = question.full_model_fails(&mut attempts)?;
+    question.empty_model_does_not(&mut attempts)?;
+    if !args.search.resume {
+        attempts.journal = open(false)?.0;
+    }
+    prepare::so_far(&question.dir, &report);
+    let found = faults::reproducers(&question, &mut reference, sample, &ort, &mut report, &mut attempts);
+    report.seconds = started.elapsed().as_secs_f64();
+    if let Err(e) = &found {
+        report.verdict = Verdict::Inconclusive;
+        report.why = Some(e.to_string());
+    }
+    drop(progress);
+    verdict::write(&report, &args.set, &question.dir, None, Shown::Answer, out)?;
+    found?;
+    Ok(report)
+}
+
+fn rules(args: &CheckArgs) -> Rules {
+    Rules {
+        fail_codes: args.fail_code.clone(),
+        pass_codes: args.pass_code.clone(),
+        fail_regexes: args.fail_regex.clone(),
+    }
+}
+
+impl Question<'_> {
+    /// The sample on which the full model fails every time. From here on, a check has a time limit.
+    fn full_model_fails(&mut self, attempts: &mut Attempts) -> anyhow::Result<usize> {
+        let times = self.args.reproducer.stability;
+        let candidates = if self.check.wants_inputs() { self.samples.len() } else { 1 };
+        let mut slowest = Duration::ZERO;
+        for sample in 0..candidates {
+            let said = self.ask_full_model(sample, times, attempts, &mut slowest)?;
+            let fails = said.iter().filter(|s| matches!(s, check::Verdict::Fails)).count();
+            if let Some(why) = said.iter().find_map(|s| match s {
+                check::Verdict::Inconclusive(why) => Some(why),
+                _ => None,
+            }) {
+                bail!(RunError::Unclear(format!(
+                    "the check says nothing about the full model: {why}; it must exit with 0 when the model passes and with 1 when it fails (see --fail-code, --fail-regex, --check-timeout)"
+                )));
+            }
+            if fails == said.len() {
+                if self.args.check.check_timeout.is_none() {
+                    self.check.limit((slowest * SLOWER).max(PATIENCE));
+                }
+                return Ok(sample);
+            }
+            if fails > 0 {
+                bail!(RunError::Unclear(format!(
+                    "the check flaps: {fails} of {} runs on the full model fail, the others pass; make it say the same every time (seeds, one thread, no shared files)",
+                    said.len()
+                )));
+            }
+        }
+        bail!(
+            "the full model does not fail: the check passes on {}, so there is nothing to reduce; try it by hand: {}",
+            self.args.set.model.display(),
+            self.check.line(&self.args.set.model, Path::new("inputs.npz"))?
+        )
+    }
+
+    fn ask_full_model(
+        &self,
+        sample: usize,
+        times: u64,
+        attempts: &mut Attempts,
+        slowest: &mut Duration,
+    ) -> anyhow::Result<Vec<check::Verdict>> {
+        let folder = tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder")?;
+        let inputs = folder.path().join("inputs.npz");
+        if self.check.wants_inputs() {
+            npz::write(&inputs, &self.samples[sample])?;
+        }
+        let mut said = Vec::new();
+        for time in 1..=times {
+            attempts.step(&format!("the full model, {time} of {times}"));
+            attempts.count += 1;
+            let started = Instant::now();
+            said.push(self.check.run(&self.args.set.model, Some(&inputs))?);
+            *slowest = started.elapsed().max(*slowest);
+        }
+        Ok(said)
+    }
+
+    /// A check that fails on nothing says nothing.
+    fn empty_model_does_not(&self, attempts: &mut Attempts) -> anyhow::Result<()> {
+        attempts.step("an empty model");
+        attempts.count += 1;
+        let case = empty(&self.model.proto, &self.samples[0]);
+        if let check::Verdict::Fails = self.check.run_case(&self.model.lean(&case.model), &case.feeds)? {
+            bail!(
+                "the check fails on an empty model too, so it says nothing about this one; try it by hand: {}",
+                self.check.line(&self.args.set.model, Path::new("inputs.npz"))?
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A model without nodes: it takes the same inputs, and hands out one number.
+fn empty(model: &ModelProto, feeds: &Tensors) -> Case {
+    let nothing = "layerdiff_nothing";
+    let graph = GraphProto {
+        name: Some("empty".to_string()),
+        input: model.graph.iter().flat_map(|g| &g.input).filter(|v| feeds.contains_key(v.name())).cloned().collect(),
+        initializer: vec![tensor_to_proto(nothing, &Tensor::f32(&[1], &[0.0]))],
+        output: vec![ValueInfoProto::tensor(nothing, DType::Float32, &[1])],
+        ..Default::default()
+    };
+    let ir_version = Some(model.ir_version().max(reduce::OWN_INITIALIZERS));
+    let model = ModelProto { ir_version, graph: Some(graph), functions: Vec::new(), ..model.clone_without_graph() };
+    Case { model, feeds: feeds.clone(), expected: None }
+}

@@ -1,0 +1,162 @@
+//! What a check says of smaller and smaller models: one reproducer for each fault that shows without the nodes of the others.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::super::attempts::Attempts;
+use super::super::deliver::{self, Delivery};
+use super::super::{prepare, story};
+use super::Question;
+use crate::load::testset::tensor_from_proto;
+use crate::probe::Side;
+use crate::probe::capture::Capture;
+use crate::reduce::nodes::{self, Found, Whole};
+use crate::reduce::{self, Attempt, Case, Options, Outside};
+use crate::report::{Reduced, Report, Verdict};
+use crate::run::RunError;
+use crate::run::check;
+use crate::run::ort::Ort;
+use crate::search::Answer;
+
+/// Independent faults that get a reproducer each.
+const MOST: usize = 8;
+
+/// Data below this many bytes fits into a ticket; a check is too dear to make it smaller.
+const FITS: u64 = 1 << 20;
+
+/// Fills in the report's reproducers.
+pub fn reproducers(
+    question: &Question,
+    reference: &mut Side,
+    sample: usize,
+    ort: &Ort,
+    report: &mut Report,
+    attempts: &mut Attempts,
+) -> Result<(), RunError> {
+    attempts.step("all values of the reference");
+    let feeds = question.samples[sample].clone();
+    let memory = prepare::memory(&question.args.set);
+    let (capture, refused) = Capture::new(reference, ort, &feeds, memory)?;
+    if let Some(e) = refused {
+        report.warnings.push(format!("the reference cannot run the model, so cuts are fed with nothing: {e}"));
+    }
+    let faults = Faults { question, side: capture.side };
+    let (values, told) = (|keys: &[String]| capture.values(keys), |key: &str| capture.told(key));
+    let whole = Whole {
+        model: &faults.side.model.proto,
+        graph: &faults.side.graph,
+        values: &values,
+        told: &told,
+        target: None,
+        label: String::new(),
+    };
+    let all = nodes::main_nodes(&faults.side.graph);
+    let mut left = all.clone();
+    let mut made: Vec<Reduced> = Vec::new();
+    let mut counted = 0;
+    loop {
+        let started = Instant::now();
+        let Some(found) = nodes::among(&whole, &left, faults.jobs(), |asked| faults.ask(asked, attempts))? else {
+            let why = "no reproducer: something crosses its boundary whose type or shape nobody knows";
+            report.warnings.push(why.to_string());
+            break;
+        };
+        left.retain(|n| !found.nodes.contains(n));
+        let mut reduced = faults.deliver(found, made.len(), report, attempts)?;
+        let enough = made.len() + 1 == MOST || left.is_empty();
+        let more = !enough && nodes::fails(&whole, &left, |asked| faults.ask(asked, attempts))? == Answer::Bad;
+        // Reading it again from the files is one more.
+        reduced.probes = attempts.count - counted + 1;
+        reduced.seconds = started.elapsed().as_secs_f64();
+        counted = attempts.count;
+        made.push(reduced);
+        if !more {
+            break;
+        }
+    }
+    let lost = made.iter().find(|r| !r.reproduces).and_then(|r| r.why.clone());
+    report.verdict = if lost.is_some() || made.is_empty() { Verdict::Inconclusive } else { Verdict::Diverged };
+    report.why = lost.or_else(|| made.first().map(|first| said(first, made.len(), all.len())));
+    report.reduced = made.first().cloned();
+    report.reproducers = if made.len() > 1 { made } else { Vec::new() };
+    Ok(())
+}
+
+fn said(first: &Reduced, faults: usize, nodes: usize) -> String {
+    let independent = if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
+    format!("the check fails; {independent}needs {} of {nodes} nodes", first.nodes)
+}
+
+/// The model, its captured values, and the command.
+struct Faults<'a> {
+    question: &'a Question<'a>,
+    side: &'a Side,
+}
+
+impl Faults<'_> {
+    fn jobs(&self) -> usize {
+        self.question.args.check.jobs as usize
+    }
+
+    fn ask(&self, asked: &[Attempt], attempts: &mut Attempts) -> Result<Vec<Answer>, RunError> {
+        attempts.ask(asked, |attempt| {
+            let lean = self.side.model.lean(&attempt.case.model);
+            Ok(match self.question.check.run_case(&lean, &attempt.case.feeds)? {
+                check::Verdict::Fails => Answer::Bad,
+                check::Verdict::Passes => Answer::Good,
+                check::Verdict::Inconclusive(_) => Answer::Unknown,
+            })
+        })
+    }
+
+    fn deliver(
+        &self,
+        found: Found,
+        number: usize,
+        report: &Report,
+        attempts: &mut Attempts,
+    ) -> Result<Reduced, RunError> {
+        let reproducer = &self.question.args.reproducer;
+        let options = Options {
+            freeze: reproducer.freeze,
+            shrink_weights: reproducer.shrink_weights,
+            enough: FITS,
+            jobs: self.jobs(),
+        };
+        let values = |case: &Case| match self.side.all_values(&case.model, &case.feeds) {
+            Err(RunError::Interrupted) => Err(RunError::Interrupted),
+            other => Ok(other.unwrap_or_default()),
+        };
+        let mut test = |asked: &[Attempt]| self.ask(asked, attempts);
+        let mut outside = Outside {
+            test: &mut test,
+            values: &values,
+            payload: &|t| tensor_from_proto(&self.side.model.inline(t)).ok(),
+            wrong_at: None,
+        };
+        let label = if number == 0 { String::new() } else { format!("fault {}: ", number + 1) };
+        let smaller = reduce::smaller(found, &options, &mut outside, &label)?;
+        let minimal = smaller.minimal;
+        let folder = deliver::folder_name(number);
+        let delivery = Delivery {
+            dir: &self.question.dir,
+            folder: &folder,
+            values: &values,
+            lean: &|model| self.side.model.lean(model),
+            story: &|case, notes| story::of_check(&self.question.args.check, report, case, notes),
+            inputs_npz: self.question.check.wants_inputs(),
+            proof: &|model| self.prove(model),
+        };
+        Ok(Reduced { minimal, ..deliver::deliver(smaller, &delivery)? })
+    }
+
+    /// The command on the written files.
+    fn prove(&self, model: &Path) -> Result<Result<(), String>, RunError> {
+        let inputs = model.with_file_name("inputs.npz");
+        Ok(match self.question.check.run(model, Some(&inputs))? {
+            check::Verdict::Fails => Ok(()),
+            check::Verdict::Passes => Err("the check passes".to_string()),
+            check::Verdict::Inconclusive(why) => Err(format!("the check says nothing: {why}")),
+        })
+    }
+}

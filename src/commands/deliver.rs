@@ -1,0 +1,65 @@
+//! The last step of every reduction: the smallest case that still failed is written, read again by a new process, and
+//! must fail there too. If it does not, the step before is written, and so on.
+
+use std::path::Path;
+
+use crate::load::Lean;
+use crate::onnx::ModelProto;
+use crate::reduce::bundle::{self, Bundle, Story};
+use crate::reduce::{self, Case, Smaller};
+use crate::report::Reduced;
+use crate::run::RunError;
+use crate::tensor::Tensors;
+
+/// What is delivered, and how it is proved.
+pub struct Delivery<'a> {
+    /// The folder of the report.
+    pub dir: &'a Path,
+    /// The reproducer's own, inside it.
+    pub folder: &'a str,
+    /// All values of a case, by name; none where nothing could run it.
+    pub values: &'a dyn Fn(&Case) -> Result<Tensors, RunError>,
+    pub lean: &'a dyn Fn(&ModelProto) -> Lean,
+    pub story: &'a dyn Fn(&Case, &[String]) -> Story,
+    /// Does the written model fail? If not, what happened instead.
+    pub proof: &'a dyn Fn(&Path) -> Result<Result<(), String>, RunError>,
+}
+
+/// `reduced`, `reduced_2`, ...
+pub fn folder_name(number: usize) -> String {
+    if number == 0 { "reduced".to_string() } else { format!("reduced_{}", number + 1) }
+}
+
+/// Writes and proves; the numbers of the search are the caller's.
+pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunError> {
+    let mut notes = smaller.notes;
+    let mut reduced = Reduced::default();
+    for case in smaller.steps.into_iter().rev() {
+        let case = reduce::finished(&(delivery.values)(&case)?, case);
+        let written = bundle::write(
+            &delivery.dir.join(delivery.folder),
+            &Bundle { case: &case, lean: (delivery.lean)(&case.model), story: (delivery.story)(&case, &notes) },
+        );
+        let written = written.map_err(|e| RunError::Run { backend: "the reproducer".to_string(), reason: format!("{e:#}") })?;
+        let names = reduce::names(&case.model);
+        reduced = Reduced {
+            path: written.model.display().to_string(),
+            nodes: names.len(),
+            names,
+            bytes: written.bytes,
+            ..Reduced::default()
+        };
+        match (delivery.proof)(&written.model)? {
+            Ok(()) => {
+                reduced.reproduces = true;
+                reduced.why = (!notes.is_empty()).then(|| notes.join("; "));
+                return Ok(reduced);
+            }
+            Err(why) => {
+                reduced.why = Some(format!("the failure was lost: read again from the files, {why}"));
+                notes.push("a smaller form of it did not fail again from its files".to_string());
+            }
+        }
+    }
+    Ok(reduced)
+}

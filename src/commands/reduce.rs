@@ -1,0 +1,52 @@
+//! `layerdiff reduce`: the smallest model that still fails. Of wrong values that is `bisect`, read for its reproducer; with
+//! `--check` it is any failure that a command shows.
+
+use std::io::Write;
+
+use anyhow::ensure;
+
+use super::bisect::{self, Plan};
+use super::checked;
+use super::verdict::Exit;
+use crate::cli::{GlobalArgs, ReduceArgs};
+use crate::report::{Reduced, Report, Verdict};
+use crate::run::RunError;
+
+pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let report = match &args.check.check {
+        Some(command) => {
+            let set = &args.set;
+            let plain = set.candidate.is_none() && set.metric.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
+            ensure!(
+                plain,
+                "--check decides what fails; leave --candidate, --metric, --outputs and --save-tensors out, or leave --check out"
+            );
+            checked::run(command, args, global, out)?
+        }
+        None => {
+            let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer) };
+            bisect::find(&plan, global, out)?
+        }
+    };
+    delivered(&report)?;
+    Ok(Exit::of(report.verdict))
+}
+
+/// Who asks for a reproducer is told by the exit status when there is none that fails again.
+fn delivered(report: &Report) -> Result<(), RunError> {
+    if report.verdict != Verdict::Diverged {
+        return Ok(());
+    }
+    let lost = |r: &&Reduced| !r.reproduces;
+    match (&report.reduced, report.reduced.iter().chain(&report.reproducers).find(lost)) {
+        (None, _) => {
+            let why = report.warnings.iter().find(|w| w.starts_with("no reproducer"));
+            Err(RunError::Unclear(why.cloned().unwrap_or_else(|| "there is no reproducer".to_string())))
+        }
+        (Some(_), Some(lost)) => {
+            let why = lost.why.clone().unwrap_or_default();
+            Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)))
+        }
+        (Some(_), None) => Ok(()),
+    }
+}
