@@ -179,10 +179,24 @@ pub struct CheckArgs {
     #[arg(long, value_name = "'CMD {model} {inputs}'", help_heading = "Check")]
     pub check: Option<String>,
     /// Exit statuses that fail, instead of 1; 128 + N is signal N
-    #[arg(long, value_name = "N,...", value_delimiter = ',', allow_negative_numbers = true, requires = "check", help_heading = "Check")]
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        requires = "check",
+        help_heading = "Check"
+    )]
     pub fail_code: Vec<i32>,
     /// Exit statuses that pass, besides 0
-    #[arg(long, value_name = "N,...", value_delimiter = ',', allow_negative_numbers = true, requires = "check", help_heading = "Check")]
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        requires = "check",
+        help_heading = "Check"
+    )]
     pub pass_code: Vec<i32>,
     /// It fails only if this matches what it prints (repeatable: any of them)
     #[arg(long, value_name = "REGEX", value_parser = parse_pattern, requires = "check", help_heading = "Check")]

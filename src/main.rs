@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 fn settle(command: &Command) {
     use std::os::unix::process::CommandExt;
     const SILENT: &str = "ORT_DISABLE_TELEMETRY";
-    let runs_models = matches!(command, Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Worker);
+    let runs_models =
+        matches!(command, Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Worker);
     let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
     // Comes back only when it fails; then everything works all the same.
     drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(SILENT, "1").exec());

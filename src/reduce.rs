@@ -77,18 +77,15 @@ const LARGE_WEIGHT: usize = 16 << 10;
 
 /// Everything below the nodes: bodies, optional inputs, the failing slice of the data, weights. `label` stands in front of
 /// every attempt's name.
-pub fn smaller<E>(
-    found: Found,
-    options: &Options,
-    outside: &mut Outside<E>,
-    label: &str,
-) -> Result<Smaller, E> {
+pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>, label: &str) -> Result<Smaller, E> {
     let mut result = Smaller { steps: vec![found.case], notes: Vec::new(), minimal: found.minimal };
     while step_inside(&mut result, options, outside, label)? {}
     let mut ask = |attempts: &[Attempt]| (outside.test)(attempts);
     result.accept(trim::trim(result.last(), &mut ask)?);
     let hint = outside.wrong_at.as_deref();
-    result.accept(data::shrink(result.last(), outside.payload, hint, options.enough, &mut ask)?);
+    let shrunk = data::shrink(result.last(), outside.payload, hint, options.enough, &mut ask)?;
+    result.accept(shrunk.case);
+    result.notes.extend(shrunk.notes);
     if options.shrink_weights {
         result.accept(weights::shrink_weights(result.last(), outside.payload, LARGE_WEIGHT, &mut ask)?);
     }
@@ -119,12 +116,7 @@ impl Smaller {
 }
 
 /// Goes into a body of the last step, where that fails on its own: it becomes the model, and its nodes are reduced.
-fn step_inside<E>(
-    result: &mut Smaller,
-    options: &Options,
-    outside: &mut Outside<E>,
-    label: &str,
-) -> Result<bool, E> {
+fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside<E>, label: &str) -> Result<bool, E> {
     let case = result.last();
     let Some(main) = &case.model.graph else { return Ok(false) };
     let holders = main.node.iter().enumerate().filter(|(_, n)| descend::holds_a_body(&case.model, n));
@@ -152,7 +144,9 @@ fn step_inside<E>(
             label,
         };
         let nodes = nodes::main_nodes(&graph);
-        let Some(found) = nodes::among(&inside, &nodes, options.jobs, |a: &[Attempt]| (outside.test)(a))? else { continue };
+        let Some(found) = nodes::among(&inside, &nodes, options.jobs, |a: &[Attempt]| (outside.test)(a))? else {
+            continue;
+        };
         result.notes.push(format!("it is cut out of the body of '{holder}', with the values of its first iteration"));
         result.steps.push(found.case);
         result.minimal = found.minimal;
@@ -178,10 +172,11 @@ pub fn finished(values: &Tensors, mut case: Case) -> Case {
     if let Some(graph) = case.model.graph.as_mut() {
         describe(graph, |name| values.get(name).map(|t| ValueInfoProto::tensor(name, t.dtype, &t.shape)));
         let outputs = graph.output.iter();
-        let right: Option<Tensors> = outputs.map(|o| Some((o.name().to_string(), values.get(o.name())?.clone()))).collect();
+        let right: Option<Tensors> =
+            outputs.map(|o| Some((o.name().to_string(), values.get(o.name())?.clone()))).collect();
         case.expected = case.expected.or(right);
     }
-    trim::clean(&mut case.model);
+    let mut case = trim::tidy(case);
     case.model.ir_version = Some(case.model.ir_version().max(OWN_INITIALIZERS));
     case
 }

@@ -80,7 +80,8 @@ impl Rules {
             && !self.rtol_of.contains_key(name)
     }
 
-    fn tolerance(&self, name: &str, reference: &Tensor) -> Tolerance {
+    /// What a tensor with this reference value may differ by.
+    pub fn tolerance(&self, name: &str, reference: &Tensor) -> Tolerance {
         let (a, r) = auto(self.precision);
         let atol = self.atol_of.get(name).copied().or(self.atol);
         let rtol = self.rtol_of.get(name).copied().or(self.rtol);

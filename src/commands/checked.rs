@@ -129,7 +129,8 @@ impl Question<'_> {
         attempts: &mut Attempts,
         slowest: &mut Duration,
     ) -> anyhow::Result<Vec<check::Verdict>> {
-        let folder = tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder")?;
         let inputs = folder.path().join("inputs.npz");
         if self.check.wants_inputs() {
             npz::write(&inputs, &self.samples[sample])?;

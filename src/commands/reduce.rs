@@ -16,7 +16,8 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
     let report = match &args.check.check {
         Some(command) => {
             let set = &args.set;
-            let plain = set.candidate.is_none() && set.metric.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
+            let plain =
+                set.candidate.is_none() && set.metric.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
             ensure!(
                 plain,
                 "--check decides what fails; leave --candidate, --metric, --outputs and --save-tensors out, or leave --check out"

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::attempts::Attempts;
 use super::deliver::{self, Delivery};
 use super::progress::Progress;
-use super::story;
+use super::story::{self, Told};
 use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
 use crate::isolate;
 use crate::load::testset::tensor_from_proto;
@@ -20,7 +20,7 @@ use crate::reduce::{self, Attempt, Case, Options, Outside};
 use crate::report::{Culprit, Kind, Reduced, Report, Status};
 use crate::run::RunError;
 use crate::search::Answer;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::Tensors;
 use crate::tolerance::Rules;
 
 /// Reproducers of one run: a model with more faults than this has one cause that is no single node's.
@@ -89,7 +89,7 @@ fn one(
         return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
     };
     let (reference, candidate, rules) = (probe.reference, probe.candidate, probe.rules);
-    let judge = Judge { reference, candidate, rules, sample: target.sample, own_model: own_model(probe) };
+    let judge = Judge { reference, candidate, rules, own_model: own_model(probe) };
     let label = format!("{}: ", culprit.tensor);
     let found = {
         let shared = RefCell::new(&mut *probe);
@@ -105,7 +105,9 @@ fn one(
         find(&whole, &target, culprit, &mut test)?
     };
     let Some(found) = found else {
-        return Ok(Err("cut out of the model it does not fail, not even with everything it is computed from".to_string()));
+        return Ok(Err(
+            "cut out of the model it does not fail, not even with everything it is computed from".to_string()
+        ));
     };
     let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
     let flaps = flapping(&found.case, request.reproducer.stability, &label, &mut test)?;
@@ -129,14 +131,21 @@ fn one(
         }
     };
     let minimal = smaller.minimal;
+    let told = Told {
+        args: request.set,
+        global: request.global,
+        reference: &reference.spec,
+        candidate: &candidate.spec,
+        tolerance: rules,
+        own_model: judge.own_model,
+    };
     let delivery = Delivery {
         dir: request.dir,
         folder,
         values: &|case| judge.values(case),
         lean: &|model| candidate.model.lean(model),
-        story: &|case, notes| story::of_culprit(culprit, report, request.set, judge.own_model, case, notes),
-        inputs_npz: false,
-        proof: &|model| story::prove(request, report, judge.own_model, model),
+        story: &|case, notes| story::of_culprit(culprit, report, &told, case, notes),
+        proof: &|model| story::prove(&told, model),
     };
     let mut reduced = deliver::deliver(smaller, &delivery)?;
     reduced.culprit = Some(culprit.tensor.clone());
@@ -194,7 +203,9 @@ fn flapping(
 ) -> Result<Option<String>, RunError> {
     for time in 2..=times {
         if test(&[Attempt { what: format!("{label}again, {time}"), case: case.clone() }])? != [Answer::Bad] {
-            return Ok(Some(format!("it does not fail every time: run {time} of {times} was another; see --stability")));
+            return Ok(Some(format!(
+                "it does not fail every time: run {time} of {times} was another; see --stability"
+            )));
         }
     }
     Ok(None)
@@ -220,7 +231,6 @@ struct Judge<'a> {
     reference: &'a Side,
     candidate: &'a Side,
     rules: &'a Rules,
-    sample: usize,
     own_model: bool,
 }
 
@@ -235,9 +245,12 @@ impl Judge<'_> {
     }
 
     fn compare(&self, case: &Case) -> Result<Answer, RunError> {
-        let names: Vec<String> = case.model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
-        let types = types_of(&case.model);
+        let names: Vec<String> =
+            case.model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
         let run = |side: &Side| -> Result<Tensors, RunError> {
+            // What is inside bodies goes by the whole model's keys.
+            let mut types = side.types.clone();
+            types.extend(types_of(&case.model));
             let values = side.run_model(&case.model, &types, std::slice::from_ref(&case.feeds), &names)?;
             Ok(values.into_iter().next().unwrap_or_default())
         };

@@ -4,33 +4,51 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::reproduce::Request;
 use super::verdict::Exit;
 use crate::cli::{CheckArgs, GlobalArgs, SetArgs};
-use crate::reduce::Case;
-use crate::reduce::bundle::{How, Story};
+use crate::compare::Tolerance;
+use crate::reduce::bundle::{Bound, How, Story, TEST_SET};
+use crate::reduce::{self, Case};
 use crate::report::text::story as words;
 use crate::report::text::words::file_name;
 use crate::report::{Culprit, Metrics, Report};
 use crate::run::RunError;
+use crate::spec::Spec;
+use crate::tensor::Tensor;
+use crate::tolerance;
 
-/// The folder's name of the stored inputs and outputs.
-const TEST_DATA: &str = "test_data_set_0";
+/// What both the story and the proof say of the two sides.
+pub struct Told<'a> {
+    pub args: &'a SetArgs,
+    pub global: &'a GlobalArgs,
+    pub reference: &'a Spec,
+    pub candidate: &'a Spec,
+    pub tolerance: &'a tolerance::Rules,
+    /// The truth is what was stored, since the candidate's model is another.
+    pub own_model: bool,
+}
 
 /// The story of a wrong tensor.
-pub fn of_culprit(culprit: &Culprit, report: &Report, args: &SetArgs, own_model: bool, case: &Case, notes: &[String]) -> Story {
-    let (node, candidate) = (words::node_name(&culprit.node), candidate(report, args));
-    let title = format!("{} '{node}' gives wrong values in {candidate}", words::op(&culprit.node));
+pub fn of_culprit(culprit: &Culprit, report: &Report, told: &Told, case: &Case, notes: &[String]) -> Story {
+    let node = words::node_name(&culprit.node);
+    let title =
+        format!("{} '{node}' gives wrong values in {}", words::op(&culprit.node), told.candidate.for_this_model());
     let why = culprit.why.clone().unwrap_or_default();
-    let told = format!("'{node}' {}. {why}.", words::deed(culprit));
+    let sentences = format!("'{node}' {}. Proof: {why}.", words::deed(culprit));
     let mut error = rows("in the whole model", &culprit.accumulated);
     if let Some(local) = &culprit.local {
         error.extend(rows("alone, on reference inputs", local));
     }
     Story {
         title,
-        how: How::Compare { reference: reference(args, own_model), candidate, flags: flags(args), own_model },
-        culprit: Some(told),
+        how: How::Compare {
+            reference: told.reference.to_string(),
+            candidate: told.candidate.to_string(),
+            flags: flags(told.args),
+            bounds: bounds(told.tolerance, case),
+            own_model: told.own_model,
+        },
+        culprit: Some(sentences),
         error,
         ..common(report, case, notes)
     }
@@ -39,13 +57,11 @@ pub fn of_culprit(culprit: &Culprit, report: &Report, args: &SetArgs, own_model:
 /// The story of a failure that a command shows.
 pub fn of_check(args: &CheckArgs, report: &Report, case: &Case, notes: &[String]) -> Story {
     let command = args.check.clone().unwrap_or_default();
-    Story {
-        title: "a model that fails a check".to_string(),
-        how: How::Check { command, flags: check_flags(args) },
-        culprit: None,
-        error: Vec::new(),
-        ..common(report, case, notes)
-    }
+    let title = match reduce::names(&case.model).as_slice() {
+        [one] => format!("'{one}' alone fails the check"),
+        several => format!("{} nodes fail the check together", several.len()),
+    };
+    Story { title, how: How::Check { command, flags: check_flags(args) }, ..common(report, case, notes) }
 }
 
 fn common(report: &Report, case: &Case, notes: &[String]) -> Story {
@@ -65,7 +81,7 @@ fn common(report: &Report, case: &Case, notes: &[String]) -> Story {
     ];
     Story {
         environment: rows.into_iter().flatten().collect(),
-        nodes: crate::reduce::kinds(&case.model),
+        nodes: reduce::kinds(&case.model),
         notes: notes.to_vec(),
         ..Story::default()
     }
@@ -76,14 +92,14 @@ fn rows(which: &str, metrics: &Metrics) -> Vec<(String, String)> {
     vec![(which.to_string(), words::error(metrics))]
 }
 
-/// The candidate for the reproducer's own model.
-fn candidate(report: &Report, args: &SetArgs) -> String {
-    args.candidate.as_ref().map_or_else(|| report.candidate.spec.clone(), |spec| spec.for_this_model())
-}
-
-/// What is right: the reference again, or, where it has another model, what was stored of it.
-fn reference(args: &SetArgs, own_model: bool) -> String {
-    if own_model { format!("saved:{TEST_DATA}") } else { args.reference.for_this_model() }
+/// What each output may differ by.
+fn bounds(rules: &tolerance::Rules, case: &Case) -> Vec<Bound> {
+    let outputs = case.expected.iter().flatten();
+    let bound = |(name, value): (&String, &Tensor)| {
+        let Tolerance { atol, rtol } = rules.tolerance(name, value);
+        Bound { output: name.clone(), atol, rtol }
+    };
+    outputs.map(bound).collect()
 }
 
 /// The tolerance, as words of a command line.
@@ -106,19 +122,24 @@ pub fn check_flags(args: &CheckArgs) -> Vec<String> {
 }
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
-pub fn prove(request: &Request, report: &Report, own_model: bool, model: &Path) -> Result<Result<(), String>, RunError> {
+pub fn prove(told: &Told, model: &Path) -> Result<Result<(), String>, RunError> {
     let failed = |reason: String| RunError::Run { backend: "the proof".to_string(), reason };
     let program = std::env::current_exe().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
-    let folder = model.parent().unwrap_or(Path::new("."));
+    let data = model.with_file_name(TEST_SET);
     let out = tempfile::Builder::new().prefix("layerdiff-").tempdir().map_err(|e| failed(e.to_string()))?;
-    let reference = match own_model {
-        true => format!("saved:{}", folder.join(TEST_DATA).display()),
-        false => reference(request.set, false),
+    let reference = match told.own_model {
+        true => format!("saved:{}", data.display()),
+        false => told.reference.for_this_model(),
     };
     let mut command = Command::new(program);
-    command.arg("compare").arg(model).args(["--candidate", &candidate(report, request.set), "--reference", &reference]);
-    command.arg("--inputs").arg(folder.join(TEST_DATA)).args(flags(request.set));
-    command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(request.global));
+    command.arg("compare").arg(model).args([
+        "--candidate",
+        &told.candidate.for_this_model(),
+        "--reference",
+        &reference,
+    ]);
+    command.arg("--inputs").arg(&data).args(flags(told.args));
+    command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global));
     let output = command.stdin(Stdio::null()).output().map_err(|e| failed(format!("it did not start: {e}")))?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     Ok(match output.status.code() {
@@ -131,6 +152,8 @@ pub fn prove(request: &Request, report: &Report, own_model: bool, model: &Path) 
 
 fn libraries(global: &GlobalArgs) -> Vec<String> {
     let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".to_string(), path.display().to_string()]);
-    let plugin = |(name, path): &(String, std::path::PathBuf)| ["--ep-library".to_string(), format!("{name}={}", path.display())];
+    let plugin = |(name, path): &(String, std::path::PathBuf)| {
+        ["--ep-library".to_string(), format!("{name}={}", path.display())]
+    };
     ort.chain(global.ep_library.iter().flat_map(plugin)).collect()
 }

@@ -28,7 +28,8 @@ pub struct Found {
     /// Numbers in the graph, in execution order.
     pub nodes: Vec<usize>,
     pub case: Case,
-    /// Without any single one of them it was seen to pass.
+    /// Without any single one of them it was seen to pass. Nodes between which the reference has no value are never apart:
+    /// nobody knows what to feed there.
     pub minimal: bool,
 }
 
@@ -49,7 +50,8 @@ pub fn around<E>(
         if sets.ask(std::slice::from_ref(&set))? == [Answer::Bad] {
             let least = ddmin(&set, &[start.to_vec()], 1, |asked| sets.ask(asked))?;
             let nodes = sets.alive(&least.items);
-            return Ok(whole.cut(&nodes).map(|case| Found { nodes, case, minimal: least.unknown == 0 }));
+            let minimal = sets.is_minimal(&nodes);
+            return Ok(whole.cut(&nodes).map(|case| Found { nodes, case, minimal }));
         }
     }
     Ok(None)
@@ -117,11 +119,13 @@ struct Sets<'a, T> {
     whole: &'a Whole<'a>,
     test: T,
     memory: HashMap<Vec<usize>, Answer>,
+    /// Could not be cut out.
+    uncut: HashSet<Vec<usize>>,
 }
 
 impl<'a, T> Sets<'a, T> {
     fn new(whole: &'a Whole<'a>, test: T) -> Sets<'a, T> {
-        Sets { whole, test, memory: HashMap::new() }
+        Sets { whole, test, memory: HashMap::new(), uncut: HashSet::new() }
     }
 
     fn ask<E>(&mut self, sets: &[Vec<usize>]) -> Result<Vec<Answer>, E>
@@ -142,6 +146,7 @@ impl<'a, T> Sets<'a, T> {
                 asked.push(set.clone());
             } else {
                 self.memory.insert(set.clone(), Answer::Unknown);
+                self.uncut.insert(set.clone());
             }
         }
         if !attempts.is_empty() {
@@ -149,6 +154,13 @@ impl<'a, T> Sets<'a, T> {
             self.memory.extend(asked.into_iter().zip(answers));
         }
         Ok(alive.iter().map(|set| self.memory.get(set).copied().unwrap_or(Answer::Unknown)).collect())
+    }
+
+    /// Does it pass without any single one of `nodes`, as far as it can be taken apart?
+    fn is_minimal(&self, nodes: &[usize]) -> bool {
+        let without = |node: &usize| self.alive(&nodes.iter().copied().filter(|n| n != node).collect::<Vec<_>>());
+        let passes = |rest: Vec<usize>| self.memory.get(&rest) == Some(&Answer::Good) || self.uncut.contains(&rest);
+        nodes.iter().map(without).all(|rest| rest.is_empty() || passes(rest))
     }
 
     /// Those of `set` that the wrong tensor is computed from within the set; all of them where no tensor is the aim.

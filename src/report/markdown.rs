@@ -187,7 +187,7 @@ fn table<'r>(out: &mut String, report: &Report, title: &str, rows: impl Iterator
 }
 
 /// Text whose punctuation stays punctuation.
-fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut out = String::new();
     for c in clean(raw).chars() {
         if "\\`*_[]<>|~&#".contains(c) {
@@ -199,7 +199,7 @@ fn text(raw: &str) -> String {
 }
 
 /// A code span: nothing in it is Markdown, and its fence is longer than any run of backticks inside.
-fn code(raw: &str) -> String {
+pub(crate) fn code(raw: &str) -> String {
     let raw = clean(raw);
     if raw.is_empty() {
         return String::new();
@@ -210,7 +210,7 @@ fn code(raw: &str) -> String {
 }
 
 /// A code span in a table: there a pipe ends the cell, even inside code.
-fn cell(raw: &str) -> String {
+pub(crate) fn cell(raw: &str) -> String {
     code(raw).replace('|', "\\|")
 }
 

@@ -83,7 +83,8 @@ pub fn reproducers(
 }
 
 fn said(first: &Reduced, faults: usize, nodes: usize) -> String {
-    let independent = if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
+    let independent =
+        if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
     format!("the check fails; {independent}needs {} of {nodes} nodes", first.nodes)
 }
 
@@ -144,7 +145,6 @@ impl Faults<'_> {
             values: &values,
             lean: &|model| self.side.model.lean(model),
             story: &|case, notes| story::of_check(&self.question.args.check, report, case, notes),
-            inputs_npz: self.question.check.wants_inputs(),
             proof: &|model| self.prove(model),
         };
         Ok(Reduced { minimal, ..deliver::deliver(smaller, &delivery)? })

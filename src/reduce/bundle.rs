@@ -1,0 +1,263 @@
+//! The folder for a bug ticket: the model, its data in the formats of all who read it, a script that shows the failure and
+//! a page that tells of it. It appears complete or not at all. Runs nothing and judges nothing.
+
+mod readme;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+use super::Case;
+use super::repro::{self, Input};
+use crate::load::{Lean, materialise, npz, polygraphy, testset};
+use crate::onnx::{DimValue, Dimension, GraphProto, ValueInfoProto};
+use crate::tensor::{Tensor, Tensors};
+
+/// What goes into the folder. Where the case expects nothing, no reference could run.
+pub struct Bundle<'a> {
+    pub case: &'a Case,
+    /// The case's model, ready to be written.
+    pub lean: Lean,
+    pub story: Story,
+}
+
+/// All the words: what failed, where, how to see it again.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// What fails, in one line: "Erf 'erf_3' gives wrong values in ort:fp16".
+    pub title: String,
+    pub how: How,
+    /// Sentences about the culprit and its error.
+    pub culprit: Option<String>,
+    /// Rows of a small table: max abs, SQNR, ...
+    pub error: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
+    /// "Erf 'erf_3'" for each of them.
+    pub nodes: Vec<String>,
+    /// What the reader should know besides.
+    pub notes: Vec<String>,
+}
+
+/// How the failure shows.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// Two runs differ.
+    Compare {
+        /// SPECs; an `@MODEL` is left out of the commands.
+        reference: String,
+        candidate: String,
+        /// The tolerance and what else `layerdiff compare` must be told, as words.
+        flags: Vec<String>,
+        /// What an output may differ by, in numbers, for Polygraphy; empty where no number says it.
+        bounds: Vec<Bound>,
+        /// The model is cut from the candidate's own file, so the truth is what is stored.
+        own_model: bool,
+    },
+    /// A command of the user's says so.
+    Check {
+        /// With `{model}` and `{inputs}` in it.
+        command: String,
+        /// `--fail-code`, `--pass-code`, `--fail-regex`, each with its value, as words.
+        flags: Vec<String>,
+    },
+}
+
+impl Default for How {
+    fn default() -> How {
+        How::Check { command: String::new(), flags: Vec::new() }
+    }
+}
+
+/// |candidate - reference| <= atol + rtol * |reference|, for one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    pub output: String,
+    pub atol: f64,
+    pub rtol: f64,
+}
+
+/// What was written.
+#[derive(Debug, PartialEq)]
+pub struct Written {
+    pub model: PathBuf,
+    /// All files together.
+    pub bytes: u64,
+}
+
+/// Names within the folder.
+pub const TEST_SET: &str = "test_data_set_0";
+pub const JSON_INPUTS: &str = "inputs.json";
+pub const JSON_OUTPUTS: &str = "outputs.json";
+pub const NPZ_INPUTS: &str = "inputs.npz";
+pub const RAW: &str = "trtexec";
+const SCRIPT: &str = "repro.sh";
+const MODEL: &str = "model.onnx";
+
+/// Writes the folder `dir`, as a whole: it is built under another name beside, and an older reproducer gives way to it.
+pub fn write(dir: &Path, bundle: &Bundle) -> anyhow::Result<Written> {
+    ensure!(
+        replaceable(dir),
+        "{} exists and is no reproducer that layerdiff wrote; move it away, or choose another folder with -o",
+        dir.display()
+    );
+    let stored = matches!(&bundle.story.how, How::Compare { own_model: true, .. });
+    ensure!(
+        !stored || bundle.case.expected.is_some(),
+        "the reproducer needs outputs of the reference, and no reference could run"
+    );
+    let failed = || format!("cannot write {}", dir.display());
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(failed)?;
+    let fresh = beside(dir, parent).with_context(failed)?;
+    fill(fresh.path(), bundle)?;
+    let bytes = size(fresh.path()).with_context(failed)?;
+    replace(fresh, dir, parent).with_context(failed)?;
+    Ok(Written { model: dir.join(MODEL), bytes })
+}
+
+/// All files, the page last: it tells how large the others are.
+fn fill(at: &Path, bundle: &Bundle) -> anyhow::Result<()> {
+    let Bundle { case, lean, story } = bundle;
+    let graph = case.model.graph.as_ref();
+    let declared = |values: fn(&GraphProto) -> &Vec<ValueInfoProto>| graph.map(values).into_iter().flatten();
+    let inputs = in_order(&case.feeds, declared(|g| &g.input));
+    let outputs = case.expected.as_ref().map(|outputs| in_order(outputs, declared(|g| &g.output)));
+    materialise::write_model(lean, at)?;
+    testset::write(&at.join(TEST_SET), &inputs, outputs.as_ref().unwrap_or(&Tensors::new()))?;
+    let script = match &story.how {
+        How::Compare { .. } => {
+            let described = describe(&inputs, declared(|g| &g.input));
+            write_raw(at, &described)?;
+            polygraphy::write_inputs(&at.join(JSON_INPUTS), std::slice::from_ref(&inputs))?;
+            if let (Some(outputs), true) = (&outputs, repro::needs_stored_outputs(&story.how)?) {
+                polygraphy::write_outputs(&at.join(JSON_OUTPUTS), "reference", std::slice::from_ref(outputs))?;
+            }
+            repro::script(story, &described, outputs.as_ref())?
+        }
+        How::Check { command, .. } => {
+            if command.contains("{inputs}") {
+                npz::write(&at.join(NPZ_INPUTS), &inputs)?;
+            }
+            repro::script(story, &[], outputs.as_ref())?
+        }
+    };
+    write_script(&at.join(SCRIPT), &script)?;
+    let page = readme::page(story, &readme::listed(at)?);
+    fs::write(at.join("README.md"), page).context("cannot write README.md")
+}
+
+/// `tensors` in the order that the model declares them; what it does not declare is not wanted.
+fn in_order<'a>(tensors: &Tensors, declared: impl Iterator<Item = &'a ValueInfoProto>) -> Tensors {
+    declared
+        .filter_map(|v| tensors.get_key_value(v.name()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Each input with the file of its bytes, and whether the model leaves its shape open.
+fn describe<'a>(inputs: &'a Tensors, declared: impl Iterator<Item = &'a ValueInfoProto>) -> Vec<Input<'a>> {
+    let open: HashSet<&str> = declared.filter(|v| open_shape(v)).map(|v| v.name()).collect();
+    let mut taken = HashSet::new();
+    let one = |(name, value): (&'a String, &'a Tensor)| Input {
+        file: format!("{RAW}/{}.bin", file_name(name, &mut taken)),
+        open: open.contains(name.as_str()),
+        name,
+        value,
+    };
+    inputs.iter().map(one).collect()
+}
+
+/// Does a dimension have no number?
+fn open_shape(value: &ValueInfoProto) -> bool {
+    let fixed = |d: &Dimension| matches!(d.value, Some(DimValue::DimValue(_)));
+    let shape = value.as_tensor().and_then(|t| t.shape.as_ref());
+    !shape.is_some_and(|shape| shape.dim.iter().all(fixed))
+}
+
+/// A name that every file system and trtexec's list of inputs can take, unlike all that are `taken`.
+fn file_name(tensor: &str, taken: &mut HashSet<String>) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' };
+    let short: String = tensor.chars().take(80).map(plain).collect();
+    let short = match short.trim_start_matches('.') {
+        "" => "input",
+        name => name,
+    };
+    let numbered = (2..).map(|n| format!("{short}_{n}"));
+    let free = std::iter::once(short.to_string()).chain(numbered).find(|name| taken.insert(name.to_lowercase()));
+    free.unwrap_or_default()
+}
+
+fn write_raw(at: &Path, inputs: &[Input]) -> anyhow::Result<()> {
+    fs::create_dir(at.join(RAW)).context("cannot make the folder of raw inputs")?;
+    for input in inputs {
+        fs::write(at.join(&input.file), input.value.bytes()).with_context(|| format!("cannot write {}", input.file))?;
+    }
+    Ok(())
+}
+
+fn write_script(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written = || -> std::io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(text.as_bytes())?;
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(())
+    };
+    written().context("cannot write repro.sh")
+}
+
+/// Bytes of all files in `dir` and below.
+fn size(dir: &Path) -> std::io::Result<u64> {
+    let mut total = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        total += if meta.is_dir() { size(&entry.path())? } else { meta.len() };
+    }
+    Ok(total)
+}
+
+/// May `dir` go? Nothing there, nothing in it, or an older reproducer: never a folder of the user's.
+fn replaceable(dir: &Path) -> bool {
+    let empty = || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    match fs::symlink_metadata(dir) {
+        Ok(_) => empty() || (dir.join(MODEL).is_file() && dir.join(SCRIPT).is_file()),
+        Err(_) => true,
+    }
+}
+
+/// An empty folder that others may read, on the same disk as `dir`; it goes when it is dropped.
+fn beside(dir: &Path, parent: &Path) -> std::io::Result<TempDir> {
+    let name = dir.file_name().map_or("reduced".into(), |name| name.to_string_lossy());
+    let prefix = format!("{name}.tmp-");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(parent)
+}
+
+/// No file system swaps folders in one step that all systems have: the older one steps aside, and comes back on failure.
+fn replace(fresh: TempDir, dir: &Path, parent: &Path) -> std::io::Result<()> {
+    let aside = beside(dir, parent)?;
+    let older = aside.path().join("older");
+    let moved = fs::symlink_metadata(dir).is_ok();
+    if moved {
+        fs::rename(dir, &older)?;
+    }
+    let renamed = fs::rename(fresh.path(), dir);
+    if renamed.is_err() && moved {
+        fs::rename(&older, dir)?;
+    } else if renamed.is_ok() {
+        // Nothing has its old name any more.
+        let _ = fresh.keep();
+    }
+    renamed
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Less data: the failing sample of a batch, the failing part of every axis, of feeds and weights alike. Which axes must
+//! shrink together is guessed from their sizes and not known from operators; a wrong guess is refused by the backend,
+//! and a refusal is never a failure.
+
+mod cut;
+mod groups;
+mod slice;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::trim::ask;
+use super::{Attempt, Case};
+use crate::onnx::TensorProto;
+use crate::search::Answer;
+use crate::tensor::Tensor;
+use cut::{Cuts, Whole};
+use groups::Axis;
+
+/// Questions in one reduction at most.
+const QUESTIONS: usize = 64;
+
+/// Where halves of a batch pass, so many samples are tried alone.
+const SINGLE_SAMPLES: usize = 4;
+
+/// A case with less data.
+pub struct Shrunk {
+    pub case: Case,
+    /// What was kept, for people: "kept sample 3 (counted from 0) of 8: input x".
+    pub notes: Vec<String>,
+}
+
+/// `case` with as little data as its failure needs; stops when feeds and weights are below `enough` bytes (0: never).
+///
+/// `payload` gives the value of an initializer that is not inline. `hint` is the index of the worst element of the
+/// first output. Where anything was cut, `expected` is `None`, and declared types of computed values keep their rank alone.
+pub fn shrink<E>(
+    case: Case,
+    payload: &dyn Fn(&TensorProto) -> Option<Tensor>,
+    hint: Option<&[usize]>,
+    enough: u64,
+    test: impl FnMut(&[Attempt]) -> Result<Vec<Answer>, E>,
+) -> Result<Shrunk, E> {
+    let output = cut::output_shape(&case);
+    let whole = Whole::new(case, payload);
+    let mut search = Search { cuts: Cuts::new(), answers: HashMap::new(), whole: &whole, enough, test };
+    let batch = groups::batch(&whole, output.as_deref());
+    let sample = hint.and_then(|h| h.first()).copied();
+    search.descend(&batch, sample)?;
+    search.single_samples(&batch)?;
+    let axes = groups::axes(&whole);
+    let mut before = None;
+    while before.as_ref() != Some(&search.cuts) {
+        before = Some(search.cuts.clone());
+        for &axis in &axes {
+            let focus = groups::focus(&whole, axis, output.as_deref(), hint);
+            for choice in 0..groups::CHOICES {
+                // The sizes change on the way, and with them what shrinks together.
+                let group = groups::group(&whole, &search.cuts, axis, choice);
+                search.descend(&group, focus)?;
+            }
+        }
+    }
+    let cuts = search.cuts;
+    Ok(Shrunk { notes: whole.notes(&cuts, &batch), case: whole.cut(&cuts) })
+}
+
+struct Search<'a, T> {
+    whole: &'a Whole,
+    cuts: Cuts,
+    /// By the words of the question: no cut is asked about twice.
+    answers: HashMap<String, Answer>,
+    enough: u64,
+    test: T,
+}
+
+impl<E, T: FnMut(&[Attempt]) -> Result<Vec<Answer>, E>> Search<'_, T> {
+    /// Cuts the axes of `group` together, as far as the failure allows: to the element at `focus`, else to a half.
+    fn descend(&mut self, group: &[Axis], focus: Option<usize>) -> Result<(), E> {
+        let Some(&first) = group.first() else { return Ok(()) };
+        loop {
+            let range = self.whole.range(&self.cuts, first);
+            if range.len() < 2 {
+                return Ok(());
+            }
+            let mut refused = 0;
+            let mut smaller = false;
+            for part in parts(&range, focus) {
+                match self.keep(group, part.start - range.start..part.end - range.start)? {
+                    Answer::Bad => {
+                        smaller = true;
+                        break;
+                    }
+                    Answer::Good => {}
+                    Answer::Unknown => refused += 1,
+                }
+                // Axes that do not belong together: the other parts would be refused as well.
+                if refused == 2 {
+                    return Ok(());
+                }
+            }
+            if !smaller {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Halves lose a failure that one sample alone may still show.
+    fn single_samples(&mut self, batch: &[Axis]) -> Result<(), E> {
+        let Some(&first) = batch.first() else { return Ok(()) };
+        let samples = self.whole.range(&self.cuts, first).len();
+        if samples < 2 {
+            return Ok(());
+        }
+        for sample in 0..samples.min(SINGLE_SAMPLES) {
+            if self.keep(batch, sample..sample + 1)? == Answer::Bad {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks about `part` (counted within what is left) of the axes of `group`, and keeps it where the failure survives.
+    fn keep(&mut self, group: &[Axis], part: Range<usize>) -> Result<Answer, E> {
+        let mut cuts = self.cuts.clone();
+        for &axis in group {
+            let start = self.whole.range(&self.cuts, axis).start;
+            cuts.insert(axis, start + part.start..start + part.end);
+        }
+        let what = self.whole.words(&cuts);
+        if let Some(answer) = self.answers.get(&what) {
+            return Ok(*answer);
+        }
+        if self.answers.len() >= QUESTIONS || self.whole.bytes(&self.cuts) < self.enough {
+            return Ok(Answer::Unknown);
+        }
+        let (answer, _) = ask(what.clone(), self.whole.cut(&cuts), &mut self.test)?;
+        self.answers.insert(what, answer);
+        if answer == Answer::Bad {
+            self.cuts = cuts;
+        }
+        Ok(answer)
+    }
+}
+
+/// What to try of a range, in this order: the element at the focus, the half around it, the other half, the middle.
+fn parts(range: &Range<usize>, focus: Option<usize>) -> Vec<Range<usize>> {
+    let (start, end) = (range.start, range.end);
+    let middle = start + range.len() / 2;
+    let halves = [start..middle, middle..end];
+    let width = range.len().div_ceil(2);
+    match focus.filter(|f| range.contains(f)) {
+        Some(focus) => {
+            let [near, far] = if focus < middle { halves } else { [middle..end, start..middle] };
+            let left = focus.saturating_sub(width / 2).clamp(start, end - width);
+            vec![focus..focus + 1, near, far, left..left + width]
+        }
+        None => {
+            let left = start + (range.len() - width) / 2;
+            let [first, second] = halves;
+            vec![first, second, left..left + width]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
