@@ -6,6 +6,7 @@ pub mod checked;
 pub mod compare;
 pub mod deliver;
 pub mod doctor;
+pub mod judge;
 pub mod narrow;
 pub mod prepare;
 pub mod progress;

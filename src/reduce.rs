@@ -38,12 +38,16 @@ pub struct Attempt {
     pub case: Case,
 }
 
+/// Does it still fail? The first attempt is the question, the others will probably be asked next.
+pub type Test<'a, E> = dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, E> + 'a;
+
 /// What reduction asks of the world outside.
 pub struct Outside<'a, E> {
-    /// Does it still fail? The first attempt is the question, the others will probably be asked next.
-    pub test: &'a mut dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, E>,
+    pub test: &'a mut Test<'a, E>,
     /// The value of every tensor of a case's main graph, by name; none where the reference cannot run it.
     pub values: &'a dyn Fn(&Case) -> Result<Tensors, E>,
+    /// What is right for the outputs of a case; `None` where nobody can tell.
+    pub expected: &'a dyn Fn(&Case) -> Result<Option<Tensors>, E>,
     /// An initializer's value, wherever its data is.
     pub payload: &'a dyn Fn(&TensorProto) -> Option<Tensor>,
     /// Where the failing output is wrong, as far as that is known.
@@ -61,6 +65,8 @@ pub struct Options {
     pub enough: u64,
     /// Attempts that are asked about at a time.
     pub jobs: usize,
+    /// The model stays as it is, since the truth about another one is not known: only its inputs may be cut.
+    pub only_data: bool,
 }
 
 /// A case that was made smaller.
@@ -79,18 +85,24 @@ const LARGE_WEIGHT: usize = 16 << 10;
 /// every attempt's name.
 pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>, label: &str) -> Result<Smaller, E> {
     let mut result = Smaller { steps: vec![found.case], notes: Vec::new(), minimal: found.minimal };
-    while step_inside(&mut result, options, outside, label)? {}
+    if !options.only_data {
+        while step_inside(&mut result, options, outside, label)? {}
+    }
     let mut ask = |attempts: &[Attempt]| (outside.test)(attempts);
-    result.accept(trim::trim(result.last(), &mut ask)?);
+    if !options.only_data {
+        result.accept(trim::trim(result.last(), &mut ask)?);
+    }
     let hint = outside.wrong_at.as_deref();
-    let shrunk = data::shrink(result.last(), outside.payload, hint, options.enough, &mut ask)?;
+    let payload = |t: &TensorProto| if options.only_data { None } else { (outside.payload)(t) };
+    let shrunk = data::shrink(result.last(), &payload, hint, options.enough, &mut ask)?;
     result.accept(shrunk.case);
     result.notes.extend(shrunk.notes);
-    if options.shrink_weights {
+    if options.shrink_weights && !options.only_data {
         result.accept(weights::shrink_weights(result.last(), outside.payload, LARGE_WEIGHT, &mut ask)?);
     }
-    let case = result.last();
+    let mut case = result.last();
     if options.freeze && !case.feeds.is_empty() {
+        case.expected = (outside.expected)(&case)?;
         match ask(&[Attempt { what: format!("{label}frozen"), case: frozen(&case) }])?.first() {
             Some(Answer::Bad) => result.accept(frozen(&case)),
             _ => result.notes.push("with its inputs frozen it does not fail, so they are inputs".to_string()),

@@ -19,11 +19,15 @@ pub struct Delivery<'a> {
     pub folder: &'a str,
     /// All values of a case, by name; none where nothing could run it.
     pub values: &'a dyn Fn(&Case) -> Result<Tensors, RunError>,
+    /// What is right for its outputs; `None` where nobody can tell.
+    pub expected: &'a dyn Fn(&Case) -> Result<Option<Tensors>, RunError>,
     pub lean: &'a dyn Fn(&ModelProto) -> Lean,
     pub story: &'a dyn Fn(&Case, &[String]) -> Story,
-    /// Does the written model fail? If not, what happened instead.
-    pub proof: &'a dyn Fn(&Path) -> Result<Result<(), String>, RunError>,
+    pub proof: &'a dyn Fn(&Path) -> Result<Proof, RunError>,
 }
+
+/// The written model fails, or what happened instead.
+pub type Proof = Result<(), String>;
 
 /// `reduced`, `reduced_2`, ...
 pub fn folder_name(number: usize) -> String {
@@ -34,7 +38,8 @@ pub fn folder_name(number: usize) -> String {
 pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunError> {
     let mut notes = smaller.notes;
     let mut reduced = Reduced::default();
-    for case in smaller.steps.into_iter().rev() {
+    for mut case in smaller.steps.into_iter().rev() {
+        case.expected = (delivery.expected)(&case)?;
         let case = reduce::finished(&(delivery.values)(&case)?, case);
         let written = bundle::write(
             &delivery.dir.join(delivery.folder),

@@ -7,21 +7,20 @@ use std::time::Instant;
 
 use super::attempts::Attempts;
 use super::deliver::{self, Delivery};
+use super::judge::Judge;
 use super::progress::Progress;
 use super::story::{self, Told};
 use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
 use crate::isolate;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::ValueInfoProto;
-use crate::probe::capture::types_of;
 use crate::probe::{Feed, Probe, Side};
 use crate::reduce::nodes::{self, Found, Whole};
-use crate::reduce::{self, Attempt, Case, Options, Outside};
-use crate::report::{Culprit, Kind, Reduced, Report, Status};
+use crate::reduce::{self, Attempt, Case, Options, Outside, Test};
+use crate::report::{Culprit, Kind, Reduced, Report};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
-use crate::tolerance::Rules;
 
 /// Reproducers of one run: a model with more faults than this has one cause that is no single node's.
 const MOST: usize = 8;
@@ -89,47 +88,47 @@ fn one(
         return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
     };
     let (reference, candidate, rules) = (probe.reference, probe.candidate, probe.rules);
-    let judge = Judge { reference, candidate, rules, own_model: own_model(probe) };
+    let mut judge = Judge::new(probe);
     let label = format!("{}: ", culprit.tensor);
     let found = {
         let shared = RefCell::new(&mut *probe);
+        let values = |keys: &[String]| values(&mut shared.borrow_mut(), candidate, keys, target.sample);
+        let told = |key: &str| candidate.types.get(key).map(|dtype| ValueInfoProto::typed(key, *dtype, None));
         let whole = Whole {
             model: &candidate.model.proto,
             graph: &candidate.graph,
-            values: &|keys| values(&mut shared.borrow_mut(), candidate, keys, target.sample),
-            told: &|key| candidate.types.get(key).map(|dtype| ValueInfoProto::typed(key, *dtype, None)),
+            values: &values,
+            told: &told,
             target: Some((target.tensor, target.expected.clone())),
             label: label.clone(),
         };
         let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-        find(&whole, &target, culprit, &mut test)?
+        find(whole, &target, culprit, &mut test)?
     };
     let Some(found) = found else {
         return Ok(Err(
             "cut out of the model it does not fail, not even with everything it is computed from".to_string()
         ));
     };
+    judge.learn(probe, &culprit.tensor, &found);
     let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
     let flaps = flapping(&found.case, request.reproducer.stability, &label, &mut test)?;
-    let smaller = match judge.own_model {
-        true => reduce::Smaller { steps: vec![found.case], notes: Vec::new(), minimal: found.minimal },
-        false => {
-            let cheap = candidate.on_cpu() && reference.on_cpu();
-            let options = Options {
-                freeze: request.reproducer.freeze,
-                shrink_weights: request.reproducer.shrink_weights,
-                enough: if cheap { 0 } else { FITS },
-                jobs: 1,
-            };
-            let mut outside = Outside {
-                test: &mut test,
-                values: &|case| judge.values(case),
-                payload: &|t| tensor_from_proto(&candidate.model.inline(t)).ok(),
-                wrong_at: Some(culprit.accumulated.first_mismatch.clone()).filter(|at| !at.is_empty()),
-            };
-            reduce::smaller(found, &options, &mut outside, &label)?
-        }
+    let cheap = candidate.on_cpu() && reference.on_cpu();
+    let options = Options {
+        freeze: request.reproducer.freeze,
+        shrink_weights: request.reproducer.shrink_weights,
+        enough: if cheap { 0 } else { FITS },
+        jobs: 1,
+        only_data: judge.own_model,
     };
+    let mut outside = Outside {
+        test: &mut test,
+        values: &|case| judge.values(case),
+        expected: &|case| judge.expected(case),
+        payload: &|t| tensor_from_proto(&candidate.model.inline(t)).ok(),
+        wrong_at: Some(culprit.accumulated.first_mismatch.clone()).filter(|at| !at.is_empty()),
+    };
+    let smaller = reduce::smaller(found, &options, &mut outside, &label)?;
     let minimal = smaller.minimal;
     let told = Told {
         args: request.set,
@@ -143,6 +142,7 @@ fn one(
         dir: request.dir,
         folder,
         values: &|case| judge.values(case),
+        expected: &|case| judge.expected(case),
         lean: &|model| candidate.model.lean(model),
         story: &|case, notes| story::of_culprit(culprit, report, &told, case, notes),
         proof: &|model| story::prove(&told, model),
@@ -185,22 +185,28 @@ impl Target {
 
 /// As few nodes as possible: around the culprit, else among everything.
 fn find(
-    whole: &Whole,
+    mut whole: Whole,
     target: &Target,
     culprit: &Culprit,
-    test: &mut dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, RunError>,
+    test: &mut Test<RunError>,
 ) -> Result<Option<Found>, RunError> {
     let alone = culprit.kind == Kind::Introduces && culprit.local.is_some();
-    nodes::around(whole, &target.start, alone, test)
+    let found = nodes::around(&whole, &target.start, alone, &mut *test)?;
+    if found.is_some() || !whole.graph.nodes[target.start[0]].scope.is_empty() {
+        return Ok(found);
+    }
+    // The fault needs what comes after it too: a fusion, say. Then the model's own outputs tell.
+    whole.target = None;
+    whole.label += "whole: ";
+    let all = nodes::main_nodes(whole.graph);
+    match nodes::fails(&whole, &all, &mut *test)? {
+        Answer::Bad => nodes::among(&whole, &all, 1, test),
+        Answer::Good | Answer::Unknown => Ok(None),
+    }
 }
 
 /// The failing case again and again: what is wrong if it does not always fail.
-fn flapping(
-    case: &Case,
-    times: u64,
-    label: &str,
-    test: &mut dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, RunError>,
-) -> Result<Option<String>, RunError> {
+fn flapping(case: &Case, times: u64, label: &str, test: &mut Test<RunError>) -> Result<Option<String>, RunError> {
     for time in 2..=times {
         if test(&[Attempt { what: format!("{label}again, {time}"), case: case.clone() }])? != [Answer::Bad] {
             return Ok(Some(format!(
@@ -211,12 +217,6 @@ fn flapping(
     Ok(None)
 }
 
-/// Is the candidate's model another than the reference's? Then the truth is what was captured.
-fn own_model(probe: &Probe) -> bool {
-    let (mine, theirs) = (probe.reference, probe.candidate);
-    mine.spec.model.is_some() || theirs.spec.model.is_some() || !mine.backend.runs()
-}
-
 /// Captured reference values of these tensors of the candidate's graph.
 fn values(probe: &mut Probe, candidate: &Side, keys: &[String], sample: usize) -> Tensors {
     if probe.fetch(candidate, keys).is_err() {
@@ -224,60 +224,4 @@ fn values(probe: &mut Probe, candidate: &Side, keys: &[String], sample: usize) -
     }
     let value = |key: &String| Some((key.clone(), probe.value_at(candidate, key, sample, Feed::Reference)?));
     keys.iter().filter_map(value).collect()
-}
-
-/// Runs cases and compares what comes out.
-struct Judge<'a> {
-    reference: &'a Side,
-    candidate: &'a Side,
-    rules: &'a Rules,
-    own_model: bool,
-}
-
-impl Judge<'_> {
-    /// Bad where an output diverges; a crash is no wrong value.
-    fn answer(&self, attempt: &Attempt) -> Result<Answer, RunError> {
-        match self.compare(&attempt.case) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            Err(_) => Ok(Answer::Unknown),
-            Ok(answer) => Ok(answer),
-        }
-    }
-
-    fn compare(&self, case: &Case) -> Result<Answer, RunError> {
-        let names: Vec<String> =
-            case.model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
-        let run = |side: &Side| -> Result<Tensors, RunError> {
-            // What is inside bodies goes by the whole model's keys.
-            let mut types = side.types.clone();
-            types.extend(types_of(&case.model));
-            let values = side.run_model(&case.model, &types, std::slice::from_ref(&case.feeds), &names)?;
-            Ok(values.into_iter().next().unwrap_or_default())
-        };
-        let expected = match &case.expected {
-            Some(expected) => expected.clone(),
-            None if self.own_model => return Ok(Answer::Unknown),
-            None => run(self.reference)?,
-        };
-        let got = run(self.candidate)?;
-        let mut answer = Answer::Good;
-        for (name, right) in &expected {
-            let status = got.get(name).map(|value| self.rules.judge(name, right, value).status);
-            match status {
-                Some(Status::Diverges) => return Ok(Answer::Bad),
-                Some(Status::Agrees) => {}
-                Some(Status::NotCompared) | None => answer = Answer::Unknown,
-            }
-        }
-        Ok(answer)
-    }
-
-    /// Every value of the case: the reference's; of a model that only the candidate has, the candidate's.
-    fn values(&self, case: &Case) -> Result<Tensors, RunError> {
-        let side = if self.own_model { self.candidate } else { self.reference };
-        match side.all_values(&case.model, &case.feeds) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            other => Ok(other.unwrap_or_default()),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::deliver::Proof;
 use super::verdict::Exit;
 use crate::cli::{CheckArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
@@ -122,7 +123,7 @@ pub fn check_flags(args: &CheckArgs) -> Vec<String> {
 }
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
-pub fn prove(told: &Told, model: &Path) -> Result<Result<(), String>, RunError> {
+pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let failed = |reason: String| RunError::Run { backend: "the proof".to_string(), reason };
     let program = std::env::current_exe().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
     let data = model.with_file_name(TEST_SET);

@@ -37,6 +37,7 @@ fn headline(out: &mut String, report: &Report) {
             let op = story::op(&first.node);
             format!("## {model} diverges at {} ({})\n\n", code(&story::node_name(&first.node)), text(&op))
         }
+        (Verdict::Diverged, None) if story::check(report).is_some() => format!("## {model} fails a check\n\n"),
         (Verdict::Diverged, None) => format!("## {model} diverges\n\n"),
         (Verdict::Agreed, _) => format!("## {model} agrees\n\n"),
         (Verdict::Inconclusive, _) => format!("## {model}: inconclusive\n\n"),
@@ -109,8 +110,12 @@ fn reproduce(out: &mut String, report: &Report) {
         *out += &format!("{}\n", fenced(&shell(&report.command)));
     }
     let mut item = |label: &str, body: String| *out += &format!("- **{label}**: {body}\n");
-    if let Some(reduced) = story::reduced(report) {
-        item("reduced model", text(&reduced));
+    let reproducers = story::reproducers::all(report);
+    for reduced in reproducers {
+        let worth = text(&story::reproducers::worth(reduced, reproducers.len()));
+        let why = reduced.why.as_ref().map_or(String::new(), |why| format!(" ({})", text(why)));
+        item("reduced model", format!("{}: {worth}{why}", code(&reduced.path)));
+        item("shown by", code(&story::reproducers::command(reduced)));
     }
     if let Some(overrides) = &report.overrides {
         let nodes: Vec<String> = overrides.nodes.iter().map(|n| code(n)).collect();
@@ -227,13 +232,16 @@ fn longest_run(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::report::Status;
-    use crate::report::text::sample::{agreed_report, check_golden, hostile_report, partial_report, sample_report};
+    use crate::report::text::sample::{
+        agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report,
+    };
 
     #[test]
     fn goldens() {
         check_golden("diverged.md", &render(&sample_report()));
         check_golden("agreed.md", &render(&agreed_report()));
         check_golden("inconclusive.md", &render(&partial_report()));
+        check_golden("check.md", &render(&check_report()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod paint;
 #[cfg(test)]
-pub(super) mod sample;
+pub(crate) mod sample;
 pub mod story;
 mod table;
 pub mod words;
@@ -172,11 +172,21 @@ fn footer(page: &mut Page, report: &Report) {
             &format!("{}, chosen because {}", story::backend(&report.candidate), clean(why)),
         );
     }
-    if let Some(reduced) = story::reduced(report) {
-        page.field(Ink::Dim, "reduced", &reduced);
-    }
+    reproducers(page, report);
     if let Some(overrides) = story::overrides(report) {
         page.field(Ink::Dim, "overrides", &overrides);
+    }
+}
+
+fn reproducers(page: &mut Page, report: &Report) {
+    let all = story::reproducers::all(report);
+    for reduced in all {
+        let ink = if reduced.reproduces { Ink::Dim } else { Ink::Yellow };
+        page.field(ink, "reduced", &story::reproducers::worth(reduced, all.len()));
+        page.field(Ink::Bold, "", &story::reproducers::command(reduced));
+        if let Some(why) = &reduced.why {
+            page.field(Ink::Dim, "", &clean(why));
+        }
     }
 }
 

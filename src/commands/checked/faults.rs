@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::super::attempts::Attempts;
-use super::super::deliver::{self, Delivery};
+use super::super::deliver::{self, Delivery, Proof};
 use super::super::{prepare, story};
 use super::Question;
 use crate::load::testset::tensor_from_proto;
@@ -123,7 +123,10 @@ impl Faults<'_> {
             shrink_weights: reproducer.shrink_weights,
             enough: FITS,
             jobs: self.jobs(),
+            only_data: false,
         };
+        // Asked of the written model, with all other values.
+        let expected = |case: &Case| Ok(case.expected.clone());
         let values = |case: &Case| match self.side.all_values(&case.model, &case.feeds) {
             Err(RunError::Interrupted) => Err(RunError::Interrupted),
             other => Ok(other.unwrap_or_default()),
@@ -132,6 +135,7 @@ impl Faults<'_> {
         let mut outside = Outside {
             test: &mut test,
             values: &values,
+            expected: &expected,
             payload: &|t| tensor_from_proto(&self.side.model.inline(t)).ok(),
             wrong_at: None,
         };
@@ -143,6 +147,7 @@ impl Faults<'_> {
             dir: &self.question.dir,
             folder: &folder,
             values: &values,
+            expected: &expected,
             lean: &|model| self.side.model.lean(model),
             story: &|case, notes| story::of_check(&self.question.args.check, report, case, notes),
             proof: &|model| self.prove(model),
@@ -151,7 +156,7 @@ impl Faults<'_> {
     }
 
     /// The command on the written files.
-    fn prove(&self, model: &Path) -> Result<Result<(), String>, RunError> {
+    fn prove(&self, model: &Path) -> Result<Proof, RunError> {
         let inputs = model.with_file_name("inputs.npz");
         Ok(match self.question.check.run(model, Some(&inputs))? {
             check::Verdict::Fails => Ok(()),

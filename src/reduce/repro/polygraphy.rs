@@ -154,9 +154,9 @@ fn onnxruntime(provider: &str) -> Vec<String> {
 
 /// `--atol` and `--rtol`, one number where one says it all. Equal infinities are equal in layerdiff.
 fn tolerance(runs: &Runs) -> Vec<String> {
+    type Number = fn(&Bound) -> f64;
     let mut words = Vec::new();
-    let numbers: [(&str, fn(&Bound) -> f64); 2] = [("--atol", |b| b.atol), ("--rtol", |b| b.rtol)];
-    for (flag, number) in numbers {
+    for (flag, number) in [("--atol", (|b| b.atol) as Number), ("--rtol", |b| b.rtol)] {
         let Some(first) = runs.bounds.first() else { continue };
         words.push(flag.to_string());
         // A name that looks like an option cannot be given: the loosest bound is everybody's then.

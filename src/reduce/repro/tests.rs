@@ -60,7 +60,7 @@ fn check_polygraphy(reference: &str, candidate: &str, own_model: bool, want: &st
     let story = compare_story(reference, candidate, own_model);
     let text = text(&story).replace(" \\\n        ", " ");
     assert!(text.contains(want), "lacks '{want}':\n{text}");
-    assert_eq!(needs_stored_outputs(&story.how), text.contains("--load-outputs"), "{candidate}");
+    assert_eq!(needs_stored_outputs(&story.how).unwrap(), text.contains("--load-outputs"), "{candidate}");
 }
 
 #[test]

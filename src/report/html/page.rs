@@ -10,12 +10,12 @@ const SMALLEST: f64 = 1e-8;
 
 pub fn banner(out: &mut String, report: &Report) {
     let (word, rest) = story::headline(report);
-    let sign = match report.verdict {
-        Verdict::Agreed => "✓",
-        Verdict::Diverged => "✗",
-        Verdict::Inconclusive => "?",
+    let (class, sign) = match report.verdict {
+        Verdict::Agreed => ("agreed", "✓"),
+        Verdict::Diverged => ("diverged", "✗"),
+        Verdict::Inconclusive => ("inconclusive", "?"),
     };
-    *out += &format!("<header class=\"banner {word}\"><div class=\"sign\" aria-hidden=\"true\">{sign}</div><div>\n");
+    *out += &format!("<header class=\"banner {class}\"><div class=\"sign\" aria-hidden=\"true\">{sign}</div><div>\n");
     *out += &format!("<h1>{word}</h1><p class=\"lead\">{}</p>\n", esc(&rest));
     if let Some(why) = &report.why {
         *out += &format!("<p>{}</p>\n", esc(why));
@@ -106,6 +106,9 @@ pub fn command(out: &mut String, report: &Report) {
 }
 
 fn chips(report: &Report) -> Vec<String> {
+    if story::check(report).is_some() {
+        return vec![plural(story::checks(report), "check"), seconds(report.seconds)];
+    }
     let compared = plural(report.search.tensors_compared, "tensor");
     let mut chips = vec![format!("{compared} compared")];
     if report.search.tensors_not_compared > 0 {
@@ -176,8 +179,12 @@ fn bar(out: &mut String, label: &str, metrics: &Metrics) {
 /// What cures or reproduces the fault, if a run looked for it.
 fn remedies(out: &mut String, report: &Report) {
     let mut rows = Vec::new();
-    if let Some(reduced) = story::reduced(report) {
-        rows.push(("Reduced model", reduced));
+    let reproducers = story::reproducers::all(report);
+    for reduced in reproducers {
+        rows.push(("Reduced model", story::reproducers::worth(reduced, reproducers.len())));
+        rows.push(("File", reduced.path.clone()));
+        rows.push(("Shown by", story::reproducers::command(reduced)));
+        rows.push(("Note", reduced.why.clone().unwrap_or_default()));
     }
     if let Some(overrides) = &report.overrides {
         rows.push(("Overrides", story::overrides(report).unwrap_or_default()));

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::report::Status;
-use crate::report::text::sample::{agreed_report, check_golden, hostile_report, partial_report, sample_report};
+use crate::report::text::sample::{
+    agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report,
+};
 
 /// The page without its own style and script.
 fn body(report: &Report) -> String {
@@ -33,6 +35,23 @@ fn every_section_is_there() {
     ] {
         assert!(page.contains(want) || page.contains(&want.replace("&#39;s", "'s")), "lacks '{want}'");
     }
+}
+
+#[test]
+fn a_check_has_its_command_and_no_tensors() {
+    let page = body(&check_report());
+    for want in [
+        "<header class=\"banner diverged\">",
+        "<h1>fails</h1><p class=\"lead\">the check on bert.onnx: python &#39;my check.py&#39; {model} {inputs}</p>",
+        "<p>the check fails; the failure needs 1 of 214 nodes</p>",
+        "<li>19 checks</li>",
+        "<dt>Tolerance</dt><dd>the command decides</dd>",
+        "<dt>Shown by</dt><dd>sh bert.layerdiff/reduced/repro.sh</dd>",
+        "<dt>Note</dt><dd>weights give way to generators</dd>",
+    ] {
+        assert!(page.contains(want), "lacks '{want}':\n{page}");
+    }
+    assert!(!page.contains("<table") && !page.contains("compared</li>") && !page.contains("atol"));
 }
 
 #[test]

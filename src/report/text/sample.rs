@@ -22,12 +22,16 @@ pub fn sample_report() -> Report {
         },
         tensors: tensors(),
         reduced: Some(Reduced {
-            path: "bert.layerdiff/reduced".into(),
+            path: "bert.layerdiff/reduced/model.onnx".into(),
             nodes: 2,
             reproduces: true,
             probes: 9,
             seconds: 0.2,
-            ..Reduced::default()
+            names: vec!["/norm/Sub".into(), "/norm/Pow".into()],
+            bytes: 3210,
+            minimal: true,
+            culprit: Some("/norm/Pow_output_0".into()),
+            why: None,
         }),
         overrides: Some(Overrides {
             nodes: vec!["/norm/Pow".into(), "/norm/ReduceMean".into()],
@@ -114,6 +118,34 @@ pub fn agreed_report() -> Report {
     }
 }
 
+/// A command says that the model fails: nothing is compared, so there are no tensors.
+pub fn check_report() -> Report {
+    Report {
+        verdict: Verdict::Diverged,
+        why: Some("the check fails; the failure needs 1 of 214 nodes".into()),
+        candidate: BackendInfo {
+            spec: "check:python 'my check.py' {model} {inputs}".into(),
+            backend: "check".into(),
+            ..BackendInfo::default()
+        },
+        tolerance: ToleranceInfo { why: "the command decides".into(), ..ToleranceInfo::default() },
+        search: SearchInfo { strategy: "ddmin".into(), ..SearchInfo::default() },
+        reduced: Some(Reduced {
+            path: "bert.layerdiff/reduced/model.onnx".into(),
+            nodes: 1,
+            reproduces: true,
+            probes: 19,
+            seconds: 3.1,
+            names: vec!["/norm/Pow".into()],
+            bytes: 2048,
+            minimal: true,
+            culprit: None,
+            why: Some("weights give way to generators".into()),
+        }),
+        ..partial_report()
+    }
+}
+
 /// Names that attack the terminal, HTML and Markdown.
 pub fn hostile_report() -> Report {
     const NAME: &str = "</title><script>alert('x')</script>|`\u{1b}[31m\u{202e}\n\"&";
@@ -134,6 +166,11 @@ pub fn hostile_report() -> Report {
             row.dtype = NAME.into();
             row.why = Some(NAME.into());
         }
+    }
+    if let Some(reduced) = &mut report.reduced {
+        (reduced.path, reduced.why, reduced.culprit) = (NAME.into(), Some(NAME.into()), Some(NAME.into()));
+        reduced.names.push(NAME.into());
+        report.reproducers = vec![reduced.clone(); 2];
     }
     if let Some(overrides) = &mut report.overrides {
         overrides.nodes.push(NAME.into());

@@ -1,12 +1,21 @@
 //! What a report says, in sentences and choices: the verdict, what a culprit did, the proof, which tensors to show.
 //! The renderers lay this out; nothing here knows of colours, HTML or Markdown. All strings are cleaned of control characters.
 
+pub mod reproducers;
+
 use super::words::{clean, count, decibels, file_name, index, number, plural, seconds, setting};
 use crate::report::{BackendInfo, Culprit, InputsInfo, Kind, Metrics, NodeRef, Report, Status, TensorResult, Verdict};
 
 /// The verdict as a word and the rest of its sentence.
 pub fn headline(report: &Report) -> (&'static str, String) {
     let model = clean(file_name(&report.model.path));
+    if let Some(command) = check(report) {
+        return match report.verdict {
+            Verdict::Agreed => ("passes", format!("the check on {model}: {command}")),
+            Verdict::Diverged => ("fails", format!("the check on {model}: {command}")),
+            Verdict::Inconclusive => ("inconclusive", format!("no answer for {model} from the check: {command}")),
+        };
+    }
     let pair = format!("{} against {}", backend(&report.candidate), backend(&report.reference));
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("every output of {model} is within tolerance, {pair}")),
@@ -19,6 +28,13 @@ pub fn headline(report: &Report) -> (&'static str, String) {
         }
         Verdict::Inconclusive => ("inconclusive", format!("no answer for {model}, {pair}")),
     }
+}
+
+/// The user's command, where that decides and nothing is compared.
+pub fn check(report: &Report) -> Option<String> {
+    let candidate = &report.candidate;
+    let command = candidate.spec.strip_prefix("check:").unwrap_or(&candidate.spec);
+    (candidate.backend == "check").then(|| clean(command))
 }
 
 /// `ort:fp16`; whatever is known where a partial report has no SPEC.
@@ -177,6 +193,9 @@ pub fn proof(report: &Report, culprit: &Culprit) -> String {
 pub fn search(report: &Report) -> String {
     let s = &report.search;
     let strategy = if s.strategy.is_empty() { String::new() } else { format!("{}: ", clean(&s.strategy)) };
+    if check(report).is_some() {
+        return format!("{strategy}{}; {}", plural(checks(report), "check"), seconds(report.seconds));
+    }
     // Mostly a build is run once, and then its number says nothing.
     let builds = match s.candidate_builds == s.candidate_runs {
         true => String::new(),
@@ -196,8 +215,17 @@ pub fn search(report: &Report) -> String {
     text
 }
 
+/// Runs of the user's command that are told of.
+pub fn checks(report: &Report) -> usize {
+    let probes = reproducers::all(report).iter().map(|r| r.probes).sum();
+    report.search.candidate_runs.max(probes)
+}
+
 pub fn tolerance(report: &Report) -> String {
     let t = &report.tolerance;
+    if check(report).is_some() {
+        return if t.why.is_empty() { "the command decides".into() } else { clean(&t.why) };
+    }
     let why = if t.why.is_empty() { String::new() } else { format!(" ({})", clean(&t.why)) };
     format!("atol {}, rtol {}{why}", setting(t.atol.0), setting(t.rtol.0))
 }
@@ -205,13 +233,6 @@ pub fn tolerance(report: &Report) -> String {
 pub fn inputs(inputs: &InputsInfo) -> String {
     let source = if inputs.source.is_empty() { "unknown".into() } else { clean(&inputs.source) };
     format!("{source}, {}", plural(inputs.samples, "sample"))
-}
-
-/// What the smallest reproducer is worth, if there is one.
-pub fn reduced(report: &Report) -> Option<String> {
-    let r = report.reduced.as_ref()?;
-    let claim = if r.reproduces { "shows the fault" } else { "does NOT show the fault" };
-    Some(format!("{}, {claim}: {}", plural(r.nodes, "node"), clean(&r.path)))
 }
 
 /// What the precision overrides are worth, if there are any.
@@ -225,7 +246,9 @@ pub fn overrides(report: &Report) -> Option<String> {
 /// What to do next when there is no answer.
 pub fn next_step(report: &Report) -> &'static str {
     let outputs_unseen = !report.outputs.is_empty() && report.outputs.iter().all(|o| o.status == Status::NotCompared);
-    if report.search.perturbed {
+    if check(report).is_some() {
+        "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
+    } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if outputs_unseen {
         "no output could be compared: judge on other tensors with --outputs NAME,..., or check that both models have the same outputs"

@@ -1,6 +1,6 @@
 //! The terminal's summary: goldens for the whole, assertions for what must never be lost.
 
-use super::sample::{agreed_report, check_golden, hostile_report, partial_report, sample_report};
+use super::sample::{agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report};
 use super::*;
 
 #[test]
@@ -9,6 +9,7 @@ fn goldens() {
     check_golden("diverged_80.txt", &summary(&sample_report(), false, 80));
     check_golden("agreed.txt", &summary(&agreed_report(), false, 100));
     check_golden("inconclusive.txt", &summary(&partial_report(), false, 100));
+    check_golden("check.txt", &summary(&check_report(), false, 100));
     check_golden("tensors.txt", &tensors(&sample_report(), false, 120));
 }
 
@@ -78,6 +79,29 @@ fn agreement_names_what_it_does_not_cover() {
     let text = summary(&report, false, 120);
     assert!(text.contains("not compared output \"logits\": strings"), "{text}");
     assert!(text.contains("1 inner tensor diverges without reaching an output"), "{text}");
+}
+
+#[test]
+fn every_reproducer_has_its_lines() {
+    let mut report = sample_report();
+    let first = report.reduced.clone().unwrap();
+    let second = crate::report::Reduced {
+        path: "bert.layerdiff/reduced_2/model.onnx".into(),
+        reproduces: false,
+        culprit: Some("/attn/x".into()),
+        why: Some("both sides agree".into()),
+        ..first.clone()
+    };
+    report.reproducers = vec![first, second];
+    let text = summary(&report, false, 200);
+    for want in [
+        "reduced      of \"/norm/Pow_output_0\": 2 nodes (\"/norm/Sub\", \"/norm/Pow\"), 3.2 kB; reproduces from disk: yes; 1-minimal; 9 probes, 200 ms\n               sh bert.layerdiff/reduced/repro.sh\n",
+        "reduced      of \"/attn/x\": 2 nodes",
+        "reproduces from disk: NO",
+        "sh bert.layerdiff/reduced_2/repro.sh\n               both sides agree\n",
+    ] {
+        assert!(text.contains(want), "lacks '{want}':\n{text}");
+    }
 }
 
 #[test]

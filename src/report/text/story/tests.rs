@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::report::Real;
-use crate::report::text::sample::{agreed_report, hostile_report, partial_report, sample_report};
+use crate::report::text::sample::{agreed_report, check_report, hostile_report, partial_report, sample_report};
 
 #[track_caller]
 fn check_proof(change: impl FnOnce(&mut Report), want: &str) {
@@ -76,6 +76,18 @@ fn headlines() {
     assert_eq!((word, rest.as_str()), ("diverged", "2 culprits in bert.onnx, ort:fp16 against ort"));
     assert_eq!(headline(&agreed_report()).1, "every output of bert.onnx is within tolerance, ort:fp16 against ort");
     assert_eq!(headline(&Report::default()).1, "no answer for model, an unknown backend against an unknown backend");
+}
+
+#[test]
+fn a_check_compares_nothing() {
+    let mut report = check_report();
+    let command = "python 'my check.py' {model} {inputs}";
+    assert_eq!(headline(&report), ("fails", format!("the check on bert.onnx: {command}")));
+    assert_eq!(search(&report), "ddmin: 19 checks; 50 ms");
+    assert_eq!(tolerance(&report), "the command decides");
+    report.verdict = Verdict::Inconclusive;
+    assert_eq!(headline(&report).1, format!("no answer for bert.onnx from the check: {command}"));
+    assert!(next_step(&report).contains("by hand"));
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! Does a cut-out case diverge? Runs it in the candidate and compares with what is right: captured values, the reference on the
+//! same model, or, where the candidate has a model of its own, the reference's nodes that do the same.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::graph::{Outputs, Source, boundary, extract};
+use crate::onnx::{ModelProto, ValueInfoProto};
+use crate::precision;
+use crate::probe::capture::types_of;
+use crate::probe::{Probe, Side};
+use crate::reduce::nodes::Found;
+use crate::reduce::{Attempt, Case};
+use crate::report::Status;
+use crate::run::RunError;
+use crate::search::Answer;
+use crate::tensor::{DType, Tensors};
+use crate::tolerance::Rules;
+
+/// The two sides of cases cut from the candidate's model.
+pub struct Judge<'a> {
+    reference: &'a Side,
+    candidate: &'a Side,
+    rules: &'a Rules,
+    /// The candidate's model is another than the reference's, or the reference runs nothing.
+    pub own_model: bool,
+    /// Then: the reference's nodes that do the same.
+    truth: Option<Truth>,
+}
+
+/// A cut of the reference's model that takes the case's inputs and gives its output.
+struct Truth {
+    model: ModelProto,
+    /// The case's input, the cut's, and its type there.
+    inputs: Vec<(String, String, DType)>,
+    /// The cut's output, and the case's.
+    output: (String, String),
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(probe: &Probe<'a>) -> Judge<'a> {
+        let (reference, candidate) = (probe.reference, probe.candidate);
+        let own_model = reference.spec.model.is_some() || candidate.spec.model.is_some() || !reference.backend.runs();
+        Judge { reference, candidate, rules: probe.rules, own_model, truth: None }
+    }
+
+    /// Looks for the reference's nodes that do what `found` does, which is wrong in `tensor` (a key of the reference).
+    pub fn learn(&mut self, probe: &Probe, tensor: &str, found: &Found) {
+        if self.own_model && self.reference.backend.runs() {
+            self.truth = Truth::of(probe, tensor, found);
+        }
+    }
+
+    /// Bad where an output diverges; a crash is no wrong value.
+    pub fn answer(&self, attempt: &Attempt) -> Result<Answer, RunError> {
+        match self.compare(&attempt.case) {
+            Err(RunError::Interrupted) => Err(RunError::Interrupted),
+            Err(_) => Ok(Answer::Unknown),
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    fn compare(&self, case: &Case) -> Result<Answer, RunError> {
+        let Some(expected) = self.expected(case)? else { return Ok(Answer::Unknown) };
+        let got = self.run(self.candidate, &case.model, &case.feeds)?;
+        let mut answer = if expected.is_empty() { Answer::Unknown } else { Answer::Good };
+        for (name, right) in &expected {
+            match got.get(name).map(|value| self.rules.judge(name, right, value).status) {
+                Some(Status::Diverges) => return Ok(Answer::Bad),
+                Some(Status::Agrees) => {}
+                Some(Status::NotCompared) | None => answer = Answer::Unknown,
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What is right for the case's outputs; `None` where nobody can tell.
+    pub fn expected(&self, case: &Case) -> Result<Option<Tensors>, RunError> {
+        if let Some(expected) = &case.expected {
+            return Ok(Some(expected.clone()));
+        }
+        if !self.own_model {
+            return self.run(self.reference, &case.model, &case.feeds).map(Some);
+        }
+        let Some(truth) = &self.truth else { return Ok(None) };
+        let Some(feeds) = truth.feeds(&case.feeds) else { return Ok(None) };
+        let mut values = self.run(self.reference, &truth.model, &feeds)?;
+        let (own, theirs) = &truth.output;
+        Ok(values.swap_remove(own).map(|value| Tensors::from([(theirs.clone(), value)])))
+    }
+
+    /// Every value of the case: the reference's; of a model that only the candidate has, the candidate's.
+    pub fn values(&self, case: &Case) -> Result<Tensors, RunError> {
+        let side = if self.own_model { self.candidate } else { self.reference };
+        match side.all_values(&case.model, &case.feeds) {
+            Err(RunError::Interrupted) => Err(RunError::Interrupted),
+            other => Ok(other.unwrap_or_default()),
+        }
+    }
+
+    fn run(&self, side: &Side, model: &ModelProto, feeds: &Tensors) -> Result<Tensors, RunError> {
+        let names: Vec<String> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
+        // What is inside bodies goes by the whole model's keys.
+        let mut types = side.types.clone();
+        types.extend(types_of(model));
+        let values = side.run_model(model, &types, std::slice::from_ref(feeds), &names)?;
+        Ok(values.into_iter().next().unwrap_or_default())
+    }
+}
+
+impl Truth {
+    /// The reference's nodes between the case's inputs and `tensor`; `None` where they read something else too.
+    fn of(probe: &Probe, tensor: &str, found: &Found) -> Option<Truth> {
+        let (mine, theirs) = (probe.reference, probe.candidate);
+        let keys = boundary(&theirs.model.proto, &theirs.graph, &found.nodes);
+        let given: HashMap<usize, &String> =
+            keys.iter().filter_map(|key| Some((probe.stands_for(theirs, key)?, key))).collect();
+        let target = mine.graph.tensor(tensor)?;
+        let mut nodes = vec![mine.graph.tensors[target].node];
+        let mut seen: HashSet<usize> = nodes.iter().copied().collect();
+        let mut next = 0;
+        while let Some(&node) = nodes.get(next) {
+            next += 1;
+            for read in &mine.graph.nodes[node].reads {
+                match read.source {
+                    Source::Tensor(t) if given.contains_key(&t) => {}
+                    Source::Tensor(t) => {
+                        let maker = mine.graph.tensors[t].node;
+                        nodes.extend(seen.insert(maker).then_some(maker));
+                    }
+                    Source::Input if !keys.contains(&read.name) => return None,
+                    Source::Input | Source::Initializer => {}
+                }
+            }
+        }
+        let case_type = |name: &str| found.case.feeds.get(name).map(|t| t.dtype);
+        let typed = |key: &str| {
+            let theirs = mine.graph.tensor(key).and_then(|t| given.get(&t)).map_or(key, |k| k.as_str());
+            Some((probe.survey.types.get(key).copied().or_else(|| case_type(theirs))?, Vec::new()))
+        };
+        let mut cut = extract(&mine.model.proto, &mine.graph, &nodes, Outputs::Only(&[target]), typed)?;
+        let mut inputs = Vec::new();
+        for input in &mut cut.proto.graph.as_mut()?.input {
+            let (name, dtype) = (input.name().to_string(), input.dtype()?);
+            let theirs =
+                mine.graph.tensor(&name).and_then(|t| given.get(&t)).map_or_else(|| name.clone(), |k| k.to_string());
+            // Any shape: the case's data will be sliced.
+            *input = ValueInfoProto::typed(&name, dtype, None);
+            inputs.push((theirs, name, dtype));
+        }
+        let output = found.case.model.graph.as_ref()?.output.first()?.name().to_string();
+        Some(Truth { model: cut.proto, inputs, output: (mine.graph.tensors[target].name.clone(), output) })
+    }
+
+    fn feeds(&self, given: &Tensors) -> Option<Tensors> {
+        let feed = |(theirs, own, dtype): &(String, String, DType)| {
+            let value = given.get(theirs)?;
+            let value = if value.dtype == *dtype { value.clone() } else { precision::cast(value, *dtype)? };
+            Some((own.clone(), value))
+        };
+        self.inputs.iter().map(feed).collect()
+    }
+}

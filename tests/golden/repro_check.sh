@@ -1,0 +1,44 @@
+#!/bin/sh
+# Erf 'erf_3' gives wrong values in ort:fp16
+#
+# usage: sh repro.sh    where the files are that the command below names
+# exit status: 1 the failure shows; 0 it does not; anything else: could not tell
+# written by layerdiff VERSION
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 3
+
+# Prints a command so that it can be pasted.
+show() {
+    printf '+'
+    for word do
+        case $word in
+        '' | *[!A-Za-z0-9/._+,:@%=-]*) printf " '%s'" "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
+}
+
+# {model} and {inputs} are in the folder of this script. A link makes its path one plain word, in quotes too.
+command='python '\''my check.py'\'' {model} {inputs}'
+case $here in
+*[!A-Za-z0-9/._+-]*)
+    link=$(mktemp -d) || exit 3
+    trap 'rm -r "$link"' EXIT
+    ln -s "$here" "$link/reduced" && here=$link/reduced
+    ;;
+esac
+command=$(printf '%s' "$command" | sed "s|{model}|$here/model.onnx|g; s|{inputs}|$here/inputs.npz|g")
+
+show sh -c "$command"
+output=$(sh -c "$command" </dev/null 2>&1)
+status=$?
+printf '%s\n' "$output"
+found() {
+    printf '%s\n' "$output" | grep -Eq -e 'it'\''s wrong'
+}
+case $status in
+3) found && exit 1; exit 3 ;;
+0) exit 0 ;;
+*) exit 3 ;;
+esac
