@@ -65,7 +65,7 @@ pub struct Options {
     pub enough: u64,
     /// Attempts that are asked about at a time.
     pub jobs: usize,
-    /// The model stays as it is, since the truth about another one is not known: only its inputs may be cut.
+    /// The nodes stay as they are, since the truth about others is not known: only data may be cut.
     pub only_data: bool,
 }
 
@@ -93,8 +93,7 @@ pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>, lab
         result.accept(trim::trim(result.last(), &mut ask)?);
     }
     let hint = outside.wrong_at.as_deref();
-    let payload = |t: &TensorProto| if options.only_data { None } else { (outside.payload)(t) };
-    let shrunk = data::shrink(result.last(), &payload, hint, options.enough, &mut ask)?;
+    let shrunk = data::shrink(result.last(), outside.payload, hint, options.enough, &mut ask)?;
     result.accept(shrunk.case);
     result.notes.extend(shrunk.notes);
     if options.shrink_weights && !options.only_data {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::graph::{Outputs, Source, boundary, extract};
-use crate::onnx::{ModelProto, ValueInfoProto};
+use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::precision;
 use crate::probe::capture::types_of;
 use crate::probe::{Probe, Side};
@@ -34,6 +34,8 @@ struct Truth {
     inputs: Vec<(String, String, DType)>,
     /// The cut's output, and the case's.
     output: (String, String),
+    /// The case's initializers as they were found, and whether the cut has the same one.
+    weights: HashMap<String, (TensorProto, bool)>,
 }
 
 impl<'a> Judge<'a> {
@@ -82,8 +84,8 @@ impl<'a> Judge<'a> {
             return self.run(self.reference, &case.model, &case.feeds).map(Some);
         }
         let Some(truth) = &self.truth else { return Ok(None) };
-        let Some(feeds) = truth.feeds(&case.feeds) else { return Ok(None) };
-        let mut values = self.run(self.reference, &truth.model, &feeds)?;
+        let (Some(feeds), Some(model)) = (truth.feeds(&case.feeds), truth.follow(case)) else { return Ok(None) };
+        let mut values = self.run(self.reference, &model, &feeds)?;
         let (own, theirs) = &truth.output;
         Ok(values.swap_remove(own).map(|value| Tensors::from([(theirs.clone(), value)])))
     }
@@ -148,7 +150,28 @@ impl Truth {
             inputs.push((theirs, name, dtype));
         }
         let output = found.case.model.graph.as_ref()?.output.first()?.name().to_string();
-        Some(Truth { model: cut.proto, inputs, output: (mine.graph.tensors[target].name.clone(), output) })
+        let own: HashMap<&str, &TensorProto> =
+            cut.proto.graph.iter().flat_map(|g| &g.initializer).map(|t| (t.name(), t)).collect();
+        let weights = found.case.model.graph.as_ref()?.initializer.iter().map(|t| {
+            let payload = || Some((mine.model.payload(own.get(t.name())?)?, theirs.model.payload(t)?));
+            let same = payload().is_some_and(|(a, b)| a == b) && own.get(t.name()).is_some_and(|o| o.dims == t.dims);
+            (t.name().to_string(), (t.clone(), same))
+        });
+        let weights = weights.collect();
+        Some(Truth { model: cut.proto, inputs, output: (mine.graph.tensors[target].name.clone(), output), weights })
+    }
+
+    /// The cut with the weights of `case`, of which a slice may be left; `None` where it has others.
+    fn follow(&self, case: &Case) -> Option<ModelProto> {
+        let mut model = self.model.clone();
+        for weight in &case.model.graph.as_ref()?.initializer {
+            let (found, same) = self.weights.get(weight.name())?;
+            if weight != found {
+                let own = model.graph.as_mut()?.initializer.iter_mut().find(|t| t.name() == weight.name());
+                *own.filter(|_| *same)? = weight.clone();
+            }
+        }
+        Some(model)
     }
 
     fn feeds(&self, given: &Tensors) -> Option<Tensors> {

@@ -1,6 +1,6 @@
 //! A cut: some nodes of a model as a model of their own, its boundary as typed inputs. Values in, values out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Graph, Node, Source, Step, graph_at};
 use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -44,6 +44,7 @@ pub fn extract(
     let mut nodes: Vec<usize> = ids.to_vec();
     nodes.sort_unstable();
     let made: HashSet<usize> = nodes.iter().flat_map(|i| graph.nodes[*i].writes.iter().copied()).collect();
+    let weights = initializers(main, scope);
     let mut cut = GraphProto { name: Some("layerdiff".to_string()), ..Default::default() };
     let mut feeds: Vec<(String, String)> = Vec::new();
     let mut seen = HashSet::new();
@@ -64,7 +65,7 @@ pub fn extract(
                 },
                 Source::Input => read.name.clone(),
                 Source::Initializer => {
-                    cut.initializer.push(initializer(main, scope, &read.name)?.clone());
+                    cut.initializer.push((*weights.get(read.name.as_str())?).clone());
                     continue;
                 }
             };
@@ -145,10 +146,13 @@ fn constant(model: &ModelProto, graph: &Graph, tensor: usize) -> Option<TensorPr
 
 /// The initializer that `name` means in the graph at `scope`: the innermost one.
 pub fn initializer<'a>(main: &'a GraphProto, scope: &[Step], name: &str) -> Option<&'a TensorProto> {
-    (0..=scope.len()).rev().find_map(|depth| {
-        let graph = graph_at(main, &scope[..depth])?;
-        graph.initializer.iter().find(|t| t.name() == name)
-    })
+    initializers(main, scope).get(name).copied()
+}
+
+/// The initializers that the graph at `scope` can see, by name: the innermost ones.
+fn initializers<'a>(main: &'a GraphProto, scope: &[Step]) -> HashMap<&'a str, &'a TensorProto> {
+    let graphs = (0..=scope.len()).filter_map(|depth| graph_at(main, &scope[..depth]));
+    graphs.flat_map(|g| &g.initializer).map(|t| (t.name(), t)).collect()
 }
 
 #[cfg(test)]
