@@ -111,7 +111,7 @@ def prepare(name, folder, options):
         ],
         "layerdiff": [
             (
-                [options.release / "layerdiff", "bisect", model, "--candidate", "ort@candidate.onnx", "--quiet"]
+                [options.release / "layerdiff", "bisect", model, "--candidate", "ort@candidate.onnx", "--quiet", "--no-reduce"]
                 + ["--inputs", inputs, *tolerance, "-o", "report"],
                 1,
             )

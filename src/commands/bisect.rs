@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use super::deliver;
 use super::narrow;
 use super::prepare::{self, Prepared, prepare};
 use super::progress::Progress;
@@ -48,6 +49,7 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
 
     let mut found = investigate(plan.search, &mut probe, outputs, &mut report, &progress, dir);
     verdict::measured(&mut report, &probe);
+    deliver::clear(dir);
     if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
         prepare::so_far(dir, &report);
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::attempts::Attempts;
-use super::prepare;
 use super::progress::Progress;
 use super::verdict::{self, Shown};
+use super::{deliver, prepare};
 use super::{sides, story};
 use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
 use crate::load::testset::tensor_to_proto;
@@ -49,6 +49,9 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let ort = Ort::new(&library::find(global.ort_library.as_deref())?.path, Provider::Cpu)?;
     let mut report = prepare::opened(&model, &reference, &ort, inputs);
     report.model.sha256 = model.sha256();
+    if !check.wants_inputs() {
+        report.warnings.retain(|w| w != prepare::SYNTHETIC);
+    }
     report.candidate =
         BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
     report.tolerance.why = format!("the command decides{}", story::check_flags(&args.check).join(" "));
@@ -65,6 +68,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
         attempts.journal = open(false)?.0;
     }
     prepare::so_far(&question.dir, &report);
+    deliver::clear(&question.dir);
     let found = faults::reproducers(&question, &mut reference, sample, &ort, &mut report, &mut attempts);
     report.seconds = started.elapsed().as_secs_f64();
     if let Err(e) = &found {

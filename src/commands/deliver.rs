@@ -34,6 +34,15 @@ pub fn folder_name(number: usize) -> String {
     if number == 0 { "reduced".to_string() } else { format!("reduced_{}", number + 1) }
 }
 
+/// Removes the reproducers of an earlier run, which the new report does not know.
+pub fn clear(dir: &Path) {
+    let folders = (0..).map(|number| dir.join(folder_name(number)));
+    for folder in folders.take_while(|folder| bundle::is_reproducer(folder)) {
+        // One that cannot be removed cannot be replaced either, and that is said then.
+        drop(std::fs::remove_dir_all(folder));
+    }
+}
+
 /// Writes and proves; the numbers of the search are the caller's.
 pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunError> {
     let mut notes = smaller.notes;

@@ -240,11 +240,14 @@ fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why
     report
 }
 
+/// A warning of every report without real data.
+pub const SYNTHETIC: &str = "the input data is synthetic; real data may show another first culprit";
+
 /// A report of which only the model, the reference and the data are known.
 pub fn opened(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) -> Report {
     let mut warnings = model.warnings.clone();
     if inputs.synthetic {
-        warnings.push("the input data is synthetic; real data may show another first culprit".to_string());
+        warnings.push(SYNTHETIC.to_string());
     }
     Report {
         schema: report::SCHEMA.to_string(),

@@ -58,10 +58,12 @@ pub fn reproduce(
         match one(probe, culprit, report, request, &mut attempts, &folder) {
             Ok(Ok(reduced)) => made.push(reduced),
             Ok(Err(why)) => report.warnings.push(format!("no reproducer for '{}': {why}", culprit.tensor)),
-            Err(e) => {
-                result = Err(e);
+            Err(RunError::Interrupted) => {
+                result = Err(RunError::Interrupted);
                 break;
             }
+            // What was found stays found.
+            Err(e) => report.warnings.push(format!("no reproducer for '{}': {e}", culprit.tensor)),
         }
     }
     if culprits.len() > MOST {

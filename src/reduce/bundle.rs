@@ -127,7 +127,12 @@ fn fill(at: &Path, bundle: &Bundle) -> anyhow::Result<()> {
     let inputs = in_order(&case.feeds, declared(|g| &g.input));
     let outputs = case.expected.as_ref().map(|outputs| in_order(outputs, declared(|g| &g.output)));
     materialise::write_model(lean, at)?;
-    testset::write(&at.join(TEST_SET), &inputs, outputs.as_ref().unwrap_or(&Tensors::new()))?;
+    let nothing = Tensors::new();
+    let right = outputs.as_ref().unwrap_or(&nothing);
+    // Where no reference could run, there may be nothing to store.
+    if !(inputs.is_empty() && right.is_empty()) {
+        testset::write(&at.join(TEST_SET), &inputs, right)?;
+    }
     let script = match &story.how {
         How::Compare { .. } => {
             let described = describe(&inputs, declared(|g| &g.input));
@@ -225,9 +230,14 @@ fn size(dir: &Path) -> std::io::Result<u64> {
 fn replaceable(dir: &Path) -> bool {
     let empty = || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
     match fs::symlink_metadata(dir) {
-        Ok(_) => empty() || (dir.join(MODEL).is_file() && dir.join(SCRIPT).is_file()),
+        Ok(_) => empty() || is_reproducer(dir),
         Err(_) => true,
     }
+}
+
+/// Was the folder written here?
+pub fn is_reproducer(dir: &Path) -> bool {
+    dir.join(MODEL).is_file() && dir.join(SCRIPT).is_file()
 }
 
 /// An empty folder that others may read, on the same disk as `dir`; it goes when it is dropped.
