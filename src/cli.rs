@@ -1,14 +1,16 @@
 //! The command line, as clap types. What the flags mean is said here, once: `--help` and the manual are made from it.
 
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_seconds};
 
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::setup::SetupArgs;
 use crate::load::synthetic::{parse_range, parse_shape};
-use crate::run::check;
 use crate::spec::Spec;
 use crate::tolerance::OutputMetric;
 
@@ -241,48 +243,6 @@ pub struct ReportArgs {
     pub schema: bool,
 }
 
-fn parse_library(text: &str) -> Result<(String, PathBuf), String> {
-    let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
-    let (name, path) = parts.ok_or_else(|| format!("'{text}' is not NAME=PATH"))?;
-    Ok((name.to_string(), PathBuf::from(path)))
-}
-
-/// `X` or `TENSOR=X`; the number stands behind the last '='.
-fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
-    let (name, number) = match text.rsplit_once('=') {
-        Some((name, number)) => (Some(name.to_string()), number),
-        None => (None, text),
-    };
-    match number.parse::<f64>() {
-        Ok(x) if x >= 0.0 && x.is_finite() => Ok((name, x)),
-        _ => Err(format!("'{number}' is not a tolerance; use a number such as 1e-3, or TENSOR=1e-3")),
-    }
-}
-
-fn parse_pattern(text: &str) -> Result<regex::Regex, String> {
-    check::pattern(text).map_err(|e| e.to_string())
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let time = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
-    time.ok_or_else(|| format!("'{text}' is not a time; use seconds, such as 300 or 0.5"))
-}
-
-/// `4096`, `500M`, `1.5G`: powers of 1024.
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let (number, factor) =
-        match text.trim_end_matches('B').split_at_checked(text.trim_end_matches('B').len().saturating_sub(1)) {
-            Some((n, "K" | "k")) => (n, 1u64 << 10),
-            Some((n, "M")) => (n, 1 << 20),
-            Some((n, "G")) => (n, 1 << 30),
-            _ => (text, 1),
-        };
-    match number.parse::<f64>() {
-        Ok(x) if x > 0.0 && x.is_finite() => Ok((x * factor as f64) as u64),
-        _ => Err(format!("'{text}' is not a size; use bytes, or 500M, or 2G")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,16 +251,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn bounds_and_sizes() {
-        assert_eq!(parse_bound("a=b=1e-3"), Ok((Some("a=b".into()), 1e-3)));
-        assert_eq!(parse_bound("0"), Ok((None, 0.0)));
-        assert!(parse_bound("-1").is_err() && parse_bound("t=x").is_err());
-        assert_eq!(parse_bytes("1.5G"), Ok(3 << 29));
-        assert_eq!(parse_bytes("500MB"), Ok(500 << 20));
-        assert_eq!(parse_bytes("12"), Ok(12));
-        assert!(parse_bytes("many").is_err() && parse_bytes("0").is_err());
     }
 }

@@ -8,6 +8,7 @@ pub mod deliver;
 pub mod doctor;
 pub mod judge;
 pub mod narrow;
+pub mod opening;
 pub mod prepare;
 pub mod progress;
 pub mod reduce;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::verdict::Exit;
-use layerdiff::commands::{bisect, compare, doctor, prepare, reduce, report, setup, worker};
+use layerdiff::commands::{bisect, compare, doctor, opening, reduce, report, setup, worker};
 use layerdiff::interrupt;
 use layerdiff::run::RunError;
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let on_interrupt = || {
         interrupt::request();
         std::thread::sleep(PATIENCE);
-        prepare::write_so_far();
+        opening::write_so_far();
         std::process::exit(Exit::Inconclusive as i32);
     };
     if let Err(e) = ctrlc::set_handler(on_interrupt) {

@@ -10,6 +10,7 @@ mod data;
 mod descend;
 pub mod nodes;
 mod repro;
+pub mod story;
 mod trim;
 mod weights;
 

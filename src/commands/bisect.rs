@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::deliver;
 use super::narrow;
-use super::prepare::{self, Prepared, prepare};
+use super::opening;
+use super::prepare::{Prepared, prepare};
 use super::progress::Progress;
 use super::reproduce::{self, Request};
 use super::scan;
@@ -38,20 +39,20 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     progress.step("reference");
     let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let question = prepare::question(&prepared.report);
+    let question = opening::question(&prepared.report);
     let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &question, plan.search.resume)?;
     let Known { tensors, attempts } = known;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.recall(tensors);
     probe.saved = plan.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();
-    prepare::so_far(dir, &report);
+    opening::so_far(dir, &report);
 
     let mut found = investigate(plan.search, &mut probe, outputs, &mut report, &progress, dir);
     verdict::measured(&mut report, &probe);
     deliver::clear(dir);
     if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
-        prepare::so_far(dir, &report);
+        opening::so_far(dir, &report);
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
         found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
     }
@@ -85,7 +86,7 @@ fn investigate(
     let strategy = strategy(search);
     report.search.strategy = format!("{strategy:?}").to_lowercase();
     report.why = Some("the outputs diverge; the search was not finished".to_string());
-    prepare::so_far(dir, report);
+    opening::so_far(dir, report);
 
     let searched = Instant::now();
     let suspects = match strategy {

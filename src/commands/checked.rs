@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use super::attempts::Attempts;
 use super::progress::Progress;
 use super::verdict::{self, Shown};
-use super::{deliver, prepare};
+use super::{deliver, opening, prepare};
 use super::{sides, story};
 use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
 use crate::load::testset::tensor_to_proto;
@@ -47,10 +47,10 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let mut reference = sides::side(&args.set.reference, &model, global)?;
     let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
     let ort = Ort::new(&library::find(global.ort_library.as_deref())?.path, Provider::Cpu)?;
-    let mut report = prepare::opened(&model, &reference, &ort, inputs);
+    let mut report = opening::report(&model, &reference, &ort, inputs);
     report.model.sha256 = model.sha256();
     if !check.wants_inputs() {
-        report.warnings.retain(|w| w != prepare::SYNTHETIC);
+        report.warnings.retain(|w| w != opening::SYNTHETIC);
     }
     report.candidate =
         BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
@@ -59,7 +59,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
     let path = question.dir.join("journal.jsonl");
-    let open = |resume| Journal::open(&path, &prepare::question(&report), resume);
+    let open = |resume| Journal::open(&path, &opening::question(&report), resume);
     let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
     let mut attempts = Attempts::new(journal, known.attempts, &progress);
     let sample = question.full_model_fails(&mut attempts)?;
@@ -67,7 +67,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     if !args.search.resume {
         attempts.journal = open(false)?.0;
     }
-    prepare::so_far(&question.dir, &report);
+    opening::so_far(&question.dir, &report);
     deliver::clear(&question.dir);
     let found = faults::reproducers(&question, &mut reference, sample, &ort, &mut report, &mut attempts);
     report.seconds = started.elapsed().as_secs_f64();

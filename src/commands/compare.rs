@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use super::prepare::{self, Prepared, prepare};
+use super::opening;
+use super::prepare::{Prepared, prepare};
 use super::progress::Progress;
 use super::scan::batches;
 use super::verdict::{self, Exit, Shown};
@@ -20,12 +21,12 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     progress.step("reference");
     let (prepared, first) = prepare(&args.set, global, true)?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &prepare::question(&prepared.report), false)?;
+    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &opening::question(&prepared.report), false)?;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.saved = args.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();
     report.search.strategy = "scan".to_string();
-    prepare::so_far(dir, &report);
+    opening::so_far(dir, &report);
     let failed = measure(&mut probe, outputs, &mut report, &progress).err();
     verdict::measured(&mut report, &probe);
     report.seconds = started.elapsed().as_secs_f64();

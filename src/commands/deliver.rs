@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::load::Lean;
 use crate::onnx::ModelProto;
-use crate::reduce::bundle::{self, Bundle, Story};
+use crate::reduce::bundle::{self, Bundle};
+use crate::reduce::story::Story;
 use crate::reduce::{self, Case, Smaller};
 use crate::report::Reduced;
 use crate::run::RunError;

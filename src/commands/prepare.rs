@@ -1,19 +1,17 @@
 //! What every comparing command does first: load the models and the data, start both sides, check that they fit.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use super::sides;
+use super::{opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
 use crate::onnx::ValueInfoProto;
 use crate::probe::Side;
 use crate::probe::first::{self, First, Plan};
-use crate::probe::journal::Question;
-use crate::report::{self, Environment, InputTensor, InputsInfo, ModelInfo, Report, Verdict};
+use crate::report::{InputTensor, InputsInfo, Report};
 use crate::run::RunError;
 use crate::run::ort::{Ort, Provider, library};
 use crate::spec::{Precision, Spec};
@@ -63,18 +61,6 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     prepared.report = header(&prepared, &model, &ort, inputs, why);
     prepared.report.model.sha256 = hashing.join().unwrap_or_default();
     Ok((prepared, first))
-}
-
-/// What a journal is about.
-pub fn question(report: &Report) -> Question {
-    let tolerance = &report.tolerance;
-    Question {
-        model_sha256: report.model.sha256.clone(),
-        reference: report.reference.spec.clone(),
-        candidate: report.candidate.spec.clone(),
-        inputs: report.inputs.source.clone(),
-        tolerance: format!("{} {} {}", tolerance.atol.0, tolerance.rtol.0, tolerance.why),
-    }
 }
 
 /// The first runs, and what their failures mean: a reference that cannot be built or run is bad input, a candidate that
@@ -231,75 +217,11 @@ pub fn memory(args: &SetArgs) -> u64 {
 
 fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why: Option<String>) -> Report {
     let Prepared { reference, candidate, rules, .. } = prepared;
-    let mut report = opened(model, reference, ort, inputs);
+    let mut report = opening::report(model, reference, ort, inputs);
     if candidate.spec.model.is_some() {
         report.warnings.extend(candidate.model.warnings.clone());
     }
     report.candidate = sides::info(candidate, why);
     report.tolerance = rules.info();
     report
-}
-
-/// A warning of every report without real data.
-pub const SYNTHETIC: &str = "the input data is synthetic; real data may show another first culprit";
-
-/// A report of which only the model, the reference and the data are known.
-pub fn opened(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) -> Report {
-    let mut warnings = model.warnings.clone();
-    if inputs.synthetic {
-        warnings.push(SYNTHETIC.to_string());
-    }
-    Report {
-        schema: report::SCHEMA.to_string(),
-        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
-        command: std::env::args().collect(),
-        verdict: Verdict::Inconclusive,
-        why: Some("not finished".to_string()),
-        model: ModelInfo {
-            path: model.path.display().to_string(),
-            sha256: String::new(),
-            opset: model.proto.opset(),
-            nodes: model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all()),
-            initializer_bytes: model.initializer_bytes,
-        },
-        reference: sides::info(reference, None),
-        inputs,
-        environment: environment(ort),
-        warnings,
-        ..Report::default()
-    }
-}
-
-fn environment(ort: &Ort) -> Environment {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    });
-    let os = std::fs::read_to_string("/etc/os-release").ok().and_then(|text| {
-        let line = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
-        Some(line.trim_matches('"').to_string())
-    });
-    Environment {
-        os: os.unwrap_or_else(|| std::env::consts::OS.to_string()),
-        cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_string()),
-        onnxruntime: ort.version(),
-        ..Environment::default()
-    }
-}
-
-/// The report as far as it has come, for the moment the user interrupts something that cannot be stopped.
-static SO_FAR: Mutex<Option<(PathBuf, Report)>> = Mutex::new(None);
-
-/// Remembers a partial report.
-pub fn so_far(dir: &Path, report: &Report) {
-    *SO_FAR.lock().unwrap_or_else(PoisonError::into_inner) = Some((dir.to_path_buf(), report.clone()));
-}
-
-/// Writes the remembered report, as interrupted.
-pub fn write_so_far() {
-    if let Some((dir, mut report)) = SO_FAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        report.verdict = Verdict::Inconclusive;
-        report.why = Some("interrupted".to_string());
-        drop(report::json::write(&dir.join("report.json"), &report));
-    }
 }

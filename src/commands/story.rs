@@ -8,7 +8,7 @@ use super::deliver::Proof;
 use super::verdict::Exit;
 use crate::cli::{CheckArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
-use crate::reduce::bundle::{Bound, How, Story, TEST_SET};
+use crate::reduce::story::{Bound, How, Story, TEST_SET};
 use crate::reduce::{self, Case};
 use crate::report::text::story as words;
 use crate::report::text::words::file_name;

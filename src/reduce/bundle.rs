@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::Case;
 use super::repro::{self, Input};
+use super::story::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
 use crate::load::{Lean, materialise, npz, polygraphy, testset};
 use crate::onnx::{DimValue, Dimension, GraphProto, ValueInfoProto};
 use crate::tensor::{Tensor, Tensors};
@@ -25,61 +26,6 @@ pub struct Bundle<'a> {
     pub story: Story,
 }
 
-/// All the words: what failed, where, how to see it again.
-#[derive(Clone, Debug, Default)]
-pub struct Story {
-    /// What fails, in one line: "Erf 'erf_3' gives wrong values in ort:fp16".
-    pub title: String,
-    pub how: How,
-    /// Sentences about the culprit and its error.
-    pub culprit: Option<String>,
-    /// Rows of a small table: max abs, SQNR, ...
-    pub error: Vec<(String, String)>,
-    pub environment: Vec<(String, String)>,
-    /// "Erf 'erf_3'" for each of them.
-    pub nodes: Vec<String>,
-    /// What the reader should know besides.
-    pub notes: Vec<String>,
-}
-
-/// How the failure shows.
-#[derive(Clone, Debug)]
-pub enum How {
-    /// Two runs differ.
-    Compare {
-        /// SPECs; an `@MODEL` is left out of the commands.
-        reference: String,
-        candidate: String,
-        /// The tolerance and what else `layerdiff compare` must be told, as words.
-        flags: Vec<String>,
-        /// What an output may differ by, in numbers, for Polygraphy; empty where no number says it.
-        bounds: Vec<Bound>,
-        /// The model is cut from the candidate's own file, so the truth is what is stored.
-        own_model: bool,
-    },
-    /// A command of the user's says so.
-    Check {
-        /// With `{model}` and `{inputs}` in it.
-        command: String,
-        /// `--fail-code`, `--pass-code`, `--fail-regex`, each with its value, as words.
-        flags: Vec<String>,
-    },
-}
-
-impl Default for How {
-    fn default() -> How {
-        How::Check { command: String::new(), flags: Vec::new() }
-    }
-}
-
-/// |candidate - reference| <= atol + rtol * |reference|, for one output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bound {
-    pub output: String,
-    pub atol: f64,
-    pub rtol: f64,
-}
-
 /// What was written.
 #[derive(Debug, PartialEq)]
 pub struct Written {
@@ -88,12 +34,6 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// Names within the folder.
-pub const TEST_SET: &str = "test_data_set_0";
-pub const JSON_INPUTS: &str = "inputs.json";
-pub const JSON_OUTPUTS: &str = "outputs.json";
-pub const NPZ_INPUTS: &str = "inputs.npz";
-pub const RAW: &str = "trtexec";
 const SCRIPT: &str = "repro.sh";
 const MODEL: &str = "model.onnx";
 

@@ -13,7 +13,7 @@ use anyhow::anyhow;
 use crate::spec::{Place, Spec};
 use crate::tensor::{Tensor, Tensors};
 
-use super::bundle::{Bound, How, Story, TEST_SET};
+use super::story::{Bound, How, Story, TEST_SET};
 use shell::{call, comment, quote, words};
 
 /// An input of the model, as the script needs it.

@@ -2,7 +2,7 @@
 
 use super::head;
 use super::shell::{comment, quote};
-use crate::reduce::bundle::{NPZ_INPUTS, Story};
+use crate::reduce::story::{NPZ_INPUTS, Story};
 
 /// The whole script. The command may name files of the folder it is run in, so that folder is the caller's.
 pub fn script(story: &Story, command: &str, flags: &[String]) -> String {

@@ -8,7 +8,7 @@ use crate::tensor::{DType, Tensor};
 
 use super::Runs;
 use super::shell::{call, comment, words};
-use crate::reduce::bundle::{Bound, JSON_INPUTS, JSON_OUTPUTS};
+use crate::reduce::story::{Bound, JSON_INPUTS, JSON_OUTPUTS};
 
 /// What Polygraphy can do here.
 pub struct Plan {

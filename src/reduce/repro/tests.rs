@@ -1,7 +1,7 @@
 //! The text of the scripts: goldens for the three kinds, and what every one of them must be.
 
 use super::*;
-use crate::reduce::bundle::Bound;
+use crate::reduce::story::Bound;
 use crate::report::text::sample::check_golden;
 use crate::tensor::DType;
 

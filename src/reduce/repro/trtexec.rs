@@ -5,7 +5,7 @@ use crate::tensor::{DType, shape_text};
 
 use super::shell::{call, comment, words};
 use super::{Input, Runs};
-use crate::reduce::bundle::{RAW, TEST_SET};
+use crate::reduce::story::{RAW, TEST_SET};
 
 /// `by_trtexec`, with a comment.
 pub fn function(runs: &Runs) -> String {
