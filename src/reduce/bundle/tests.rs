@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::*;
 use crate::onnx::{ModelProto, NodeProto};
+use crate::reduce::story::Bound;
 use crate::tensor::DType;
 
 const ODD: &str = "x:0 \"a/b$(touch owned)";
