@@ -45,7 +45,7 @@ pub type Test<'a, E> = dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, E> + 'a;
 /// What reduction asks of the world outside.
 pub struct Outside<'a, E> {
     pub test: &'a mut Test<'a, E>,
-    /// The value of every tensor of a case's main graph, by name; none where the reference cannot run it.
+    /// The right value of every tensor of a case's main graph, by name, as far as there is one to feed.
     pub values: &'a dyn Fn(&Case) -> Result<Tensors, E>,
     /// What is right for the outputs of a case; `None` where nobody can tell.
     pub expected: &'a dyn Fn(&Case) -> Result<Option<Tensors>, E>,
@@ -68,67 +68,166 @@ pub struct Options {
     pub jobs: usize,
     /// The nodes stay as they are, since the truth about others is not known: only data may be cut.
     pub only_data: bool,
+    /// The test runs the model itself; a command may merely look at it.
+    pub runs: bool,
 }
 
 /// A case that was made smaller.
 pub struct Smaller {
-    /// Every step that still failed, the smallest last; never empty.
-    pub steps: Vec<Case>,
-    /// What was done that a reader of the reproducer must know.
-    pub notes: Vec<String>,
+    /// Everything that still failed, the smallest last; never empty.
+    pub steps: Vec<Step>,
+    /// Without any single one of its nodes the last step was seen to pass.
     pub minimal: bool,
+}
+
+/// A form of the case that fails.
+#[derive(Clone, Default)]
+pub struct Step {
+    pub case: Case,
+    /// What was done up to here that a reader of the reproducer must know.
+    pub notes: Vec<String>,
 }
 
 /// Generators of weights above this many bytes are worth a node.
 const LARGE_WEIGHT: usize = 16 << 10;
 
-/// Everything below the nodes: bodies, optional inputs, the failing slice of the data, weights. `label` stands in front of
-/// every attempt's name.
-pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>, label: &str) -> Result<Smaller, E> {
-    let mut result = Smaller { steps: vec![found.case], notes: Vec::new(), minimal: found.minimal };
+/// Everything below the nodes: bodies, optional inputs, the failing slice of the data, weights; and the nodes once more,
+/// since less data may need fewer of them.
+pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> Result<Smaller, E> {
+    let first = Step { case: found.case, notes: Vec::new() };
+    let mut result = Smaller { steps: vec![first], minimal: found.minimal };
     if !options.only_data {
-        while step_inside(&mut result, options, outside, label)? {}
+        while step_inside(&mut result, options, outside)? {}
     }
-    let mut ask = |attempts: &[Attempt]| (outside.test)(attempts);
+    let guarded = !options.runs && !(outside.values)(&result.last())?.is_empty();
+    let (payload, hint) = (outside.payload, outside.wrong_at.clone());
+    let mut sound = |attempts: &[Attempt]| outside.sound(guarded, attempts);
     if !options.only_data {
-        result.accept(trim::trim(result.last(), &mut ask)?);
+        let case = result.last();
+        let trimmed = trim::trim(case.clone(), &mut sound)?;
+        let notes = left_out(&case.model, &trimmed.model);
+        result.accept(trimmed, notes);
     }
-    let hint = outside.wrong_at.as_deref();
-    let shrunk = data::shrink(result.last(), outside.payload, hint, options.enough, &mut ask)?;
-    result.accept(shrunk.case);
-    result.notes.extend(shrunk.notes);
+    let shrunk = data::shrink(result.last(), payload, hint.as_deref(), options.enough, &mut sound)?;
+    result.accept(shrunk.case, shrunk.notes);
+    if result.steps.len() > 1 {
+        fewer_nodes(&mut result, options, outside)?;
+    }
     if options.shrink_weights && !options.only_data {
-        result.accept(weights::shrink_weights(result.last(), outside.payload, LARGE_WEIGHT, &mut ask)?);
-    }
-    let mut case = result.last();
-    if options.freeze && !case.feeds.is_empty() {
-        case.expected = (outside.expected)(&case)?;
-        match ask(&[Attempt { what: format!("{label}frozen"), case: frozen(&case) }])?.first() {
-            Some(Answer::Bad) => result.accept(frozen(&case)),
-            _ => result.notes.push("with its inputs frozen it does not fail, so they are inputs".to_string()),
+        let mut sound = |attempts: &[Attempt]| outside.sound(guarded, attempts);
+        let generated = weights::shrink_weights(result.last(), payload, LARGE_WEIGHT, &mut sound)?;
+        if generated.model != result.last().model {
+            result.accept(generated, vec!["large weights gave way to generated ones".to_string()]);
+            // With other weights, other nodes may be needed: of several, that was not tried.
+            result.minimal &= names(&result.last().model).len() == 1;
         }
+    }
+    if options.freeze {
+        freeze(&mut result, outside)?;
     }
     Ok(result)
 }
 
-impl Smaller {
-    fn last(&self) -> Case {
-        self.steps.last().cloned().unwrap_or_default()
-    }
-
-    /// A step that still fails, if it is one.
-    fn accept(&mut self, case: Case) {
-        let last = self.last();
-        let same_data = case.feeds.len() == last.feeds.len()
-            && case.feeds.iter().all(|(name, value)| last.feeds.get(name).is_some_and(|old| old.identical(value)));
-        if case.model != last.model || !same_data {
-            self.steps.push(case);
+impl<E> Outside<'_, E> {
+    /// A test that runs nothing refuses nothing: where that is `guarded`, what the reference cannot run is no model.
+    fn sound(&mut self, guarded: bool, attempts: &[Attempt]) -> Result<Vec<Answer>, E> {
+        match attempts.first() {
+            Some(first) if guarded && (self.values)(&first.case)?.is_empty() => Ok(vec![Answer::Unknown]),
+            _ => (self.test)(attempts),
         }
     }
 }
 
+impl Smaller {
+    fn last(&self) -> Case {
+        self.steps.last().cloned().unwrap_or_default().case
+    }
+
+    /// A step that still fails, if it is one.
+    fn accept(&mut self, case: Case, notes: Vec<String>) {
+        let last = self.last();
+        let same_data = case.feeds.len() == last.feeds.len()
+            && case.feeds.iter().all(|(name, value)| last.feeds.get(name).is_some_and(|old| old.identical(value)));
+        if case.model != last.model || !same_data {
+            let before = self.steps.last().map(|step| step.notes.clone()).unwrap_or_default();
+            self.steps.push(Step { case, notes: [before, notes].concat() });
+        }
+    }
+}
+
+/// The inputs become constants, where it fails all the same.
+fn freeze<E>(result: &mut Smaller, outside: &mut Outside<E>) -> Result<(), E> {
+    let mut case = result.last();
+    if case.feeds.is_empty() {
+        return Ok(());
+    }
+    case.expected = (outside.expected)(&case)?;
+    let attempt = Attempt { what: "frozen".to_string(), case: frozen(&case) };
+    match (outside.test)(std::slice::from_ref(&attempt))?.first() {
+        Some(Answer::Bad) => result.accept(attempt.case, Vec::new()),
+        _ => {
+            if let Some(step) = result.steps.last_mut() {
+                step.notes.push("with its inputs frozen it does not fail, so they are inputs".to_string());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which optional inputs are there no more.
+fn left_out(before: &ModelProto, after: &ModelProto) -> Vec<String> {
+    let nodes = |model: &ModelProto| model.graph.as_ref().map(|g| g.node.clone()).unwrap_or_default();
+    let after = nodes(after);
+    let missing = nodes(before).into_iter().filter_map(|old| {
+        let new = after.iter().find(|n| n.output == old.output)?;
+        let gone = |i: &usize| !old.input[*i].is_empty() && new.input.get(*i).is_none_or(String::is_empty);
+        let gone: Vec<String> = (0..old.input.len()).filter(gone).map(|i| i.to_string()).collect();
+        (!gone.is_empty()).then(|| format!("left out optional input {} of '{}'", gone.join(", "), node_name(&old)))
+    });
+    missing.collect()
+}
+
+/// The nodes of the last step once more.
+fn fewer_nodes<E>(result: &mut Smaller, options: &Options, outside: &mut Outside<E>) -> Result<(), E> {
+    let case = result.last();
+    let Ok(graph) = Graph::new(&case.model) else { return Ok(()) };
+    let all = nodes::main_nodes(&graph);
+    if all.len() < 2 {
+        result.minimal = true;
+        return Ok(());
+    }
+    let known = (outside.values)(&case)?;
+    let target = match graph.outputs.as_slice() {
+        [(_, Some(tensor))] => Some((*tensor, (outside.expected)(&case)?)),
+        _ => None,
+    };
+    let (values, told) = (known_values(&known), known_types(&known));
+    let label = "less data: ".to_string();
+    let whole = Whole { model: &case.model, graph: &graph, values: &values, told: &told, target, label };
+    let found = match whole.target {
+        Some(_) => nodes::around(&whole, &all, true, &mut *outside.test)?,
+        None => nodes::among(&whole, &all, options.jobs, &mut *outside.test)?,
+    };
+    if let Some(found) = found {
+        result.minimal = found.minimal;
+        if found.nodes.len() < all.len() {
+            result.accept(found.case, Vec::new());
+        }
+    }
+    Ok(())
+}
+
+/// Those of `known` that are asked for.
+fn known_values(known: &Tensors) -> impl Fn(&[String]) -> Tensors {
+    |keys| keys.iter().filter_map(|k| Some((k.clone(), known.get(k)?.clone()))).collect()
+}
+
+fn known_types(known: &Tensors) -> impl Fn(&str) -> Option<ValueInfoProto> {
+    |key| known.get(key).map(|t| ValueInfoProto::tensor(key, t.dtype, &t.shape))
+}
+
 /// Goes into a body of the last step, where that fails on its own: it becomes the model, and its nodes are reduced.
-fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside<E>, label: &str) -> Result<bool, E> {
+fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside<E>) -> Result<bool, E> {
     let case = result.last();
     let Some(main) = &case.model.graph else { return Ok(false) };
     let holders = main.node.iter().enumerate().filter(|(_, n)| descend::holds_a_body(&case.model, n));
@@ -138,8 +237,10 @@ fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside
     }
     let values = (outside.values)(&case)?;
     for (index, holder) in holders {
-        let Some(flat) = descend::descend(&case.model, index, &|name| values.get(name).cloned()) else { continue };
-        let label = format!("{label}in {holder}: ");
+        let stored = |name: &str| (outside.payload)(main.initializer.iter().find(|t| t.name() == name)?);
+        let value = |name: &str| values.get(name).cloned().or_else(|| stored(name));
+        let Some(flat) = descend::descend(&case.model, index, &value) else { continue };
+        let label = format!("in {holder}, step {}: ", result.steps.len());
         let whole = Attempt { what: format!("{label}all"), case: flat };
         if (outside.test)(std::slice::from_ref(&whole))? != [Answer::Bad] {
             continue;
@@ -147,20 +248,12 @@ fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside
         let flat = whole.case;
         let Ok(graph) = Graph::new(&flat.model) else { continue };
         let known = (outside.values)(&flat)?;
-        let inside = Whole {
-            model: &flat.model,
-            graph: &graph,
-            values: &|keys| keys.iter().filter_map(|k| Some((k.clone(), known.get(k)?.clone()))).collect(),
-            told: &|key| known.get(key).map(|t| ValueInfoProto::tensor(key, t.dtype, &t.shape)),
-            target: None,
-            label,
-        };
+        let (values, told) = (known_values(&known), known_types(&known));
+        let inside = Whole { model: &flat.model, graph: &graph, values: &values, told: &told, target: None, label };
         let nodes = nodes::main_nodes(&graph);
-        let Some(found) = nodes::among(&inside, &nodes, options.jobs, |a: &[Attempt]| (outside.test)(a))? else {
-            continue;
-        };
-        result.notes.push(format!("it is cut out of the body of '{holder}', with the values of its first iteration"));
-        result.steps.push(found.case);
+        let Some(found) = nodes::among(&inside, &nodes, options.jobs, &mut *outside.test)? else { continue };
+        let note = format!("it is cut out of the body of '{holder}', with the values of its first iteration");
+        result.accept(found.case, vec![note]);
         result.minimal = found.minimal;
         outside.wrong_at = None;
         return Ok(true);

@@ -16,12 +16,14 @@ pub struct Attempts<'a> {
     known: HashMap<String, Answer>,
     /// Models that were tried, those of the earlier run too.
     pub count: usize,
+    /// In front of every name, so that one reduction never answers another's question.
+    pub label: String,
     progress: &'a Progress,
 }
 
 impl<'a> Attempts<'a> {
     pub fn new(journal: Journal, known: HashMap<String, Answer>, progress: &'a Progress) -> Attempts<'a> {
-        Attempts { journal, known, count: 0, progress }
+        Attempts { journal, known, count: 0, label: String::new(), progress }
     }
 
     /// Says what is being done.
@@ -39,7 +41,10 @@ impl<'a> Attempts<'a> {
         if let Some(first) = attempts.first() {
             self.progress.step(format!("smaller models, attempt {}: {}", self.count, first.what));
         }
-        let open: Vec<&Attempt> = attempts.iter().filter(|a| !self.known.contains_key(&a.what)).collect();
+        let name = |attempt: &Attempt| format!("{}{}", self.label, attempt.what);
+        let names: Vec<String> = attempts.iter().map(name).collect();
+        let open = attempts.iter().zip(&names).filter(|(_, name)| !self.known.contains_key(*name));
+        let (open, open_names): (Vec<&Attempt>, Vec<&String>) = open.unzip();
         let timed = |attempt: &Attempt| {
             let started = Instant::now();
             tried(attempt).map(|answer| (answer, started.elapsed()))
@@ -52,12 +57,12 @@ impl<'a> Attempts<'a> {
                 threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
             }),
         };
-        for (attempt, answer) in open.into_iter().zip(answers) {
+        for (name, answer) in open_names.into_iter().zip(answers) {
             let (answer, took) = answer?;
-            self.journal.attempt(&attempt.what, answer, took);
-            self.known.insert(attempt.what.clone(), answer);
+            self.journal.attempt(name, answer, took);
+            self.known.insert(name.clone(), answer);
         }
-        Ok(attempts.iter().map(|a| self.known.get(&a.what).copied().unwrap_or(Answer::Unknown)).collect())
+        Ok(names.iter().map(|name| self.known.get(name).copied().unwrap_or(Answer::Unknown)).collect())
     }
 }
 

@@ -39,6 +39,9 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     progress.step("reference");
     let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
+    if plan.reproducer.is_some() {
+        deliver::check(dir)?;
+    }
     let question = opening::question(&prepared.report);
     let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &question, plan.search.resume)?;
     let Known { tensors, attempts } = known;

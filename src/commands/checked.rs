@@ -54,16 +54,21 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     }
     report.candidate =
         BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
-    report.tolerance.why = format!("the command decides{}", story::check_flags(&args.check).join(" "));
+    report.tolerance.why = ["the command decides".to_string()]
+        .into_iter()
+        .chain(story::check_flags(&args.check))
+        .collect::<Vec<_>>()
+        .join(" ");
     report.search.strategy = "ddmin".to_string();
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
+    deliver::check(&question.dir)?;
     let path = question.dir.join("journal.jsonl");
     let open = |resume| Journal::open(&path, &opening::question(&report), resume);
     let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
     let mut attempts = Attempts::new(journal, known.attempts, &progress);
     let sample = question.full_model_fails(&mut attempts)?;
-    question.empty_model_does_not(&mut attempts)?;
+    question.empty_model_does_not(sample, &mut attempts)?;
     if !args.search.resume {
         attempts.journal = open(false)?.0;
     }
@@ -151,10 +156,10 @@ impl Question<'_> {
     }
 
     /// A check that fails on nothing says nothing.
-    fn empty_model_does_not(&self, attempts: &mut Attempts) -> anyhow::Result<()> {
+    fn empty_model_does_not(&self, sample: usize, attempts: &mut Attempts) -> anyhow::Result<()> {
         attempts.step("an empty model");
         attempts.count += 1;
-        let case = empty(&self.model.proto, &self.samples[0]);
+        let case = empty(&self.model.proto, &self.samples[sample]);
         if let check::Verdict::Fails = self.check.run_case(&self.model.lean(&case.model), &case.feeds)? {
             bail!(
                 "the check fails on an empty model too, so it says nothing about this one; try it by hand: {}",

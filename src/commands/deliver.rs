@@ -7,7 +7,7 @@ use crate::load::Lean;
 use crate::onnx::ModelProto;
 use crate::reduce::bundle::{self, Bundle};
 use crate::reduce::story::Story;
-use crate::reduce::{self, Case, Smaller};
+use crate::reduce::{self, Case, Smaller, Step};
 use crate::report::Reduced;
 use crate::run::RunError;
 use crate::tensor::Tensors;
@@ -35,6 +35,17 @@ pub fn folder_name(number: usize) -> String {
     if number == 0 { "reduced".to_string() } else { format!("reduced_{}", number + 1) }
 }
 
+/// A folder of the user's in the reproducer's place is never replaced: better said before the search than after it.
+pub fn check(dir: &Path) -> anyhow::Result<()> {
+    let folder = dir.join(folder_name(0));
+    anyhow::ensure!(
+        bundle::replaceable(&folder),
+        "{} is there already and is no reproducer; move it, or name another folder with -o",
+        folder.display()
+    );
+    Ok(())
+}
+
 /// Removes the reproducers of an earlier run, which the new report does not know.
 pub fn clear(dir: &Path) {
     let folders = (0..).map(|number| dir.join(folder_name(number)));
@@ -46,9 +57,10 @@ pub fn clear(dir: &Path) {
 
 /// Writes and proves; the numbers of the search are the caller's.
 pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunError> {
-    let mut notes = smaller.notes;
+    let mut lost: Option<String> = None;
     let mut reduced = Reduced::default();
-    for mut case in smaller.steps.into_iter().rev() {
+    for Step { mut case, mut notes } in smaller.steps.into_iter().rev() {
+        notes.extend(lost.clone());
         case.expected = (delivery.expected)(&case)?;
         let case = reduce::finished(&(delivery.values)(&case)?, case);
         let written = bundle::write(
@@ -73,7 +85,7 @@ pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunErro
             }
             Err(why) => {
                 reduced.why = Some(format!("the failure was lost: read again from the files, {why}"));
-                notes.push("a smaller form of it did not fail again from its files".to_string());
+                lost = Some("a smaller form of it did not fail again from its files".to_string());
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::compare::Comparison;
 use crate::graph::{Outputs, Source, boundary, extract};
 use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::precision;
@@ -10,10 +11,10 @@ use crate::probe::capture::types_of;
 use crate::probe::{Probe, Side};
 use crate::reduce::nodes::Found;
 use crate::reduce::{Attempt, Case};
-use crate::report::Status;
+use crate::report::{Culprit, Kind, Status};
 use crate::run::RunError;
 use crate::search::Answer;
-use crate::tensor::{DType, Tensors};
+use crate::tensor::{DType, Tensor, Tensors};
 use crate::tolerance::Rules;
 
 /// The two sides of cases cut from the candidate's model.
@@ -25,6 +26,18 @@ pub struct Judge<'a> {
     pub own_model: bool,
     /// Then: the reference's nodes that do the same.
     truth: Option<Truth>,
+    /// The failure that is looked for, so that no other one is taken for it.
+    failure: Failure,
+}
+
+/// What kind of wrong the culprit's tensor is.
+struct Failure {
+    /// Another shape.
+    shape: bool,
+    /// NaN or an infinity where the reference has none.
+    nonfinite: bool,
+    /// The reference has NaN or infinities itself.
+    given: bool,
 }
 
 /// A cut of the reference's model that takes the case's inputs and gives its output.
@@ -34,15 +47,21 @@ struct Truth {
     inputs: Vec<(String, String, DType)>,
     /// The cut's output, and the case's.
     output: (String, String),
+    /// What the tensors between are called in the case.
+    names: HashMap<String, String>,
     /// The case's initializers as they were found, and whether the cut has the same one.
     weights: HashMap<String, (TensorProto, bool)>,
 }
 
 impl<'a> Judge<'a> {
-    pub fn new(probe: &Probe<'a>) -> Judge<'a> {
+    /// For the failure of `culprit`; `shape` says that its shape is wrong.
+    pub fn new(probe: &Probe<'a>, culprit: &Culprit, shape: bool) -> Judge<'a> {
         let (reference, candidate) = (probe.reference, probe.candidate);
         let own_model = reference.spec.model.is_some() || candidate.spec.model.is_some() || !reference.backend.runs();
-        Judge { reference, candidate, rules: probe.rules, own_model, truth: None }
+        let seen = culprit.local.as_ref().filter(|_| culprit.kind == Kind::Introduces).unwrap_or(&culprit.accumulated);
+        let nonfinite = seen.cand_nonfinite > seen.ref_nonfinite;
+        let failure = Failure { shape, nonfinite, given: seen.ref_nonfinite > 0 };
+        Judge { reference, candidate, rules: probe.rules, own_model, truth: None, failure }
     }
 
     /// Looks for the reference's nodes that do what `found` does, which is wrong in `tensor` (a key of the reference).
@@ -66,10 +85,12 @@ impl<'a> Judge<'a> {
         let got = self.run(self.candidate, &case.model, &case.feeds)?;
         let mut answer = if expected.is_empty() { Answer::Unknown } else { Answer::Good };
         for (name, right) in &expected {
-            match got.get(name).map(|value| self.rules.judge(name, right, value).status) {
-                Some(Status::Diverges) => return Ok(Answer::Bad),
-                Some(Status::Agrees) => {}
-                Some(Status::NotCompared) | None => answer = Answer::Unknown,
+            let Some(value) = got.get(name) else { return Ok(Answer::Unknown) };
+            let verdict = self.rules.judge(name, right, value);
+            match verdict.status {
+                Status::Diverges if self.failure.is(&verdict) => return Ok(Answer::Bad),
+                Status::Diverges | Status::NotCompared => answer = Answer::Unknown,
+                Status::Agrees => {}
             }
         }
         Ok(answer)
@@ -99,6 +120,28 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The right value of every tensor that has one: what a smaller cut may be fed with.
+    pub fn truths(&self, case: &Case) -> Result<Tensors, RunError> {
+        if !self.own_model {
+            return self.values(case);
+        }
+        let known = self.truth.as_ref().and_then(|t| Some((t, t.feeds(&case.feeds)?, t.follow(case)?)));
+        let Some((truth, feeds, model)) = known else { return Ok(case.feeds.clone()) };
+        let values = match self.reference.all_values(&model, &feeds) {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            other => other.unwrap_or_default(),
+        };
+        let theirs = |(name, value): (String, Tensor)| {
+            let key = truth.names.get(&name)?;
+            let dtype = self.candidate.types.get(key).copied().unwrap_or(value.dtype);
+            let value = if dtype == value.dtype { value } else { precision::cast(&value, dtype)? };
+            Some((key.clone(), value))
+        };
+        let mut known: Tensors = values.into_iter().filter_map(theirs).collect();
+        known.extend(case.feeds.clone());
+        Ok(known)
+    }
+
     fn run(&self, side: &Side, model: &ModelProto, feeds: &Tensors) -> Result<Tensors, RunError> {
         let names: Vec<String> = model.graph.iter().flat_map(|g| &g.output).map(|o| o.name().to_string()).collect();
         // What is inside bodies goes by the whole model's keys.
@@ -106,6 +149,18 @@ impl<'a> Judge<'a> {
         types.extend(types_of(model));
         let values = side.run_model(model, &types, std::slice::from_ref(feeds), &names)?;
         Ok(values.into_iter().next().unwrap_or_default())
+    }
+}
+
+impl Failure {
+    fn is(&self, verdict: &Comparison) -> bool {
+        match &verdict.metrics {
+            None => self.shape,
+            Some(m) => {
+                let nonfinite = m.cand_nonfinite > m.ref_nonfinite;
+                !self.shape && nonfinite == self.nonfinite && (self.given || m.ref_nonfinite == 0)
+            }
+        }
     }
 }
 
@@ -158,7 +213,14 @@ impl Truth {
             (t.name().to_string(), (t.clone(), same))
         });
         let weights = weights.collect();
-        Some(Truth { model: cut.proto, inputs, output: (mine.graph.tensors[target].name.clone(), output), weights })
+        let made = nodes.iter().flat_map(|n| &mine.graph.nodes[*n].writes);
+        let named = made.filter_map(|t| {
+            let theirs_name = theirs.graph.tensors[probe.counterpart(*t)?].name.clone();
+            Some((mine.graph.tensors[*t].name.clone(), theirs_name))
+        });
+        let names = named.collect();
+        let output = (mine.graph.tensors[target].name.clone(), output);
+        Some(Truth { model: cut.proto, inputs, output, names, weights })
     }
 
     /// The cut with the weights of `case`, of which a slice may be left; `None` where it has others.

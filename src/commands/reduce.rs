@@ -9,7 +9,7 @@ use super::bisect::{self, Plan};
 use super::checked;
 use super::verdict::Exit;
 use crate::cli::{GlobalArgs, ReduceArgs};
-use crate::report::{Reduced, Report, Verdict};
+use crate::report::{Report, Verdict};
 use crate::run::RunError;
 
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
@@ -35,19 +35,14 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
 
 /// Who asks for a reproducer is told by the exit status when there is none that fails again.
 fn delivered(report: &Report) -> Result<(), RunError> {
-    if report.verdict != Verdict::Diverged {
-        return Ok(());
+    let mut made = report.reduced.iter().chain(&report.reproducers);
+    if let Some(lost) = made.find(|r| !r.reproduces) {
+        let why = lost.why.clone().unwrap_or_default();
+        return Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)));
     }
-    let lost = |r: &&Reduced| !r.reproduces;
-    match (&report.reduced, report.reduced.iter().chain(&report.reproducers).find(lost)) {
-        (None, _) => {
-            let why = report.warnings.iter().find(|w| w.starts_with("no reproducer"));
-            Err(RunError::Unclear(why.cloned().unwrap_or_else(|| "there is no reproducer".to_string())))
-        }
-        (Some(_), Some(lost)) => {
-            let why = lost.why.clone().unwrap_or_default();
-            Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)))
-        }
-        (Some(_), None) => Ok(()),
+    if report.verdict == Verdict::Diverged && report.reduced.is_none() {
+        let why = report.warnings.iter().find(|w| w.starts_with("no reproducer"));
+        return Err(RunError::Unclear(why.cloned().unwrap_or_else(|| "there is no reproducer".to_string())));
     }
+    Ok(())
 }

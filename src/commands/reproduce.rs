@@ -53,7 +53,7 @@ pub fn reproduce(
     let mut made = Vec::new();
     let culprits = report.culprits.clone();
     let mut result = Ok(());
-    for culprit in culprits.iter().take(MOST) {
+    for culprit in chosen(&culprits) {
         let folder = deliver::folder_name(made.len());
         match one(probe, culprit, report, request, &mut attempts, &folder) {
             Ok(Ok(reduced)) => made.push(reduced),
@@ -67,12 +67,21 @@ pub fn reproduce(
         }
     }
     if culprits.len() > MOST {
-        report.warnings.push(format!("there are reproducers for the first {MOST} of {} culprits", culprits.len()));
+        report.warnings.push(format!("there are reproducers for {MOST} of {} culprits", culprits.len()));
     }
     probe.journal = std::mem::take(&mut attempts.journal);
     report.reduced = made.first().cloned();
     report.reproducers = if made.len() > 1 { made } else { Vec::new() };
     result
+}
+
+/// At most [`MOST`], those that compute before those that are constants; in topological order.
+fn chosen(culprits: &[Culprit]) -> Vec<&Culprit> {
+    let mut order: Vec<usize> = (0..culprits.len()).collect();
+    order.sort_by_key(|i| culprits[*i].node.inputs.is_empty());
+    order.truncate(MOST);
+    order.sort_unstable();
+    order.into_iter().map(|i| &culprits[i]).collect()
 }
 
 /// One culprit's reproducer, or why there is none.
@@ -90,8 +99,8 @@ fn one(
         return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
     };
     let (reference, candidate, rules) = (probe.reference, probe.candidate, probe.rules);
-    let mut judge = Judge::new(probe);
-    let label = format!("{}: ", culprit.tensor);
+    let mut judge = Judge::new(probe, culprit, target.shapes_differ);
+    attempts.label = format!("{}: ", culprit.tensor);
     let found = {
         let shared = RefCell::new(&mut *probe);
         let values = |keys: &[String]| values(&mut shared.borrow_mut(), candidate, keys, target.sample);
@@ -102,7 +111,7 @@ fn one(
             values: &values,
             told: &told,
             target: Some((target.tensor, target.expected.clone())),
-            label: label.clone(),
+            label: String::new(),
         };
         let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
         find(whole, &target, culprit, &mut test)?
@@ -114,7 +123,7 @@ fn one(
     };
     judge.learn(probe, &culprit.tensor, &found);
     let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-    let flaps = flapping(&found.case, request.reproducer.stability, &label, &mut test)?;
+    let flaps = flapping(&found.case, request.reproducer.stability, &mut test)?;
     let cheap = candidate.on_cpu() && reference.on_cpu();
     let options = Options {
         freeze: request.reproducer.freeze,
@@ -122,15 +131,16 @@ fn one(
         enough: if cheap { 0 } else { FITS },
         jobs: 1,
         only_data: judge.own_model,
+        runs: true,
     };
     let mut outside = Outside {
         test: &mut test,
-        values: &|case| judge.values(case),
+        values: &|case| judge.truths(case),
         expected: &|case| judge.expected(case),
         payload: &|t| tensor_from_proto(&candidate.model.inline(t)).ok(),
         wrong_at: Some(culprit.accumulated.first_mismatch.clone()).filter(|at| !at.is_empty()),
     };
-    let smaller = reduce::smaller(found, &options, &mut outside, &label)?;
+    let smaller = reduce::smaller(found, &options, &mut outside)?;
     let minimal = smaller.minimal;
     let told = Told {
         args: request.set,
@@ -169,6 +179,8 @@ struct Target {
     /// The right value.
     expected: Option<Tensors>,
     sample: usize,
+    /// What is wrong with it is its shape.
+    shapes_differ: bool,
 }
 
 impl Target {
@@ -180,8 +192,10 @@ impl Target {
         let sample = culprit.accumulated.sample;
         probe.fetch(probe.reference, std::slice::from_ref(&culprit.tensor))?;
         let name = probe.candidate.graph.tensors[tensor].name.clone();
-        let expected = probe.reference_value(mine, sample).map(|value| Tensors::from([(name, value.clone())]));
-        Ok(Some(Target { tensor, start, expected, sample }))
+        let right = probe.reference_value(mine, sample);
+        let shapes_differ = culprit.accumulated.elements == 0 && right.is_some_and(|value| value.elements() > 0);
+        let expected = right.map(|value| Tensors::from([(name, value.clone())]));
+        Ok(Some(Target { tensor, start, expected, sample, shapes_differ }))
     }
 }
 
@@ -208,9 +222,9 @@ fn find(
 }
 
 /// The failing case again and again: what is wrong if it does not always fail.
-fn flapping(case: &Case, times: u64, label: &str, test: &mut Test<RunError>) -> Result<Option<String>, RunError> {
+fn flapping(case: &Case, times: u64, test: &mut Test<RunError>) -> Result<Option<String>, RunError> {
     for time in 2..=times {
-        if test(&[Attempt { what: format!("{label}again, {time}"), case: case.clone() }])? != [Answer::Bad] {
+        if test(&[Attempt { what: format!("again, {time}"), case: case.clone() }])? != [Answer::Bad] {
             return Ok(Some(format!(
                 "it does not fail every time: run {time} of {times} was another; see --stability"
             )));

@@ -167,7 +167,7 @@ fn size(dir: &Path) -> std::io::Result<u64> {
 }
 
 /// May `dir` go? Nothing there, nothing in it, or an older reproducer: never a folder of the user's.
-fn replaceable(dir: &Path) -> bool {
+pub fn replaceable(dir: &Path) -> bool {
     let empty = || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
     match fs::symlink_metadata(dir) {
         Ok(_) => empty() || is_reproducer(dir),

@@ -199,6 +199,7 @@ impl Whole<'_> {
             Some(ValueInfoProto { name: Some(name.to_string()), ..info })
         };
         describe(cut.proto.graph.as_mut()?, told);
+        super::trim::clean(&mut cut.proto);
         let feed = |(name, key): (String, String)| values.get(&key).map(|value| (name, value.clone()));
         let feeds: Tensors = cut.feeds.into_iter().filter_map(feed).collect();
         let expected = self.target.as_ref().and_then(|(_, expected)| expected.clone());

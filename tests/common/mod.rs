@@ -75,3 +75,14 @@ pub fn plugin() -> PathBuf {
     assert!(path.exists(), "{} is missing: run scripts/providers.sh", path.display());
     path
 }
+
+/// A model of one graph, of a common opset.
+pub fn model_of(graph: layerdiff::onnx::GraphProto) -> layerdiff::onnx::ModelProto {
+    let opset = layerdiff::onnx::OperatorSetIdProto { domain: None, version: Some(17) };
+    layerdiff::onnx::ModelProto {
+        ir_version: Some(8),
+        graph: Some(graph),
+        opset_import: vec![opset],
+        ..Default::default()
+    }
+}

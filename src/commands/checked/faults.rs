@@ -124,6 +124,7 @@ impl Faults<'_> {
             enough: FITS,
             jobs: self.jobs(),
             only_data: false,
+            runs: false,
         };
         // Asked of the written model, with all other values.
         let expected = |case: &Case| Ok(case.expected.clone());
@@ -131,6 +132,8 @@ impl Faults<'_> {
             Err(RunError::Interrupted) => Err(RunError::Interrupted),
             other => Ok(other.unwrap_or_default()),
         };
+        // The cuts of the whole model go by their nodes, whichever fault they are about.
+        let label = std::mem::replace(&mut attempts.label, format!("fault {}: ", number + 1));
         let mut test = |asked: &[Attempt]| self.ask(asked, attempts);
         let mut outside = Outside {
             test: &mut test,
@@ -139,8 +142,8 @@ impl Faults<'_> {
             payload: &|t| tensor_from_proto(&self.side.model.inline(t)).ok(),
             wrong_at: None,
         };
-        let label = if number == 0 { String::new() } else { format!("fault {}: ", number + 1) };
-        let smaller = reduce::smaller(found, &options, &mut outside, &label)?;
+        let smaller = reduce::smaller(found, &options, &mut outside)?;
+        attempts.label = label;
         let minimal = smaller.minimal;
         let folder = deliver::folder_name(number);
         let delivery = Delivery {
