@@ -28,8 +28,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 import polygraphy
 
 import bench
@@ -127,11 +129,25 @@ def one_turn(name, job, folder):
     if (report := folder / "report/report.json").exists():
         checks = examined(name, json.loads(report.read_text())["reduced"], checks)
     result = folder / job.result
-    if subprocess.run([sys.executable, SCRIPT, result]).returncode != 1:
+    # By values, the model is cut from the candidate's file: it fails where its outputs are not the stored ones.
+    fails = differs(result) if name == VALUES else subprocess.run([sys.executable, SCRIPT, result]).returncode == 1
+    if not fails:
         sys.exit(f"{name}: the reduced model does not fail")
     # A candidate of its own model may need several nodes for one of the model under debugging.
     own = {node.name for node in onnx.load(encoder.FOLDER / "encoder.onnx").graph.node}
     return Turn(seconds, checks, sum(node.name in own for node in onnx.load(result).graph.node))
+
+
+def differs(model):
+    """Does ONNX Runtime give something else than the reference's stored outputs?"""
+    stored = lambda kind, i: numpy_helper.to_array(
+        onnx.load_tensor(model.parent / f"test_data_set_0/{kind}_{i}.pb")
+    )
+    graph = onnx.load(model).graph
+    feeds = {value.name: stored("input", i) for i, value in enumerate(graph.input)}
+    got = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
+    pairs = [(stored("output", i), got[i]) for i, value in enumerate(graph.output)]
+    return any(not numpy.allclose(have, want, rtol=1e-3, atol=1e-3) for want, have in pairs)
 
 
 def examined(name, reduced, checks):
