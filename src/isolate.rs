@@ -1,6 +1,10 @@
 //! The local error: the culprit alone, fed with reference inputs, in the candidate. Together with the accumulated error it
 //! tells whether a node introduces the divergence, amplifies what came in, or is wrong only inside a larger whole.
 
+mod everywhere;
+
+pub use everywhere::everywhere;
+
 use crate::compare::Comparison;
 use crate::graph::{Outputs, Source, extract};
 use crate::mark::Types;

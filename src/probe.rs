@@ -172,7 +172,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The reference's outputs: from the survey's run where that was one, else from a run (and then `true`).
-    fn reference_outputs(&self, outputs: &[String]) -> Result<(Vec<Tensors>, bool), RunError> {
+    pub fn reference_outputs(&self, outputs: &[String]) -> Result<(Vec<Tensors>, bool), RunError> {
         let graph = &self.reference.graph;
         let known =
             |name: &String| self.values.reference.get(&graph.tensor(name)?).filter(|v| v.iter().all(Option::is_some));

@@ -47,6 +47,9 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reproducers: Vec<Reduced>,
     pub overrides: Option<Overrides>,
+    /// The nodes with the largest local errors, in the candidate's precision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitivity: Vec<Sensitivity>,
     pub environment: Environment,
     pub seconds: f64,
     /// What the user should know before trusting the rest: unknown fields dropped, synthetic data, fallbacks taken.
@@ -269,14 +272,49 @@ pub struct Reduced {
     pub why: Option<String>,
 }
 
+/// The smallest set of nodes that cures the outputs when it is kept in float32. Errors are relative: the largest RMS of
+/// (c - r) over the RMS of r, of all outputs and samples.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Overrides {
     pub nodes: Vec<String>,
+    /// The outputs were seen to agree with exactly these nodes in float32.
     pub verified: bool,
+    /// With nothing kept.
     pub error_before: Real,
     pub error_after: Real,
+    /// Models that were tried.
     pub builds: usize,
+    /// By consumer.
     pub files: BTreeMap<String, String>,
+    /// The same nodes as an engineer reads them: "LayerNorm 'encoder/ln_1': Pow, ReduceMean".
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Without any single one of them it was seen not to agree.
+    #[serde(default)]
+    pub minimal: bool,
+    /// Of how many nodes with float32 outputs.
+    #[serde(default)]
+    pub of: usize,
+    /// Nodes kept, and the smallest error seen with that many.
+    #[serde(default)]
+    pub curve: Vec<(usize, Real)>,
+    /// Why nothing is verified, or what else the user should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How much one node matters in the candidate's precision. Errors as in [`Overrides`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Sensitivity {
+    pub node: String,
+    pub op_type: String,
+    pub tensor: String,
+    /// Of the node's own output, fed with reference inputs.
+    pub local: Real,
+    /// Of the model's outputs with this node alone in float32; null where it was not tried.
+    pub promoted: Option<Real>,
+    /// Of the model's outputs with this node alone in the low precision.
+    pub demoted: Option<Real>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -56,7 +56,7 @@ fn rounding_is_what_casts_do_bit_by_bit() {
         let casts = model(vec![cast("x", "low", low), cast("low", "y", DType::Float32)], input.clone(), "y");
         let plain = model(vec![NodeProto::new("Identity", "i", &["x"], &["y"])], input.clone(), "y");
         let types = [("x".to_string(), DType::Float32), ("y".to_string(), DType::Float32)].into();
-        let rounds = precision::emulate(&plain, &types, low);
+        let rounds = precision::emulate(&plain, &types, low, &precision::Kept::new());
         let run = |m: &ModelProto| cpu().run(&lean(m), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
         let (want, got) = (run(&casts), run(&rounds));
         let mut nans = 0;

@@ -6,6 +6,7 @@ use crate::cli::GlobalArgs;
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
+use crate::precision::Kept;
 use crate::probe::Side;
 use crate::report::BackendInfo;
 use crate::run::exec::Exec;
@@ -25,7 +26,17 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<S
     let backend = backend(spec, &graph, global)?;
     let storage = spec.precision.storage();
     let runs_its_file = !matches!(spec.place, Place::Saved(_));
-    Ok(Side { spec: spec.clone(), backend, model, graph, storage, half: false, runs_its_file, types: Types::new() })
+    Ok(Side {
+        spec: spec.clone(),
+        backend,
+        model,
+        graph,
+        storage,
+        kept: Kept::new(),
+        half: false,
+        runs_its_file,
+        types: Types::new(),
+    })
 }
 
 /// An error about a model, with its file's name in front.

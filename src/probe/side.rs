@@ -4,7 +4,7 @@ use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{AttributeProto, ModelProto};
-use crate::precision;
+use crate::precision::{self, Kept};
 use crate::run::{Backend, RunError};
 use crate::spec::{Place, Spec};
 use crate::tensor::{DType, Tensors};
@@ -17,6 +17,8 @@ pub struct Side {
     pub graph: Graph,
     /// Emulate this storage type by casts.
     pub storage: Option<DType>,
+    /// Nodes that the emulation leaves in float32.
+    pub kept: Kept,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
     pub half: bool,
     /// Does it run the constants of `model`, or something that somebody stored or built elsewhere?
@@ -65,8 +67,20 @@ impl Side {
         feeds: &[Tensors],
         outputs: &[String],
     ) -> Result<Vec<Tensors>, RunError> {
+        self.run_kept(&self.kept, model, types, feeds, outputs)
+    }
+
+    /// The same, with these nodes left in float32 where the side emulates a lower precision.
+    pub fn run_kept(
+        &self,
+        kept: &Kept,
+        model: &ModelProto,
+        types: &Types,
+        feeds: &[Tensors],
+        outputs: &[String],
+    ) -> Result<Vec<Tensors>, RunError> {
         let changed = match (self.storage, self.half) {
-            (Some(low), _) => Some(precision::emulate(model, types, low)),
+            (Some(low), _) => Some(precision::emulate(model, types, low, kept)),
             (None, true) => Some(precision::expose(model, types)),
             (None, false) => None,
         };

@@ -40,6 +40,7 @@ pub fn sample_report() -> Report {
             error_after: Real(2.1e-4),
             builds: 5,
             files: [("trtexec".to_string(), "bert.layerdiff/overrides/trtexec.sh".to_string())].into(),
+            ..Overrides::default()
         }),
         warnings: vec!["inputs are synthetic: real data may show other culprits".into()],
         why: Some("output 'logits' diverges".into()),

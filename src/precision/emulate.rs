@@ -1,0 +1,231 @@
+//! A lower precision, emulated exactly on a backend that has none. Graph -> graph.
+//!
+//! Behind every float input, initializer and node output comes a Round: to the storage type and back to float32. What a
+//! node computes is then what a device with that storage type and FP32 accumulation computes: overflow, subnormals and
+//! NaN included. No weight is rounded in memory. Tensors keep their names: `t` is the rounded value, `t/raw` what the
+//! node gave.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::mark::Types;
+use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::tensor::DType;
+
+/// The operator behind every value, and its domain; `run::ort` implements it.
+pub const ROUND: &str = "Round";
+pub const ROUND_DOMAIN: &str = "ai.layerdiff";
+
+/// Nodes that stay in float32, each by the key of one of its outputs.
+pub type Kept = HashSet<String>;
+
+/// `model` with every float32 value rounded to `low` ([`DType::Float16`] or [`DType::Bfloat16`]) where it is made; nodes in
+/// `kept` compute in float32. `types` must hold the element types of all tensors, inputs and initializers; what it lacks
+/// is left alone.
+///
+/// A kept node reads weights and inputs of the model as they are, and what other kept nodes give unrounded; what it gives
+/// to others is rounded on the way. Its tensor `t` is the unrounded value: `t/low` is what others read.
+pub fn emulate(model: &ModelProto, types: &Types, low: DType, kept: &Kept) -> ModelProto {
+    let mut emulated = model.clone();
+    if let Some(main) = emulated.graph.as_mut() {
+        Rounding { types, low, kept }.graph(main, "", &HashMap::new(), Place::Main);
+        emulated.opset_import.push(OperatorSetIdProto { domain: Some(ROUND_DOMAIN.to_string()), version: Some(1) });
+    }
+    emulated
+}
+
+/// What a name is called now: rounded, as nodes in float32 read it, and as it was given.
+#[derive(Clone)]
+struct Names {
+    rounded: String,
+    wide: String,
+    raw: String,
+}
+
+/// Where a graph is.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Main,
+    Body,
+    /// In a node that is kept: so is all that is inside.
+    KeptBody,
+}
+
+struct Rounding<'a> {
+    types: &'a Types,
+    low: DType,
+    kept: &'a Kept,
+}
+
+impl Rounding<'_> {
+    fn graph(&self, graph: &mut GraphProto, prefix: &str, outer: &HashMap<String, Names>, place: Place) {
+        let Rounding { types, low, kept } = *self;
+        let mut names = outer.clone();
+        let mut nodes = Vec::with_capacity(graph.node.len() * 3);
+        let weights: Vec<String> = graph
+            .initializer
+            .iter()
+            .filter(|t| t.dtype() == Some(DType::Float32))
+            .map(|t| t.name().to_string())
+            .collect();
+        // The inputs of a loop's body come rounded from outside and shadow outer names.
+        for input in &graph.input {
+            names.remove(input.name());
+        }
+        let inputs = graph
+            .input
+            .iter()
+            .filter(|v| place == Place::Main && v.dtype() == Some(DType::Float32))
+            .map(|v| v.name().to_string());
+        let mut given: Vec<String> = inputs.collect();
+        given.extend(weights);
+        given.sort();
+        given.dedup();
+        for name in given {
+            let rounded = format!("{prefix}{name}/rounded");
+            round(&name, &rounded, low, &mut nodes);
+            names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
+        }
+        for mut node in std::mem::take(&mut graph.node) {
+            let path = crate::graph::node_name(&node);
+            let wide = place == Place::KeptBody || node.output.iter().any(|o| kept.contains(&format!("{prefix}{o}")));
+            let body_place = if wide { Place::KeptBody } else { Place::Body };
+            for (slot, input) in node.input.iter_mut().enumerate() {
+                if let Some(known) = names.get(input.as_str()) {
+                    let as_it_is = stays(&node.op_type, slot);
+                    let name = if as_it_is {
+                        &known.raw
+                    } else if wide {
+                        &known.wide
+                    } else {
+                        &known.rounded
+                    };
+                    *input = name.clone();
+                }
+            }
+            for attribute in node.attribute.iter_mut() {
+                let inner = format!("{prefix}{path}/{}/", attribute.name());
+                for body in attribute.g.iter_mut().chain(attribute.graphs.iter_mut()) {
+                    self.graph(body, &inner, &names, body_place);
+                }
+            }
+            let mut rounds = Vec::new();
+            for output in node.output.iter_mut().filter(|o| !o.is_empty()) {
+                let name = output.clone();
+                if types.get(&format!("{prefix}{name}")) != Some(&DType::Float32) {
+                    names.remove(&name);
+                } else if node.op_type.as_deref() == Some("Constant") && !wide {
+                    // As a weight: whoever computes in float32 has it as it is.
+                    let raw = format!("{prefix}{name}/raw");
+                    *output = raw.clone();
+                    round(output, &name, low, &mut rounds);
+                    names.insert(name.clone(), Names { rounded: name, wide: raw.clone(), raw });
+                } else if wide {
+                    let rounded = format!("{prefix}{name}/low");
+                    round(&name, &rounded, low, &mut rounds);
+                    names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
+                } else {
+                    *output = format!("{prefix}{name}/raw");
+                    round(output, &name, low, &mut rounds);
+                    names.insert(name.clone(), Names { rounded: name.clone(), wide: name, raw: output.clone() });
+                }
+            }
+            nodes.push(node);
+            nodes.append(&mut rounds);
+        }
+        // An output may be an outer value, handed through.
+        for output in &mut graph.output {
+            if let (true, Some(known)) = (place != Place::Main, names.get(output.name())) {
+                let name = if place == Place::KeptBody { &known.wide } else { &known.rounded };
+                output.name = Some(name.clone());
+            }
+        }
+        graph.node = nodes;
+    }
+}
+
+/// `to` = `from`, rounded to `low`.
+fn round(from: &str, to: &str, low: DType, nodes: &mut Vec<NodeProto>) {
+    let mut node = NodeProto::new(ROUND, &format!("{to}/round"), &[from], &[to]);
+    node.domain = Some(ROUND_DOMAIN.to_string());
+    nodes.push(node.with(AttributeProto::int("to", low.onnx().into())));
+}
+
+/// Inputs that are float32 in every precision: coordinates and quantisation scales.
+fn stays(op_type: &Option<String>, slot: usize) -> bool {
+    match op_type.as_deref() {
+        Some("Resize") => slot == 1 || slot == 2,
+        Some("Upsample" | "QuantizeLinear" | "DequantizeLinear") => slot == 1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::ValueInfoProto;
+
+    fn text(graph: &GraphProto) -> Vec<String> {
+        let node = |n: &NodeProto| format!("{}({}) -> {}", n.op_type(), n.input.join(","), n.output.join(","));
+        graph.node.iter().map(node).collect()
+    }
+
+    #[test]
+    fn values_are_rounded_where_they_are_made_and_keep_their_names() {
+        let nodes = vec![
+            NodeProto::new("Relu", "a", &["x"], &["y"]),
+            NodeProto::new("Shape", "s", &["y"], &["n"]),
+            NodeProto::new("Resize", "r", &["y", "", "scales"], &["z"]),
+        ];
+        let input = vec![
+            ValueInfoProto::tensor("x", DType::Float32, &[1]),
+            ValueInfoProto::tensor("scales", DType::Float32, &[4]),
+        ];
+        let graph = GraphProto { node: nodes, input, output: vec![ValueInfoProto::bare("z")], ..Default::default() };
+        let model = ModelProto { graph: Some(graph), ..Default::default() };
+        let types = [("y", DType::Float32), ("n", DType::Int64), ("z", DType::Float32)];
+        let types = types.into_iter().map(|(k, d)| (k.to_string(), d)).collect();
+        let got = emulate(&model, &types, DType::Float16, &Kept::new()).graph.unwrap();
+        assert_eq!(
+            text(&got),
+            [
+                "Round(scales) -> scales/rounded",
+                "Round(x) -> x/rounded",
+                "Relu(x/rounded) -> y/raw",
+                "Round(y/raw) -> y",
+                "Shape(y) -> n",
+                "Resize(y,,scales) -> z/raw",
+                "Round(z/raw) -> z",
+            ]
+        );
+    }
+
+    #[test]
+    fn kept_nodes_read_wide_and_hand_on_rounded() {
+        let nodes = vec![
+            NodeProto::new("Constant", "k", &[], &["c"]),
+            NodeProto::new("Add", "a", &["x", "c"], &["y"]),
+            NodeProto::new("Sub", "s", &["y", "c"], &["z"]),
+            NodeProto::new("Relu", "r", &["y"], &["w"]),
+        ];
+        let input = vec![ValueInfoProto::tensor("x", DType::Float32, &[1])];
+        let output = vec![ValueInfoProto::bare("z"), ValueInfoProto::bare("w")];
+        let graph = GraphProto { node: nodes, input, output, ..Default::default() };
+        let model = ModelProto { graph: Some(graph), ..Default::default() };
+        let types = ["c", "y", "z", "w"].map(|name| (name.to_string(), DType::Float32)).into();
+        let kept = Kept::from(["y".to_string(), "z".to_string()]);
+        assert_eq!(
+            text(&emulate(&model, &types, DType::Float16, &kept).graph.unwrap()),
+            [
+                "Round(x) -> x/rounded",
+                "Constant() -> c/raw",
+                "Round(c/raw) -> c",
+                "Add(x,c/raw) -> y",
+                "Round(y) -> y/low",
+                "Sub(y,c/raw) -> z",
+                "Round(z) -> z/low",
+                "Relu(y/low) -> w/raw",
+                "Round(w/raw) -> w",
+            ]
+        );
+    }
+}
