@@ -129,6 +129,25 @@ pub struct BisectArgs {
     /// Find and prove, but cut nothing out
     #[arg(long, help_heading = "Reproducer")]
     pub no_reduce: bool,
+    #[command(flatten)]
+    pub cure: CureArgs,
+}
+
+/// The smallest set of nodes to keep in float32.
+#[derive(Args, Debug, Clone)]
+pub struct CureArgs {
+    /// Look for no precision overrides
+    #[arg(long, help_heading = "Overrides")]
+    pub no_overrides: bool,
+    /// Candidate builds that the search may cost
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Overrides")]
+    pub builds: u64,
+    /// Samples held back from the search, which must agree as well in the end
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Overrides")]
+    pub holdout: u64,
+    /// Nodes of which it is tried what each alone does to the outputs
+    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Overrides")]
+    pub sensitivity: u64,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod bisect;
 pub mod checked;
 pub mod compare;
+pub mod cure;
 pub mod deliver;
 pub mod doctor;
 pub mod judge;

@@ -39,6 +39,8 @@ pub mod isolate;
 
 pub mod reduce;
 
+pub mod overrides;
+
 pub mod report;
 
 pub mod interrupt;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules from the top to the bottom; those of one line may use each other.
 const LAYERS: [&[&str]; 7] = [
     &["cli", "commands"],
-    &["isolate", "reduce"],
+    &["isolate", "diagnose", "reduce", "overrides", "qdq"],
     &["probe"],
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],

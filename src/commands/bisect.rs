@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use super::cure;
 use super::deliver;
 use super::narrow;
 use super::opening;
@@ -12,7 +13,7 @@ use super::progress::Progress;
 use super::reproduce::{self, Request};
 use super::scan;
 use super::verdict::{self, Exit, Shown};
-use crate::cli::{BisectArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
+use crate::cli::{BisectArgs, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
 use crate::probe::Probe;
 use crate::probe::journal::{Journal, Known};
 use crate::report::{Report, Verdict};
@@ -24,11 +25,14 @@ pub struct Plan<'a> {
     pub search: &'a SearchArgs,
     /// `None`: find and prove, but cut nothing out.
     pub reproducer: Option<&'a ReproducerArgs>,
+    /// `None`: look for no precision overrides.
+    pub cure: Option<&'a CureArgs>,
 }
 
 pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let reproducer = (!args.no_reduce).then_some(&args.reproducer);
-    let report = find(&Plan { set: &args.set, search: &args.search, reproducer }, global, out)?;
+    let cure = (!args.cure.no_overrides).then_some(&args.cure);
+    let report = find(&Plan { set: &args.set, search: &args.search, reproducer, cure }, global, out)?;
     Ok(Exit::of(report.verdict))
 }
 
@@ -58,6 +62,10 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
         opening::so_far(dir, &report);
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
         found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
+    }
+    if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, plan.cure) {
+        opening::so_far(dir, &report);
+        found = cure::cure(&mut probe, outputs, &mut report, args, dir, &progress);
     }
     report.seconds = started.elapsed().as_secs_f64();
     if let Err(e) = &found {

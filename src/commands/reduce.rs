@@ -25,7 +25,7 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
             checked::run(command, args, global, out)?
         }
         None => {
-            let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer) };
+            let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer), cure: None };
             bisect::find(&plan, global, out)?
         }
     };

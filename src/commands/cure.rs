@@ -1,0 +1,239 @@
+//! The smallest set of nodes to keep in float32 so that the outputs agree: rank, search, prove, export.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use super::progress::Progress;
+use crate::cli::CureArgs;
+use crate::isolate;
+use crate::mark;
+use crate::onnx::ModelProto;
+use crate::overrides::{self, Cure, Trial, Units};
+use crate::precision::Kept;
+use crate::probe::first::inner;
+use crate::probe::{Probe, Side};
+use crate::report::{Metrics, Overrides, Real, Report, Sensitivity, Status};
+use crate::run::RunError;
+use crate::search::Answer;
+use crate::tensor::{DType, Tensors};
+use crate::tolerance::Rules;
+
+/// Trials at a time: while one builds its session, which is single-threaded, another can run.
+const JOBS: usize = 2;
+
+/// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a lower precision of the
+/// reference's own model.
+pub fn cure(
+    probe: &mut Probe,
+    outputs: &[String],
+    report: &mut Report,
+    args: &CureArgs,
+    dir: &Path,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let (reference, candidate) = (probe.reference, probe.candidate);
+    let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
+    let (Some(_), false) = (candidate.storage, own_model) else { return Ok(()) };
+    progress.step("every node alone");
+    let local = local_errors(probe)?;
+    let (right, _) = probe.reference_outputs(outputs)?;
+    let trials = Trials::new(probe, outputs, &right, args.holdout as usize);
+    let nodes = trials.may_be_kept();
+    let rank = |node: usize| local.get(&node).map_or(0.0, |l| l.error);
+    let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();
+    let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), nodes, ranks);
+    let mut tried = 0;
+    let cure = overrides::search(&units, args.builds as usize, JOBS, |sets| {
+        tried += sets.len();
+        progress.step(format!("overrides, trial {tried}: {} nodes in float32", sets[0].len()));
+        trials.ask(sets)
+    })?;
+    report.sensitivity = sensitivity(&trials, &units, &local, args.sensitivity as usize)?;
+    let mut found = told(&cure, &units, &trials);
+    if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
+        found.verified = false;
+        found.why = Some(why);
+    }
+    let _ = dir;
+    report.overrides = Some(found);
+    Ok(())
+}
+
+/// A node's own error, alone on reference inputs.
+struct Local {
+    tensor: String,
+    /// Relative RMS; infinite where it makes NaN or an infinity of its own.
+    error: f64,
+}
+
+/// By node of the candidate's graph.
+fn local_errors(probe: &mut Probe) -> Result<HashMap<usize, Local>, RunError> {
+    let keys: Vec<String> = probe.reference.graph.tensors.iter().map(|t| t.key.clone()).collect();
+    probe.fetch(probe.reference, &keys)?;
+    let mut errors: HashMap<usize, Local> = HashMap::new();
+    for (tensor, comparison) in isolate::everywhere(probe, 0)? {
+        let Some(metrics) = comparison.metrics else { continue };
+        let key = &probe.reference.graph.tensors[tensor].key;
+        let Some(theirs) = probe.candidate.graph.tensor(key) else { continue };
+        let error = relative(&metrics);
+        let entry = errors.entry(probe.candidate.graph.tensors[theirs].node);
+        let worst = entry.or_insert(Local { tensor: key.clone(), error: 0.0 });
+        if error > worst.error {
+            *worst = Local { tensor: key.clone(), error };
+        }
+    }
+    Ok(errors)
+}
+
+/// RMS of the error over RMS of the reference, from the signal-to-noise ratio.
+fn relative(metrics: &Metrics) -> f64 {
+    if metrics.cand_nonfinite != metrics.ref_nonfinite {
+        return f64::INFINITY;
+    }
+    let error = 10f64.powf(-metrics.sqnr_db.0 / 20.0);
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// Runs the whole model with some nodes in float32, and compares its outputs.
+struct Trials<'a> {
+    candidate: &'a Side,
+    rules: &'a Rules,
+    /// Every judged tensor is an output of it.
+    model: ModelProto,
+    outputs: Vec<String>,
+    feeds: &'a [Tensors],
+    right: &'a [Tensors],
+    /// Samples that the search sees; the others confirm.
+    seen: usize,
+    /// Element types by tensor key.
+    types: &'a mark::Types,
+}
+
+impl<'a> Trials<'a> {
+    fn new(probe: &Probe<'a>, outputs: &[String], right: &'a [Tensors], holdout: usize) -> Trials<'a> {
+        let candidate = probe.candidate;
+        let marks = inner(candidate, outputs);
+        Trials {
+            candidate,
+            rules: probe.rules,
+            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
+            outputs: outputs.to_vec(),
+            feeds: probe.feeds,
+            right,
+            seen: probe.feeds.len().saturating_sub(holdout).max(1),
+            types: &candidate.types,
+        }
+    }
+
+    /// Nodes that make floats. Constants go with who reads them; of an If, what is in its branches.
+    fn may_be_kept(&self) -> Vec<usize> {
+        let graph = &self.candidate.graph;
+        let float = |t: &usize| self.types.get(&graph.tensors[*t].key) == Some(&DType::Float32);
+        let hands_on = |n: &usize| graph.nodes[*n].op_type == "Constant" || !graph.nodes[*n].results.is_empty();
+        let computes = |n: &usize| !hands_on(n) && graph.nodes[*n].writes.iter().any(float);
+        (0..graph.nodes.len()).filter(computes).collect()
+    }
+
+    fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = sets.iter().map(|set| scope.spawn(|| self.trial(set, 0..self.seen))).collect();
+            let panicked =
+                || RunError::Crash { backend: "a trial".to_string(), reason: "its thread panicked".to_string() };
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        })
+    }
+
+    fn trial(&self, set: &[usize], samples: std::ops::Range<usize>) -> Result<Trial, RunError> {
+        let kept = self.keys(set);
+        let feeds = &self.feeds[samples.clone()];
+        let run = self.candidate.run_kept(&kept, &self.model, self.types, feeds, &self.outputs);
+        let values = match run {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            Err(_) => return Ok(Trial { answer: Answer::Unknown, error: f64::INFINITY }),
+            Ok(values) => values,
+        };
+        let mut trial = Trial { answer: Answer::Good, error: 0.0 };
+        for (got, right) in values.iter().zip(&self.right[samples]) {
+            for name in &self.outputs {
+                let (Some(got), Some(right)) = (got.get(name), right.get(name)) else {
+                    trial.answer = Answer::Unknown;
+                    continue;
+                };
+                let verdict = self.rules.judge_output(name, right, got);
+                trial.error = trial.error.max(verdict.metrics.as_ref().map_or(f64::INFINITY, relative));
+                trial.answer = match (verdict.status, trial.answer) {
+                    (Status::Diverges, _) => Answer::Bad,
+                    (Status::NotCompared, Answer::Good) => Answer::Unknown,
+                    (_, answer) => answer,
+                };
+            }
+        }
+        Ok(trial)
+    }
+
+    fn keys(&self, set: &[usize]) -> Kept {
+        let graph = &self.candidate.graph;
+        set.iter().flat_map(|n| &graph.nodes[*n].writes).map(|t| graph.tensors[*t].key.clone()).collect()
+    }
+
+    /// Do samples that the search never saw agree as well? If not, in words.
+    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
+        if self.seen == self.feeds.len() {
+            return Ok(None);
+        }
+        let trial = self.trial(set, self.seen..self.feeds.len())?;
+        Ok((trial.answer != Answer::Good).then(|| {
+            let held = self.feeds.len() - self.seen;
+            format!("the {held} held-back samples do not agree (error {:.2e}); search with more of them", trial.error)
+        }))
+    }
+}
+
+fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
+    let name = |n: &usize| trials.candidate.graph.nodes[*n].name.clone();
+    Overrides {
+        nodes: cure.nodes.iter().map(name).collect(),
+        verified: cure.verified,
+        error_before: Real(cure.error_before),
+        error_after: Real(cure.error_after),
+        builds: cure.trials,
+        files: BTreeMap::new(),
+        groups: cure.groups.clone(),
+        minimal: cure.minimal,
+        of: units.nodes.len(),
+        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
+        why: cure.why.clone(),
+    }
+}
+
+/// The nodes with the largest local errors: what each alone does to the outputs.
+fn sensitivity(
+    trials: &Trials,
+    units: &Units,
+    local: &HashMap<usize, Local>,
+    most: usize,
+) -> Result<Vec<Sensitivity>, RunError> {
+    let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| local.contains_key(n)).collect();
+    let error = |node: &usize| local.get(node).map_or(0.0, |l| l.error);
+    ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
+    ranked.truncate(most);
+    let mut sets: Vec<Vec<usize>> = Vec::new();
+    for node in &ranked {
+        sets.push(vec![*node]);
+        sets.push(units.nodes.iter().copied().filter(|n| n != node).collect());
+    }
+    let mut tried: Vec<Trial> = Vec::new();
+    for pair in sets.chunks(JOBS) {
+        tried.extend(trials.ask(pair)?);
+    }
+    let graph = &trials.candidate.graph;
+    let row = |(i, node): (usize, &usize)| Sensitivity {
+        node: graph.nodes[*node].name.clone(),
+        op_type: graph.nodes[*node].op_type.clone(),
+        tensor: local.get(node).map(|l| l.tensor.clone()).unwrap_or_default(),
+        local: Real(error(node)),
+        promoted: tried.get(2 * i).map(|t| Real(t.error)),
+        demoted: tried.get(2 * i + 1).map(|t| Real(t.error)),
+    };
+    Ok(ranked.iter().enumerate().map(row).collect())
+}

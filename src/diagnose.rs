@@ -1,0 +1,159 @@
+//! Why a culprit goes wrong: evidence -> code and advice. Values in, values out: no backend, no file, no search.
+//!
+//! Every kind of fault is a small function from a [`Case`] (the evidence and its statistics, measured once) to a
+//! [`Finding`]. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
+
+mod cancel;
+mod case;
+mod files;
+mod format;
+mod integers;
+mod kernel;
+mod mask;
+mod nan;
+mod norm;
+mod overflow;
+mod quantised;
+mod random;
+#[cfg(test)]
+mod sample;
+mod scale;
+mod shape;
+mod stats;
+mod subnormal;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod ties;
+mod words;
+
+use crate::onnx::NodeProto;
+use crate::report::{Culprit, Diagnosis, Metrics};
+use crate::spec::Precision;
+use crate::tensor::{DType, Tensor};
+use case::Case;
+
+/// What is known of one culprit. All values are of one sample: the one that the culprit's metrics are from.
+#[derive(Clone)]
+pub struct Evidence<'a> {
+    pub culprit: &'a Culprit,
+    /// The culprit in the reference's model.
+    pub node: &'a NodeProto,
+    /// The version of the default operator domain.
+    pub opset: i64,
+    pub candidate: Precision,
+    /// The candidate is another file (`ort@other.onnx`).
+    pub own_model: bool,
+    /// Then: its version of the node, if it has one.
+    pub theirs: Option<&'a NodeProto>,
+    /// One an input slot of the node, omitted inputs too (their names are empty).
+    pub inputs: Vec<Operand<'a>>,
+    /// The diverging tensor in the reference.
+    pub output: Option<&'a Tensor>,
+    pub candidate_output: Option<&'a Tensor>,
+    /// How the candidate's file quantises the diverging tensor, where a QuantizeLinear of it reads that.
+    pub quantised: Option<Quantised<'a>>,
+    /// The node alone in an emulation of the candidate's precision; `None` where there is none, or the candidate is it.
+    pub emulated: Option<&'a Metrics>,
+    /// Op types up to three steps below the tensor, the nearest first.
+    pub readers: Vec<String>,
+    /// Op types up to three steps above the node, the nearest first.
+    pub makers: Vec<String>,
+}
+
+/// One input of the culprit.
+#[derive(Clone, Copy, Default)]
+pub struct Operand<'a> {
+    pub name: &'a str,
+    /// An initializer or the output of a Constant node.
+    pub constant: bool,
+    /// The reference's value.
+    pub value: Option<&'a Tensor>,
+    /// The candidate's: of a constant, the one in its own file; else what it computed in the whole model.
+    pub candidate: Option<&'a Tensor>,
+    /// Op type of the node that makes it.
+    pub maker: Option<&'a str>,
+}
+
+/// The parameters of a QuantizeLinear.
+#[derive(Clone, Copy)]
+pub struct Quantised<'a> {
+    pub scale: &'a Tensor,
+    /// Its element type is the quantised one; `None` means uint8 and 0.
+    pub zero_point: Option<&'a Tensor>,
+    /// Of a scale per channel; `None` means 1, the operator's default.
+    pub axis: Option<i64>,
+}
+
+/// A cause, and how well the numbers support it.
+struct Finding {
+    code: &'static str,
+    sure: Sure,
+    evidence: String,
+    advice: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sure {
+    /// The measured values show it at work.
+    Shown,
+    /// The conditions are there, and the error is of that kind.
+    Likely,
+    /// Nothing speaks against it.
+    Possible,
+}
+
+type Detector = fn(&Case) -> Option<Finding>;
+
+/// In the order in which findings of equal strength are told: the cause before its consequences.
+const DETECTORS: [Detector; 21] = [
+    random::rng,
+    files::operator_differs,
+    files::attribute_differs,
+    files::weights_differ,
+    shape::dtype_or_shape_mismatch,
+    integers::int64_narrowing,
+    ties::topk_tie,
+    scale::scale_mismatch,
+    quantised::int8_saturation,
+    mask::mask_sentinel,
+    overflow::fp16_overflow,
+    subnormal::fp16_subnormal,
+    norm::normalization_statistics,
+    sums::large_reduction,
+    cancel::cancellation,
+    nan::nan_source,
+    kernel::gain,
+    kernel::tf32,
+    kernel::kernel_or_fusion,
+    kernel::precision_limited,
+    kernel::unexplained,
+];
+
+/// Causes told at most.
+const MOST: usize = 3;
+
+/// What may be wrong with the culprit, best first; empty when nothing is known.
+pub fn diagnose(e: &Evidence) -> Vec<Diagnosis> {
+    let case = Case::new(e);
+    let mut found: Vec<Finding> = DETECTORS.iter().filter_map(|detect| detect(&case)).collect();
+    let has = |found: &[Finding], code: &str| found.iter().any(|f| f.code == code);
+    // That a mask overflows is what makes it one; and with a cause at hand, the unexplained is explained.
+    if has(&found, mask::CODE) {
+        found.retain(|f| !f.code.ends_with(overflow::SUFFIX));
+    }
+    if found.iter().any(|f| f.sure < Sure::Possible) {
+        found.retain(|f| f.sure < Sure::Possible);
+    }
+    found.sort_by_key(|f| f.sure);
+    found.truncate(MOST);
+    let told = |f: Finding| Diagnosis { code: f.code.to_string(), evidence: f.evidence, advice: f.advice };
+    found.into_iter().map(told).collect()
+}
+
+/// The element type of low precision that the candidate computes in, if it does.
+fn low_type(e: &Evidence) -> Option<DType> {
+    let low = |t: &Tensor| matches!(t.dtype, DType::Float16 | DType::Bfloat16).then_some(t.dtype);
+    let own = || e.candidate_output.and_then(low).or_else(|| e.inputs.iter().find_map(|i| i.candidate.and_then(low)));
+    e.candidate.storage().or_else(own)
+}

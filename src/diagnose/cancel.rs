@@ -1,0 +1,79 @@
+//! Differences of nearly equal values: what is left is the operands' rounding.
+
+use super::case::Case;
+use super::stats::{self, Summary};
+use super::words::num;
+use super::{Finding, Sure};
+use crate::report::Kind;
+
+/// The result must be this many times smaller than the operands.
+const RATIO: f64 = 16.0;
+
+pub fn cancellation(case: &Case) -> Option<Finding> {
+    if !case.is_any(&["Sub", "Add", "Sum"]) || case.nonfinite_new() {
+        return None;
+    }
+    let out = case.output.as_ref()?.rms();
+    let operands: Vec<f64> = case.measured_inputs().map(|(_, s)| Summary::rms(s)).collect();
+    // One large operand cannot be cancelled by small ones.
+    let mut sorted = operands.clone();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (&largest, &second) = (sorted.first()?, sorted.get(1)?);
+    if !(out > 0.0 && largest > RATIO * out && second > largest / 2.0) {
+        return None;
+    }
+    let ratio = largest / out;
+    let input_error = measured_input_error(case).unwrap_or(case.unit());
+    let explained = case.relative_error().is_none_or(|measured| input_error * ratio >= 0.1 * measured);
+    let sure = match (case.e.culprit.kind, explained) {
+        (_, true) => Sure::Shown,
+        (Kind::Amplifies, false) => Sure::Likely,
+        _ => return None,
+    };
+    let sizes: Vec<String> = operands.iter().map(|x| num(*x)).collect();
+    let evidence = format!(
+        "the operands are of size {}, the result of size {}: what they are wrong by counts {} times as much in it",
+        sizes.join(" and "),
+        num(out),
+        num(ratio)
+    );
+    let advice = format!(
+        "keep {} and what makes its operands in FP32, or rewrite the expression so that the large part is never added (expm1, log1p, a bias folded away)",
+        case.name()
+    );
+    Some(Finding { code: "cancellation", sure, evidence, advice })
+}
+
+/// The largest relative error of an operand, where the candidate's values are at hand and differ.
+fn measured_input_error(case: &Case) -> Option<f64> {
+    let error = |o: &super::Operand| stats::pairs(o.value?, o.candidate?, None)?.2.relative();
+    case.e.inputs.iter().filter_map(error).reduce(f64::max).filter(|e| *e > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::sample::{Sample, check, without};
+    use crate::report::Kind;
+    use crate::spec::Precision;
+
+    #[test]
+    fn nearly_equal_operands() {
+        let (a, b) = ([10.001f32, 9.999], [10.0f32]);
+        let sub = || Sample::new("Sub", &["a", "b"]).input("a", &a).constant("b", &b);
+        let (y, c) = ([0.001, -0.001], [0.001_95, -0.001_95]);
+        check(sub().fp16(&y, &c), "cancellation", "counts 10000 times as much");
+        let amplifies = sub().kind(Kind::Amplifies).their(0, &[10.0011, 9.9991]);
+        check(amplifies.precision(Precision::Fp32, &y, &[0.0011, -0.0009]), "cancellation", "size 10 and 10");
+    }
+
+    #[test]
+    fn operands_that_stay() {
+        let sub = |b: f32| Sample::new("Sub", &["a", "b"]).input("a", &[10.0, 9.0]).constant("b", &[b]);
+        without(sub(5.0).fp16(&[5.0, 4.0], &[5.5, 4.0]), "cancellation");
+        // FP32's rounding does not explain half the value.
+        let wrong = sub(9.5).precision(Precision::Fp32, &[0.5, -0.5], &[0.75, -0.5]);
+        without(wrong, "cancellation");
+        let mul = Sample::new("Mul", &["a", "b"]).input("a", &[10.0]).input("b", &[1e-3]);
+        without(mul.fp16(&[1e-2], &[2e-2]), "cancellation");
+    }
+}

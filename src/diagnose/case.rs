@@ -1,0 +1,153 @@
+//! The evidence with its statistics, measured once, and the questions that several diagnoses ask. Decides nothing.
+
+use super::format::{FP32_UNIT, Format};
+use super::scale::Fit;
+use super::stats::{self, Pairs, Summary};
+use super::{Evidence, Operand, low_type};
+use crate::onnx::NodeProto;
+use crate::report::Metrics;
+use crate::spec::Precision;
+use crate::tensor::Tensor;
+
+pub struct Case<'a> {
+    pub e: &'a Evidence<'a>,
+    /// The storage type of low precision, where the candidate has one.
+    pub format: Option<Format>,
+    pub inputs: Vec<Option<Summary>>,
+    pub output: Option<Summary>,
+    pub candidate: Option<Summary>,
+    /// Of the diverging tensor.
+    pub pairs: Option<Pairs>,
+    /// Of the tensor that the candidate quantises, where it does.
+    pub fit: Option<Fit>,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(e: &'a Evidence<'a>) -> Case<'a> {
+        let format = low_type(e).and_then(Format::of);
+        let measure = |t: Option<&Tensor>| t.and_then(|t| stats::summary(t, format));
+        let inputs = e.inputs.iter().map(|i| measure(i.value)).collect();
+        let both = e.output.zip(e.candidate_output).and_then(|(r, c)| stats::pairs(r, c, format));
+        let (output, candidate, pairs) = match both {
+            Some((r, c, p)) => (Some(r), Some(c), Some(p)),
+            None => (measure(e.output), measure(e.candidate_output), None),
+        };
+        let case = Case { e, format, inputs, output, candidate, pairs, fit: None };
+        Case { fit: Fit::of(&case), ..case }
+    }
+
+    pub fn op(&self) -> &'a str {
+        self.e.node.op_type()
+    }
+
+    pub fn is_any(&self, op_types: &[&str]) -> bool {
+        op_types.contains(&self.op())
+    }
+
+    /// The node as users know it, in quotes.
+    pub fn name(&self) -> String {
+        format!("'{}'", self.e.culprit.node.name)
+    }
+
+    pub fn operand(&self, slot: usize) -> Option<&Operand<'a>> {
+        self.e.inputs.get(slot).filter(|o| !o.name.is_empty())
+    }
+
+    pub fn input(&self, slot: usize) -> Option<&Summary> {
+        self.inputs.get(slot)?.as_ref()
+    }
+
+    pub fn shape(&self, slot: usize) -> Option<&'a [usize]> {
+        Some(&self.e.inputs.get(slot)?.value?.shape)
+    }
+
+    /// The operands that have a summary.
+    pub fn measured_inputs(&self) -> impl Iterator<Item = (&Operand<'a>, &Summary)> {
+        self.e.inputs.iter().zip(&self.inputs).filter_map(|(o, s)| Some((o, s.as_ref()?)))
+    }
+
+    /// The node's own error where it was run alone, else that of the whole run.
+    pub fn metrics(&self) -> &'a Metrics {
+        self.e.culprit.local.as_ref().unwrap_or(&self.e.culprit.accumulated)
+    }
+
+    /// rmse / rms of the reference; `None` where one of them says nothing.
+    pub fn relative_error(&self) -> Option<f64> {
+        let rms = self.output.as_ref()?.rms();
+        let rmse = self.metrics().rmse.0;
+        (rms > 0.0 && rmse.is_finite()).then(|| rmse / rms)
+    }
+
+    /// The candidate has NaN or infinities that the reference has not, in the whole run or alone.
+    pub fn nonfinite_new(&self) -> bool {
+        let new = |m: &Metrics| m.cand_nonfinite > m.ref_nonfinite;
+        self.pairs.as_ref().is_some_and(|p| p.nan_new + p.inf_new > 0)
+            || new(self.metrics())
+            || new(&self.e.culprit.accumulated)
+    }
+
+    /// One of these op types is within three steps below.
+    pub fn read_by(&self, op_types: &[&str]) -> bool {
+        self.e.readers.iter().any(|r| op_types.contains(&r.as_str()))
+    }
+
+    /// One of these op types is within three steps above.
+    pub fn made_by(&self, op_types: &[&str]) -> bool {
+        self.e.makers.iter().any(|r| op_types.contains(&r.as_str()))
+    }
+
+    /// The largest relative error of one rounding in the candidate.
+    pub fn unit(&self) -> f64 {
+        match (self.format, self.e.candidate) {
+            (Some(f), _) => f.unit,
+            (None, Precision::Tf32) => 2f64.powi(-11),
+            _ => FP32_UNIT,
+        }
+    }
+
+    /// x -> x^2: by Mul(x, x), or Pow with the exponent 2.
+    pub fn is_square(&self) -> bool {
+        let two = |s: &Summary| s.elements == 1 && s.min == 2.0;
+        match self.op() {
+            "Mul" => self.e.node.input.first() == self.e.node.input.get(1),
+            "Pow" => self.input(1).is_some_and(two),
+            _ => false,
+        }
+    }
+
+    /// Terms of the sum that each output value is; `None` for nodes that do not add up.
+    pub fn terms(&self) -> Option<usize> {
+        let per_output = || {
+            let (all, out) = (self.input(0)?.elements, self.output.as_ref()?.elements);
+            (out > 0).then(|| (all / out) as usize)
+        };
+        let last = |shape: &[usize]| shape.last().copied();
+        match self.op() {
+            "MatMul" | "MatMulInteger" => last(self.shape(0)?),
+            "Gemm" if int(self.e.node, "transA") == Some(1) => self.shape(0)?.first().copied(),
+            "Gemm" => last(self.shape(0)?),
+            "Conv" => {
+                let weight = self.shape(1)?;
+                Some(weight.get(1..)?.iter().product())
+            }
+            "AveragePool" => {
+                let kernel = self.e.node.attr("kernel_shape")?;
+                Some(kernel.ints.iter().product::<i64>().max(1) as usize)
+            }
+            "CumSum" => last(self.shape(0)?),
+            op if op.starts_with("Reduce") || op == "GlobalAveragePool" => per_output(),
+            _ => None,
+        }
+    }
+}
+
+/// An integer attribute.
+pub fn int(node: &NodeProto, name: &str) -> Option<i64> {
+    node.attr(name).and_then(|a| a.i)
+}
+
+/// `axis` of a tensor of this rank, counted from the front.
+pub fn axis(axis: i64, rank: usize) -> Option<usize> {
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(axis).ok().filter(|a| *a < rank)
+}

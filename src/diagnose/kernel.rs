@@ -1,0 +1,157 @@
+//! What no property of the values explains: amplification of what came in, another kernel, a fusion, TF32; and the
+//! opposite, an error that is exactly the precision's own.
+
+use super::case::Case;
+use super::stats;
+use super::words::num;
+use super::{Finding, Operand, Sure};
+use crate::report::{Kind, Metrics};
+use crate::spec::Precision;
+
+/// Errors this many times the emulation's own are not the precision's.
+const FAR: f64 = 10.0;
+const NEAR: f64 = 4.0;
+
+/// The node enlarges a difference that its inputs brought.
+pub fn gain(case: &Case) -> Option<Finding> {
+    if case.e.culprit.kind != Kind::Amplifies {
+        return None;
+    }
+    let error = |o: &Operand| stats::pairs(o.value?, o.candidate?, None)?.2.relative();
+    let inputs = case.e.inputs.iter().filter_map(error).reduce(f64::max).filter(|e| *e > 0.0);
+    let output = case.pairs.as_ref().and_then(|p| p.relative());
+    let (sure, evidence) = match inputs.zip(output) {
+        Some((i, o)) => {
+            let sure = if o >= 2.0 * i { Sure::Shown } else { Sure::Likely };
+            let text = format!("the inputs are off by {} of their size, the result by {}", num(i), num(o));
+            (sure, format!("{text}: {} times as much", num(o / i)))
+        }
+        None => (Sure::Likely, "right on its own, it turns a tolerable difference of its inputs into this one".into()),
+    };
+    let advice = format!(
+        "look above {}: a tighter --rtol shows where the difference comes in; keep that and {} in FP32",
+        case.name(),
+        case.name()
+    );
+    Some(Finding { code: "gain", sure, evidence, advice })
+}
+
+/// The operators that tensor cores compute.
+const PRODUCTS: [&str; 5] = ["MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum"];
+
+/// An FP32 product that is as wrong as TF32 makes it.
+pub fn tf32(case: &Case) -> Option<Finding> {
+    let plain = case.e.candidate == Precision::Fp32 && case.format.is_none() && !case.e.own_model;
+    let error = case.relative_error().filter(|e| (2f64.powi(-15)..2f64.powi(-8)).contains(e))?;
+    if !plain || !case.is_any(&PRODUCTS) {
+        return None;
+    }
+    let evidence = format!(
+        "the error is {} of the result's size: thousands of FP32's roundings (6e-8), about one of TF32's (4.9e-4)",
+        num(error)
+    );
+    let advice =
+        "turn TF32 off (NVIDIA_TF32_OVERRIDE=0, or trtexec --noTF32) and compare again, or compare as tf32".to_string();
+    Some(Finding { code: "tf32", sure: Sure::Likely, evidence, advice })
+}
+
+/// Far worse than an exact emulation of the precision.
+pub fn kernel_or_fusion(case: &Case) -> Option<Finding> {
+    let emulated = case.e.emulated?;
+    let (measured, floor) = (case.metrics(), emulated.rmse.0);
+    let name = case.e.candidate.to_string().to_uppercase();
+    let broken = |m: &Metrics| m.cand_nonfinite > m.ref_nonfinite;
+    let (sure, evidence) = match rho(measured, emulated) {
+        _ if broken(measured) && !broken(emulated) => {
+            let count = measured.cand_nonfinite - measured.ref_nonfinite;
+            (Sure::Shown, format!("it makes {count} NaN or infinities, where exact {name} rounding makes none"))
+        }
+        Some(rho) if rho >= FAR => {
+            let text =
+                format!("its error of {} is {} times that of exact {name} rounding", num(measured.rmse.0), num(rho));
+            (Sure::Shown, format!("{text} ({}): the precision does not explain it", num(floor)))
+        }
+        _ => return None,
+    };
+    Some(Finding { code: "kernel-or-fusion", sure, evidence, advice: reproducer(case) })
+}
+
+/// As wrong as the precision makes it, and no more.
+pub fn precision_limited(case: &Case) -> Option<Finding> {
+    let rho = rho(case.metrics(), case.e.emulated?).filter(|rho| *rho <= NEAR)?;
+    let name = case.e.candidate.to_string().to_uppercase();
+    let evidence =
+        format!("its error is {} times that of exact {name} rounding: the backend is not to blame", num(rho));
+    let advice = format!("keep {} in FP32, or allow for {name} with a wider tolerance", case.name());
+    Some(Finding { code: "precision-limited", sure: Sure::Likely, evidence, advice })
+}
+
+/// FP32 against FP32, and nothing above has explained it.
+pub fn unexplained(case: &Case) -> Option<Finding> {
+    let plain = case.e.candidate == Precision::Fp32 && case.format.is_none() && case.e.quantised.is_none();
+    if !plain || case.e.culprit.kind == Kind::Amplifies || case.e.emulated.is_some() {
+        return None;
+    }
+    let rewritten = case.e.own_model && case.e.culprit.kind == Kind::Region;
+    let error = case.relative_error().map_or(String::new(), |e| format!(" by {} of its size", num(e)));
+    if rewritten {
+        let evidence = format!("it is off{error}, and the candidate's file computes it by other nodes");
+        let advice =
+            format!("compare the region that ends in {} with its replacement: it is not equivalent", case.name());
+        return Some(Finding { code: "kernel-or-fusion", sure: Sure::Possible, evidence, advice });
+    }
+    let evidence = format!("it is off{error} in FP32, and neither its values nor its attributes explain that");
+    Some(Finding { code: "kernel-or-fusion", sure: Sure::Possible, evidence, advice: reproducer(case) })
+}
+
+fn reproducer(case: &Case) -> String {
+    format!(
+        "report the reproducer of {} to the backend's makers; until then keep the node in FP32, or break the fusion by making its tensor an output",
+        case.name()
+    )
+}
+
+/// The error against the emulation's; `None` where one of them is none or not finite.
+fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
+    let (error, floor) = (measured.rmse.0, emulated.rmse.0);
+    let finite = measured.cand_nonfinite <= measured.ref_nonfinite;
+    (finite && error > 0.0 && floor > 0.0 && error.is_finite()).then(|| error / floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::sample::{Sample, check, without};
+    use crate::report::Kind;
+    use crate::spec::Precision::Fp32;
+
+    #[test]
+    fn gains() {
+        let exp =
+            || Sample::new("Exp", &["x"]).kind(Kind::Amplifies).input("x", &[10.0, 10.0]).their(0, &[10.001, 10.0]);
+        check(exp().precision(Fp32, &[1.0, 1.0], &[1.1, 1.0]), "gain", "999.6 times as much");
+        let unknown = Sample::new("Exp", &["x"]).kind(Kind::Amplifies);
+        check(unknown.precision(Fp32, &[1.0], &[1.1]), "gain", "right on its own");
+        without(exp().kind(Kind::Introduces).precision(Fp32, &[1.0, 1.0], &[1.1, 1.0]), "gain");
+    }
+
+    #[test]
+    fn far_from_the_emulation_and_near_it() {
+        let conv = |rmse: f64| Sample::new("Conv", &["x"]).emulated(rmse).fp16(&[1.0], &[1.1]);
+        check(conv(0.001), "kernel-or-fusion", "is 100 times that of exact FP16 rounding");
+        without(conv(0.001), "precision-limited");
+        check(conv(0.05), "precision-limited", "2 times");
+        without(conv(0.05), "kernel-or-fusion");
+        let nan = Sample::new("Conv", &["x"]).emulated(0.1).fp16(&[1.0], &[f32::NAN]);
+        check(nan, "kernel-or-fusion", "1 NaN or infinities, where exact FP16 rounding makes none");
+    }
+
+    #[test]
+    fn plain_fp32() {
+        let product = |op_type: &str, c: f32| Sample::new(op_type, &["x"]).precision(Fp32, &[1.0, 1.0], &[c, 1.0]);
+        check(product("MatMul", 1.0005), "tf32", "one of TF32's");
+        without(product("MatMul", 1.5), "tf32");
+        without(product("Relu", 1.0005), "tf32");
+        check(product("Relu", 1.5), "kernel-or-fusion", "it is off by 0.3536 of its size in FP32");
+        without(Sample::new("Relu", &["x"]).fp16(&[1.0], &[1.5]), "kernel-or-fusion");
+    }
+}

@@ -1,0 +1,154 @@
+//! Masks: constants that mean "never" and are too large for the low precision, in front of a Softmax.
+
+use super::case::Case;
+use super::stats::Summary;
+use super::words::{num, share};
+use super::{Finding, Sure};
+
+pub const CODE: &str = "mask-sentinel";
+
+/// What masks are made and applied with.
+const MASKING: [&str; 20] = [
+    "Where",
+    "Add",
+    "Sub",
+    "Mul",
+    "Expand",
+    "Unsqueeze",
+    "Squeeze",
+    "Cast",
+    "Slice",
+    "Concat",
+    "Reshape",
+    "Transpose",
+    "Identity",
+    "ConstantOfShape",
+    "Tile",
+    "Gather",
+    "Min",
+    "Max",
+    "Softmax",
+    "LogSoftmax",
+];
+
+const SOFTMAX: [&str; 2] = ["Softmax", "LogSoftmax"];
+
+/// From here down a value can only mean "never".
+const NEVER: f64 = -1e4;
+
+pub fn mask_sentinel(case: &Case) -> Option<Finding> {
+    let masking = case.is_any(&MASKING);
+    let to_softmax = case.read_by(&SOFTMAX) || case.is_any(&SOFTMAX);
+    let applied = to_softmax || case.is_any(&["Where"]) || case.read_by(&["Where", "Add", "Sub", "Expand"]);
+    if !masking || !applied {
+        return None;
+    }
+    let sure = if to_softmax { Sure::Shown } else { Sure::Likely };
+    let evidence = infinite_in_format(case).or_else(|| clamped(case))?;
+    let softmax = if to_softmax { "; a row that is masked as a whole makes Softmax NaN" } else { "" };
+    let advice = format!(
+        "use a finite mask that every precision holds, such as -1e4, or keep {} and the nodes behind it up to the Softmax in FP32",
+        case.name()
+    );
+    Some(Finding { code: CODE, sure, evidence: format!("{evidence}{softmax}"), advice })
+}
+
+/// The sentinel, or the sum of two, is -Infinity in the format.
+fn infinite_in_format(case: &Case) -> Option<String> {
+    let format = case.format?;
+    let out = case.output.as_ref()?;
+    let beyond = out.min <= -format.infinite_from;
+    if !beyond || case.pairs.as_ref().is_some_and(|p| p.over_lost == 0) {
+        return None;
+    }
+    if is_sentinel(out) {
+        return Some(format!(
+            "{} are {}, which is -Infinity in {}",
+            share(out.at_min, out.elements, "values"),
+            num(out.min),
+            format.name
+        ));
+    }
+    // Scores and mask together: the mask is among the operands.
+    let (operand, mask) = case.measured_inputs().find(|(_, s)| is_sentinel(s) && out.min <= s.min / 2.0)?;
+    Some(format!(
+        "'{}' masks with {}, and the result goes down to {}, which is -Infinity in {}",
+        operand.name,
+        num(mask.min),
+        num(out.min),
+        format.name
+    ))
+}
+
+/// The reference masks with -Infinity; the candidate has made a number of it.
+fn clamped(case: &Case) -> Option<String> {
+    let (out, candidate, pairs) = (case.output.as_ref()?, case.candidate.as_ref()?, case.pairs.as_ref()?);
+    let lost = pairs.nonfinite_lost > 0 && out.neg_inf > 0 && candidate.neg_inf == 0 && candidate.min <= NEVER;
+    lost.then(|| {
+        format!(
+            "{} are -Infinity in the reference, and {} in the candidate",
+            share(out.neg_inf, out.elements, "values"),
+            num(candidate.min)
+        )
+    })
+}
+
+/// One very low value, alone or many times, and nothing else of its size.
+fn is_sentinel(s: &Summary) -> bool {
+    let one_value = s.min <= NEVER && s.very_low == s.at_min && s.max <= s.min.abs() * 0.1;
+    let repeated = s.at_min > 1 || s.finite == 1 || is_round(-s.min);
+    one_value && repeated
+}
+
+/// A number that somebody wrote down.
+fn is_round(x: f64) -> bool {
+    let power = 10f64.powi(x.log10().round() as i32);
+    x == f64::from(f32::MAX) || x == 65504.0 || (x / power - 1.0).abs() < 1e-6
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::sample::{Sample, check, halves, without};
+    use crate::spec::Precision;
+
+    const LOWEST: f32 = -f32::MAX;
+
+    fn chosen(op_type: &str) -> Sample {
+        Sample::new(op_type, &["c", "lowest", "zero"]).constant("lowest", &[LOWEST]).constant("zero", &[0.0])
+    }
+
+    #[test]
+    fn sentinels() {
+        let y = [0.0, LOWEST, LOWEST, 0.0];
+        let mask = || chosen("Where").readers(&["Add", "Softmax", "MatMul"]);
+        check(mask().fp16(&y, &halves(&y)), "mask-sentinel", "2 of 4 values (50.0 %) are -3.403e38");
+        let bf16 = y.map(|y| half::bf16::from_f32(y).to_f32());
+        check(mask().precision(Precision::Bf16, &y, &bf16), "mask-sentinel", "-Infinity in BF16");
+        without(mask().fp16(&y, &halves(&y)), "fp16-overflow");
+        let twice = Sample::new("Add", &["a", "b"]).input("a", &[0.0, -65504.0]).input("b", &[0.0, -65504.0]);
+        let y = [0.0, -131_008.0];
+        check(twice.readers(&["Softmax"]).fp16(&y, &halves(&y)), "mask-sentinel", "-131008");
+        let y = [3.0, -1e9 - 4.0, -1e9 + 100.0, -1.5];
+        let scores =
+            Sample::new("Add", &["s", "m"]).input("s", &[3.0, -4.0, 100.0, -1.5]).input("m", &[0.0, -1e9, -1e9, 0.0]);
+        check(scores.readers(&["Softmax"]).fp16(&y, &halves(&y)), "mask-sentinel", "'m' masks with -1e9");
+    }
+
+    #[test]
+    fn a_clamped_infinity() {
+        let mask = Sample::new("Where", &["c", "a", "b"]).readers(&["Add", "Softmax"]);
+        check(
+            mask.precision(Precision::Fp32, &[0.0, f32::NEG_INFINITY], &[0.0, LOWEST]),
+            "mask-sentinel",
+            "-Infinity in the reference",
+        );
+    }
+
+    #[test]
+    fn large_values_that_are_no_mask() {
+        let y = [-7e4, -9e4, 3.0, 7e4];
+        without(chosen("Add").readers(&["Softmax"]).fp16(&y, &halves(&y)), "mask-sentinel");
+        without(chosen("MatMul").readers(&["Softmax"]).fp16(&[0.0, LOWEST], &[0.0, 0.0]), "mask-sentinel");
+        without(chosen("Where").readers(&["Softmax"]).fp16(&[0.0, -1e4], &[0.0, -1.1e4]), "mask-sentinel");
+    }
+}

@@ -1,0 +1,140 @@
+//! NaN and infinities out of finite inputs.
+
+use super::case::Case;
+use super::stats::Summary;
+use super::words::{num, share};
+use super::{Finding, Operand, Sure};
+
+pub fn nan_source(case: &Case) -> Option<Finding> {
+    in_both(case).or_else(|| in_candidate(case))
+}
+
+/// The reference makes them too, and the candidate makes others.
+fn in_both(case: &Case) -> Option<Finding> {
+    let out = case.output.as_ref()?;
+    let inputs_known = case.e.inputs.iter().zip(&case.inputs).all(|(o, s)| o.name.is_empty() || s.is_some());
+    let finite = inputs_known && case.inputs.iter().flatten().all(|s| s.nonfinite() == 0);
+    let differ = match &case.pairs {
+        Some(p) => p.nonfinite_lost + p.nan_new + p.inf_new > 0,
+        None => case.metrics().cand_nonfinite != case.metrics().ref_nonfinite,
+    };
+    if out.nonfinite() == 0 || !finite || !differ {
+        return None;
+    }
+    let reason = outside_domain(case).map_or(String::new(), |why| format!(": {why}"));
+    let evidence = format!(
+        "the reference itself makes {} NaN and {} infinities from finite inputs{reason}",
+        out.nan,
+        out.pos_inf + out.neg_inf
+    );
+    Some(Finding { code: "nan-source", sure: Sure::Shown, evidence, advice: advice(case) })
+}
+
+/// The candidate alone makes them.
+fn in_candidate(case: &Case) -> Option<Finding> {
+    let (out, pairs) = (case.output.as_ref()?, case.pairs.as_ref());
+    let new = pairs.map_or(case.nonfinite_new(), |p| p.nan_new + p.inf_new > 0);
+    if !new || out.over > 0 {
+        return None;
+    }
+    if let Some(evidence) = vanishing_argument(case) {
+        return Some(Finding { code: "nan-source", sure: Sure::Shown, evidence, advice: advice(case) });
+    }
+    let made = pairs.map_or_else(String::new, |p| format!(" {} NaN and {} infinities", p.nan_new, p.inf_new));
+    let reason = outside_domain(case);
+    let sure = if reason.is_some() { Sure::Likely } else { Sure::Possible };
+    let evidence = format!(
+        "the candidate makes{made} where the reference is finite, from inputs that agree{}",
+        reason.map_or(String::new(), |why| format!("; {why}"))
+    );
+    Some(Finding { code: "nan-source", sure, evidence, advice: advice(case) })
+}
+
+/// A divisor, or the argument of a logarithm, that is zero in the format.
+fn vanishing_argument(case: &Case) -> Option<String> {
+    let format = case.format?;
+    let slot = argument(case.op())?;
+    let s = case.input(slot).filter(|s| s.vanishing > 0)?;
+    let name = case.operand(slot)?.name;
+    Some(format!(
+        "{} of '{name}' are up to {}, which is zero in {}, and {} takes them",
+        share(s.vanishing, s.nonzero(), "non-zero values"),
+        num(format.zero_upto),
+        format.name,
+        case.op()
+    ))
+}
+
+/// The input that must not be zero.
+fn argument(op_type: &str) -> Option<usize> {
+    match op_type {
+        "Div" | "Mod" => Some(1),
+        "Log" | "Reciprocal" | "Rsqrt" => Some(0),
+        _ => None,
+    }
+}
+
+/// Inputs for which the operator has no finite value.
+fn outside_domain(case: &Case) -> Option<String> {
+    let (slot, count, what) = {
+        let count = |slot: usize, f: fn(&Summary) -> u64| case.input(slot).map_or(0, f);
+        match case.op() {
+            "Div" | "Mod" => (1, count(1, |s| s.zeros), "zero"),
+            "Reciprocal" | "Rsqrt" => (0, count(0, |s| s.zeros), "zero"),
+            "Log" => (0, count(0, |s| s.zeros + s.negative), "not positive"),
+            "Sqrt" | "Pow" => (0, count(0, |s| s.negative), "negative"),
+            "Acos" | "Asin" | "Atanh" => {
+                (0, count(0, |s| (s.max_abs() >= 1.0) as u64 * (s.at_min + s.at_max)), "not below 1")
+            }
+            _ => return None,
+        }
+    };
+    let operand: &Operand = case.operand(slot).filter(|_| count > 0)?;
+    let whole = case.input(slot).map_or(0, |s| s.elements);
+    Some(format!("{} of '{}' are {what}", share(count, whole, "values"), operand.name))
+}
+
+fn advice(case: &Case) -> String {
+    let name = case.name();
+    match case.op() {
+        "Div" | "Log" | "Reciprocal" | "Rsqrt" | "Mod" => format!(
+            "keep its argument away from zero: add an epsilon that the precision holds (1e-4 in FP16) in front of {name}, or keep both in FP32"
+        ),
+        "Sqrt" | "Pow" | "Acos" | "Asin" | "Atanh" => {
+            format!("clip the argument of {name} to where the operator is defined, or keep {name} in FP32")
+        }
+        _ => format!("run the reproducer of {name} in the candidate, and keep {name} in FP32 until it is understood"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::sample::{Sample, check, without};
+    use crate::spec::Precision;
+
+    const NAN: f32 = f32::NAN;
+
+    #[test]
+    fn in_the_reference_too() {
+        let div = || Sample::new("Div", &["a", "b"]).input("a", &[0.0, 1.0, 1.0]).input("b", &[0.0, 0.0, 2.0]);
+        let y = [NAN, f32::INFINITY, 0.5];
+        let wrong = div().precision(Precision::Fp32, &y, &[0.0, f32::INFINITY, 0.5]);
+        check(wrong, "nan-source", "1 NaN and 1 infinities from finite inputs: 2 of 3 values (66.7 %) of 'b' are zero");
+        // They agree there: the error is elsewhere.
+        without(div().precision(Precision::Fp32, &y, &[NAN, f32::INFINITY, 0.75]), "nan-source");
+        let log = Sample::new("Log", &["x"]).input("x", &[-1.0, 1.0]);
+        check(log.precision(Precision::Fp32, &[NAN, 0.0], &[0.0, 0.0]), "nan-source", "are not positive");
+        // NaN that came in is not made here.
+        let relu = Sample::new("Relu", &["x"]).input("x", &[NAN, 1.0]);
+        without(relu.precision(Precision::Fp32, &[NAN, 1.0], &[0.0, 1.0]), "nan-source");
+    }
+
+    #[test]
+    fn in_the_candidate_alone() {
+        let div = || Sample::new("Div", &["a", "b"]).input("a", &[1e-8, 1.0]).input("b", &[1e-8, 2.0]);
+        check(div().fp16(&[1.0, 0.5], &[NAN, 0.5]), "nan-source", "of 'b' are up to 2.98e-8, which is zero in FP16");
+        let sqrt = Sample::new("Sqrt", &["x"]).input("x", &[4.0]);
+        check(sqrt.precision(Precision::Fp32, &[2.0], &[NAN]), "nan-source", "1 NaN and 0 infinities");
+        without(div().fp16(&[1.0, 0.5], &[1.5, 0.5]), "nan-source");
+    }
+}

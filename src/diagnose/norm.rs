@@ -1,0 +1,156 @@
+//! Mean and variance: a normalisation spelt out in nodes, or one node of it, whose squares, epsilon or difference do not
+//! survive the low precision.
+
+use super::case::Case;
+use super::format::Format;
+use super::words::{num, share};
+use super::{Finding, Sure};
+
+const NODES: [&str; 10] =
+    ["Sub", "Pow", "Mul", "ReduceMean", "Add", "Sqrt", "Div", "Reciprocal", "ReduceSumSquare", "ReduceL2"];
+
+const WHOLE: [&str; 8] = [
+    "LayerNormalization",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "RMSNormalization",
+    "InstanceNormalization",
+    "GroupNormalization",
+    "BatchNormalization",
+    "LpNormalization",
+];
+
+pub fn normalization_statistics(case: &Case) -> Option<Finding> {
+    let format = case.format?;
+    let found = if is_part(case) { part(case, format)? } else { whole(case, format)? };
+    let (sure, evidence) = found;
+    let advice = cure(case).unwrap_or_else(|| whole_cure(case));
+    Some(Finding { code: "normalization-statistics", sure, evidence, advice })
+}
+
+/// The advice for a node of a normalisation; `None` for others.
+pub fn cure(case: &Case) -> Option<String> {
+    if !is_part(case) {
+        return WHOLE.contains(&case.op()).then(|| whole_cure(case));
+    }
+    // A mean that is taken off first is LayerNorm; without it, it is RMSNorm.
+    let centred = case.is_any(&["Sub"]) || case.made_by(&["Sub"]);
+    let (operator, since) = if centred { ("LayerNormalization", 17) } else { ("RMSNormalization", 23) };
+    let has = case.e.opset;
+    let raise = if has < since { format!(" (opset {since}; this model has {has})") } else { String::new() };
+    Some(format!(
+        "keep the statistics in FP32, from {} to the Sqrt and the Div, or replace the subgraph by {operator}{raise}",
+        case.name()
+    ))
+}
+
+fn whole_cure(case: &Case) -> String {
+    format!("keep {} in FP32: its statistics need the range and the precision", case.name())
+}
+
+/// Is the node one of a mean, of squares or a variance, and of a root?
+fn is_part(case: &Case) -> bool {
+    let around = |op_types: &[&str]| case.is_any(op_types) || case.read_by(op_types) || case.made_by(op_types);
+    let squares = around(&["Pow", "ReduceSumSquare", "ReduceL2"]) || around(&["Mul"]);
+    let mean = around(&["ReduceMean", "GlobalAveragePool", "ReduceSumSquare", "ReduceL2"]);
+    let root = around(&["Sqrt", "Rsqrt"]);
+    case.is_any(&NODES) && squares && mean && root
+}
+
+/// A node of a normalisation: what of it goes wrong?
+fn part(case: &Case, format: Format) -> Option<(Sure, String)> {
+    let out = case.output.as_ref()?;
+    let epsilon = case.measured_inputs().find(|(o, s)| o.constant && s.elements == 1 && s.vanishing > 0);
+    if let ("Add", Some((operand, s))) = (case.op(), epsilon) {
+        let value = num(s.max);
+        let text = format!("the epsilon '{}' of {value} is zero in {}", operand.name, format.name);
+        return Some((Sure::Shown, format!("{text}, so nothing keeps the variance away from zero")));
+    }
+    if case.is_square() && out.over > 0 {
+        let largest = case.input(0).map_or(0.0, |s| s.max_abs());
+        let bound = format.max.sqrt();
+        return Some((
+            Sure::Likely,
+            format!(
+                "the squares of a normalisation overflow: inputs reach {}, the bound is {}",
+                num(largest),
+                num(bound)
+            ),
+        ));
+    }
+    if out.tiny * 2 > out.nonzero() && case.is_any(&["Pow", "Mul", "ReduceMean", "Add"]) && format.name == "FP16" {
+        let text = format!(
+            "the squares or the variance of a normalisation vanish: {} are below 2^-14, {} of them zero in FP16",
+            share(out.tiny, out.nonzero(), "non-zero values"),
+            out.vanishing
+        );
+        return Some((Sure::Likely, text));
+    }
+    None
+}
+
+/// A whole normalisation in one node.
+fn whole(case: &Case, format: Format) -> Option<(Sure, String)> {
+    if !WHOLE.contains(&case.op()) {
+        return None;
+    }
+    let s = case.input(0)?;
+    let epsilon = case.e.node.attr("epsilon").and_then(|a| a.f).map_or(1e-5, f64::from);
+    let variance = (s.rms().powi(2) - s.mean().powi(2)).max(0.0);
+    if format.round(s.max_abs().powi(2)).is_infinite() {
+        let text = format!("inputs reach {}, and their squares exceed {}", num(s.max_abs()), num(format.max));
+        return Some((Sure::Likely, format!("{text}, {}'s largest value", format.name)));
+    }
+    if epsilon <= format.zero_upto && variance < 1e3 * format.min_normal {
+        let text = format!("epsilon {} is zero in {}", num(epsilon), format.name);
+        return Some((Sure::Likely, format!("{text}, and the variance of the input is only {}", num(variance))));
+    }
+    if variance > 0.0 && s.mean().powi(2) * format.unit > 0.1 * variance {
+        let text = format!(
+            "the mean of the input, {}, is large against its variance, {}: {} cannot tell the squares apart",
+            num(s.mean()),
+            num(variance),
+            format.name
+        );
+        return Some((Sure::Likely, text));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::sample::{Sample, check, halves, without};
+
+    #[test]
+    fn parts() {
+        let y = [490_000.0, 1.0];
+        let pow = || Sample::new("Pow", &["x", "two"]).input("x", &[700.0, 1.0]).constant("two", &[2.0]);
+        let inside = pow().makers(&["Sub", "ReduceMean"]).readers(&["ReduceMean", "Add", "Sqrt"]);
+        let found = inside.fp16(&y, &halves(&y)).diagnoses();
+        let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
+        assert_eq!(codes, ["fp16-overflow", "normalization-statistics"]);
+        assert!(found[0].advice.contains("LayerNormalization"), "{}", found[0].advice);
+        without(pow().fp16(&y, &halves(&y)), "normalization-statistics");
+        let old = pow().opset(13).makers(&["Sub"]).readers(&["ReduceMean", "Sqrt"]).fp16(&y, &halves(&y)).diagnoses();
+        assert!(old[0].advice.ends_with("(opset 17; this model has 13)"), "{}", old[0].advice);
+
+        let add = Sample::new("Add", &["v", "eps"]).input("v", &[1e-9]).constant("eps", &[1e-12]);
+        let add = add.makers(&["ReduceMean", "Mul"]).readers(&["Sqrt", "Div"]);
+        check(add.fp16(&[1e-9], &[0.0]), "normalization-statistics", "epsilon 'eps' of 1e-12 is zero");
+
+        let square = Sample::new("Mul", &["x", "x"]).input("x", &[1e-4; 4]).input("x", &[1e-4; 4]);
+        let square = square.readers(&["ReduceMean", "Add", "Sqrt"]).fp16(&[1e-8; 4], &[0.0; 4]);
+        check(square, "normalization-statistics", "4 of 4 non-zero values (100 %) are below 2^-14");
+    }
+
+    #[test]
+    fn whole_ones() {
+        let norm = |x: &[f32]| Sample::new("LayerNormalization", &["x"]).input("x", x);
+        let (y, wrong) = ([1.0, -1.0], [0.5, -0.5]);
+        check(norm(&[300.0, 0.0]).fp16(&y, &wrong), "normalization-statistics", "their squares exceed 65504");
+        check(norm(&[100.0, 100.1]).fp16(&y, &wrong), "normalization-statistics", "large against its variance");
+        without(norm(&[3.0, -3.0]).fp16(&y, &wrong), "normalization-statistics");
+        let coarse = Sample::new("InstanceNormalization", &["x"]).input("x", &[1e-3, -1e-3]).float("epsilon", 1e-12);
+        check(coarse.fp16(&y, &wrong), "normalization-statistics", "epsilon 1e-12 is zero");
+    }
+}

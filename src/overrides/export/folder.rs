@@ -1,0 +1,95 @@
+//! A folder that appears complete or not at all, in place of an older one of its kind. Knows nothing of what is in it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+/// Lets `fill` write into an empty folder beside `dir`, and puts that in the place of `dir`: of nothing, of an empty
+/// folder, or of one that holds `sign`, the file by which its writer knows it. Never of a folder of the user's.
+pub fn replaced(dir: &Path, sign: &str, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    ensure!(
+        fs::symlink_metadata(dir).is_err() || is_empty(dir) || dir.join(sign).is_file(),
+        "{} exists and was not written by layerdiff; move it away, or choose another folder with -o",
+        dir.display()
+    );
+    let failed = || format!("cannot write {}", dir.display());
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(failed)?;
+    let fresh = beside(dir, parent).with_context(failed)?;
+    fill(fresh.path()).with_context(failed)?;
+    replace(fresh, dir, parent).with_context(failed)
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// An empty folder that others may read, on the same disk as `dir`; it goes when it is dropped.
+fn beside(dir: &Path, parent: &Path) -> std::io::Result<TempDir> {
+    let name = dir.file_name().map_or("new".into(), |name| name.to_string_lossy());
+    let prefix = format!("{name}.tmp-");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(parent)
+}
+
+/// No file system swaps folders in one step that all systems have: the older one steps aside, and comes back on failure.
+fn replace(fresh: TempDir, dir: &Path, parent: &Path) -> std::io::Result<()> {
+    let aside = beside(dir, parent)?;
+    let older = aside.path().join("older");
+    let moved = fs::symlink_metadata(dir).is_ok();
+    if moved {
+        fs::rename(dir, &older)?;
+    }
+    let renamed = fs::rename(fresh.path(), dir);
+    if renamed.is_err() && moved {
+        fs::rename(&older, dir)?;
+    } else if renamed.is_ok() {
+        // Nothing has its old name any more.
+        let _ = fresh.keep();
+    }
+    renamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_its_own_kind_gives_way() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("deep/made");
+        let put = |file: &'static str| move |at: &Path| Ok(fs::write(at.join(file), file)?);
+        replaced(&dir, "sign", put("sign")).unwrap();
+        replaced(&dir, "sign", put("later")).unwrap();
+        assert_eq!(listed(&dir), ["later"]);
+        let error = replaced(&dir, "sign", put("sign")).unwrap_err().to_string();
+        assert!(error.contains("was not written by layerdiff"), "{error}");
+        assert_eq!(listed(&dir), ["later"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_older_one() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("made");
+        replaced(&dir, "sign", |at| Ok(fs::write(at.join("sign"), "")?)).unwrap();
+        let half = |at: &Path| {
+            fs::write(at.join("half"), "")?;
+            anyhow::bail!("the disk is full")
+        };
+        let error = replaced(&dir, "sign", half).unwrap_err();
+        assert!(format!("{error:#}").ends_with("the disk is full"), "{error:#}");
+        assert_eq!((listed(&dir), listed(home.path())), (vec!["sign".to_string()], vec!["made".to_string()]));
+    }
+}

@@ -1,0 +1,356 @@
+//! A model as conversion sees it: every value of every graph with its element type, every node with what each of its
+//! slots can take. Made once; what is kept in FP32 is not decided here.
+
+use std::collections::HashMap;
+
+use super::schema::{self, Signature};
+use super::{Options, shapes};
+use crate::graph::{Graph, Node, Step, node_name};
+use crate::mark::Types;
+use crate::onnx::{GraphProto, ModelProto, NodeProto};
+use crate::tensor::DType;
+
+pub struct Plan<'a> {
+    /// The main graph first; a graph comes after the one around it.
+    pub scopes: Vec<Scope>,
+    /// Holders come before what their bodies hold.
+    pub ops: Vec<Op<'a>>,
+    pub values: Vec<Value>,
+}
+
+/// One graph: the main one, or a body of If, Loop or Scan.
+#[derive(Default)]
+pub struct Scope {
+    names: HashMap<String, usize>,
+    outer: Option<usize>,
+    /// The node whose body it is.
+    pub holder: Option<usize>,
+    /// Its nodes, in the order of the file.
+    pub ops: Vec<usize>,
+    /// Where its outputs come from.
+    pub outputs: Vec<Option<usize>>,
+}
+
+pub struct Value {
+    pub name: String,
+    pub scope: usize,
+    /// `None`: a sequence, a map, an optional, or a tensor that nobody knows the type of.
+    pub dtype: Option<DType>,
+    pub origin: Origin,
+    /// Is it an output of the model?
+    pub output: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Origin {
+    /// An input of the model, with or without a default.
+    Input,
+    /// An input of a body.
+    Body,
+    /// An initializer (its position), which no caller can replace.
+    Initializer(usize),
+    Sparse,
+    /// A Constant node.
+    Constant(usize),
+    /// A node and the slot of its output.
+    Made(usize, usize),
+}
+
+pub struct Op<'a> {
+    pub node: Known<'a>,
+    pub proto: &'a NodeProto,
+    pub reads: Vec<Option<usize>>,
+    pub writes: Vec<Option<usize>>,
+    /// For each input: what it takes when the node is low.
+    pub takes: Vec<Takes>,
+    /// For each output: is it low when the node is low?
+    pub gives: Vec<bool>,
+    /// Its bodies, in the order of its attributes.
+    pub bodies: Vec<usize>,
+    /// The node stays in FP32 whatever is asked for.
+    pub stays: Option<Why>,
+}
+
+/// A node as the caller's graph has it, or, inside Loop and Scan, made here.
+pub enum Known<'a> {
+    Of(&'a Node),
+    Own(Box<Node>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Takes {
+    /// The precision of the node.
+    Mode,
+    /// float32 in every precision.
+    Full,
+    /// Whatever there is: the operator's type does not depend on it.
+    Either,
+}
+
+/// Why a node stays in FP32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The ONNX schema of its opset has no low type for it.
+    Schema,
+    /// It computes a shape.
+    Shape,
+    /// Its scale has no normal value in the low type.
+    Scale,
+    /// Sequences, optionals, maps, unknown types.
+    Untyped,
+    /// A model-local function.
+    Function,
+    /// An operator that ONNX does not define.
+    Foreign,
+}
+
+impl Scope {
+    /// A value of this very graph.
+    pub fn own(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+}
+
+impl Known<'_> {
+    pub fn node(&self) -> &Node {
+        match self {
+            Known::Of(node) => node,
+            Known::Own(node) => node,
+        }
+    }
+}
+
+impl Value {
+    pub fn is_float(&self) -> bool {
+        self.dtype == Some(DType::Float32)
+    }
+
+    /// Written in the file: its precision is the one its readers ask for.
+    pub fn is_weight(&self) -> bool {
+        matches!(self.origin, Origin::Initializer(_) | Origin::Constant(_))
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(model: &'a ModelProto, graph: &'a Graph, types: &Types, options: &Options) -> Option<Plan<'a>> {
+        let known = graph.nodes.iter().map(|n| ((n.subgraph(), n.index), n)).collect();
+        let plan = Plan { scopes: Vec::new(), ops: Vec::new(), values: Vec::new() };
+        let mut builder = Builder { plan, model, types, options, known };
+        let main = model.graph.as_ref()?;
+        builder.graph(main, None, None, &[]);
+        for output in main.output.iter() {
+            if let Some(value) = builder.find(0, output.name()) {
+                builder.plan.values[value].output = true;
+            }
+        }
+        let mut plan = builder.plan;
+        shapes::keep_shapes(&mut plan);
+        Some(plan)
+    }
+
+    /// Does it read or make a float32 tensor?
+    pub fn touches_float(&self, op: &Op) -> bool {
+        op.reads.iter().chain(&op.writes).flatten().any(|v| self.values[*v].is_float())
+    }
+}
+
+struct Builder<'a, 'b> {
+    plan: Plan<'a>,
+    model: &'a ModelProto,
+    types: &'b Types,
+    options: &'b Options,
+    known: HashMap<(Option<String>, usize), &'a Node>,
+}
+
+impl<'a> Builder<'a, '_> {
+    fn graph(&mut self, graph: &'a GraphProto, outer: Option<usize>, holder: Option<usize>, path: &[Step]) -> usize {
+        let scope = self.plan.scopes.len();
+        self.plan.scopes.push(Scope { outer, holder, ..Scope::default() });
+        self.given(graph, scope);
+        // All names first: the file need not be in order.
+        let prefix: String = path.iter().map(|s| format!("{}/{}/", s.name, s.attribute)).collect();
+        let first = self.plan.ops.len();
+        for (index, proto) in graph.node.iter().enumerate() {
+            let id = first + index;
+            let made = proto.output.iter().enumerate().map(|(slot, name)| {
+                let origin = if proto.is("Constant") { Origin::Constant(id) } else { Origin::Made(id, slot) };
+                let told = self.types.get(&format!("{prefix}{name}")).copied();
+                let dtype = told.or_else(|| proto.constant()?.dtype());
+                (!name.is_empty()).then(|| (name.clone(), dtype, origin))
+            });
+            let made: Vec<_> = made.collect();
+            let writes = made.into_iter().map(|m| m.map(|(n, dtype, origin)| self.add(scope, &n, dtype, origin)));
+            let writes = writes.collect();
+            let node = self.node(proto, index, path);
+            let (reads, takes, gives, bodies) = Default::default();
+            self.plan.ops.push(Op { node, proto, reads, writes, takes, gives, bodies, stays: None });
+            self.plan.scopes[scope].ops.push(id);
+        }
+        for (index, proto) in graph.node.iter().enumerate() {
+            self.plan.ops[first + index].reads = proto.input.iter().map(|name| self.find(scope, name)).collect();
+            self.bodies(proto, first + index, index, scope, path);
+            self.judge(first + index);
+        }
+        self.plan.scopes[scope].outputs = graph.output.iter().map(|o| self.find(scope, o.name())).collect();
+        scope
+    }
+
+    /// What the graph has before any node runs.
+    fn given(&mut self, graph: &GraphProto, scope: usize) {
+        let holder = self.plan.scopes[scope].holder;
+        // Before IR version 4 every initializer had to be an input, and was none.
+        let replaceable = self.model.ir_version() >= 4;
+        let weights: HashMap<&str, usize> =
+            graph.initializer.iter().enumerate().map(|(position, t)| (t.name(), position)).collect();
+        for (slot, input) in graph.input.iter().enumerate() {
+            if weights.contains_key(input.name()) && !replaceable {
+                continue;
+            }
+            let origin = if holder.is_none() { Origin::Input } else { Origin::Body };
+            let given = || self.plan.values[self.argument(holder?, slot)?].dtype;
+            let dtype = input.dtype().or_else(given);
+            self.add(scope, input.name(), dtype, origin);
+        }
+        for (position, t) in graph.initializer.iter().enumerate() {
+            if !self.plan.scopes[scope].names.contains_key(t.name()) {
+                self.add(scope, t.name(), t.dtype(), Origin::Initializer(position));
+            }
+        }
+        for t in graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref()) {
+            self.add(scope, t.name(), t.dtype(), Origin::Sparse);
+        }
+    }
+
+    /// The value that Loop or Scan gives to an input of its body.
+    fn argument(&self, holder: usize, slot: usize) -> Option<usize> {
+        let op = &self.plan.ops[holder];
+        let shift = usize::from(op.proto.is("Scan") && self.model.opset() < 9);
+        op.reads.get(slot + shift).copied().flatten()
+    }
+
+    fn add(&mut self, scope: usize, name: &str, dtype: Option<DType>, origin: Origin) -> usize {
+        let id = self.plan.values.len();
+        self.plan.values.push(Value { name: name.to_string(), scope, dtype, origin, output: false });
+        self.plan.scopes[scope].names.insert(name.to_string(), id);
+        id
+    }
+
+    fn find(&self, scope: usize, name: &str) -> Option<usize> {
+        let mut at = Some(scope).filter(|_| !name.is_empty());
+        while let Some(scope) = at {
+            let scope = &self.plan.scopes[scope];
+            if let Some(value) = scope.names.get(name) {
+                return Some(*value);
+            }
+            at = scope.outer;
+        }
+        None
+    }
+
+    fn node(&self, proto: &NodeProto, index: usize, path: &[Step]) -> Known<'a> {
+        let steps: Vec<String> = path.iter().map(|s| format!("{}/{}", s.name, s.attribute)).collect();
+        let place = (!steps.is_empty()).then(|| steps.join("/"));
+        if let Some(node) = self.known.get(&(place, index)) {
+            return Known::Of(node);
+        }
+        let (name, op_type, domain) = (node_name(proto), proto.op_type().to_string(), proto.domain().to_string());
+        let (reads, results, writes) = Default::default();
+        Known::Own(Box::new(Node { name, op_type, domain, index, scope: path.to_vec(), reads, results, writes }))
+    }
+
+    fn bodies(&mut self, proto: &'a NodeProto, id: usize, index: usize, scope: usize, path: &[Step]) {
+        for (attribute, body) in proto.subgraphs() {
+            let step = Step { node: index, name: node_name(proto), attribute: attribute.to_string() };
+            let inner = self.graph(body, Some(scope), Some(id), &[path, &[step]].concat());
+            self.plan.ops[id].bodies.push(inner);
+        }
+    }
+
+    /// What the node's slots can take, and whether it can be low at all.
+    fn judge(&mut self, id: usize) {
+        let low = self.options.low;
+        let op = &self.plan.ops[id];
+        let signature = self.signature(op.proto);
+        let takes = |slot| takes(op.proto, slot, signature, low);
+        let gives = |slot| signature.is_some_and(|s| s.gives(slot, low)) && !is_statistic(op.proto, slot);
+        let takes: Vec<Takes> = (0..op.reads.len()).map(takes).collect();
+        let gives: Vec<bool> = (0..op.writes.len()).map(gives).collect();
+        let stays = self.stays(op, signature, &takes, &gives);
+        let op = &mut self.plan.ops[id];
+        (op.takes, op.gives, op.stays) = (takes, gives, stays);
+    }
+
+    fn signature(&self, proto: &NodeProto) -> Option<Signature> {
+        let opset = match proto.domain() {
+            "" | "ai.onnx" => self.model.opset(),
+            domain => self.model.opset_import.iter().find(|o| o.domain() == domain)?.version(),
+        };
+        schema::find(proto.domain(), proto.op_type(), opset).filter(|_| !self.is_function(proto))
+    }
+
+    fn is_function(&self, proto: &NodeProto) -> bool {
+        self.model.functions.iter().any(|f| f.name() == proto.op_type() && f.domain() == proto.domain())
+    }
+
+    fn stays(&self, op: &Op, signature: Option<Signature>, takes: &[Takes], gives: &[bool]) -> Option<Why> {
+        if !self.plan.touches_float(op) {
+            return None;
+        }
+        if self.is_function(op.proto) {
+            return Some(Why::Function);
+        }
+        if signature.is_none() {
+            return Some(Why::Foreign);
+        }
+        let float = |slot: &Option<usize>| slot.is_some_and(|v| self.plan.values[v].is_float());
+        let reads = op.reads.iter().zip(takes).any(|(v, takes)| float(v) && *takes != Takes::Full);
+        let writes = op.writes.iter().zip(gives);
+        let (mut low, mut made) = (false, false);
+        for (value, gives) in writes {
+            (low, made) = (low || float(value) && *gives, made || float(value));
+        }
+        // An If reads no float itself, a ConstantOfShape neither.
+        if !(low || reads && !made) {
+            return Some(Why::Schema);
+        }
+        let untyped = |slot: &Option<usize>| slot.is_some_and(|v| self.plan.values[v].dtype.is_none());
+        match op.bodies.is_empty() {
+            true => op.reads.iter().chain(&op.writes).any(untyped).then_some(Why::Untyped),
+            false => (!self.bodies_are_typed(op)).then_some(Why::Untyped),
+        }
+    }
+
+    /// Do the bodies give a tensor wherever the node gives a float32 one?
+    fn bodies_are_typed(&self, op: &Op) -> bool {
+        let shift = match op.proto.op_type() {
+            "If" | "Scan" => 0,
+            "Loop" => 1,
+            _ => return false,
+        };
+        op.bodies.iter().all(|body| {
+            let outputs = self.plan.scopes[*body].outputs.iter().skip(shift);
+            let pairs = op.writes.iter().zip(outputs);
+            let float = |v: &Option<usize>| v.is_some_and(|v| self.plan.values[v].is_float());
+            pairs.into_iter().all(|(outer, inner)| !float(outer) || float(inner))
+        })
+    }
+}
+
+fn takes(proto: &NodeProto, slot: usize, signature: Option<Signature>, low: DType) -> Takes {
+    let coordinates = proto.is("Resize") && (slot == 1 || slot == 2) || proto.is("Upsample") && slot == 1;
+    if coordinates || !signature.is_some_and(|s| s.takes(slot, low)) {
+        return Takes::Full;
+    }
+    let typed = proto.attr("dtype").is_some();
+    let either = match proto.op_type() {
+        "Cast" | "CastLike" | "Shape" | "Size" => slot == 0,
+        "EyeLike" | "RandomNormalLike" | "RandomUniformLike" => typed,
+        _ => false,
+    };
+    if either { Takes::Either } else { Takes::Mode }
+}
+
+/// Mean and inverse deviation of a LayerNormalization are of the type that `stash_type` says.
+fn is_statistic(proto: &NodeProto, slot: usize) -> bool {
+    proto.is("LayerNormalization") && slot > 0
+}
