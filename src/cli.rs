@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_seconds};
 
+use crate::commands::convert::ConvertArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::setup::SetupArgs;
 use crate::load::synthetic::{parse_range, parse_shape};
@@ -48,6 +49,8 @@ pub enum Command {
     Reduce(Box<ReduceArgs>),
     /// Compare every tensor of two runs, in one table
     Compare(Box<CompareArgs>),
+    /// Convert to FP16 or BF16 with explicit Casts; any node can stay in FP32
+    Convert(Box<ConvertArgs>),
     /// Render a report again, or print the schema
     Report(ReportArgs),
     /// Fetch and verify ONNX Runtime for this user

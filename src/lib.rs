@@ -3,10 +3,10 @@
 //! The journey of a run, and the modules in its order:
 //!
 //! ```text
-//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> reduce -> report
+//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> diagnose -> reduce -> override -> report
 //! ```
 //!
-//! Imports point down only: `commands` use `probe`, `isolate`, `reduce` and `report`; those use `load`, `mark`, `precision`, `run`
+//! Imports point down only: `commands` use `probe`, `isolate`, `diagnose`, `reduce`, `overrides` and `report`; those use `load`, `mark`, `precision`, `run`
 //! and `compare`; those use `graph`, `onnx`, `tensor` and `search`. `tests/layers.rs` guards it.
 
 pub mod tensor;
@@ -37,9 +37,13 @@ pub mod probe;
 
 pub mod isolate;
 
+pub mod diagnose;
+
 pub mod reduce;
 
 pub mod overrides;
+
+pub mod qdq;
 
 pub mod report;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::verdict::Exit;
-use layerdiff::commands::{bisect, compare, doctor, opening, reduce, report, setup, worker};
+use layerdiff::commands::{bisect, compare, convert, doctor, opening, reduce, report, setup, worker};
 use layerdiff::interrupt;
 use layerdiff::run::RunError;
 
@@ -53,8 +53,10 @@ fn main() -> ExitCode {
 fn settle(command: &Command) {
     use std::os::unix::process::CommandExt;
     const SILENT: &str = "ORT_DISABLE_TELEMETRY";
-    let runs_models =
-        matches!(command, Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Worker);
+    let runs_models = matches!(
+        command,
+        Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Convert(_) | Command::Worker
+    );
     let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
     // Comes back only when it fails; then everything works all the same.
     drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(SILENT, "1").exec());
@@ -68,6 +70,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Bisect(args) => bisect::run(args, &cli.global, out),
         Command::Reduce(args) => reduce::run(args, &cli.global, out),
         Command::Compare(args) => compare::run(args, &cli.global, out),
+        Command::Convert(args) => convert::run(args, &cli.global, out).map(|()| Exit::Agreed),
         Command::Report(args) => report::run(args, out),
         Command::Setup(args) => setup::run(args, out).map(|()| Exit::Agreed),
         Command::Doctor(args) => {

@@ -17,6 +17,7 @@
 //! rounded again where a low-precision node reads it. So nodes of infinite rank grow together with their readers, and
 //! what [`search()`] believes is only ever what was tried: a set is verified when a trial of exactly this set was good.
 
+pub mod export;
 mod groups;
 mod search;
 mod units;

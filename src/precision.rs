@@ -1,6 +1,7 @@
 //! Element types: a lower precision emulated, half-precision files kept as they are, values cast. Graph -> graph, tensor ->
 //! tensor; nothing here runs a model.
 
+pub mod convert;
 mod emulate;
 mod expose;
 

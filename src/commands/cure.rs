@@ -8,8 +8,10 @@ use crate::cli::CureArgs;
 use crate::isolate;
 use crate::mark;
 use crate::onnx::ModelProto;
+use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
 use crate::precision::Kept;
+use crate::precision::convert::{self, Converter};
 use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
 use crate::report::{Metrics, Overrides, Real, Report, Sensitivity, Status};
@@ -17,6 +19,9 @@ use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::{DType, Tensors};
 use crate::tolerance::Rules;
+
+/// The exported files, in the report's folder.
+const FOLDER: &str = "overrides";
 
 /// Trials at a time: while one builds its session, which is single-threaded, another can run.
 const JOBS: usize = 2;
@@ -33,7 +38,7 @@ pub fn cure(
 ) -> Result<(), RunError> {
     let (reference, candidate) = (probe.reference, probe.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    let (Some(_), false) = (candidate.storage, own_model) else { return Ok(()) };
+    let (Some(low), false) = (candidate.storage, own_model) else { return Ok(()) };
     progress.step("every node alone");
     let local = local_errors(probe)?;
     let (right, _) = probe.reference_outputs(outputs)?;
@@ -54,9 +59,57 @@ pub fn cure(
         found.verified = false;
         found.why = Some(why);
     }
-    let _ = dir;
+    if !cure.nodes.is_empty() {
+        match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
+            Ok(files) => found.files = files,
+            Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),
+        }
+    }
     report.overrides = Some(found);
     Ok(())
+}
+
+/// One file for each consumer, the model with explicit Casts among them.
+fn export(
+    side: &Side,
+    low: DType,
+    cure: &Cure,
+    units: &Units,
+    found: &Overrides,
+    dir: &Path,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let options = convert::Options { low, keep_io: true, int32_inputs: false };
+    let mixed = Converter::new(&side.model, &side.graph, &side.types, options).and_then(|converter| {
+        converter.convert(&|node| {
+            let number = node.writes.first().map(|t| side.graph.tensors[*t].node);
+            number.is_some_and(|n| cure.nodes.contains(&n))
+        })
+    });
+    let (mixed, refused) = match mixed {
+        Ok(converted) => (Some(side.model.lean(&converted.model)), None),
+        Err(e) => (None, Some(e)),
+    };
+    let group = |part: Vec<usize>| Group { title: units.describe(&part).join(", "), nodes: part };
+    let files = export::write(
+        dir,
+        &Override {
+            source: &side.model,
+            model: &side.model.proto,
+            graph: &side.graph,
+            types: &side.types,
+            kept: &cure.nodes,
+            low: side.spec.precision,
+            mixed,
+            story: Story {
+                verified: found.verified,
+                measure: "relative RMS error of the worst output".to_string(),
+                error_before: cure.error_before,
+                error_after: cure.error_after,
+                groups: units.parts(&cure.nodes).into_iter().map(group).collect(),
+            },
+        },
+    )?;
+    refused.map_or(Ok(files), Err)
 }
 
 /// A node's own error, alone on reference inputs.

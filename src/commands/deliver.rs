@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::load::Lean;
+use crate::load::{Lean, folder};
 use crate::onnx::ModelProto;
 use crate::reduce::bundle::{self, Bundle};
 use crate::reduce::story::Story;
@@ -37,13 +37,7 @@ pub fn folder_name(number: usize) -> String {
 
 /// A folder of the user's in the reproducer's place is never replaced: better said before the search than after it.
 pub fn check(dir: &Path) -> anyhow::Result<()> {
-    let folder = dir.join(folder_name(0));
-    anyhow::ensure!(
-        bundle::replaceable(&folder),
-        "{} is there already and is no reproducer; move it, or name another folder with -o",
-        folder.display()
-    );
-    Ok(())
+    folder::ensure_free(&dir.join(folder_name(0)), bundle::SCRIPT)
 }
 
 /// Removes the reproducers of an earlier run, which the new report does not know.

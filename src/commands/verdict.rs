@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::explain::explain;
 use crate::cli::SetArgs;
 use crate::graph::{Graph, Node, Source};
 use crate::isolate;
@@ -71,7 +72,7 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         let inputs_agree =
             suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
         let given = given(&probe.reference.graph.nodes[id]);
-        report.culprits.push(Culprit {
+        let mut culprit = Culprit {
             node,
             tensor,
             accumulated,
@@ -82,7 +83,9 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
             region,
             diagnosis: Vec::new(),
             why: Some(local.why),
-        });
+        };
+        culprit.diagnosis = explain(probe, &culprit)?;
+        report.culprits.push(culprit);
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! that appears complete or not at all. Searches nothing and runs nothing.
 
 mod autocast;
-mod folder;
 mod lists;
 mod model;
 mod names;
@@ -20,7 +19,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::graph::Graph;
-use crate::load::{Lean, Model};
+use crate::load::{Lean, Model, folder};
 use crate::mark::Types;
 use crate::onnx::ModelProto;
 use crate::spec::Precision;

@@ -93,7 +93,7 @@ impl Units {
     }
 
     /// The set in groups and lone nodes, by their first nodes.
-    pub(super) fn parts(&self, nodes: &[usize]) -> Vec<Set> {
+    pub fn parts(&self, nodes: &[usize]) -> Vec<Set> {
         let group_of = self.group_of();
         let mut parts: BTreeMap<(bool, usize), Set> = BTreeMap::new();
         for &node in nodes {

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod decide;
+mod judge;
 mod notes;
 mod plan;
 mod rewrite;

@@ -79,11 +79,24 @@ impl Side {
         feeds: &[Tensors],
         outputs: &[String],
     ) -> Result<Vec<Tensors>, RunError> {
+        let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
         let changed = match (self.storage, self.half) {
             (Some(low), _) => Some(precision::emulate(model, types, low, kept)),
             (None, true) => Some(precision::expose(model, types)),
             (None, false) => None,
         };
-        self.backend.run(&self.model.lean(changed.as_ref().unwrap_or(model)), feeds, outputs)
+        self.backend.run(&self.model.lean(changed.as_ref().unwrap_or(model)), &feeds, outputs)
     }
+}
+
+/// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.
+fn as_declared(model: &ModelProto, feeds: &Tensors) -> Tensors {
+    let mut feeds = feeds.clone();
+    for input in model.graph.iter().flat_map(|g| &g.input) {
+        let (Some(wanted), Some(value)) = (input.dtype(), feeds.get_mut(input.name())) else { continue };
+        if let (true, Some(cast)) = (value.dtype != wanted, precision::cast(value, wanted)) {
+            *value = cast;
+        }
+    }
+    feeds
 }

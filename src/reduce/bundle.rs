@@ -9,12 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use tempfile::TempDir;
 
 use super::Case;
 use super::repro::{self, Input};
 use super::story::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
-use crate::load::{Lean, materialise, npz, polygraphy, testset};
+use crate::load::{Lean, folder, materialise, npz, polygraphy, testset};
 use crate::onnx::{DimValue, Dimension, GraphProto, ValueInfoProto};
 use crate::tensor::{Tensor, Tensors};
 
@@ -34,28 +33,23 @@ pub struct Written {
     pub bytes: u64,
 }
 
-const SCRIPT: &str = "repro.sh";
+/// The script, by which a reproducer's folder is known.
+pub const SCRIPT: &str = "repro.sh";
 const MODEL: &str = "model.onnx";
 
 /// Writes the folder `dir`, as a whole: it is built under another name beside, and an older reproducer gives way to it.
 pub fn write(dir: &Path, bundle: &Bundle) -> anyhow::Result<Written> {
-    ensure!(
-        replaceable(dir),
-        "{} exists and is no reproducer that layerdiff wrote; move it away, or choose another folder with -o",
-        dir.display()
-    );
     let stored = matches!(&bundle.story.how, How::Compare { own_model: true, .. });
     ensure!(
         !stored || bundle.case.expected.is_some(),
         "the reproducer needs outputs of the reference, and no reference could run"
     );
-    let failed = || format!("cannot write {}", dir.display());
-    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).with_context(failed)?;
-    let fresh = beside(dir, parent).with_context(failed)?;
-    fill(fresh.path(), bundle)?;
-    let bytes = size(fresh.path()).with_context(failed)?;
-    replace(fresh, dir, parent).with_context(failed)?;
+    let mut bytes = 0;
+    folder::replaced(dir, SCRIPT, |at| {
+        fill(at, bundle)?;
+        bytes = size(at)?;
+        Ok(())
+    })?;
     Ok(Written { model: dir.join(MODEL), bytes })
 }
 
@@ -166,47 +160,9 @@ fn size(dir: &Path) -> std::io::Result<u64> {
     Ok(total)
 }
 
-/// May `dir` go? Nothing there, nothing in it, or an older reproducer: never a folder of the user's.
-pub fn replaceable(dir: &Path) -> bool {
-    let empty = || fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    match fs::symlink_metadata(dir) {
-        Ok(_) => empty() || is_reproducer(dir),
-        Err(_) => true,
-    }
-}
-
 /// Was the folder written here?
 pub fn is_reproducer(dir: &Path) -> bool {
-    dir.join(MODEL).is_file() && dir.join(SCRIPT).is_file()
-}
-
-/// An empty folder that others may read, on the same disk as `dir`; it goes when it is dropped.
-fn beside(dir: &Path, parent: &Path) -> std::io::Result<TempDir> {
-    let name = dir.file_name().map_or("reduced".into(), |name| name.to_string_lossy());
-    let prefix = format!("{name}.tmp-");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.tempdir_in(parent)
-}
-
-/// No file system swaps folders in one step that all systems have: the older one steps aside, and comes back on failure.
-fn replace(fresh: TempDir, dir: &Path, parent: &Path) -> std::io::Result<()> {
-    let aside = beside(dir, parent)?;
-    let older = aside.path().join("older");
-    let moved = fs::symlink_metadata(dir).is_ok();
-    if moved {
-        fs::rename(dir, &older)?;
-    }
-    let renamed = fs::rename(fresh.path(), dir);
-    if renamed.is_err() && moved {
-        fs::rename(&older, dir)?;
-    } else if renamed.is_ok() {
-        // Nothing has its old name any more.
-        let _ = fresh.keep();
-    }
-    renamed
+    dir.join(SCRIPT).is_file()
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::schema::{self, Signature};
-use super::{Options, shapes};
+use super::{Options, judge, shapes};
 use crate::graph::{Graph, Node, Step, node_name};
 use crate::mark::Types;
 use crate::onnx::{GraphProto, ModelProto, NodeProto};
@@ -189,7 +188,7 @@ impl<'a> Builder<'a, '_> {
         for (index, proto) in graph.node.iter().enumerate() {
             self.plan.ops[first + index].reads = proto.input.iter().map(|name| self.find(scope, name)).collect();
             self.bodies(proto, first + index, index, scope, path);
-            self.judge(first + index);
+            judge::judge(&mut self.plan, first + index, self.model, self.options.low);
         }
         self.plan.scopes[scope].outputs = graph.output.iter().map(|o| self.find(scope, o.name())).collect();
         scope
@@ -265,92 +264,4 @@ impl<'a> Builder<'a, '_> {
             self.plan.ops[id].bodies.push(inner);
         }
     }
-
-    /// What the node's slots can take, and whether it can be low at all.
-    fn judge(&mut self, id: usize) {
-        let low = self.options.low;
-        let op = &self.plan.ops[id];
-        let signature = self.signature(op.proto);
-        let takes = |slot| takes(op.proto, slot, signature, low);
-        let gives = |slot| signature.is_some_and(|s| s.gives(slot, low)) && !is_statistic(op.proto, slot);
-        let takes: Vec<Takes> = (0..op.reads.len()).map(takes).collect();
-        let gives: Vec<bool> = (0..op.writes.len()).map(gives).collect();
-        let stays = self.stays(op, signature, &takes, &gives);
-        let op = &mut self.plan.ops[id];
-        (op.takes, op.gives, op.stays) = (takes, gives, stays);
-    }
-
-    fn signature(&self, proto: &NodeProto) -> Option<Signature> {
-        let opset = match proto.domain() {
-            "" | "ai.onnx" => self.model.opset(),
-            domain => self.model.opset_import.iter().find(|o| o.domain() == domain)?.version(),
-        };
-        schema::find(proto.domain(), proto.op_type(), opset).filter(|_| !self.is_function(proto))
-    }
-
-    fn is_function(&self, proto: &NodeProto) -> bool {
-        self.model.functions.iter().any(|f| f.name() == proto.op_type() && f.domain() == proto.domain())
-    }
-
-    fn stays(&self, op: &Op, signature: Option<Signature>, takes: &[Takes], gives: &[bool]) -> Option<Why> {
-        if !self.plan.touches_float(op) {
-            return None;
-        }
-        if self.is_function(op.proto) {
-            return Some(Why::Function);
-        }
-        if signature.is_none() {
-            return Some(Why::Foreign);
-        }
-        let float = |slot: &Option<usize>| slot.is_some_and(|v| self.plan.values[v].is_float());
-        let reads = op.reads.iter().zip(takes).any(|(v, takes)| float(v) && *takes != Takes::Full);
-        let writes = op.writes.iter().zip(gives);
-        let (mut low, mut made) = (false, false);
-        for (value, gives) in writes {
-            (low, made) = (low || float(value) && *gives, made || float(value));
-        }
-        // An If reads no float itself, a ConstantOfShape neither.
-        if !(low || reads && !made) {
-            return Some(Why::Schema);
-        }
-        let untyped = |slot: &Option<usize>| slot.is_some_and(|v| self.plan.values[v].dtype.is_none());
-        match op.bodies.is_empty() {
-            true => op.reads.iter().chain(&op.writes).any(untyped).then_some(Why::Untyped),
-            false => (!self.bodies_are_typed(op)).then_some(Why::Untyped),
-        }
-    }
-
-    /// Do the bodies give a tensor wherever the node gives a float32 one?
-    fn bodies_are_typed(&self, op: &Op) -> bool {
-        let shift = match op.proto.op_type() {
-            "If" | "Scan" => 0,
-            "Loop" => 1,
-            _ => return false,
-        };
-        op.bodies.iter().all(|body| {
-            let outputs = self.plan.scopes[*body].outputs.iter().skip(shift);
-            let pairs = op.writes.iter().zip(outputs);
-            let float = |v: &Option<usize>| v.is_some_and(|v| self.plan.values[v].is_float());
-            pairs.into_iter().all(|(outer, inner)| !float(outer) || float(inner))
-        })
-    }
-}
-
-fn takes(proto: &NodeProto, slot: usize, signature: Option<Signature>, low: DType) -> Takes {
-    let coordinates = proto.is("Resize") && (slot == 1 || slot == 2) || proto.is("Upsample") && slot == 1;
-    if coordinates || !signature.is_some_and(|s| s.takes(slot, low)) {
-        return Takes::Full;
-    }
-    let typed = proto.attr("dtype").is_some();
-    let either = match proto.op_type() {
-        "Cast" | "CastLike" | "Shape" | "Size" => slot == 0,
-        "EyeLike" | "RandomNormalLike" | "RandomUniformLike" => typed,
-        _ => false,
-    };
-    if either { Takes::Either } else { Takes::Mode }
-}
-
-/// Mean and inverse deviation of a LayerNormalization are of the type that `stash_type` says.
-fn is_statistic(proto: &NodeProto, slot: usize) -> bool {
-    proto.is("LayerNormalization") && slot > 0
 }

@@ -1,7 +1,9 @@
 //! Each rule of conversion on a graph of a few nodes, written and read as text.
 
+mod bodies;
+mod values;
+
 use super::*;
-use crate::graph::graph_at;
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use prost::Message;
 
@@ -163,24 +165,6 @@ fn kept_inputs_and_outputs_have_casts_inside() {
 }
 
 #[test]
-fn weights_before_ir_4_stay_inputs() {
-    let mut case = case(chain(), &[]).weight("w", &[1.0, 2.0]);
-    case.graph.input.push(ValueInfoProto::tensor("w", DType::Float32, &[2]));
-    case.graph.node.push(node("Mul", &["b", "w"], &["z"]));
-    case.types.insert("z".to_string(), DType::Float32);
-    (case.ir, case.opset, case.keep) = (3, 8, &["z"]);
-    let got = case.convert();
-    let inputs: Vec<_> = main(&got).input.iter().map(|v| (v.name().to_string(), v.dtype().unwrap())).collect();
-    let w = |name: &str, dtype| (name.to_string(), dtype);
-    assert_eq!(inputs[1..], [w("w", DType::Float32), w("w/fp16", DType::Float16)]);
-    // A default that callers may replace is one value, with a Cast.
-    case.ir = 8;
-    let got = case.convert();
-    assert_eq!(weights(main(&got)), [w("w", DType::Float16)]);
-    assert!(text(main(&got)).contains(&"Cast:fp32(w) w/fp32".to_string()));
-}
-
-#[test]
 fn casts_of_the_model_follow_its_precision() {
     let to = |op: NodeProto, dtype: DType| op.with(AttributeProto::int("to", dtype.onnx().into()));
     let nodes = vec![
@@ -202,13 +186,6 @@ fn int64_inputs_become_int32() {
     case.int32_inputs = true;
     let got = case.check(&["Cast:int64(ids) ids/int64", "Gather(x,ids/int64) y"]);
     assert_eq!(main(&got).input[1].dtype(), Some(DType::Int32));
-}
-
-#[test]
-fn slots_that_are_float32_only_stay() {
-    let case = case(vec![node("Relu", &["x"], &["a"]), node("Resize", &["a", "", "s"], &["y"])], &[]);
-    let got = case.weight("s", &[2.0]).check(&["Relu(x) a", "Resize(a,,s) y"]);
-    assert_eq!(weights(main(&got)), [("s".to_string(), DType::Float32)]);
 }
 
 #[test]
@@ -237,37 +214,6 @@ fn bfloat16_needs_a_cast_that_knows_it() {
 }
 
 #[test]
-fn quantisation_scales_follow_the_opset_and_their_size() {
-    let quantised = |scale: f32, opset: i64| {
-        let nodes = vec![node("QuantizeLinear", &["x", "s"], &["q"]), node("DequantizeLinear", &["q", "s"], &["y"])];
-        Case { opset, ..case(nodes, &[("q", DType::Uint8)]).weight("s", &[scale]) }
-    };
-    let low = quantised(0.1, 19).check(&["QuantizeLinear(x,s) q", "DequantizeLinear(q,s) y"]);
-    assert_eq!(weights(main(&low)), [("s".to_string(), DType::Float16)]);
-    let full =
-        ["Cast:fp32(x) x/fp32", "QuantizeLinear(x/fp32,s) q", "DequantizeLinear(q,s) y/fp32", "Cast:fp16(y/fp32) y"];
-    assert!(quantised(0.1, 13).check(&full).notes[0].contains("opset"));
-    assert!(quantised(1e-7, 19).check(&full).notes[0].contains("scale"));
-}
-
-#[test]
-fn types_in_attributes_change_with_their_node() {
-    let random = vec![node("RandomNormal", &[], &["a"]), node("Add", &["a", "x"], &["y"])];
-    let got = case(random, &[]).convert();
-    assert_eq!(main(&got).node[0].attr("dtype").map(|a| a.i()), Some(10));
-    let fill = AttributeProto::tensor("value", TensorProto { name: None, ..floats("", &[-1e9]) });
-    let filled = vec![
-        node("NonZero", &["x"], &["s"]),
-        node("ConstantOfShape", &["s"], &["a"]).with(fill),
-        node("Add", &["a", "x"], &["y"]),
-    ];
-    let got = case(filled, &[("s", DType::Int64)]).convert();
-    assert_eq!(main(&got).node[1].attr("value").unwrap().t.as_ref().unwrap().dtype(), Some(DType::Float16));
-    let want = "the value of ConstantOfShape 'a': 1 of 1 value is beyond +-65504 and infinite now; --keep its readers to avoid that";
-    assert_eq!(got.notes, [want]);
-}
-
-#[test]
 fn shape_arithmetic_stays_and_data_that_meets_it_does_not() {
     let to = |op: NodeProto, dtype: DType| op.with(AttributeProto::int("to", dtype.onnx().into()));
     let nodes = vec![
@@ -290,108 +236,6 @@ fn shape_arithmetic_stays_and_data_that_meets_it_does_not() {
     ]);
     assert_eq!(got.kept, ["f", "m", "n"]);
     assert_eq!(weights(main(&got)), [("half".to_string(), DType::Float32)]);
-}
-
-#[test]
-fn constants_have_the_precision_of_their_readers() {
-    let constant = NodeProto::new("Constant", "c", &[], &["c"]).with(AttributeProto {
-        name: Some("value_float".to_string()),
-        f: Some(1e5),
-        ..Default::default()
-    });
-    let nodes = vec![constant, node("Add", &["x", "c"], &["a"]), node("Mul", &["a", "c"], &["y"])];
-    let got = case(nodes.clone(), &[]).check(&["Constant() c", "Add(x,c) a", "Mul(a,c) y"]);
-    let want = "constant 'c' (read by 'a', 'y'): 1 of 1 value is beyond +-65504 and infinite now; --keep its readers to avoid that";
-    assert_eq!(got.notes, [want]);
-    let both = Case { keep: &["y"], ..case(nodes, &[]) };
-    let got = both.check(&[
-        "Constant() c",
-        "Constant() c/fp16",
-        "Add(x,c/fp16) a",
-        "Cast:fp32(a) a/fp32",
-        "Mul(a/fp32,c) y/fp32",
-        "Cast:fp16(y/fp32) y",
-    ]);
-    assert!(main(&got).node[0].attr("value_float").is_some());
-}
-
-#[test]
-fn a_small_weight_is_counted() {
-    let got = case(chain(), &[]).weight("w", &[0.0, 1e-6, 1e-9, 1.0]).convert();
-    let want = "initializer 'w' (read by 'b'): 2 of 4 values are below 6.1e-5, subnormal or zero in float16";
-    assert_eq!(got.notes, [want]);
-}
-
-fn attribute(name: &str, body: GraphProto) -> AttributeProto {
-    AttributeProto { name: Some(name.into()), g: Some(body), ..Default::default() }
-}
-
-/// Both branches take `a` from outside; the else branch adds a weight of its own.
-fn choice() -> Case {
-    let then = GraphProto {
-        node: vec![node("Neg", &["a"], &["t"])],
-        output: vec![ValueInfoProto::bare("t")],
-        ..Default::default()
-    };
-    let other = GraphProto {
-        node: vec![node("Add", &["a", "v"], &["e"])],
-        output: vec![ValueInfoProto::bare("e")],
-        initializer: vec![floats("v", &[1.0, 2.0])],
-        ..Default::default()
-    };
-    let choose = node("If", &["c"], &["y"]).with(attribute("then_branch", then)).with(attribute("else_branch", other));
-    let mut case = case(vec![node("Relu", &["x"], &["a"]), choose], &[]);
-    case.graph.input.push(ValueInfoProto::tensor("c", DType::Bool, &[]));
-    for key in ["y/then_branch/t", "y/else_branch/e"] {
-        case.types.insert(key.to_string(), DType::Float32);
-    }
-    case
-}
-
-#[test]
-fn branches_agree_on_the_type_of_their_output() {
-    let got = Case { keep: &["e"], ..choice() }.check(&["Relu(x) a", "Cast:fp32(a) a/fp32", "If(c) y"]);
-    let branch = |attribute: &str| {
-        let step = crate::graph::Step { node: 2, name: "y".to_string(), attribute: attribute.to_string() };
-        graph_at(main(&got), &[step]).unwrap().clone()
-    };
-    assert_eq!(text(&branch("then_branch")), ["Neg(a) t"]);
-    assert_eq!(text(&branch("else_branch")), ["Add(a/fp32,v) e", "Cast:fp16(e) e/fp16"]);
-    assert_eq!(branch("else_branch").output[0].name(), "e/fp16");
-    assert_eq!((got.casts, got.kept), (2, vec!["e".to_string()]));
-}
-
-#[test]
-fn a_node_that_is_kept_is_kept_with_its_bodies() {
-    let got = Case { keep: &["y"], ..choice() }.convert();
-    assert_eq!(got.kept, ["y", "t", "e"]);
-    let mut untyped = choice();
-    untyped.types.remove("y/else_branch/e");
-    assert!(untyped.convert().notes[0].contains("unknown type"));
-}
-
-#[test]
-fn a_loop_carries_one_type() {
-    let body = GraphProto {
-        node: vec![node("Add", &["h", "x"], &["h2"]), NodeProto::new("Identity", "k", &["go"], &["go2"])],
-        input: ["i", "go", "h"].map(ValueInfoProto::bare).to_vec(),
-        output: ["go2", "h2"].map(ValueInfoProto::bare).to_vec(),
-        ..Default::default()
-    };
-    let mut case = case(vec![node("Loop", &["n", "", "x"], &["y"]).with(attribute("body", body))], &[]);
-    case.graph.input.push(ValueInfoProto::tensor("n", DType::Int64, &[]));
-    case.types.insert("y/body/h2".to_string(), DType::Float32);
-    case.types.insert("y/body/go2".to_string(), DType::Bool);
-    let inside = |converted: &Converted| {
-        let graph = main(converted);
-        text(graph.node.iter().find(|n| n.is("Loop")).unwrap().attribute[0].g.as_ref().unwrap())
-    };
-    let got = case.check(&["Loop(n,,x) y"]);
-    assert_eq!(inside(&got), ["Add(h,x) h2", "Identity(go) go2"]);
-    case.keep = &["h2"];
-    let got = case.check(&["Cast:fp32(x) x/fp32", "Loop(n,,x) y"]);
-    let want = ["Cast:fp32(h) h/fp32", "Add(h/fp32,x/fp32) h2", "Cast:fp16(h2) h2/fp16", "Identity(go) go2"];
-    assert_eq!(inside(&got), want);
 }
 
 #[test]

@@ -90,24 +90,25 @@ fn initializers<'a>(model: &'a Model, plan: &Plan<'a>) -> HashMap<usize, &'a Ten
 pub fn convert(model: &Model, tensor: &TensorProto, low: DType) -> anyhow::Result<Low> {
     let floats = floats(model, tensor)?;
     let values = floats.view::<f32>();
-    let (raw_data, loss): (Vec<u8>, Loss) = match low {
+    let shape = floats.shape.clone();
+    let (converted, loss) = match low {
         DType::Bfloat16 => {
             let mut out = vec![bf16::ZERO; values.len()];
             out.convert_from_f32_slice(&values);
             let loss = loss(&values, out.iter().map(|x| (x.is_infinite(), !x.is_normal())));
-            (bytemuck::cast_slice(&out).to_vec(), loss)
+            (Tensor::from_vec(low, shape, out), loss)
         }
         _ => {
             let mut out = vec![f16::ZERO; values.len()];
             out.convert_from_f32_slice(&values);
             let loss = loss(&values, out.iter().map(|x| (x.is_infinite(), !x.is_normal())));
-            (bytemuck::cast_slice(&out).to_vec(), loss)
+            (Tensor::from_vec(DType::Float16, shape, out), loss)
         }
     };
     let tensor = TensorProto {
         dims: tensor.dims.clone(),
-        data_type: Some(low.onnx()),
-        raw_data: Some(raw_data.into()),
+        data_type: Some(converted.dtype.onnx()),
+        raw_data: converted.shared(),
         doc_string: tensor.doc_string.clone(),
         metadata_props: tensor.metadata_props.clone(),
         ..Default::default()

@@ -123,7 +123,7 @@ fn an_older_reproducer_gives_way_and_nothing_else_does() {
     fs::create_dir(&mine).unwrap();
     fs::write(mine.join("thesis.tex"), "years").unwrap();
     let error = write_to(&mine, compare("ort:fp16")).unwrap_err().to_string();
-    assert!(error.contains("mine exists and is no reproducer"), "{error}");
+    assert!(error.contains("mine exists and was not written by layerdiff"), "{error}");
     assert_eq!(names(&mine), ["thesis.tex"]);
     assert_eq!(names(home.path()), ["mine", "reduced"]);
 }

@@ -9,17 +9,23 @@ use tempfile::TempDir;
 /// Lets `fill` write into an empty folder beside `dir`, and puts that in the place of `dir`: of nothing, of an empty
 /// folder, or of one that holds `sign`, the file by which its writer knows it. Never of a folder of the user's.
 pub fn replaced(dir: &Path, sign: &str, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    ensure!(
-        fs::symlink_metadata(dir).is_err() || is_empty(dir) || dir.join(sign).is_file(),
-        "{} exists and was not written by layerdiff; move it away, or choose another folder with -o",
-        dir.display()
-    );
+    ensure_free(dir, sign)?;
     let failed = || format!("cannot write {}", dir.display());
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(failed)?;
     let fresh = beside(dir, parent).with_context(failed)?;
     fill(fresh.path()).with_context(failed)?;
     replace(fresh, dir, parent).with_context(failed)
+}
+
+/// May `dir` be written? If not, one sentence.
+pub fn ensure_free(dir: &Path, sign: &str) -> anyhow::Result<()> {
+    ensure!(
+        fs::symlink_metadata(dir).is_err() || is_empty(dir) || dir.join(sign).is_file(),
+        "{} exists and was not written by layerdiff; move it away, or choose another folder with -o",
+        dir.display()
+    );
+    Ok(())
 }
 
 fn is_empty(dir: &Path) -> bool {
