@@ -4,6 +4,8 @@ use std::process::{Command, Output};
 
 use prost::Message;
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::onnx::{ModelProto, NodeProto};
 use crate::reduce::story::Bound;
