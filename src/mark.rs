@@ -51,7 +51,7 @@ fn hand_out(model: &mut ModelProto, graph: &Graph, tensor: usize, dtype: DType) 
         for attribute in node.attribute.iter_mut().filter(|a| a.g.is_some() && a.name() != step.attribute) {
             let absent = format!("{}/absent", value.key);
             let other = attribute.g.as_mut()?;
-            other.node.push(constant(&absent, dtype));
+            other.node.push(self::absent(&absent, dtype));
             other.output.push(ValueInfoProto::bare(&absent));
         }
         if depth > 0 {
@@ -61,8 +61,8 @@ fn hand_out(model: &mut ModelProto, graph: &Graph, tensor: usize, dtype: DType) 
     Some(())
 }
 
-/// A Constant node with no element.
-fn constant(output: &str, dtype: DType) -> NodeProto {
+/// A Constant node with no element, which stands for a value of a branch that did not run.
+pub fn absent(output: &str, dtype: DType) -> NodeProto {
     let empty = TensorProto { dims: vec![0], data_type: Some(dtype.onnx()), ..Default::default() };
     NodeProto::new("Constant", output, &[], &[output]).with(AttributeProto::tensor("value", empty))
 }
