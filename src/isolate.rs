@@ -8,10 +8,11 @@ pub use everywhere::everywhere;
 use crate::compare::Comparison;
 use crate::graph::{Outputs, Source, extract};
 use crate::mark::Types;
+use crate::onnx::ModelProto;
 use crate::probe::{Feed, Probe, Side};
 use crate::report::{Kind, Metrics, Status};
 use crate::run::RunError;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::{DType, Tensor, Tensors};
 use crate::types;
 
 /// What the node does on its own.
@@ -141,6 +142,20 @@ fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) ->
     Ok(judge(probe, tensor, sample, outputs.get(&output)))
 }
 
+/// What the emulation of `low` makes of the node alone, in the reference, on reference inputs: the error that this precision
+/// explains. `None` where the node cannot be run so.
+pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: DType) -> Option<Metrics> {
+    let side = probe.reference;
+    if !side.on_cpu() || side.storage.is_some() || side.half {
+        return None;
+    }
+    let nodes = [side.graph.tensors[tensor].node];
+    let cut = cut(probe, side, &nodes, tensor, sample, Feed::Reference)?;
+    let name = std::slice::from_ref(&cut.output);
+    let values = side.run_as(low, &cut.model, &cut.types, &[cut.feeds], name).ok()?;
+    judge(probe, tensor, sample, values.first()?.get(&cut.output))?.metrics
+}
+
 fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {
     let name = &probe.reference.graph.tensors[tensor].key;
     let mut verdict = probe.rules.judge(name, probe.reference_value(tensor, sample)?, value?);
@@ -150,7 +165,16 @@ fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) ->
     Some(verdict)
 }
 
-/// Cuts `nodes` out of the side's model and runs them; gives back all outputs and the name of `tensor` among them.
+/// Some nodes of a side's model, ready to run.
+struct Alone {
+    model: ModelProto,
+    types: Types,
+    feeds: Tensors,
+    /// What the tensor is called there.
+    output: String,
+}
+
+/// Runs `nodes` of the side's model; gives back all outputs and the name of `tensor` among them.
 fn run_cut(
     probe: &Probe,
     side: &Side,
@@ -159,22 +183,23 @@ fn run_cut(
     sample: usize,
     feed: Feed,
 ) -> Result<Option<(Tensors, String)>, RunError> {
+    let Some(cut) = cut(probe, side, nodes, tensor, sample, feed) else { return Ok(None) };
+    let outputs = side.run_model(&cut.model, &cut.types, &[cut.feeds], std::slice::from_ref(&cut.output))?;
+    Ok(outputs.into_iter().next().map(|o| (o, cut.output)))
+}
+
+/// Cuts `nodes` out of the side's model and fills its inputs; `None` where a value is missing.
+fn cut(probe: &Probe, side: &Side, nodes: &[usize], tensor: usize, sample: usize, feed: Feed) -> Option<Alone> {
     let value = |key: &str| probe.value_at(side, key, sample, feed);
-    let cut =
-        extract(&side.model.proto, &side.graph, nodes, Outputs::All, |key| value(key).map(|t| (t.dtype, t.shape)));
-    let Some(cut) = cut else { return Ok(None) };
-    let Some((output, _)) = cut.outputs.iter().find(|(_, t)| *t == tensor) else { return Ok(None) };
-    let mut feeds = Tensors::new();
-    for (name, key) in &cut.feeds {
-        let Some(tensor) = value(key) else { return Ok(None) };
-        feeds.insert(name.clone(), tensor);
-    }
+    let typed = |key: &str| value(key).map(|t| (t.dtype, t.shape));
+    let cut = extract(&side.model.proto, &side.graph, nodes, Outputs::All, typed)?;
+    let (output, _) = cut.outputs.iter().find(|(_, t)| *t == tensor)?.clone();
+    let feeds: Option<Tensors> = cut.feeds.iter().map(|(name, key)| Some((name.clone(), value(key)?))).collect();
     let mut types: Types = cut.proto.graph.as_ref().map(types::declared).unwrap_or_default();
     for (name, tensor) in &cut.outputs {
         if let Some(dtype) = side.types.get(&side.graph.tensors[*tensor].key) {
             types.insert(name.clone(), *dtype);
         }
     }
-    let outputs = side.run_model(&cut.proto, &types, &[feeds], std::slice::from_ref(output))?;
-    Ok(outputs.into_iter().next().map(|o| (o, output.clone())))
+    Some(Alone { model: cut.proto, types, feeds: feeds?, output })
 }

@@ -2,12 +2,13 @@
 
 use crate::diagnose::{Evidence, Operand, Quantised, diagnose};
 use crate::graph::{Graph, Node, Source, initializer};
+use crate::isolate;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::NodeProto;
 use crate::probe::{Probe, Side};
 use crate::report::{Culprit, Diagnosis};
 use crate::run::RunError;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Steps up and down in which the op types are told.
 const STEPS: usize = 3;
@@ -40,6 +41,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         candidate: s.candidate.as_ref(),
         maker: s.maker.as_deref(),
     });
+    // How far off this precision is by itself, where the candidate is no emulation but computes in it.
+    let half = probe.candidate_value(tensor, sample).map(|t| t.dtype);
+    let low = half.filter(|d| matches!(d, DType::Float16 | DType::Bfloat16) && theirs.storage.is_none());
+    let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
     let scales = counterpart.and_then(|t| quantizer(theirs, t));
     Ok(diagnose(&Evidence {
         culprit,
@@ -56,7 +61,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
             zero_point: zero_point.as_ref(),
             axis: *axis,
         }),
-        emulated: None,
+        emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
     }))

@@ -87,6 +87,19 @@ impl Side {
         };
         self.backend.run(&self.model.lean(changed.as_ref().unwrap_or(model)), &feeds, outputs)
     }
+
+    /// Runs a model of float32 tensors as if they were stored as `low`.
+    pub fn run_as(
+        &self,
+        low: DType,
+        model: &ModelProto,
+        types: &Types,
+        feeds: &[Tensors],
+        outputs: &[String],
+    ) -> Result<Vec<Tensors>, RunError> {
+        let emulated = precision::emulate(model, types, low, &Kept::new());
+        self.backend.run(&self.model.lean(&emulated), feeds, outputs)
+    }
 }
 
 /// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.
