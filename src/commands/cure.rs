@@ -255,7 +255,16 @@ fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
         minimal: cure.minimal,
         of: units.nodes.len(),
         curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
-        why: cure.why.clone(),
+        why: cure.why.clone().or_else(|| unfinished(cure)),
+    }
+}
+
+/// Why perhaps fewer nodes would do.
+fn unfinished(cure: &Cure) -> Option<String> {
+    match (cure.verified && !cure.minimal, cure.budget_spent, cure.unknown) {
+        (false, ..) => None,
+        (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),
+        (true, false, unknown) => Some(format!("{unknown} nodes stay because the trials without them failed to run")),
     }
 }
 

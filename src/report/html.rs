@@ -2,7 +2,10 @@
 //! Decides the order of the sections; each section is made by a submodule.
 
 mod chart;
+mod cure;
+mod curve;
 mod page;
+mod scale;
 mod table;
 
 use base64::Engine;
@@ -23,6 +26,8 @@ pub fn render(report: &Report) -> String {
     page::banner(&mut out, report);
     page::warnings(&mut out, report);
     page::culprits(&mut out, report);
+    cure::card(&mut out, report);
+    cure::sensitivity(&mut out, report);
     chart::draw(&mut out, report);
     table::outputs(&mut out, report);
     table::tensors(&mut out, report);

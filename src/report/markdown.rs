@@ -1,6 +1,8 @@
 //! The report as GitHub Markdown, to be pasted into a bug ticket: what is wrong, the proof, how to see it again.
 //! No colours, no HTML but `<details>`.
 
+mod cure;
+
 use super::text::story;
 use super::text::words::{bytes, clean, cosine, decibels, file_name, number, plural, seconds, shell, type_of};
 use super::{Culprit, Metrics, Report, TensorResult, Verdict};
@@ -20,6 +22,8 @@ pub fn render(report: &Report) -> String {
             report.culprits[IN_DETAIL..].iter().map(|c| code(&story::node_name(&c.node))).collect();
         out += &format!("Also: {}\n\n", names.join(", "));
     }
+    cure::nodes(&mut out, report);
+    cure::sensitivity(&mut out, report);
     surroundings(&mut out, report);
     outputs(&mut out, report);
     reproduce(&mut out, report);
@@ -75,9 +79,11 @@ fn culprit(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
     if let Some(why) = &culprit.why {
         item("because", &text(why));
     }
-    for diagnosis in &culprit.diagnosis {
-        item("cause", &format!("{}: {}", code(&diagnosis.code), text(&diagnosis.evidence)));
-        item("help", &text(&diagnosis.advice));
+    for (advice, causes) in story::diagnoses(culprit) {
+        for cause in causes {
+            item("cause", &format!("{}: {}", code(&cause.code), text(&cause.evidence)));
+        }
+        item("help", &text(advice));
     }
     out.push('\n');
     let inputs = story::inputs_of(report, culprit);
@@ -116,14 +122,6 @@ fn reproduce(out: &mut String, report: &Report) {
         let why = reduced.why.as_ref().map_or(String::new(), |why| format!(" ({})", text(why)));
         item("reduced model", format!("{}: {worth}{why}", code(&reduced.path)));
         item("shown by", code(&story::reproducers::command(reduced)));
-    }
-    if let Some(overrides) = &report.overrides {
-        let nodes: Vec<String> = overrides.nodes.iter().map(|n| code(n)).collect();
-        let claim = story::overrides(report).unwrap_or_default();
-        item("overrides", format!("{} ({})", text(&claim), nodes.join(", ")));
-        for (consumer, path) in &overrides.files {
-            item(&text(consumer), code(path));
-        }
     }
     item("inputs", text(&story::inputs(&report.inputs)));
     for input in &report.inputs.tensors {

@@ -141,9 +141,11 @@ fn culprit(page: &mut Page, report: &Report, culprit: &Culprit) {
     if let Some(why) = &culprit.why {
         page.field(Ink::Dim, "because", &clean(why));
     }
-    for diagnosis in &culprit.diagnosis {
-        page.field(Ink::Bold, "cause", &format!("{}: {}", clean(&diagnosis.code), clean(&diagnosis.evidence)));
-        page.field(Ink::Bold, "help", &clean(&diagnosis.advice));
+    for (advice, causes) in story::diagnoses(culprit) {
+        for cause in causes {
+            page.field(Ink::Bold, "cause", &format!("{}: {}", clean(&cause.code), clean(&cause.evidence)));
+        }
+        page.field(Ink::Bold, "help", &clean(advice));
     }
 }
 
@@ -173,9 +175,7 @@ fn footer(page: &mut Page, report: &Report) {
         );
     }
     reproducers(page, report);
-    if let Some(overrides) = story::overrides(report) {
-        page.field(Ink::Dim, "overrides", &overrides);
-    }
+    overrides(page, report);
 }
 
 fn reproducers(page: &mut Page, report: &Report) {
@@ -187,6 +187,22 @@ fn reproducers(page: &mut Page, report: &Report) {
         if let Some(why) = &reduced.why {
             page.field(Ink::Dim, "", &clean(why));
         }
+    }
+}
+
+fn overrides(page: &mut Page, report: &Report) {
+    let Some(overrides) = &report.overrides else { return };
+    let ink = if overrides.verified { Ink::Dim } else { Ink::Yellow };
+    page.field(ink, "overrides", &story::cure::claim(overrides));
+    if let Some(why) = &overrides.why {
+        page.field(Ink::Dim, "", &clean(why));
+    }
+    if !overrides.nodes.is_empty() {
+        page.field(Ink::Bold, "", &story::cure::shortened(overrides).join("; "));
+    }
+    page.field(Ink::Dim, "", &story::cure::price(overrides));
+    if let Some(location) = story::cure::location(overrides) {
+        page.field(Ink::Dim, "", &location);
     }
 }
 

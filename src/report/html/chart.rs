@@ -2,6 +2,7 @@
 //! x is the position among the measured tensors, y the relative RMS error on a logarithmic scale.
 
 use super::esc;
+use super::scale::Scale;
 use crate::report::text::story;
 use crate::report::text::words::{clean, number};
 use crate::report::{Report, Status, TensorResult};
@@ -21,12 +22,6 @@ const NOT_COMPARED: f64 = 278.0;
 /// From this many tensors on, points are small.
 const CROWD: usize = 500;
 
-/// The decades that the scale spans.
-struct Scale {
-    low: i32,
-    high: i32,
-}
-
 /// Where a tensor is drawn: on the scale, or in a lane.
 enum Place {
     Error(f64),
@@ -39,7 +34,7 @@ pub fn draw(out: &mut String, report: &Report) {
     if report.tensors.len() < 2 {
         return;
     }
-    let scale = Scale::of(&report.tensors);
+    let scale = scale(&report.tensors);
     *out += "<section><h2>Error by depth</h2>\n<figure>\n";
     *out += &format!(
         "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
@@ -50,12 +45,12 @@ pub fn draw(out: &mut String, report: &Report) {
     // Culprits last, so that nothing hides them.
     for (at, tensor) in report.tensors.iter().enumerate() {
         if !story::is_culprit(report, &tensor.name) {
-            point(out, at, tensor, position(at, report), scale.y(&place(tensor)), size);
+            point(out, at, tensor, position(at, report), y(&scale, &place(tensor)), size);
         }
     }
     for (at, tensor) in report.tensors.iter().enumerate() {
         if let Some(number) = report.culprits.iter().position(|c| c.tensor == tensor.name) {
-            mark(out, at, number + 1, tensor, position(at, report), scale.y(&place(tensor)));
+            mark(out, at, number + 1, tensor, position(at, report), y(&scale, &place(tensor)));
         }
     }
     *out += "</svg>\n<figcaption>Each point is a measured tensor; hover for its name, click for its row. \
@@ -64,34 +59,19 @@ pub fn draw(out: &mut String, report: &Report) {
              </figure></section>\n";
 }
 
-impl Scale {
-    /// Whole decades around all errors, at least three.
-    fn of(tensors: &[TensorResult]) -> Scale {
-        let errors = tensors.iter().filter_map(|t| match place(t) {
-            Place::Error(error) => Some(error.log10()),
-            _ => None,
-        });
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for error in errors {
-            (low, high) = (low.min(error), high.max(error));
-        }
-        if low > high {
-            return Scale { low: -8, high: 0 };
-        }
-        let low = low.floor().max(-20.0) as i32;
-        Scale { low, high: (high.ceil().min(20.0) as i32).max(low + 3) }
-    }
+fn scale(tensors: &[TensorResult]) -> Scale {
+    Scale::around(tensors.iter().filter_map(|t| match place(t) {
+        Place::Error(error) => Some(error),
+        _ => None,
+    }))
+}
 
-    fn y(&self, place: &Place) -> f64 {
-        match place {
-            Place::Error(error) => {
-                let share = (error.log10() - f64::from(self.low)) / f64::from(self.high - self.low);
-                BOTTOM - share.clamp(0.0, 1.0) * (BOTTOM - TOP)
-            }
-            Place::NonFinite => NONFINITE,
-            Place::Exact => EXACT,
-            Place::NotCompared => NOT_COMPARED,
-        }
+fn y(scale: &Scale, place: &Place) -> f64 {
+    match place {
+        Place::Error(error) => BOTTOM - scale.share(*error) * (BOTTOM - TOP),
+        Place::NonFinite => NONFINITE,
+        Place::Exact => EXACT,
+        Place::NotCompared => NOT_COMPARED,
     }
 }
 
@@ -114,10 +94,8 @@ fn position(at: usize, report: &Report) -> f64 {
 }
 
 fn axes(out: &mut String, scale: &Scale, report: &Report) {
-    let decades = scale.high - scale.low;
-    let step = (decades + 7) / 8;
-    for decade in (scale.low..=scale.high).step_by(step.max(1) as usize) {
-        lane(out, scale.y(&Place::Error(10f64.powi(decade))), &format!("1e{decade}"));
+    for decade in scale.decades() {
+        lane(out, y(scale, &Place::Error(10f64.powi(decade))), &format!("1e{decade}"));
     }
     let places: Vec<Place> = report.tensors.iter().map(place).collect();
     if places.iter().any(|p| matches!(p, Place::NonFinite)) {

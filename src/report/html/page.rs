@@ -91,7 +91,7 @@ pub fn facts(out: &mut String, report: &Report) {
             ("layerdiff", report.layerdiff.clone()),
         ],
     );
-    remedies(out, report);
+    reproducers(out, report);
     *out += "</div></section>\n";
 }
 
@@ -118,6 +118,9 @@ fn chips(report: &Report) -> Vec<String> {
     chips.push(seconds(report.seconds));
     if report.inputs.synthetic {
         chips.push("synthetic inputs".into());
+    }
+    if let Some(overrides) = report.overrides.as_ref().filter(|o| o.verified && !o.nodes.is_empty()) {
+        chips.push(format!("cured by {}", story::cure::kept(overrides)));
     }
     chips
 }
@@ -150,9 +153,11 @@ fn card(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
     if let Some(why) = &culprit.why {
         item(out, "Because", &esc(why));
     }
-    for diagnosis in &culprit.diagnosis {
-        item(out, "Cause", &format!("<b>{}</b>: {}", esc(&diagnosis.code), esc(&diagnosis.evidence)));
-        item(out, "Help", &esc(&diagnosis.advice));
+    for (advice, causes) in story::diagnoses(culprit) {
+        for cause in causes {
+            item(out, "Cause", &format!("<b>{}</b>: {}", esc(&cause.code), esc(&cause.evidence)));
+        }
+        item(out, "Help", &esc(advice));
     }
     *out += "</dl>\n";
     super::table::inputs(out, report, culprit);
@@ -161,23 +166,31 @@ fn card(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
 
 fn bar(out: &mut String, label: &str, metrics: &Metrics) {
     let bad = story::nonfinite(metrics);
-    let share = match story::relative_rms(metrics) {
-        _ if bad => 100.0,
-        None => 100.0,
-        Some(error) => 100.0 * (1.0 - error.max(SMALLEST).log10() / SMALLEST.log10()).clamp(0.0, 1.0),
+    let width = match story::relative_rms(metrics) {
+        Some(error) if !bad => share(error),
+        _ => 100.0,
     };
     let class = match (bad, metrics.mismatched) {
         (true, _) => "nonfinite",
         (false, 0) => "fine",
         _ => "wrong",
     };
-    let text = esc(&story::error(metrics));
+    track(out, label, width, class, &story::error(metrics));
+}
+
+/// How much of a bar a relative error fills, in percent.
+pub(super) fn share(error: f64) -> f64 {
+    100.0 * (1.0 - error.max(SMALLEST).log10() / SMALLEST.log10()).clamp(0.0, 1.0)
+}
+
+pub(super) fn track(out: &mut String, label: &str, share: f64, class: &str, text: &str) {
+    let text = esc(text);
     *out += &format!("<div class=\"bar\"><b>{label}</b><span class=\"track\" aria-hidden=\"true\">");
     *out += &format!("<span class=\"{class}\" style=\"width:{share:.1}%\"></span></span><span>{text}</span></div>\n");
 }
 
-/// What cures or reproduces the fault, if a run looked for it.
-fn remedies(out: &mut String, report: &Report) {
+/// What reproduces the fault, if a run looked for it.
+fn reproducers(out: &mut String, report: &Report) {
     let mut rows = Vec::new();
     let reproducers = story::reproducers::all(report);
     for reduced in reproducers {
@@ -186,13 +199,8 @@ fn remedies(out: &mut String, report: &Report) {
         rows.push(("Shown by", story::reproducers::command(reduced)));
         rows.push(("Note", reduced.why.clone().unwrap_or_default()));
     }
-    if let Some(overrides) = &report.overrides {
-        rows.push(("Overrides", story::overrides(report).unwrap_or_default()));
-        rows.push(("In FP32", overrides.nodes.join(", ")));
-        rows.extend(overrides.files.iter().map(|(consumer, path)| (consumer.as_str(), path.clone())));
-    }
     if !rows.is_empty() {
-        list(out, "Reproducer and cure", &rows);
+        list(out, if reproducers.len() == 1 { "Reproducer" } else { "Reproducers" }, &rows);
     }
 }
 
@@ -204,6 +212,6 @@ fn list(out: &mut String, title: &str, rows: &[(&str, String)]) {
     *out += "</dl></div>\n";
 }
 
-fn item(out: &mut String, label: &str, html: &str) {
+pub(super) fn item(out: &mut String, label: &str, html: &str) {
     *out += &format!("<dt>{label}</dt><dd>{html}</dd>\n");
 }

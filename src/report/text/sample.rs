@@ -1,8 +1,12 @@
 //! Small reports that the tests of all renderers share. Invented numbers; no model stands behind them.
 
+mod cure;
+
 use std::path::Path;
 
 use crate::report::*;
+
+pub use cure::{overrides, sensitivity};
 
 /// Two culprits, one that introduces (an FP16 overflow) and one that amplifies.
 pub fn sample_report() -> Report {
@@ -33,15 +37,8 @@ pub fn sample_report() -> Report {
             culprit: Some("/norm/Pow_output_0".into()),
             why: None,
         }),
-        overrides: Some(Overrides {
-            nodes: vec!["/norm/Pow".into(), "/norm/ReduceMean".into()],
-            verified: true,
-            error_before: Real(0.82),
-            error_after: Real(2.1e-4),
-            builds: 5,
-            files: [("trtexec".to_string(), "bert.layerdiff/overrides/trtexec.sh".to_string())].into(),
-            ..Overrides::default()
-        }),
+        overrides: Some(overrides()),
+        sensitivity: sensitivity(),
         warnings: vec!["inputs are synthetic: real data may show other culprits".into()],
         why: Some("output 'logits' diverges".into()),
         seconds: 0.231,
@@ -175,8 +172,15 @@ pub fn hostile_report() -> Report {
     }
     if let Some(overrides) = &mut report.overrides {
         overrides.nodes.push(NAME.into());
+        overrides.groups.push(NAME.into());
         overrides.files.insert(NAME.into(), NAME.into());
+        overrides.curve[3..6].copy_from_slice(&[(usize::MAX, Real(f64::NAN)), (5, Real(-1.0)), (5, Real(f64::MAX))]);
+        overrides.why = Some(NAME.into());
     }
+    for row in &mut report.sensitivity {
+        (row.node, row.op_type, row.tensor) = (NAME.into(), NAME.into(), NAME.into());
+    }
+    report.candidate.precision = NAME.into();
     report
 }
 

@@ -1,10 +1,13 @@
 //! What a report says, in sentences and choices: the verdict, what a culprit did, the proof, which tensors to show.
 //! The renderers lay this out; nothing here knows of colours, HTML or Markdown. All strings are cleaned of control characters.
 
+pub mod cure;
 pub mod reproducers;
 
 use super::words::{clean, count, decibels, file_name, index, number, plural, seconds, setting};
-use crate::report::{BackendInfo, Culprit, InputsInfo, Kind, Metrics, NodeRef, Report, Status, TensorResult, Verdict};
+use crate::report::{
+    BackendInfo, Culprit, Diagnosis, InputsInfo, Kind, Metrics, NodeRef, Report, Status, TensorResult, Verdict,
+};
 
 /// The verdict as a word and the rest of its sentence.
 pub fn headline(report: &Report) -> (&'static str, String) {
@@ -235,12 +238,16 @@ pub fn inputs(inputs: &InputsInfo) -> String {
     format!("{source}, {}", plural(inputs.samples, "sample"))
 }
 
-/// What the precision overrides are worth, if there are any.
-pub fn overrides(report: &Report) -> Option<String> {
-    let o = report.overrides.as_ref()?;
-    let claim = if o.verified { "verified" } else { "NOT verified" };
-    let (before, after) = (number(o.error_before.0), number(o.error_after.0));
-    Some(format!("{} in FP32, {claim}: error {before} before, {after} after", plural(o.nodes.len(), "node")))
+/// The diagnoses by advice, in the order in which each was first given: the same advice is said once.
+pub fn diagnoses(culprit: &Culprit) -> Vec<(&str, Vec<&Diagnosis>)> {
+    let mut by_advice: Vec<(&str, Vec<&Diagnosis>)> = Vec::new();
+    for one in &culprit.diagnosis {
+        match by_advice.iter_mut().find(|(advice, _)| *advice == one.advice) {
+            Some((_, causes)) => causes.push(one),
+            None => by_advice.push((&one.advice, vec![one])),
+        }
+    }
+    by_advice
 }
 
 /// What to do next when there is no answer.

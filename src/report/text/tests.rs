@@ -2,6 +2,7 @@
 
 use super::sample::{agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report};
 use super::*;
+use crate::report::Real;
 
 #[test]
 fn goldens() {
@@ -102,6 +103,47 @@ fn every_reproducer_has_its_lines() {
     ] {
         assert!(text.contains(want), "lacks '{want}':\n{text}");
     }
+}
+
+#[track_caller]
+fn check_overrides(change: impl FnOnce(&mut crate::report::Overrides), want: &str) {
+    let mut report = sample_report();
+    report.overrides.as_mut().map(change).unwrap();
+    let text = summary(&report, false, 200);
+    let field = text.split_once("  overrides    ").and_then(|(_, rest)| rest.split_once("\nwarning:")).unwrap().0;
+    assert_eq!(field.lines().map(str::trim).collect::<Vec<_>>().join("\n"), want);
+}
+
+#[test]
+fn overrides_say_what_to_keep_and_what_it_is_worth() {
+    const FILES: &str = "files in bert.layerdiff/overrides: model.mixed.onnx, the model with these nodes in FP32, and 6 more (see README.md)";
+    const PRICE: &str = "relative RMS error of the worst output: NaN or Inf before, 2.10e-4 after; 11 trials";
+    const GROUP: &str = "LayerNorm '/norm': Pow, ReduceMean";
+    check_overrides(
+        |_| (),
+        &format!("2 of 139 nodes in FP32; verified: yes; none can be given back\n{GROUP}\n{PRICE}\n{FILES}"),
+    );
+    check_overrides(
+        |o| (o.verified, o.why) = (false, Some("the held-back samples do not agree".into())),
+        &format!("2 of 139 nodes in FP32; verified: NO\nthe held-back samples do not agree\n{GROUP}\n{PRICE}\n{FILES}"),
+    );
+    check_overrides(
+        |o| {
+            let why = Some("precision is not the cause".into());
+            *o = crate::report::Overrides { error_before: Real(0.5), builds: 2, of: 9, why, ..Default::default() };
+        },
+        "none found\nprecision is not the cause\nrelative RMS error of the worst output: 0.500 with nothing in FP32; 2 trials",
+    );
+}
+
+#[test]
+fn advice_that_two_causes_share_is_given_once() {
+    let mut report = sample_report();
+    let mut second = report.culprits[0].diagnosis[0].clone();
+    second.code = "normalization-statistics".into();
+    report.culprits[0].diagnosis.push(second);
+    let text = summary(&report, false, 200);
+    assert_eq!((text.matches("  cause ").count(), text.matches("  help ").count()), (2, 1), "{text}");
 }
 
 #[test]

@@ -106,6 +106,19 @@ fn extent_of_an_error() {
 }
 
 #[test]
+fn the_same_advice_is_given_once() {
+    let mut culprit = sample_report().culprits[0].clone();
+    let one =
+        |code: &str, advice: &str| Diagnosis { code: code.into(), evidence: String::new(), advice: advice.into() };
+    culprit.diagnosis = vec![one("a", "use BF16"), one("b", "scale"), one("c", "use BF16")];
+    let said: Vec<(&str, Vec<&str>)> = diagnoses(&culprit)
+        .into_iter()
+        .map(|(advice, causes)| (advice, causes.into_iter().map(|c| c.code.as_str()).collect()))
+        .collect();
+    assert_eq!(said, [("use BF16", vec!["a", "c"]), ("scale", vec!["b"])]);
+}
+
+#[test]
 fn names_of_nodes() {
     let mut node = sample_report().culprits[0].node.clone();
     assert_eq!((node_name(&node).as_str(), op(&node).as_str()), ("/norm/Pow", "Pow"));
