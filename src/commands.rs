@@ -21,5 +21,7 @@ pub mod scan;
 pub mod setup;
 pub mod sides;
 pub mod story;
+pub mod trials;
+pub mod unquantise;
 pub mod verdict;
 pub mod worker;

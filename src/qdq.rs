@@ -1,19 +1,18 @@
 //! Quantisation as a model says it: QuantizeLinear and DequantizeLinear pairs. Finds them, measures what they lose by their
 //! own formula, and takes them out. Runs nothing: integer kernels are a backend's business.
 
+mod exclude;
 mod find;
 mod formula;
 mod loss;
 mod without;
 
+pub use exclude::{Exclusions, exclusions, owners};
 pub use find::pairs;
 pub use formula::{dequantised, round_trip};
 pub use loss::{Losses, loss};
-pub use without::without;
+pub use without::{Activation, Float, stands_for, stored_as_float, without};
 
-use crate::graph::Graph;
-use crate::onnx::ModelProto;
-use crate::overrides::export::anchored;
 use crate::tensor::{DType, Tensor};
 
 /// A DequantizeLinear, and the QuantizeLinear in front of it where the value is not stored quantised.
@@ -42,31 +41,6 @@ pub struct Pair {
     pub consumers: Vec<usize>,
     /// For the weight of a Conv, ConvTranspose, Gemm or MatMul: that operator and the dimension of its output channels.
     pub channels: Option<(String, usize)>,
-}
-
-/// What to tell a quantiser, so that it leaves some nodes in float.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Exclusions {
-    /// `nodes_to_exclude` of ONNX Runtime's quantiser: names.
-    pub ort: Vec<String>,
-    /// `--nodes_to_exclude` of ModelOpt: regular expressions of Python.
-    pub modelopt: Vec<String>,
-}
-
-/// The nodes that read the pairs' results; where an output of the model is quantised, the node that makes it.
-pub fn exclusions(model: &ModelProto, graph: &Graph, pairs: &[&Pair]) -> Exclusions {
-    let maker = |pair: &Pair| Some(graph.tensors[graph.tensor(&pair.tensor)?].node);
-    let nodes = |pair: &Pair| match &pair.consumers[..] {
-        [] => maker(pair).into_iter().collect(),
-        consumers => consumers.to_vec(),
-    };
-    let mut numbers: Vec<usize> = pairs.iter().flat_map(|p| nodes(p)).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let name = |n: &usize| graph.nodes[*n].proto(model).map(|p| p.name().to_string()).filter(|name| !name.is_empty());
-    let ort: Vec<String> = numbers.iter().filter_map(name).collect();
-    let modelopt = ort.iter().map(|name| anchored(name)).collect();
-    Exclusions { ort, modelopt }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::progress::Progress;
 use super::reproduce::{self, Request};
 use super::scan;
+use super::unquantise;
 use super::verdict::{self, Exit, Shown};
 use crate::cli::{BisectArgs, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
 use crate::probe::Probe;
@@ -65,7 +66,10 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     }
     if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, plan.cure) {
         opening::so_far(dir, &report);
-        found = cure::cure(&mut probe, outputs, &mut report, args, dir, &progress);
+        found = match candidate.spec.model.is_some() {
+            true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
+            false => cure::cure(&mut probe, outputs, &mut report, args, dir, &progress),
+        };
     }
     report.seconds = started.elapsed().as_secs_f64();
     if let Err(e) = &found {

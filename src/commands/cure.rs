@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::progress::Progress;
+use super::trials::{self, JOBS, relative};
 use crate::cli::CureArgs;
 use crate::isolate;
 use crate::mark;
@@ -14,17 +15,13 @@ use crate::precision::Kept;
 use crate::precision::convert::{self, Converter};
 use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
-use crate::report::{Metrics, Overrides, Real, Report, Sensitivity, Status};
+use crate::report::{Overrides, Real, Report, Sensitivity};
 use crate::run::RunError;
-use crate::search::Answer;
 use crate::tensor::{DType, Tensors};
 use crate::tolerance::Rules;
 
 /// The exported files, in the report's folder.
 const FOLDER: &str = "overrides";
-
-/// Trials at a time: while one builds its session, which is single-threaded, another can run.
-const JOBS: usize = 2;
 
 /// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a lower precision of the
 /// reference's own model.
@@ -138,15 +135,6 @@ fn local_errors(probe: &mut Probe) -> Result<HashMap<usize, Local>, RunError> {
     Ok(errors)
 }
 
-/// RMS of the error over RMS of the reference, from the signal-to-noise ratio.
-fn relative(metrics: &Metrics) -> f64 {
-    if metrics.cand_nonfinite != metrics.ref_nonfinite {
-        return f64::INFINITY;
-    }
-    let error = 10f64.powf(-metrics.sqnr_db.0 / 20.0);
-    if error.is_nan() { f64::INFINITY } else { error }
-}
-
 /// Runs the whole model with some nodes in float32, and compares its outputs.
 struct Trials<'a> {
     candidate: &'a Side,
@@ -188,40 +176,14 @@ impl<'a> Trials<'a> {
     }
 
     fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = sets.iter().map(|set| scope.spawn(|| self.trial(set, 0..self.seen))).collect();
-            let panicked =
-                || RunError::Crash { backend: "a trial".to_string(), reason: "its thread panicked".to_string() };
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
-        })
+        trials::together(sets, |set| self.trial(set, 0..self.seen))
     }
 
     fn trial(&self, set: &[usize], samples: std::ops::Range<usize>) -> Result<Trial, RunError> {
         let kept = self.keys(set);
         let feeds = &self.feeds[samples.clone()];
         let run = self.candidate.run_kept(&kept, &self.model, self.types, feeds, &self.outputs);
-        let values = match run {
-            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-            Err(_) => return Ok(Trial { answer: Answer::Unknown, error: f64::INFINITY }),
-            Ok(values) => values,
-        };
-        let mut trial = Trial { answer: Answer::Good, error: 0.0 };
-        for (got, right) in values.iter().zip(&self.right[samples]) {
-            for name in &self.outputs {
-                let (Some(got), Some(right)) = (got.get(name), right.get(name)) else {
-                    trial.answer = Answer::Unknown;
-                    continue;
-                };
-                let verdict = self.rules.judge_output(name, right, got);
-                trial.error = trial.error.max(verdict.metrics.as_ref().map_or(f64::INFINITY, relative));
-                trial.answer = match (verdict.status, trial.answer) {
-                    (Status::Diverges, _) => Answer::Bad,
-                    (Status::NotCompared, Answer::Good) => Answer::Unknown,
-                    (_, answer) => answer,
-                };
-            }
-        }
-        Ok(trial)
+        trials::outcome(self.rules, &self.outputs, &self.right[samples], run)
     }
 
     fn keys(&self, set: &[usize]) -> Kept {
@@ -235,10 +197,7 @@ impl<'a> Trials<'a> {
             return Ok(None);
         }
         let trial = self.trial(set, self.seen..self.feeds.len())?;
-        Ok((trial.answer != Answer::Good).then(|| {
-            let held = self.feeds.len() - self.seen;
-            format!("the {held} held-back samples do not agree (error {:.2e}); search with more of them", trial.error)
-        }))
+        Ok(trials::refused(self.feeds.len() - self.seen, &trial))
     }
 }
 
@@ -260,7 +219,7 @@ fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
 }
 
 /// Why perhaps fewer nodes would do.
-fn unfinished(cure: &Cure) -> Option<String> {
+pub fn unfinished(cure: &Cure) -> Option<String> {
     match (cure.verified && !cure.minimal, cure.budget_spent, cure.unknown) {
         (false, ..) => None,
         (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),

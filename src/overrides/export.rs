@@ -10,6 +10,7 @@ mod script;
 mod trtexec;
 
 pub use autocast::anchored;
+pub use model::write as write_onnx;
 pub use names::named;
 
 use std::collections::BTreeMap;
@@ -144,7 +145,7 @@ fn kept(o: &Override, named: &ModelProto) -> anyhow::Result<Vec<Kept>> {
 }
 
 /// The absolute path of the model, unless some tool could not read it from a file of arguments.
-fn plain_path(path: &Path) -> Option<String> {
+pub fn plain_path(path: &Path) -> Option<String> {
     let absolute = path.canonicalize().ok()?;
     absolute.to_str().filter(|p| !p.contains(char::is_control)).map(str::to_string)
 }

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use prost::Message;
+
 use super::*;
+use crate::graph::Graph;
 use crate::load::{Model, npz};
+use crate::onnx::NodeProto;
 
 fn folder(case: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(case)
@@ -85,19 +89,49 @@ fn without_all_pairs_the_float_model_is_left() {
     let all = pairs(&model, &graph);
     let own = &float.proto.graph.as_ref().unwrap().initializer;
     let weight = |name: &str| own.iter().find(|t| t.name() == name).map(|t| float.inline(t));
-    let got = without(&model.proto, &graph, &all.iter().collect::<Vec<_>>(), &weight).graph.unwrap();
+    let known = Float { weight: &weight, activations: &|_| Vec::new() };
+    let got = without(&model.proto, &graph, &all.iter().collect::<Vec<_>>(), &known).graph.unwrap();
     let ops: Vec<&str> = got.node.iter().map(|n| n.op_type()).collect();
     assert_eq!(ops, ["Conv", "Relu", "Conv", "Relu", "GlobalAveragePool", "Flatten", "MatMul", "Identity"]);
     assert_eq!(got.initializer.len(), 5);
 }
 
 #[test]
-fn exclusions_name_who_reads_or_makes() {
+fn a_pair_belongs_to_who_reads_or_makes() {
     let (model, graph) = candidate("qdq_healthy");
     let pairs = pairs(&model, &graph);
-    let chosen = [find(&pairs, "relu1_out"), find(&pairs, "logits_QuantizeLinear_Input"), find(&pairs, "conv2_w")];
-    let got = exclusions(&model.proto, &graph, &chosen);
-    assert_eq!((got.ort, got.modelopt), (vec!["conv2".into(), "fc".into()], vec![r"^conv2\Z".into(), r"^fc\Z".into()]));
+    let names = |tensor: &str| -> Vec<&str> {
+        let number = pairs.iter().position(|p| p.tensor == tensor).unwrap();
+        owners(&graph, &pairs)[number].iter().map(|n| graph.nodes[*n].name.as_str()).collect()
+    };
+    let told = ["relu1_out", "conv2_w", "logits_QuantizeLinear_Input"].map(names);
+    assert_eq!(told, [["conv2"], ["conv2"], ["fc"]]);
+    let removed = [find(&pairs, "relu1_out"), find(&pairs, "conv2_w")];
+    let got = exclusions(&graph, vec!["conv.2".into()], &removed);
+    let want = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+    assert_eq!((got.ort, got.makers, got.modelopt), (want(&["conv.2"]), want(&["Relu"]), want(&[r"^conv\.2\Z"])));
+}
+
+#[test]
+fn pairs_in_a_row_and_shapes() {
+    // Both read x; a Shape cares for no value; behind the second pair there is another reader.
+    let mut proto = candidate("qdq_healthy").0.proto.clone();
+    let main = proto.graph.as_mut().unwrap();
+    let node = |op: &str, input: &str, output: &str| NodeProto::new(op, output, &[input], &[output]);
+    let scale = main.node.iter().find(|n| n.name() == "x_QuantizeLinear").unwrap().input[1].clone();
+    main.node.push(NodeProto::new("QuantizeLinear", "q", &["x_DequantizeLinear_Output", &scale], &["q"]));
+    main.node.push(NodeProto::new("DequantizeLinear", "d", &["q", &scale], &["d"]));
+    main.node.push(node("Neg", "d", "behind"));
+    main.node.push(node("Shape", "x_DequantizeLinear_Output", "shape"));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("m.onnx"), proto.encode_to_vec()).unwrap();
+    let model = Model::load(&home.path().join("m.onnx")).unwrap();
+    let graph = Graph::new(&model.proto).unwrap();
+    let pairs = pairs(&model, &graph);
+    let of_x = &owners(&graph, &pairs)[pairs.iter().position(|p| p.tensor == "x").unwrap()];
+    let mut names: Vec<&str> = of_x.iter().map(|n| graph.nodes[*n].name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["behind", "conv1"]);
 }
 
 #[test]

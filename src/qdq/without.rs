@@ -7,30 +7,70 @@ use crate::graph::{Graph, Node, graph_at_mut};
 use crate::load::testset::tensor_to_proto;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-/// `model` without these pairs. `float` gives the float values of a weight by the pair's `tensor`, complete (not in
-/// another model's files); a weight that it does not know, or knows in another shape, gets the values it stands for now.
-pub fn without(
-    model: &ModelProto,
-    graph: &Graph,
-    pairs: &[&Pair],
-    float: &dyn Fn(&str) -> Option<TensorProto>,
-) -> ModelProto {
+/// What the float model has that a quantised one has lost.
+pub struct Float<'a> {
+    /// The float values of a weight by the pair's `tensor`, complete (not in another model's files).
+    pub weight: &'a dyn Fn(&str) -> Option<TensorProto>,
+    /// What a quantiser left out because saturation does its work, first to last.
+    pub activations: &'a dyn Fn(&Pair) -> Vec<Activation>,
+}
+
+/// A Relu or a Clip.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// Its first input and its output are the pair's to name.
+    pub node: NodeProto,
+    /// What it reads besides, by number of the input.
+    pub bounds: Vec<(usize, TensorProto)>,
+}
+
+/// `model` without these pairs. A weight that `float` does not know, or knows in another shape, gets the values it stands
+/// for now.
+pub fn without(model: &ModelProto, graph: &Graph, pairs: &[&Pair], float: &Float) -> ModelProto {
     let mut edited = model.clone();
     let Some(main) = edited.graph.as_mut() else { return edited };
     let mut orphans = HashSet::new();
+    let mut added = Vec::new();
     for pair in pairs {
         let node = &graph.nodes[pair.dequantize];
         let done = match pair.quantize {
-            Some(quantize) => bypass(main, &graph.nodes[quantize], node),
-            None => store(main, node, pair, float),
+            Some(quantize) => {
+                let activations = (float.activations)(pair);
+                if activations.is_empty() {
+                    bypass(main, &graph.nodes[quantize], node)
+                } else {
+                    activate(main, &graph.nodes[quantize], node, activations, &mut added)
+                }
+            }
+            None => store(main, node, pair, float.weight),
         };
         orphans.extend(done.into_iter().flatten());
     }
     for quantize in pairs.iter().filter_map(|p| p.quantize) {
         orphans.extend(retire(main, &graph.nodes[quantize]).into_iter().flatten());
     }
+    // Positions of what is still to come stay as they are: from the inside out, from the back to the front.
+    added.sort_by_key(|(node, _)| std::cmp::Reverse((node.scope.len(), node.index)));
+    for (node, activations) in added {
+        if let Some(home) = graph_at_mut(main, &node.scope) {
+            let at = node.index.min(home.node.len());
+            home.node.splice(at..at, activations);
+        }
+    }
     sweep(main, &orphans);
     edited
+}
+
+/// May this float weight take the place of the stored one?
+pub fn stands_for(pair: &Pair, weight: &TensorProto) -> bool {
+    let Some(stored) = &pair.stored else { return false };
+    let same_shape = weight.dims.iter().map(|d| usize::try_from(*d).ok()).eq(stored.shape.iter().map(|d| Some(*d)));
+    same_shape && pair.scale.as_ref().is_none_or(|s| weight.dtype() == Some(s.dtype))
+}
+
+/// The float weight that the stored one stands for.
+pub fn stored_as_float(pair: &Pair) -> Option<TensorProto> {
+    Some(tensor_to_proto(&pair.tensor, &dequantised(pair)?))
 }
 
 /// What nodes read that have gone.
@@ -53,6 +93,34 @@ fn bypass(main: &mut GraphProto, quantize: &Node, dequantize: &Node) -> Orphans 
     Some([gone.input, gone.output].concat())
 }
 
+/// The same, where activations have to make the result of what the QuantizeLinear reads. They go in front of `dequantize`.
+fn activate<'a>(
+    main: &mut GraphProto,
+    quantize: &Node,
+    dequantize: &'a Node,
+    activations: Vec<Activation>,
+    added: &mut Vec<(&'a Node, Vec<NodeProto>)>,
+) -> Orphans {
+    let mut source = node_mut(main, quantize)?.input.first()?.clone();
+    let result = node_mut(main, dequantize)?.output.first()?.clone();
+    let home = graph_at_mut(main, &dequantize.scope)?;
+    let last = activations.len() - 1;
+    let mut nodes = Vec::new();
+    for (number, Activation { mut node, bounds }) in activations.into_iter().enumerate() {
+        let output = if number == last { result.clone() } else { format!("{result}/{number}") };
+        *node.input.first_mut()? = std::mem::replace(&mut source, output.clone());
+        for (slot, value) in bounds {
+            let name = format!("{output}/{}", if slot == 1 { "min" } else { "max" });
+            node.input.get_mut(slot)?.clone_from(&name);
+            home.initializer.push(TensorProto { name: Some(name), ..value });
+        }
+        node.output = vec![output];
+        nodes.push(node);
+    }
+    added.push((dequantize, nodes));
+    Some(std::mem::take(home.node.get_mut(dequantize.index)?).input)
+}
+
 /// A weight that is stored quantised becomes a float initializer with the name of the result.
 fn store(
     main: &mut GraphProto,
@@ -60,16 +128,9 @@ fn store(
     pair: &Pair,
     float: &dyn Fn(&str) -> Option<TensorProto>,
 ) -> Orphans {
-    let (stored, scale) = (pair.stored.as_ref()?, pair.scale.as_ref());
-    let fits = |t: &TensorProto| {
-        let same_shape = t.dims.iter().map(|d| usize::try_from(*d).ok()).eq(stored.shape.iter().map(|d| Some(*d)));
-        same_shape && scale.is_none_or(|s| t.dtype() == Some(s.dtype))
-    };
     let result = node_mut(main, dequantize)?.output.first()?.clone();
-    let weight = match float(&pair.tensor).filter(fits) {
-        Some(weight) => TensorProto { name: Some(result), ..weight },
-        None => tensor_to_proto(&result, &dequantised(pair)?),
-    };
+    let weight = float(&pair.tensor).filter(|t| stands_for(pair, t)).or_else(|| stored_as_float(pair))?;
+    let weight = TensorProto { name: Some(result), ..weight };
     let home = graph_at_mut(main, &dequantize.scope)?;
     home.initializer.push(weight);
     Some(std::mem::take(home.node.get_mut(dequantize.index)?).input)

@@ -51,9 +51,17 @@ fn edited(proto: &ModelProto, tensors: &[&str], known: &dyn Fn(&str) -> Option<T
     let all = pairs(&model, &graph);
     let chosen: Vec<&Pair> = all.iter().filter(|p| tensors.contains(&p.tensor.as_str())).collect();
     assert!(tensors.iter().all(|t| chosen.iter().any(|p| p.tensor == *t)), "{tensors:?}");
-    let edited = without(&model.proto, &graph, &chosen, known);
+    let lost = |pair: &Pair| if pair.tensor.starts_with("lost") { clip_and_relu() } else { Vec::new() };
+    let edited = without(&model.proto, &graph, &chosen, &Float { weight: known, activations: &lost });
     assert!(Graph::new(&edited).is_ok());
     edited.graph.unwrap()
+}
+
+/// What a quantiser leaves out in front of tensors whose names start with "lost".
+fn clip_and_relu() -> Vec<Activation> {
+    let clip = NodeProto::new("Clip", "clip", &["c", "", "most"], &["r"]);
+    let relu = Activation { node: NodeProto::new("Relu", "relu", &["r"], &["lost"]), bounds: Vec::new() };
+    vec![Activation { node: clip, bounds: vec![(2, float("most", &[6.0]))] }, relu]
 }
 
 fn text(graph: &GraphProto) -> Vec<String> {
@@ -84,6 +92,26 @@ fn an_output_keeps_its_name() {
     let nodes = vec![node("Relu", "x", "r"), quantize("r", "q"), dequantize("q", "y"), node("Neg", "y", "n")];
     let want = ["Relu(x) -> r", "Identity(r) -> y", "Neg(r) -> n"];
     check(nodes, &["y", "n"], &["r"], &want, &["w_quantized"]);
+}
+
+#[test]
+fn activations_that_saturation_stood_for_come_back() {
+    let nodes = |a: &str, q: &str| vec![node("Neg", "x", a), quantize(a, q), dequantize(q, "d"), node("Neg", "d", "y")];
+    let want = ["Neg(x) -> lost", "Clip(lost,,d/0/max) -> d/0", "Relu(d/0) -> d", "Neg(d) -> y"];
+    check(nodes("lost", "q"), &["y"], &["lost"], &want, &["w_quantized", "d/0/max"]);
+    // An output keeps its name; what stands behind is still there.
+    let want = ["Neg(x) -> lost", "Clip(lost,,d/0/max) -> d/0", "Relu(d/0) -> d"];
+    check(nodes("lost", "q")[..3].to_vec(), &["d"], &["lost"], &want, &["w_quantized", "d/0/max"]);
+    let two = [nodes("lost", "q"), vec![node("Abs", "x", "k"), quantize("k", "p"), dequantize("p", "o")]].concat();
+    let want = [
+        "Neg(x) -> lost",
+        "Clip(lost,,d/0/max) -> d/0",
+        "Relu(d/0) -> d",
+        "Neg(d) -> y",
+        "Abs(x) -> k",
+        "Identity(k) -> o",
+    ];
+    check(two, &["y", "o"], &["lost", "k"], &want, &["w_quantized", "d/0/max"]);
 }
 
 #[test]

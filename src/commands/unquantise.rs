@@ -1,0 +1,257 @@
+//! The smallest set of nodes to leave unquantised so that the outputs of a QDQ model agree: rank, search, prove, export.
+//! The counterpart of `cure`, for candidates that say themselves what is quantised.
+
+mod activations;
+mod export;
+mod losses;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::Path;
+
+use super::cure::unfinished;
+use super::progress::Progress;
+use super::trials::{self, JOBS};
+use crate::cli::CureArgs;
+use crate::graph::Graph;
+use crate::mark;
+use crate::onnx::{ModelProto, TensorProto};
+use crate::overrides::{self, Cure, Trial, Units};
+use crate::probe::first::inner;
+use crate::probe::{Probe, Side};
+use crate::qdq::{self, Activation, Float, Pair};
+use crate::report::{Overrides, Real, Report, Sensitivity};
+use crate::run::RunError;
+use crate::search::Answer;
+use crate::tensor::Tensors;
+use crate::tolerance::Rules;
+use losses::Loss;
+
+/// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a model with Q/DQ pairs.
+pub fn unquantise(
+    probe: &mut Probe,
+    outputs: &[String],
+    report: &mut Report,
+    args: &CureArgs,
+    dir: &Path,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let (reference, candidate) = (probe.reference, probe.candidate);
+    let Some(quantised) = Quantised::of(reference, candidate) else { return Ok(()) };
+    progress.step("every quantised tensor alone");
+    let losses = losses::losses(probe, &quantised)?;
+    let (right, _) = probe.reference_outputs(outputs)?;
+    let trials = Trials::new(probe, &quantised, outputs, &right, args.holdout as usize);
+    let worst = worst(&quantised, &losses);
+    let units = units(&quantised, &worst);
+    let mut tried = 0;
+    let cure = overrides::search(&units, args.builds as usize, JOBS, |sets| {
+        tried += sets.len();
+        progress.step(format!("overrides, trial {tried}: {} nodes unquantised", sets[0].len()));
+        trials.ask(sets)
+    })?;
+    report.sensitivity = sensitivity(&trials, &units, &worst, args.sensitivity as usize)?;
+    let mut found = told(&cure, &units, &trials);
+    if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
+        found.verified = false;
+        found.why = Some(why);
+    }
+    let exported = export::Export {
+        reference,
+        candidate,
+        quantised: &quantised,
+        nodes: &cure.nodes,
+        overrides: &found,
+        losses: &losses,
+        accumulated: &report.tensors,
+    };
+    match export::write(&dir.join("overrides"), &exported) {
+        Ok(files) => found.files = files,
+        Err(e) => report.warnings.push(format!("the search is done, but its files could not be written: {e:#}")),
+    }
+    report.overrides = Some(found);
+    Ok(())
+}
+
+/// What a QDQ model quantises, and the model that it is without.
+pub struct Quantised {
+    pairs: Vec<Pair>,
+    /// By pair: nodes of `float` that must all be left unquantised for it to go.
+    owners: Vec<Vec<usize>>,
+    /// The candidate without any pair. Its nodes are next to each other, as they are in the float model.
+    float: Graph,
+    /// Float values of the weights by the names of their pairs: the reference's, else what is stored.
+    weights: HashMap<String, TensorProto>,
+    /// By DequantizeLinear: what the quantiser left out in front of it.
+    activations: HashMap<usize, Vec<Activation>>,
+}
+
+impl Quantised {
+    fn of(reference: &Side, candidate: &Side) -> Option<Quantised> {
+        let graph = &candidate.graph;
+        let pairs = qdq::pairs(&candidate.model, graph);
+        if pairs.is_empty() {
+            return None;
+        }
+        let mut weights = HashMap::new();
+        for pair in pairs.iter().filter(|p| p.stored.is_some()) {
+            let value = losses::written(reference, &pair.tensor).filter(|t| qdq::stands_for(pair, t));
+            let value = value.or_else(|| qdq::stored_as_float(pair));
+            weights.extend(value.map(|value| (pair.tensor.clone(), value)));
+        }
+        let all: Vec<&Pair> = pairs.iter().collect();
+        let activations = activations::lost(reference, candidate, &pairs);
+        let bare = qdq::without(
+            &candidate.model.proto,
+            graph,
+            &all,
+            &Float {
+                weight: &|name| weights.get(name).cloned(),
+                activations: &|pair| activations.get(&pair.dequantize).cloned().unwrap_or_default(),
+            },
+        );
+        let float = Graph::new(&bare).ok()?;
+        let same = |n: usize| {
+            let made = graph.nodes[n].writes.iter().find_map(|t| float.tensor(&graph.tensors[*t].key));
+            made.map(|t| float.tensors[t].node)
+        };
+        let owners = qdq::owners(graph, &pairs);
+        let owners = owners.into_iter().map(|nodes| nodes.into_iter().filter_map(same).collect()).collect();
+        Some(Quantised { pairs, owners, float, weights, activations })
+    }
+
+    /// The pairs that go when these nodes are left unquantised.
+    fn removed(&self, nodes: &[usize]) -> Vec<&Pair> {
+        let goes = |owners: &[usize]| !owners.is_empty() && owners.iter().all(|n| nodes.contains(n));
+        self.pairs.iter().zip(&self.owners).filter(|(_, owners)| goes(owners)).map(|(pair, _)| pair).collect()
+    }
+
+    /// `model`, which has the candidate's nodes, with these left unquantised.
+    fn without(&self, model: &ModelProto, candidate: &Side, nodes: &[usize]) -> ModelProto {
+        let weight = |name: &str| self.weights.get(name).cloned();
+        let activations = |pair: &Pair| self.activations.get(&pair.dequantize).cloned().unwrap_or_default();
+        let float = Float { weight: &weight, activations: &activations };
+        qdq::without(model, &candidate.graph, &self.removed(nodes), &float)
+    }
+}
+
+/// By node: what of it loses most by quantisation, and how much.
+type Worst<'a> = HashMap<usize, (&'a str, f64)>;
+
+fn worst<'a>(quantised: &Quantised, losses: &'a [Option<Loss>]) -> Worst<'a> {
+    let mut worst = Worst::new();
+    for (loss, owners) in losses.iter().zip(&quantised.owners) {
+        let Some(loss) = loss else { continue };
+        for node in owners {
+            let entry = worst.entry(*node).or_insert((loss.losses.tensor.as_str(), loss.relative));
+            if loss.relative > entry.1 {
+                *entry = (&loss.losses.tensor, loss.relative);
+            }
+        }
+    }
+    worst
+}
+
+fn units(quantised: &Quantised, worst: &Worst) -> Units {
+    let graph = &quantised.float;
+    // Finite: what a pair loses, its reader does not lose again.
+    let rank = |n: usize| worst.get(&n).map_or(0.0, |(_, error)| error.min(f64::MAX));
+    let ranks = (0..graph.nodes.len()).map(rank).collect();
+    Units::new(graph, overrides::groups(graph), quantised.owners.concat(), ranks)
+}
+
+/// Runs the candidate's model with some nodes unquantised, and compares its outputs.
+struct Trials<'a> {
+    candidate: &'a Side,
+    quantised: &'a Quantised,
+    rules: &'a Rules,
+    /// Every judged tensor is an output of it.
+    model: ModelProto,
+    outputs: Vec<String>,
+    feeds: &'a [Tensors],
+    right: &'a [Tensors],
+    /// Samples that the search sees; the others confirm.
+    seen: usize,
+}
+
+impl<'a> Trials<'a> {
+    fn new(
+        probe: &Probe<'a>,
+        quantised: &'a Quantised,
+        outputs: &[String],
+        right: &'a [Tensors],
+        holdout: usize,
+    ) -> Trials<'a> {
+        let candidate = probe.candidate;
+        let marks = inner(candidate, outputs);
+        Trials {
+            candidate,
+            quantised,
+            rules: probe.rules,
+            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
+            outputs: outputs.to_vec(),
+            feeds: probe.feeds,
+            right,
+            seen: probe.feeds.len().saturating_sub(holdout).max(1),
+        }
+    }
+
+    fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
+        trials::together(sets, |set| self.trial(set, 0..self.seen))
+    }
+
+    fn trial(&self, set: &[usize], samples: Range<usize>) -> Result<Trial, RunError> {
+        let model = self.quantised.without(&self.model, self.candidate, set);
+        let feeds = &self.feeds[samples.clone()];
+        let run = self.candidate.run_model(&model, &self.candidate.types, feeds, &self.outputs);
+        trials::outcome(self.rules, &self.outputs, &self.right[samples], run)
+    }
+
+    /// Do samples that the search never saw agree as well? If not, in words.
+    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
+        if self.seen == self.feeds.len() {
+            return Ok(None);
+        }
+        let trial = self.trial(set, self.seen..self.feeds.len())?;
+        Ok(trials::refused(self.feeds.len() - self.seen, &trial))
+    }
+}
+
+fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
+    let name = |n: &usize| trials.quantised.float.nodes[*n].name.clone();
+    Overrides {
+        nodes: cure.nodes.iter().map(name).collect(),
+        verified: cure.verified,
+        error_before: Real(cure.error_before),
+        error_after: Real(cure.error_after),
+        builds: cure.trials,
+        files: BTreeMap::new(),
+        groups: cure.groups.clone(),
+        minimal: cure.minimal,
+        of: units.nodes.len(),
+        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
+        why: cure.why.clone().or_else(|| unfinished(cure)),
+    }
+}
+
+/// The nodes that lose most by quantisation: what the outputs gain when each alone is left unquantised.
+fn sensitivity(trials: &Trials, units: &Units, worst: &Worst, most: usize) -> Result<Vec<Sensitivity>, RunError> {
+    let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| worst.contains_key(n)).collect();
+    let error = |node: &usize| worst.get(node).map_or(0.0, |w| w.1);
+    ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
+    ranked.truncate(most);
+    let sets: Vec<Vec<usize>> = ranked.iter().map(|n| vec![*n]).collect();
+    let mut tried: Vec<Trial> = Vec::new();
+    for sets in sets.chunks(JOBS) {
+        tried.extend(trials.ask(sets)?);
+    }
+    let row = |(node, trial): (&usize, &Trial)| Sensitivity {
+        node: units.names[*node].0.clone(),
+        op_type: units.names[*node].1.clone(),
+        tensor: worst.get(node).map(|w| w.0.to_string()).unwrap_or_default(),
+        local: Real(error(node)),
+        promoted: (trial.answer != Answer::Unknown).then_some(Real(trial.error)),
+        demoted: None,
+    };
+    Ok(ranked.iter().zip(&tried).map(row).collect())
+}
