@@ -51,7 +51,7 @@ pub fn cure(
         trials.ask(sets)
     })?;
     report.sensitivity = sensitivity(&trials, &units, &local, args.sensitivity as usize)?;
-    let mut found = told(&cure, &units, &trials);
+    let mut found = trials::told(&cure, &units);
     if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
         found.verified = false;
         found.why = Some(why);
@@ -198,32 +198,6 @@ impl<'a> Trials<'a> {
         }
         let trial = self.trial(set, self.seen..self.feeds.len())?;
         Ok(trials::refused(self.feeds.len() - self.seen, &trial))
-    }
-}
-
-fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
-    let name = |n: &usize| trials.candidate.graph.nodes[*n].name.clone();
-    Overrides {
-        nodes: cure.nodes.iter().map(name).collect(),
-        verified: cure.verified,
-        error_before: Real(cure.error_before),
-        error_after: Real(cure.error_after),
-        builds: cure.trials,
-        files: BTreeMap::new(),
-        groups: cure.groups.clone(),
-        minimal: cure.minimal,
-        of: units.nodes.len(),
-        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
-        why: cure.why.clone().or_else(|| unfinished(cure)),
-    }
-}
-
-/// Why perhaps fewer nodes would do.
-pub fn unfinished(cure: &Cure) -> Option<String> {
-    match (cure.verified && !cure.minimal, cure.budget_spent, cure.unknown) {
-        (false, ..) => None,
-        (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),
-        (true, false, unknown) => Some(format!("{unknown} nodes stay because the trials without them failed to run")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the searches for a cure share: trials side by side, and what the outputs of one are worth. Runs no model itself.
 
-use crate::overrides::Trial;
-use crate::report::{Metrics, Status};
+use std::collections::BTreeMap;
+
+use crate::overrides::{Cure, Trial, Units};
+use crate::report::{Metrics, Overrides, Real, Status};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
@@ -68,4 +70,31 @@ pub fn relative(metrics: &Metrics) -> f64 {
     }
     let error = 10f64.powf(-metrics.sqnr_db.0 / 20.0);
     if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// A cure as the report has it; its files are the caller's.
+pub fn told(cure: &Cure, units: &Units) -> Overrides {
+    let name = |n: &usize| units.names[*n].0.clone();
+    Overrides {
+        nodes: cure.nodes.iter().map(name).collect(),
+        verified: cure.verified,
+        error_before: Real(cure.error_before),
+        error_after: Real(cure.error_after),
+        builds: cure.trials,
+        files: BTreeMap::new(),
+        groups: cure.groups.clone(),
+        minimal: cure.minimal,
+        of: units.nodes.len(),
+        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
+        why: cure.why.clone().or_else(|| unfinished(cure)),
+    }
+}
+
+/// Why perhaps fewer nodes would do.
+fn unfinished(cure: &Cure) -> Option<String> {
+    match (cure.verified && !cure.minimal, cure.budget_spent, cure.unknown) {
+        (false, ..) => None,
+        (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),
+        (true, false, unknown) => Some(format!("{unknown} nodes stay because the trials without them failed to run")),
+    }
 }

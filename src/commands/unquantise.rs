@@ -5,22 +5,21 @@ mod activations;
 mod export;
 mod losses;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::cure::unfinished;
 use super::progress::Progress;
 use super::trials::{self, JOBS};
 use crate::cli::CureArgs;
 use crate::graph::Graph;
 use crate::mark;
 use crate::onnx::{ModelProto, TensorProto};
-use crate::overrides::{self, Cure, Trial, Units};
+use crate::overrides::{self, Trial, Units};
 use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
 use crate::qdq::{self, Activation, Float, Pair};
-use crate::report::{Overrides, Real, Report, Sensitivity};
+use crate::report::{Real, Report, Sensitivity};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
@@ -51,7 +50,7 @@ pub fn unquantise(
         trials.ask(sets)
     })?;
     report.sensitivity = sensitivity(&trials, &units, &worst, args.sensitivity as usize)?;
-    let mut found = told(&cure, &units, &trials);
+    let mut found = trials::told(&cure, &units);
     if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
         found.verified = false;
         found.why = Some(why);
@@ -214,23 +213,6 @@ impl<'a> Trials<'a> {
         }
         let trial = self.trial(set, self.seen..self.feeds.len())?;
         Ok(trials::refused(self.feeds.len() - self.seen, &trial))
-    }
-}
-
-fn told(cure: &Cure, units: &Units, trials: &Trials) -> Overrides {
-    let name = |n: &usize| trials.quantised.float.nodes[*n].name.clone();
-    Overrides {
-        nodes: cure.nodes.iter().map(name).collect(),
-        verified: cure.verified,
-        error_before: Real(cure.error_before),
-        error_after: Real(cure.error_after),
-        builds: cure.trials,
-        files: BTreeMap::new(),
-        groups: cure.groups.clone(),
-        minimal: cure.minimal,
-        of: units.nodes.len(),
-        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
-        why: cure.why.clone().or_else(|| unfinished(cure)),
     }
 }
 
