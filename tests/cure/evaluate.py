@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv, op_matmul
+from onnx.reference.ops import op_conv, op_layer_normalization, op_matmul
 
 # The precision's share of noise: see "Tolerances" of the README.
 SQNR_DB, WORST = 27.0, 0.3
@@ -34,7 +34,7 @@ def evaluate(job):
 
 def run(model, samples):
     declared = {value.name for value in model.graph.input}
-    evaluator = ReferenceEvaluator(model, new_ops=[MatMul, Conv, BatchNormalization, GlobalMaxPool])
+    evaluator = ReferenceEvaluator(model, new_ops=OPERATORS)
     names = evaluator.output_names
     feeds = ({name: value for name, value in sample.items() if name in declared} for sample in samples)
     return [dict(zip(names, evaluator.run(None, feed))) for feed in feeds]
@@ -108,6 +108,12 @@ class BatchNormalization(OpRun):
         return ((scale * (wide(x) - mean) / np.sqrt(variance + np.float32(epsilon)) + bias).astype(x.dtype),)
 
 
+class LayerNormalization(op_layer_normalization.LayerNormalization):
+    def _run(self, x, scale, bias=None, **attributes):
+        result, *statistics = super()._run(wide(x), wide(scale), None if bias is None else wide(bias), **attributes)
+        return result.astype(x.dtype), *statistics
+
+
 class GlobalMaxPool(OpRun):
     """ONNX 1.23 has it right for two spatial dimensions only."""
 
@@ -118,6 +124,8 @@ class GlobalMaxPool(OpRun):
 def wide(x):
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
+
+OPERATORS = [MatMul, Conv, BatchNormalization, LayerNormalization, GlobalMaxPool]
 
 if __name__ == "__main__":
     main()
