@@ -4,21 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::progress::Progress;
-use super::trials::{self, JOBS, relative};
+use super::trials::{JOBS, Trials, relative};
 use crate::cli::CureArgs;
 use crate::isolate;
-use crate::mark;
-use crate::onnx::ModelProto;
 use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
 use crate::precision::Kept;
 use crate::precision::convert::{self, Converter};
-use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
 use crate::report::{Overrides, Real, Report, Sensitivity};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensors};
-use crate::tolerance::Rules;
 
 /// The exported files, in the report's folder.
 const FOLDER: &str = "overrides";
@@ -39,23 +35,16 @@ pub fn cure(
     progress.step("every node alone");
     let local = local_errors(probe)?;
     let (right, _) = probe.reference_outputs(outputs)?;
-    let trials = Trials::new(probe, outputs, &right, args.holdout as usize);
-    let nodes = trials.may_be_kept();
+    let trials = Trials::new(probe, outputs, &right, args.holdout);
+    let run = |set: &[usize], feeds: &[Tensors]| {
+        candidate.run_kept(&keys(candidate, set), &trials.model, &candidate.types, feeds, &trials.outputs)
+    };
     let rank = |node: usize| local.get(&node).map_or(0.0, |l| l.error);
     let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();
-    let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), nodes, ranks);
-    let mut tried = 0;
-    let cure = overrides::search(&units, args.builds as usize, JOBS, |sets| {
-        tried += sets.len();
-        progress.step(format!("overrides, trial {tried}: {} nodes in float32", sets[0].len()));
-        trials.ask(sets)
-    })?;
-    report.sensitivity = sensitivity(&trials, &units, &local, args.sensitivity as usize)?;
-    let mut found = trials::told(&cure, &units);
-    if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
-        found.verified = false;
-        found.why = Some(why);
-    }
+    let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), may_be_kept(candidate), ranks);
+    let (cure, mut found) = trials.search(&units, args.builds, "in float32", progress, &run)?;
+    let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
+    report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
     if !cure.nodes.is_empty() {
         match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
             Ok(files) => found.files = files,
@@ -135,78 +124,28 @@ fn local_errors(probe: &mut Probe) -> Result<HashMap<usize, Local>, RunError> {
     Ok(errors)
 }
 
-/// Runs the whole model with some nodes in float32, and compares its outputs.
-struct Trials<'a> {
-    candidate: &'a Side,
-    rules: &'a Rules,
-    /// Every judged tensor is an output of it.
-    model: ModelProto,
-    outputs: Vec<String>,
-    feeds: &'a [Tensors],
-    right: &'a [Tensors],
-    /// Samples that the search sees; the others confirm.
-    seen: usize,
-    /// Element types by tensor key.
-    types: &'a mark::Types,
+/// Nodes that make floats. Constants go with who reads them; of an If, what is in its branches.
+fn may_be_kept(side: &Side) -> Vec<usize> {
+    let graph = &side.graph;
+    let float = |t: &usize| side.types.get(&graph.tensors[*t].key) == Some(&DType::Float32);
+    let hands_on = |n: &usize| graph.nodes[*n].op_type == "Constant" || !graph.nodes[*n].results.is_empty();
+    let computes = |n: &usize| !hands_on(n) && graph.nodes[*n].writes.iter().any(float);
+    (0..graph.nodes.len()).filter(computes).collect()
 }
 
-impl<'a> Trials<'a> {
-    fn new(probe: &Probe<'a>, outputs: &[String], right: &'a [Tensors], holdout: usize) -> Trials<'a> {
-        let candidate = probe.candidate;
-        let marks = inner(candidate, outputs);
-        Trials {
-            candidate,
-            rules: probe.rules,
-            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
-            outputs: outputs.to_vec(),
-            feeds: probe.feeds,
-            right,
-            seen: probe.feeds.len().saturating_sub(holdout).max(1),
-            types: &candidate.types,
-        }
-    }
-
-    /// Nodes that make floats. Constants go with who reads them; of an If, what is in its branches.
-    fn may_be_kept(&self) -> Vec<usize> {
-        let graph = &self.candidate.graph;
-        let float = |t: &usize| self.types.get(&graph.tensors[*t].key) == Some(&DType::Float32);
-        let hands_on = |n: &usize| graph.nodes[*n].op_type == "Constant" || !graph.nodes[*n].results.is_empty();
-        let computes = |n: &usize| !hands_on(n) && graph.nodes[*n].writes.iter().any(float);
-        (0..graph.nodes.len()).filter(computes).collect()
-    }
-
-    fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
-        trials::together(sets, |set| self.trial(set, 0..self.seen))
-    }
-
-    fn trial(&self, set: &[usize], samples: std::ops::Range<usize>) -> Result<Trial, RunError> {
-        let kept = self.keys(set);
-        let feeds = &self.feeds[samples.clone()];
-        let run = self.candidate.run_kept(&kept, &self.model, self.types, feeds, &self.outputs);
-        trials::outcome(self.rules, &self.outputs, &self.right[samples], run)
-    }
-
-    fn keys(&self, set: &[usize]) -> Kept {
-        let graph = &self.candidate.graph;
-        set.iter().flat_map(|n| &graph.nodes[*n].writes).map(|t| graph.tensors[*t].key.clone()).collect()
-    }
-
-    /// Do samples that the search never saw agree as well? If not, in words.
-    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
-        if self.seen == self.feeds.len() {
-            return Ok(None);
-        }
-        let trial = self.trial(set, self.seen..self.feeds.len())?;
-        Ok(trials::refused(self.feeds.len() - self.seen, &trial))
-    }
+/// The nodes of `set`, as the emulation knows them.
+fn keys(side: &Side, set: &[usize]) -> Kept {
+    let graph = &side.graph;
+    set.iter().flat_map(|n| &graph.nodes[*n].writes).map(|t| graph.tensors[*t].key.clone()).collect()
 }
 
 /// The nodes with the largest local errors: what each alone does to the outputs.
 fn sensitivity(
-    trials: &Trials,
+    side: &Side,
     units: &Units,
     local: &HashMap<usize, Local>,
     most: usize,
+    ask: impl Fn(&[Vec<usize>]) -> Result<Vec<Trial>, RunError>,
 ) -> Result<Vec<Sensitivity>, RunError> {
     let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| local.contains_key(n)).collect();
     let error = |node: &usize| local.get(node).map_or(0.0, |l| l.error);
@@ -219,9 +158,9 @@ fn sensitivity(
     }
     let mut tried: Vec<Trial> = Vec::new();
     for pair in sets.chunks(JOBS) {
-        tried.extend(trials.ask(pair)?);
+        tried.extend(ask(pair)?);
     }
-    let graph = &trials.candidate.graph;
+    let graph = &side.graph;
     let row = |(i, node): (usize, &usize)| Sensitivity {
         node: graph.nodes[*node].name.clone(),
         op_type: graph.nodes[*node].op_type.clone(),

@@ -12,6 +12,12 @@ use crate::report::Reduced;
 use crate::run::RunError;
 use crate::tensor::Tensors;
 
+/// Reproducers of one run: a model with more faults than this has one cause that is no single node's.
+pub const MOST: usize = 8;
+
+/// Where commands and processes are slow, data below this many bytes is small enough: it fits into a ticket.
+pub const FITS: u64 = 1 << 20;
+
 /// What is delivered, and how it is proved.
 pub struct Delivery<'a> {
     /// The folder of the report.

@@ -114,10 +114,7 @@ impl<'a> Judge<'a> {
     /// Every value of the case: the reference's; of a model that only the candidate has, the candidate's.
     pub fn values(&self, case: &Case) -> Result<Tensors, RunError> {
         let side = if self.own_model { self.candidate } else { self.reference };
-        match side.all_values(&case.model, &case.feeds) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            other => Ok(other.unwrap_or_default()),
-        }
+        side.all_values(&case.model, &case.feeds)
     }
 
     /// The right value of every tensor that has one: what a smaller cut may be fed with.
@@ -127,10 +124,7 @@ impl<'a> Judge<'a> {
         }
         let known = self.truth.as_ref().and_then(|t| Some((t, t.feeds(&case.feeds)?, t.follow(case)?)));
         let Some((truth, feeds, model)) = known else { return Ok(case.feeds.clone()) };
-        let values = match self.reference.all_values(&model, &feeds) {
-            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-            other => other.unwrap_or_default(),
-        };
+        let values = self.reference.all_values(&model, &feeds)?;
         let theirs = |(name, value): (String, Tensor)| {
             let key = truth.names.get(&name)?;
             let dtype = self.candidate.types.get(key).copied().unwrap_or(value.dtype);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::attempts::Attempts;
-use super::deliver::{self, Delivery};
+use super::deliver::{self, Delivery, FITS, MOST};
 use super::judge::Judge;
 use super::progress::Progress;
 use super::story::{self, Told};
@@ -21,12 +21,6 @@ use crate::report::{Culprit, Kind, Reduced, Report};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
-
-/// Reproducers of one run: a model with more faults than this has one cause that is no single node's.
-const MOST: usize = 8;
-
-/// Where commands and processes are slow, data below this many bytes is small enough: it fits into a ticket.
-const FITS: u64 = 1 << 20;
 
 /// What the user asked for.
 pub struct Request<'a> {

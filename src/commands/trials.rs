@@ -1,8 +1,15 @@
-//! What the searches for a cure share: trials side by side, and what the outputs of one are worth. Runs no model itself.
+//! What the searches for a cure share: trials side by side, what the outputs of one are worth, the samples that confirm.
+//! Runs no model itself.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::overrides::{Cure, Trial, Units};
+use super::progress::Progress;
+use crate::mark;
+use crate::onnx::ModelProto;
+use crate::overrides::{self, Cure, Trial, Units};
+use crate::probe::Probe;
+use crate::probe::first::inner;
 use crate::report::{Metrics, Overrides, Real, Status};
 use crate::run::RunError;
 use crate::search::Answer;
@@ -12,21 +19,88 @@ use crate::tolerance::Rules;
 /// Trials at a time: while one builds its session, which is single-threaded, another can run.
 pub const JOBS: usize = 2;
 
-/// All sets at the same time, answered in order.
-pub fn together(
-    sets: &[Vec<usize>],
-    trial: impl Fn(&[usize]) -> Result<Trial, RunError> + Sync,
-) -> Result<Vec<Trial>, RunError> {
-    let trial = &trial;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = sets.iter().map(|set| scope.spawn(move || trial(set))).collect();
-        let panicked = || RunError::Crash { backend: "a trial".to_string(), reason: "its thread panicked".to_string() };
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
-    })
+/// Runs the candidate with the nodes of a set cured.
+pub type Run<'a> = dyn Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + 'a;
+
+/// The data that trials run on and what is right for it. How a set is run is the caller's.
+pub struct Trials<'a> {
+    rules: &'a Rules,
+    /// The candidate's model with every judged tensor as an output.
+    pub model: ModelProto,
+    pub outputs: Vec<String>,
+    feeds: &'a [Tensors],
+    right: &'a [Tensors],
+    /// Samples that the search sees; the others confirm.
+    seen: usize,
+}
+
+impl<'a> Trials<'a> {
+    pub fn new(probe: &Probe<'a>, outputs: &[String], right: &'a [Tensors], holdout: u64) -> Trials<'a> {
+        let candidate = probe.candidate;
+        let marks = inner(candidate, outputs);
+        Trials {
+            rules: probe.rules,
+            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
+            outputs: outputs.to_vec(),
+            feeds: probe.feeds,
+            right,
+            seen: probe.feeds.len().saturating_sub(holdout as usize).max(1),
+        }
+    }
+
+    /// All sets at the same time, on the samples that the search sees; answered in order.
+    pub fn ask(&self, sets: &[Vec<usize>], run: &Run) -> Result<Vec<Trial>, RunError> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                sets.iter().map(|set| scope.spawn(move || self.trial(set, 0..self.seen, run))).collect();
+            let panicked =
+                || RunError::Crash { backend: "a trial".to_string(), reason: "its thread panicked".to_string() };
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        })
+    }
+
+    /// Searches, and lets the samples that were held back confirm. `kept` says what becomes of the nodes of a set.
+    pub fn search(
+        &self,
+        units: &Units,
+        builds: u64,
+        kept: &str,
+        progress: &Progress,
+        run: &Run,
+    ) -> Result<(Cure, Overrides), RunError> {
+        let mut tried = 0;
+        let cure = overrides::search(units, builds as usize, JOBS, |sets| {
+            tried += sets.len();
+            progress.step(format!("overrides, trial {tried}: {} nodes {kept}", sets[0].len()));
+            self.ask(sets, run)
+        })?;
+        let mut found = told(&cure, units);
+        if let (true, Some(why)) = (cure.verified, self.held_back(&cure.nodes, run)?) {
+            found.verified = false;
+            found.why = Some(why);
+        }
+        Ok((cure, found))
+    }
+
+    fn trial(&self, set: &[usize], samples: Range<usize>, run: &Run) -> Result<Trial, RunError> {
+        outcome(self.rules, &self.outputs, &self.right[samples.clone()], run(set, &self.feeds[samples]))
+    }
+
+    /// Why a cure is not verified, if samples that the search never saw do not agree.
+    fn held_back(&self, set: &[usize], run: &Run) -> Result<Option<String>, RunError> {
+        let held = self.feeds.len() - self.seen;
+        if held == 0 {
+            return Ok(None);
+        }
+        let trial = self.trial(set, self.seen..self.feeds.len(), run)?;
+        Ok((trial.answer != Answer::Good).then(|| {
+            format!("the {held} held-back samples do not agree (error {:.2e}); search with more of them", trial.error)
+        }))
+    }
 }
 
 /// Compares what a trial gave for each sample with what is right. A model that does not run is no answer.
-pub fn outcome(
+fn outcome(
     rules: &Rules,
     outputs: &[String],
     right: &[Tensors],
@@ -56,13 +130,6 @@ pub fn outcome(
     Ok(trial)
 }
 
-/// Why a cure is not verified, if the trial on the samples that were held back was not good.
-pub fn refused(held: usize, trial: &Trial) -> Option<String> {
-    (trial.answer != Answer::Good).then(|| {
-        format!("the {held} held-back samples do not agree (error {:.2e}); search with more of them", trial.error)
-    })
-}
-
 /// RMS of the error over RMS of the reference, from the signal-to-noise ratio.
 pub fn relative(metrics: &Metrics) -> f64 {
     if metrics.cand_nonfinite != metrics.ref_nonfinite {
@@ -73,7 +140,7 @@ pub fn relative(metrics: &Metrics) -> f64 {
 }
 
 /// A cure as the report has it; its files are the caller's.
-pub fn told(cure: &Cure, units: &Units) -> Overrides {
+fn told(cure: &Cure, units: &Units) -> Overrides {
     let name = |n: &usize| units.names[*n].0.clone();
     Overrides {
         nodes: cure.nodes.iter().map(name).collect(),

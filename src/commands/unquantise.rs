@@ -6,24 +6,20 @@ mod export;
 mod losses;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::Path;
 
 use super::progress::Progress;
-use super::trials::{self, JOBS};
+use super::trials::{JOBS, Trials};
 use crate::cli::CureArgs;
 use crate::graph::Graph;
-use crate::mark;
 use crate::onnx::{ModelProto, TensorProto};
 use crate::overrides::{self, Trial, Units};
-use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
 use crate::qdq::{self, Activation, Float, Pair};
 use crate::report::{Real, Report, Sensitivity};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
-use crate::tolerance::Rules;
 use losses::Loss;
 
 /// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a model with Q/DQ pairs.
@@ -40,21 +36,16 @@ pub fn unquantise(
     progress.step("every quantised tensor alone");
     let losses = losses::losses(probe, &quantised)?;
     let (right, _) = probe.reference_outputs(outputs)?;
-    let trials = Trials::new(probe, &quantised, outputs, &right, args.holdout as usize);
+    let trials = Trials::new(probe, outputs, &right, args.holdout);
+    let run = |set: &[usize], feeds: &[Tensors]| {
+        let model = quantised.without(&trials.model, candidate, set);
+        candidate.run_model(&model, &candidate.types, feeds, &trials.outputs)
+    };
     let worst = worst(&quantised, &losses);
     let units = units(&quantised, &worst);
-    let mut tried = 0;
-    let cure = overrides::search(&units, args.builds as usize, JOBS, |sets| {
-        tried += sets.len();
-        progress.step(format!("overrides, trial {tried}: {} nodes unquantised", sets[0].len()));
-        trials.ask(sets)
-    })?;
-    report.sensitivity = sensitivity(&trials, &units, &worst, args.sensitivity as usize)?;
-    let mut found = trials::told(&cure, &units);
-    if let (true, Some(why)) = (cure.verified, trials.held_back(&cure.nodes)?) {
-        found.verified = false;
-        found.why = Some(why);
-    }
+    let (cure, mut found) = trials.search(&units, args.builds, "unquantised", progress, &run)?;
+    let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
+    report.sensitivity = sensitivity(&units, &worst, args.sensitivity as usize, ask)?;
     let exported = export::Export {
         reference,
         candidate,
@@ -159,65 +150,13 @@ fn units(quantised: &Quantised, worst: &Worst) -> Units {
     Units::new(graph, overrides::groups(graph), quantised.owners.concat(), ranks)
 }
 
-/// Runs the candidate's model with some nodes unquantised, and compares its outputs.
-struct Trials<'a> {
-    candidate: &'a Side,
-    quantised: &'a Quantised,
-    rules: &'a Rules,
-    /// Every judged tensor is an output of it.
-    model: ModelProto,
-    outputs: Vec<String>,
-    feeds: &'a [Tensors],
-    right: &'a [Tensors],
-    /// Samples that the search sees; the others confirm.
-    seen: usize,
-}
-
-impl<'a> Trials<'a> {
-    fn new(
-        probe: &Probe<'a>,
-        quantised: &'a Quantised,
-        outputs: &[String],
-        right: &'a [Tensors],
-        holdout: usize,
-    ) -> Trials<'a> {
-        let candidate = probe.candidate;
-        let marks = inner(candidate, outputs);
-        Trials {
-            candidate,
-            quantised,
-            rules: probe.rules,
-            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
-            outputs: outputs.to_vec(),
-            feeds: probe.feeds,
-            right,
-            seen: probe.feeds.len().saturating_sub(holdout).max(1),
-        }
-    }
-
-    fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
-        trials::together(sets, |set| self.trial(set, 0..self.seen))
-    }
-
-    fn trial(&self, set: &[usize], samples: Range<usize>) -> Result<Trial, RunError> {
-        let model = self.quantised.without(&self.model, self.candidate, set);
-        let feeds = &self.feeds[samples.clone()];
-        let run = self.candidate.run_model(&model, &self.candidate.types, feeds, &self.outputs);
-        trials::outcome(self.rules, &self.outputs, &self.right[samples], run)
-    }
-
-    /// Do samples that the search never saw agree as well? If not, in words.
-    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
-        if self.seen == self.feeds.len() {
-            return Ok(None);
-        }
-        let trial = self.trial(set, self.seen..self.feeds.len())?;
-        Ok(trials::refused(self.feeds.len() - self.seen, &trial))
-    }
-}
-
 /// The nodes that lose most by quantisation: what the outputs gain when each alone is left unquantised.
-fn sensitivity(trials: &Trials, units: &Units, worst: &Worst, most: usize) -> Result<Vec<Sensitivity>, RunError> {
+fn sensitivity(
+    units: &Units,
+    worst: &Worst,
+    most: usize,
+    ask: impl Fn(&[Vec<usize>]) -> Result<Vec<Trial>, RunError>,
+) -> Result<Vec<Sensitivity>, RunError> {
     let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| worst.contains_key(n)).collect();
     let error = |node: &usize| worst.get(node).map_or(0.0, |w| w.1);
     ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
@@ -225,7 +164,7 @@ fn sensitivity(trials: &Trials, units: &Units, worst: &Worst, most: usize) -> Re
     let sets: Vec<Vec<usize>> = ranked.iter().map(|n| vec![*n]).collect();
     let mut tried: Vec<Trial> = Vec::new();
     for sets in sets.chunks(JOBS) {
-        tried.extend(trials.ask(sets)?);
+        tried.extend(ask(sets)?);
     }
     let row = |(node, trial): (&usize, &Trial)| Sensitivity {
         node: units.names[*node].0.clone(),

@@ -10,7 +10,6 @@ mod script;
 mod trtexec;
 
 pub use autocast::anchored;
-pub use model::write as write_onnx;
 pub use names::named;
 
 use std::collections::BTreeMap;
@@ -76,8 +75,8 @@ struct Kept {
 }
 
 /// The file that shows that the folder was written here.
-const LIST: &str = "nodes.json";
-const MIXED: &str = "model.mixed.onnx";
+pub const LIST: &str = "nodes.json";
+pub const MIXED: &str = "model.mixed.onnx";
 const NAMED: &str = "model.named.onnx";
 
 /// Writes the folder `dir` as a whole, in place of an older one, and gives back the files by consumer.
@@ -100,26 +99,27 @@ pub fn write(dir: &Path, o: &Override) -> anyhow::Result<BTreeMap<String, String
         texts.push(("onnxruntime", "ort_float16.json", lists::float16(&onnx, &kept)?));
     }
     texts.push(("readme", "README.md", readme::page(&page)));
-    let mut files = BTreeMap::new();
+    let copy = copied.then(|| o.source.lean(&named));
+    let models = [copy.as_ref().map(|lean| ("named", NAMED, lean)), o.mixed.as_ref().map(|lean| ("onnx", MIXED, lean))];
+    write_files(dir, &texts, &models.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Writes texts and models, each with its consumer and its name, into `dir` as a whole, in place of an older folder of
+/// overrides; gives back the files by consumer. One of the texts is [`LIST`].
+pub fn write_files(
+    dir: &Path,
+    texts: &[(&str, &str, String)],
+    models: &[(&str, &str, &Lean)],
+) -> anyhow::Result<BTreeMap<String, String>> {
     folder::replaced(dir, LIST, |at| {
-        let mut list = |consumer: &str, file: &str| {
-            files.insert(consumer.to_string(), dir.join(file).to_string_lossy().into_owned());
-        };
-        for (consumer, file, text) in &texts {
+        for (_, file, text) in texts {
             fs::write(at.join(file), text).with_context(|| format!("cannot write {file}"))?;
-            list(consumer, file);
         }
-        if copied {
-            model::write(&o.source.lean(&named), at, NAMED)?;
-            list("named", NAMED);
-        }
-        if let Some(mixed) = &o.mixed {
-            model::write(mixed, at, MIXED)?;
-            list("onnx", MIXED);
-        }
-        Ok(())
+        models.iter().try_for_each(|(_, file, lean)| model::write(lean, at, file))
     })?;
-    Ok(files)
+    let named = texts.iter().map(|(consumer, file, _)| (consumer, file));
+    let all = named.chain(models.iter().map(|(consumer, file, _)| (consumer, file)));
+    Ok(all.map(|(consumer, file)| (consumer.to_string(), dir.join(file).to_string_lossy().into_owned())).collect())
 }
 
 /// The nodes to keep in the model's order, by their names in `named`.

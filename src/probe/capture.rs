@@ -85,7 +85,7 @@ impl<'a> Capture<'a> {
 
 impl Side {
     /// Runs another model of this side's kind, every tensor of its main graph observed: all values by name, the feeds among
-    /// them. Initializers are not.
+    /// them. Initializers are not. None at all where the model cannot be run; only an interruption is an error.
     pub fn all_values(&self, model: &ModelProto, feeds: &Tensors) -> Result<Tensors, RunError> {
         let Ok(graph) = Graph::new(model) else { return Ok(feeds.clone()) };
         let all: Vec<usize> = (0..graph.tensors.len())
@@ -94,8 +94,11 @@ impl Side {
         let names: Vec<String> = all.iter().map(|t| graph.tensors[*t].key.clone()).collect();
         let types = types_of(model);
         let marked = mark::mark(model, &graph, &all, &types);
-        let mut values = self.run_model(&marked, &types, std::slice::from_ref(feeds), &names)?;
-        let mut values = values.pop().unwrap_or_default();
+        let mut values = match self.run_model(&marked, &types, std::slice::from_ref(feeds), &names) {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            Err(_) => return Ok(Tensors::new()),
+            Ok(mut values) => values.pop().unwrap_or_default(),
+        };
         values.extend(feeds.clone());
         Ok(values)
     }

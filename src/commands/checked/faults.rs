@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::super::attempts::Attempts;
-use super::super::deliver::{self, Delivery, Proof};
+use super::super::deliver::{self, Delivery, FITS, MOST, Proof};
 use super::super::{prepare, story};
 use super::Question;
 use crate::load::testset::tensor_from_proto;
@@ -17,12 +17,6 @@ use crate::run::RunError;
 use crate::run::check;
 use crate::run::ort::Ort;
 use crate::search::Answer;
-
-/// Independent faults that get a reproducer each.
-const MOST: usize = 8;
-
-/// Data below this many bytes fits into a ticket; a check is too dear to make it smaller.
-const FITS: u64 = 1 << 20;
 
 /// Fills in the report's reproducers.
 pub fn reproducers(
@@ -128,10 +122,7 @@ impl Faults<'_> {
         };
         // Asked of the written model, with all other values.
         let expected = |case: &Case| Ok(case.expected.clone());
-        let values = |case: &Case| match self.side.all_values(&case.model, &case.feeds) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            other => Ok(other.unwrap_or_default()),
-        };
+        let values = |case: &Case| self.side.all_values(&case.model, &case.feeds);
         // The cuts of the whole model go by their nodes, whichever fault they are about.
         let label = std::mem::replace(&mut attempts.label, format!("fault {}: ", number + 1));
         let mut test = |asked: &[Attempt]| self.ask(asked, attempts);

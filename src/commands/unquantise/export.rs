@@ -5,16 +5,12 @@ mod readme;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-
-use anyhow::Context;
 
 use super::Quantised;
 use super::losses::Loss;
 use crate::graph::Node;
-use crate::load::folder;
-use crate::overrides::export::{plain_path, write_onnx};
+use crate::overrides::export::{LIST, MIXED, plain_path, write_files};
 use crate::probe::Side;
 use crate::qdq::{Exclusions, exclusions};
 use crate::report::{Overrides, TensorResult};
@@ -34,10 +30,6 @@ pub struct Export<'a> {
     pub accumulated: &'a [TensorResult],
 }
 
-/// The file that shows that the folder was written here.
-const LIST: &str = "nodes.json";
-const MIXED: &str = "model.mixed.onnx";
-
 /// Writes the folder `dir` as a whole, in place of an older one, and gives back the files by consumer. Where there is no
 /// cure, the losses alone are worth a look.
 pub fn write(dir: &Path, e: &Export) -> anyhow::Result<BTreeMap<String, String>> {
@@ -50,23 +42,10 @@ pub fn write(dir: &Path, e: &Export) -> anyhow::Result<BTreeMap<String, String>>
         texts.push(("modelopt", "modelopt_quantize.args", arguments(e, &told)));
     }
     texts.push(("readme", "README.md", readme::page(e, &unnamed)));
-    let mut files = BTreeMap::new();
-    folder::replaced(dir, LIST, |at| {
-        let mut list = |consumer: &str, file: &str| {
-            files.insert(consumer.to_string(), dir.join(file).to_string_lossy().into_owned());
-        };
-        for (consumer, file, text) in &texts {
-            fs::write(at.join(file), text).with_context(|| format!("cannot write {file}"))?;
-            list(consumer, file);
-        }
-        if cured {
-            let mixed = e.quantised.without(&e.candidate.model.proto, e.candidate, e.nodes);
-            write_onnx(&e.candidate.model.lean(&mixed), at, MIXED)?;
-            list("onnx", MIXED);
-        }
-        Ok(())
-    })?;
-    Ok(files)
+    let without = || e.quantised.without(&e.candidate.model.proto, e.candidate, e.nodes);
+    let mixed = cured.then(|| e.candidate.model.lean(&without()));
+    let models: Vec<_> = mixed.iter().map(|lean| ("onnx", MIXED, lean)).collect();
+    write_files(dir, &texts, &models)
 }
 
 /// The nodes as the float model calls them, which is what quantisers read; and those that have no name there.
