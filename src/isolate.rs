@@ -146,7 +146,7 @@ fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) ->
 /// explains. `None` where the node cannot be run so.
 pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: DType) -> Option<Metrics> {
     let side = probe.reference;
-    if !side.on_cpu() || side.storage.is_some() || side.half {
+    if !side.on_cpu() || !side.is_plain() || side.half {
         return None;
     }
     let nodes = [side.graph.tensors[tensor].node];

@@ -12,7 +12,7 @@ mod values;
 mod worst;
 
 pub use feeding::Feed;
-pub use side::Side;
+pub use side::{Lowering, Side};
 pub use survey::Survey;
 
 use std::collections::HashMap;

@@ -282,6 +282,12 @@ pub struct Overrides {
     /// With nothing kept.
     pub error_before: Real,
     pub error_after: Real,
+    /// Seconds of one run of the candidate, with nothing kept and with these nodes kept: the median of repeated runs. `None`
+    /// where it was not measured: an emulation takes its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_before: Option<Real>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_after: Option<Real>,
     /// Models that were tried.
     pub builds: usize,
     /// By consumer.

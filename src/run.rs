@@ -7,6 +7,7 @@ mod command;
 pub mod exec;
 pub mod ort;
 pub mod saved;
+pub mod tensorrt;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,57 @@ pub enum RunError {
     Interrupted,
 }
 
+/// How a model is to be built, beyond what the backend was started with. Most backends have nothing to choose.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct How {
+    /// Nodes (by name) that a builder which lowers precision by itself must leave in float32.
+    pub float32: Vec<String>,
+    /// How tensors that are asked for, and are no outputs of the model, become visible.
+    pub observe: Observe,
+    /// Knobs of the compiler.
+    pub route: Option<String>,
+}
+
+/// Ways to see inside an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Observe {
+    /// Each is marked as an output: nothing is fused over it.
+    #[default]
+    Outputs,
+    /// Each is marked as a debug tensor: nothing is fused over it either, but it is no output.
+    Debug,
+    /// Whatever survives fusion is reported; what does not has no value.
+    Unfused,
+}
+
+/// What one build and its runs gave.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// By sample.
+    pub values: Vec<Tensors>,
+    /// Where the backend tells what it built.
+    pub built: Option<Built>,
+}
+
+/// What a builder made of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Built {
+    pub seconds: f64,
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of an engine: a node, several fused ones, or one that the builder added.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    pub name: String,
+    pub kind: String,
+    /// Realised types of its outputs, as the engine calls them.
+    pub types: Vec<String>,
+    /// The ONNX nodes it came from.
+    pub nodes: Vec<String>,
+}
+
 /// Something that runs ONNX models.
 pub trait Backend: Send + Sync {
     /// What it is, for the report. `spec` is filled in by the caller.
@@ -55,7 +107,23 @@ pub trait Backend: Send + Sync {
         true
     }
 
+    /// Seconds that one run of the built `model` takes: the median of `runs`, after one to warm up. `None` where there is no
+    /// such number: an emulation takes its own time.
+    fn latency(&self, _model: &Lean, _feed: &Tensors, _runs: usize) -> Result<Option<f64>, RunError> {
+        Ok(None)
+    }
+
     /// Builds `model` once and runs it on every feed, in order; gives back the tensors named in `outputs`, each a graph
     /// output of `model`. A tensor that the backend has no value for is left out, and the caller says "not compared".
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError>;
+
+    /// The same, built in a certain way; with [`Observe::Debug`] and [`Observe::Unfused`], `outputs` may name any tensor.
+    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], _how: &How) -> Result<Answer, RunError> {
+        Ok(Answer { values: self.run(model, feeds, outputs)?, built: None })
+    }
+
+    /// The knobs of its compiler, as it tells them; none where it has no such thing.
+    fn routes(&self) -> Result<Option<String>, RunError> {
+        Ok(None)
+    }
 }

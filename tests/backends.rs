@@ -42,6 +42,38 @@ fn a_healthy_model_agrees_with_another_build_of_onnx_runtime() {
 }
 
 #[test]
+fn a_converted_model_runs_elsewhere_and_its_cure_has_a_price() {
+    let library = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
+    assert!(library.exists(), "{} is missing: run scripts/providers.sh", library.display());
+    let dir = tempfile::tempdir().unwrap();
+    let output = program()
+        .args(["bisect", "--candidate", "ort-openvino:fp16"])
+        .arg(testdata("flt_max_mask/model.onnx"))
+        .arg("--inputs")
+        .arg(testdata("flt_max_mask/inputs.npz"))
+        .arg("-o")
+        .arg(dir.path())
+        .env("LAYERDIFF_ORT_OPENVINO", &library)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: layerdiff::report::Report =
+        serde_json::from_slice(&std::fs::read(dir.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(report.candidate.precision, "fp16 (the model converted, with explicit Casts)");
+    assert_eq!(report.culprits[0].node.name, "mask_where");
+    assert_eq!(report.culprits[0].diagnosis[0].code, "mask-sentinel");
+    assert!(report.reduced.is_some_and(|r| r.reproduces && r.nodes == 1));
+    let cure = report.overrides.unwrap();
+    assert_eq!((cure.nodes, cure.verified, cure.minimal), (vec!["mask_where".to_string()], true, true));
+    let price = (cure.latency_before.unwrap().0, cure.latency_after.unwrap().0);
+    assert!(price.0 > 0.0 && price.1 > 0.0, "{price:?}");
+    // What was verified is what is offered.
+    let mixed = layerdiff::load::Model::load(&dir.path().join("overrides/model.mixed.onnx")).unwrap();
+    let casts = mixed.proto.graph.unwrap().node.iter().filter(|n| n.op_type() == "Cast").count();
+    assert!(casts > 0);
+}
+
+#[test]
 fn a_plugin_provider_is_a_candidate_and_its_rounding_is_found() {
     let plugin = format!("ggml={}", common::plugin().display());
     let model = testdata("healthy_transformer/model.onnx");

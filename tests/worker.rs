@@ -13,7 +13,7 @@ use layerdiff::{interrupt, tensor::Tensors};
 
 #[test]
 fn a_worker_says_what_it_lacks_and_an_interruption_ends_everything() {
-    let task = Task { library: PathBuf::from("/not/here/libonnxruntime.so"), provider: Provider::Cpu, env: Vec::new() };
+    let task = Task::new(PathBuf::from("/not/here/libonnxruntime.so"), Provider::Cpu);
     let start = || Worker::start_with(Path::new(env!("CARGO_BIN_EXE_layerdiff")), &task).err();
     match start() {
         Some(RunError::Missing(why)) => assert!(why.contains("/not/here/libonnxruntime.so"), "{why}"),

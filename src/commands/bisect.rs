@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::ensure;
+
 use super::cure;
 use super::deliver;
 use super::narrow;
@@ -44,6 +46,9 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     progress.step("reference");
     let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
+    if let Some(cure) = plan.cure {
+        enough_samples(cure.holdout, feeds.len())?;
+    }
     if plan.reproducer.is_some() {
         deliver::check(dir)?;
     }
@@ -81,6 +86,16 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
     found?;
     Ok(report)
+}
+
+/// Samples that are held back confirm what others found: one at least must be left to search with.
+fn enough_samples(holdout: u64, samples: usize) -> anyhow::Result<()> {
+    ensure!(
+        holdout == 0 || holdout < samples as u64,
+        "--holdout {holdout} leaves no sample to search with, for there {}; give more (--inputs, --samples) or hold back fewer",
+        if samples == 1 { "is one".to_string() } else { format!("are {samples}") }
+    );
+    Ok(())
 }
 
 /// Fills in the report from the first run to the last proof.

@@ -11,7 +11,7 @@ use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
 use crate::precision::Kept;
 use crate::precision::convert::{self, Converter};
-use crate::probe::{Probe, Side};
+use crate::probe::{Lowering, Probe, Side};
 use crate::report::{Overrides, Real, Report, Sensitivity};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensors};
@@ -31,7 +31,7 @@ pub fn cure(
 ) -> Result<(), RunError> {
     let (reference, candidate) = (probe.reference, probe.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    let (Some(low), false) = (candidate.storage, own_model) else { return Ok(()) };
+    let (Some(low), false) = (candidate.lowering.low(), own_model) else { return Ok(()) };
     progress.step("every node alone");
     let local = local_errors(probe)?;
     let (right, _) = probe.reference_outputs(outputs)?;
@@ -46,12 +46,38 @@ pub fn cure(
     let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
     report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
     if !cure.nodes.is_empty() {
+        price(candidate, &cure, &probe.feeds[0], &mut found, progress)?;
         match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
             Ok(files) => found.files = files,
             Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),
         }
     }
     report.overrides = Some(found);
+    Ok(())
+}
+
+/// Runs that a latency is the median of.
+const RUNS: usize = 15;
+
+/// What the cure costs: the candidate's latency without it and with it, where it has one of its own.
+fn price(
+    side: &Side,
+    cure: &Cure,
+    feed: &Tensors,
+    found: &mut Overrides,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
+        return Ok(());
+    }
+    progress.step("the price of the overrides");
+    let time = |set: &[usize]| match side.latency(&keys(side, set), &side.model.proto, &side.types, feed, RUNS) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        // It ran in the search: a price that cannot be told takes nothing from the cure.
+        Err(_) => Ok(None),
+        Ok(seconds) => Ok(seconds.map(Real)),
+    };
+    (found.latency_before, found.latency_after) = (time(&[])?, time(&cure.nodes)?);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::graph::{Graph, Node, Source, initializer};
 use crate::isolate;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::NodeProto;
-use crate::probe::{Probe, Side};
+use crate::probe::{Lowering, Probe, Side};
 use crate::report::{Culprit, Diagnosis};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensor};
@@ -43,7 +43,12 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     });
     // How far off this precision is by itself, where the candidate is no emulation but computes in it.
     let half = probe.candidate_value(tensor, sample).map(|t| t.dtype);
-    let low = half.filter(|d| matches!(d, DType::Float16 | DType::Bfloat16) && theirs.storage.is_none());
+    let half = half.filter(|d| matches!(d, DType::Float16 | DType::Bfloat16));
+    let low = match theirs.lowering {
+        Lowering::None => half,
+        Lowering::Emulate(_) => None,
+        Lowering::Convert(low) | Lowering::Backend(low) => Some(low),
+    };
     let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
     let scales = counterpart.and_then(|t| quantizer(theirs, t));
     Ok(diagnose(&Evidence {

@@ -94,7 +94,7 @@ const SATURATING: &[&str] = &["HardSigmoid", "Sigmoid", "Clip", "Softmax", "Tanh
 /// Agreeing tensors above the targets that are not exactly the reference's, and that no suspect explains, where both
 /// sides compute exactly alike.
 fn traces(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize]) -> Vec<usize> {
-    if !probe.candidate.on_cpu() || probe.candidate.storage.is_some() {
+    if !probe.candidate.on_cpu() || !probe.candidate.is_plain() {
         return Vec::new();
     }
     let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();

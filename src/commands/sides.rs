@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
 use crate::precision::Kept;
-use crate::probe::Side;
+use crate::probe::{Lowering, Side};
 use crate::report::BackendInfo;
 use crate::run::exec::Exec;
 use crate::run::ort::{Ort, Provider, library};
@@ -24,14 +24,18 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<S
     };
     let graph = named(&model, Graph::new(&model.proto))?;
     let backend = backend(spec, &graph, global)?;
-    let storage = spec.precision.storage();
+    let lowering = match (spec.precision.storage(), &spec.place) {
+        (None, _) => Lowering::None,
+        (Some(low), Place::Cpu) => Lowering::Emulate(low),
+        (Some(low), _) => Lowering::Convert(low),
+    };
     let runs_its_file = !matches!(spec.place, Place::Saved(_));
     Ok(Side {
         spec: spec.clone(),
         backend,
         model,
         graph,
-        storage,
+        lowering,
         kept: Kept::new(),
         half: false,
         runs_its_file,
@@ -46,9 +50,12 @@ pub fn named<T>(model: &Model, result: anyhow::Result<T>) -> anyhow::Result<T> {
 
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
-    let precision = match side.storage {
-        Some(_) => format!("{} (emulated: every value rounded where it is made)", side.spec.precision),
-        None => side.spec.precision.to_string(),
+    let precision = side.spec.precision;
+    let precision = match side.lowering {
+        Lowering::None => precision.to_string(),
+        Lowering::Emulate(_) => format!("{precision} (emulated: every value rounded where it is made)"),
+        Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
+        Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
     };
     BackendInfo { spec: side.spec.to_string(), precision, why, ..side.backend.info() }
 }
@@ -65,9 +72,10 @@ fn backend(spec: &Spec, graph: &Graph, global: &GlobalArgs) -> anyhow::Result<Bo
             Ok(Box::new(Ort::new(&library.path, Provider::Cpu)?))
         }
         Place::Provider(name) => {
+            let known = matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16);
             ensure!(
-                spec.precision == Precision::Fp32,
-                "'{spec}': {} on another provider needs a converted model, which this version cannot make; give one with @MODEL",
+                known,
+                "'{spec}': layerdiff cannot make a model of {} by itself; give one with ort-{name}@MODEL",
                 spec.precision
             );
             Ok(Box::new(Worker::start(&task(name, global)?)?))

@@ -93,6 +93,11 @@ impl<'a> Trials<'a> {
             return Ok(None);
         }
         let trial = self.trial(set, self.seen..self.feeds.len(), run)?;
+        if trial.answer == Answer::Bad && set.is_empty() {
+            return Ok(Some(format!(
+                "the samples that the search saw agree as they are; only the {held} held back diverge: search with them (a smaller --holdout)"
+            )));
+        }
         Ok((trial.answer != Answer::Good).then(|| {
             format!("the {held} held-back samples do not agree (error {:.2e}); search with more of them", trial.error)
         }))
@@ -147,6 +152,8 @@ fn told(cure: &Cure, units: &Units) -> Overrides {
         verified: cure.verified,
         error_before: Real(cure.error_before),
         error_after: Real(cure.error_after),
+        latency_before: None,
+        latency_after: None,
         builds: cure.trials,
         files: BTreeMap::new(),
         groups: cure.groups.clone(),

@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use crate::run::Backend;
 use crate::run::ort::Ort;
-use crate::run::worker::serve;
+use crate::run::tensorrt::TensorRt;
+use crate::run::worker::{What, serve};
 
 /// Serves the parent until it goes away.
 pub fn run() -> ExitCode {
     serve(|task| {
-        let ort = Ort::new(&task.library, task.provider)?;
-        Ok(Box::new(ort) as Box<dyn Backend>)
+        Ok(match task.what {
+            What::OnnxRuntime { library, provider } => Box::new(Ort::new(&library, provider)?) as Box<dyn Backend>,
+            What::TensorRt(options) => Box::new(TensorRt::start(*options)?),
+        })
     })
 }

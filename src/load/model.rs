@@ -89,6 +89,11 @@ impl Model {
         Sha256::digest(&self.file).iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// The same files under an edited form of this model.
+    pub fn edited(&self, proto: ModelProto) -> Model {
+        Model { proto, ..self.clone() }
+    }
+
     /// `proto`, an edited form of this model, ready for a backend.
     pub fn lean(&self, proto: &ModelProto) -> Lean {
         Lean { bytes: proto.encode_to_vec(), folder: self.folder.clone() }

@@ -99,7 +99,7 @@ fn finish(
     unmarked: impl FnOnce() -> Result<Vec<Tensors>, RunError>,
 ) -> Result<First, RunError> {
     let fits = surveyed.survey.total(plan.feeds.len()) <= plan.memory;
-    let plain = reference.on_cpu() && reference.storage.is_none();
+    let plain = reference.on_cpu() && reference.is_plain();
     let speculate = fits && plan.everything && candidate.on_cpu();
     std::thread::scope(|scope| {
         let marked = speculate.then(|| scope.spawn(|| all_values(reference, candidate, plan)));

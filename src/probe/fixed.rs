@@ -65,7 +65,7 @@ fn constant(side: &Side, tensor: usize) -> Option<Tensor> {
     }
     let node = side.graph.producer(tensor).proto(&side.model.proto)?;
     let value = tensor_from_proto(node.attr("value")?.t.as_ref()?).ok()?;
-    Some(side.storage.map_or_else(|| value.clone(), |low| precision::rounded(&value, low)))
+    Some(side.lowering.low().map_or_else(|| value.clone(), |low| precision::rounded(&value, low)))
 }
 
 /// Runs the nodes of one scope that make `tensors`, fed with the fixed `values` they read.

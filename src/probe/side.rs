@@ -1,13 +1,36 @@
 //! One of the two runs that are set against each other: a backend, the model it runs, and what is done to the model first.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{AttributeProto, ModelProto};
-use crate::precision::{self, Kept};
+use crate::precision::{self, Kept, convert};
 use crate::run::{Backend, RunError};
 use crate::spec::{Place, Spec};
 use crate::tensor::{DType, Tensors};
+
+/// How a side computes in a lower precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lowering {
+    /// It runs models as they are.
+    None,
+    /// Every tensor is rounded to this type where it is made, and computed with in float32.
+    Emulate(DType),
+    /// Models are converted, with explicit Casts, before they run: it computes in this very type.
+    Convert(DType),
+    /// The backend itself lowers float32 models: a weakly typed TensorRT engine.
+    Backend(DType),
+}
+
+impl Lowering {
+    /// The lower type, if there is one.
+    pub fn low(self) -> Option<DType> {
+        match self {
+            Lowering::None => None,
+            Lowering::Emulate(low) | Lowering::Convert(low) | Lowering::Backend(low) => Some(low),
+        }
+    }
+}
 
 /// A side, ready to run with any tensors marked.
 pub struct Side {
@@ -15,15 +38,15 @@ pub struct Side {
     pub backend: Box<dyn Backend>,
     pub model: Model,
     pub graph: Graph,
-    /// Emulate this storage type by casts.
-    pub storage: Option<DType>,
-    /// Nodes that the emulation leaves in float32.
+    /// How the side comes to its precision.
+    pub lowering: Lowering,
+    /// Nodes that stay in float32 in a lower precision.
     pub kept: Kept,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
     pub half: bool,
     /// Does it run the constants of `model`, or something that somebody stored or built elsewhere?
     pub runs_its_file: bool,
-    /// Element types of the side's own model, where `storage`, `half` or a branch needs them.
+    /// Element types of the side's own model, where `lowering`, `half` or a branch needs them.
     pub types: Types,
 }
 
@@ -50,7 +73,7 @@ impl Side {
 
     /// Is its model rewritten by element type before it runs?
     pub fn rewrites(&self) -> bool {
-        self.storage.is_some() || (self.on_cpu() && self.mentions_half())
+        self.lowering != Lowering::None || (self.on_cpu() && self.mentions_half())
     }
 
     /// Runs the model with `tensors` (numbers in `graph`) observable; gives back those named in `outputs`, by sample.
@@ -70,7 +93,12 @@ impl Side {
         self.run_kept(&self.kept, model, types, feeds, outputs)
     }
 
-    /// The same, with these nodes left in float32 where the side emulates a lower precision.
+    /// Does it compute in float32 exactly what its model says?
+    pub fn is_plain(&self) -> bool {
+        self.lowering == Lowering::None
+    }
+
+    /// The same, with these nodes (by the keys of what they write) left in float32 where the side has a lower precision.
     pub fn run_kept(
         &self,
         kept: &Kept,
@@ -80,12 +108,46 @@ impl Side {
         outputs: &[String],
     ) -> Result<Vec<Tensors>, RunError> {
         let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
-        let changed = match (self.storage, self.half) {
-            (Some(low), _) => Some(precision::emulate(model, types, low, kept)),
-            (None, true) => Some(precision::expose(model, types)),
-            (None, false) => None,
-        };
-        self.backend.run(&self.model.lean(changed.as_ref().unwrap_or(model)), &feeds, outputs)
+        let lowered = self.lowered(kept, model, types)?;
+        self.backend.run(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feeds, outputs)
+    }
+
+    /// Seconds of one run of the built model, where the backend can tell: the median over `runs`.
+    pub fn latency(
+        &self,
+        kept: &Kept,
+        model: &ModelProto,
+        types: &Types,
+        feed: &Tensors,
+        runs: usize,
+    ) -> Result<Option<f64>, RunError> {
+        let feed = as_declared(model, feed);
+        let lowered = self.lowered(kept, model, types)?;
+        self.backend.latency(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feed, runs)
+    }
+
+    /// What the backend gets in place of `model`; `None`: the model as it is.
+    fn lowered(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Option<ModelProto>, RunError> {
+        Ok(match self.lowering {
+            Lowering::Emulate(low) => Some(precision::emulate(model, types, low, kept)),
+            Lowering::Convert(low) => Some(self.converted(low, kept, model, types).map_err(|e| RunError::Build {
+                backend: self.spec.to_string(),
+                reason: format!("it cannot be converted: {e:#}"),
+            })?),
+            Lowering::None | Lowering::Backend(_) if self.half => Some(precision::expose(model, types)),
+            Lowering::None | Lowering::Backend(_) => None,
+        })
+    }
+
+    /// `model` in mixed precision; its inputs and outputs stay float32, as in the files that users get.
+    fn converted(&self, low: DType, kept: &Kept, model: &ModelProto, types: &Types) -> anyhow::Result<ModelProto> {
+        let source = self.model.edited(model.clone());
+        let graph = Graph::new(&source.proto)?;
+        let mut known = self.types.clone();
+        known.extend(types.iter().map(|(name, dtype)| (name.clone(), *dtype)));
+        let keep = |node: &Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
+        let request = convert::Request { low, keep: &keep, keep_io: true, int32_inputs: false };
+        Ok(convert::convert(&source, &graph, &known, &request)?.model)
     }
 
     /// Runs a model of float32 tensors as if they were stored as `low`.

@@ -9,6 +9,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
@@ -207,6 +208,19 @@ impl Backend for Ort {
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
         let mut session = self.open(model)?;
         feeds.iter().map(|feed| session.run(feed, outputs)).collect()
+    }
+
+    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
+        let mut session = self.open(model)?;
+        session.run(feed, &[])?;
+        let mut seconds = Vec::with_capacity(runs);
+        for _ in 0..runs {
+            let started = Instant::now();
+            session.run(feed, &[])?;
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds.get(runs / 2).copied())
     }
 }
 

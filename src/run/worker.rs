@@ -26,20 +26,26 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::parcel::Parcel;
-use super::RunError;
+use super::{Built, How, RunError, tensorrt};
 use super::ort::Provider;
 use crate::report::BackendInfo;
 
 /// The hidden subcommand under which layerdiff is a worker.
 pub const SUBCOMMAND: &str = "__worker";
 
-/// What a worker is: which library, which provider, and the environment that the library needs.
+/// What a worker is, and the environment that its libraries need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    pub library: PathBuf,
-    pub provider: Provider,
+    pub what: What,
     /// Set before the process starts, so that it reaches the loader: `LD_LIBRARY_PATH` of the library's own folder, say.
     pub env: Vec<(String, String)>,
+}
+
+/// The backends that live in workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum What {
+    OnnxRuntime { library: PathBuf, provider: Provider },
+    TensorRt(Box<tensorrt::Options>),
 }
 
 impl Task {
@@ -49,14 +55,22 @@ impl Task {
             (Provider::Built(_), Some(folder)) => vec![search_in(folder)],
             _ => Vec::new(),
         };
-        Task { library, provider, env }
+        Task { what: What::OnnxRuntime { library, provider }, env }
+    }
+
+    /// Its libraries are opened by their paths, and find each other.
+    pub fn tensorrt(options: tensorrt::Options) -> Task {
+        Task { what: What::TensorRt(Box::new(options)), env: Vec::new() }
     }
 
     /// As messages call it.
     fn name(&self) -> String {
-        match &self.provider {
-            Provider::Cpu => format!("ONNX Runtime ({})", self.library.display()),
-            Provider::Built(name) | Provider::Plugin { name, .. } => format!("ONNX Runtime with {name}"),
+        match &self.what {
+            What::OnnxRuntime { library, provider: Provider::Cpu } => format!("ONNX Runtime ({})", library.display()),
+            What::OnnxRuntime { provider: Provider::Built(name) | Provider::Plugin { name, .. }, .. } => {
+                format!("ONNX Runtime with {name}")
+            }
+            What::TensorRt(_) => "TensorRT".to_string(),
         }
     }
 }
@@ -79,6 +93,12 @@ enum Order {
         rooms: Vec<PathBuf>,
     },
     Run(Job),
+    Routes,
+    /// How long does a run of the job's model take, on its first feed?
+    Time {
+        job: Job,
+        runs: usize,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,13 +108,20 @@ struct Job {
     folder: PathBuf,
     feeds: Vec<Parcel>,
     outputs: Vec<String>,
+    how: How,
 }
 
 /// From the worker: one for each order.
 #[derive(Serialize, Deserialize)]
 enum Reply {
     Ready(BackendInfo),
-    Done(Vec<Parcel>),
+    Done {
+        values: Vec<Parcel>,
+        built: Option<Built>,
+    },
+    Routes(Option<String>),
+    /// Seconds.
+    Took(Option<f64>),
     Failed(RunError),
 }
 

@@ -63,7 +63,7 @@ fn held_back_samples_confirm_or_refute() {
         let found = found(&run);
         assert_eq!((found.nodes, found.verified), (nodes.iter().map(|n| n.to_string()).collect(), verified));
         let why = found.why.unwrap_or_default();
-        assert_eq!(why.contains("held-back"), !verified, "{why}");
+        assert_eq!(why.contains("held-back") || why.contains("held back"), !verified, "{why}");
         assert_eq!(run.stdout.contains("verified: yes"), verified, "{}", run.stdout);
         if let Some(list) = found.files.get("nodes") {
             let list: serde_json::Value = serde_json::from_slice(&std::fs::read(list).unwrap()).unwrap();
@@ -74,8 +74,12 @@ fn held_back_samples_confirm_or_refute() {
     check(&[300.0, 700.0], "1", &["square", "root"], false);
     check(&[2.0, 300.0], "1", &[], false);
     check(&[300.0, 700.0], "0", &["square", "root", "up", "down"], true);
-    // One sample at least is searched with.
-    check(&[300.0, 400.0], "9", &["square", "root"], true);
+    // One sample at least is left to search with.
+    for holdout in ["2", "9"] {
+        let run = Small::two_limits(&[300.0, 400.0]).run(&["--holdout", holdout]);
+        assert_eq!(run.status, 2, "{}", run.stdout);
+        assert!(run.stderr.contains("leaves no sample to search with"), "{}", run.stderr);
+    }
 }
 
 #[test]

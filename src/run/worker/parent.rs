@@ -14,7 +14,7 @@ use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::run::child::{Ending, Running};
-use crate::run::{Backend, RunError};
+use crate::run::{Answer, Backend, How, RunError};
 use crate::tensor::Tensors;
 
 /// How often a waiting parent looks whether the worker still lives. Its death closes the socket, which is noticed at
@@ -70,6 +70,42 @@ impl Backend for Worker {
     }
 
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        Ok(self.build(model, feeds, outputs, &How::default())?.values)
+    }
+
+    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
+        match self.ask(|process| Ok(Order::Run(process.job(model, feeds, outputs, how)?)))? {
+            Reply::Done { values, built } => {
+                let opened = values.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
+                let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
+                Ok(Answer { values: opened.map_err(lost)?, built })
+            }
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+
+    fn routes(&self) -> Result<Option<String>, RunError> {
+        match self.ask(|_| Ok(Order::Routes))? {
+            Reply::Routes(routes) => Ok(routes),
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+
+    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
+        let how = How::default();
+        let order = |process: &Process| {
+            Ok(Order::Time { job: process.job(model, std::slice::from_ref(feed), &[], &how)?, runs })
+        };
+        match self.ask(order)? {
+            Reply::Took(seconds) => Ok(seconds),
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+}
+
+impl Worker {
+    /// Gives the process an order, a new process where the last one died; its reply, or why there is none.
+    fn ask(&self, order: impl FnOnce(&Process) -> io::Result<Order>) -> Result<Reply, RunError> {
         let mut slot = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         // One that died while nobody asked it anything is simply replaced.
         let mut process = match slot.take().filter(|p| p.running.ended().is_none()) {
@@ -77,20 +113,16 @@ impl Backend for Worker {
             None => Process::start((self.command)(), &self.task)?.0,
         };
         let name = self.task.name();
-        let job = process.job(model, feeds, outputs).map_err(|e| RunError::Run {
+        let order = order(&process).map_err(|e| RunError::Run {
             backend: name.clone(),
             reason: format!("no room for its inputs: {e}; free some disk space"),
         })?;
-        let reply = process.ask(&Order::Run(job), &name, self.timeout)?;
+        let reply = process.ask(&order, &name, self.timeout)?;
         // Only a worker that answers is asked again.
         *slot = Some(process);
         match reply {
-            Reply::Done(results) => {
-                let opened = results.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
-                opened.map_err(|e| RunError::Garbage { backend: name, reason: format!("{e:#}") })
-            }
             Reply::Failed(e) => Err(e),
-            Reply::Ready(_) => Err(confused(&name)),
+            reply => Ok(reply),
         }
     }
 }
@@ -110,7 +142,7 @@ impl Process {
         match process.ask(&start, &name, None)? {
             Reply::Ready(info) => Ok((process, info)),
             Reply::Failed(e) => Err(e),
-            Reply::Done(_) => Err(confused(&name)),
+            Reply::Done { .. } | Reply::Took(_) | Reply::Routes(_) => Err(confused(&name)),
         }
     }
 
@@ -127,11 +159,11 @@ impl Process {
         Ok(Process { running, socket: BufReader::new(ours), rooms })
     }
 
-    fn job(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> io::Result<Job> {
+    fn job(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> io::Result<Job> {
         let rooms: Vec<PathBuf> = self.rooms.paths();
         let feeds = feeds.iter().map(|feed| Parcel::pack(feed, &rooms)).collect::<io::Result<_>>()?;
         let model_file = store(&rooms, &[&model.bytes])?;
-        Ok(Job { model: model_file, folder: model.folder.clone(), feeds, outputs: outputs.to_vec() })
+        Ok(Job { model: model_file, folder: model.folder.clone(), feeds, outputs: outputs.to_vec(), how: how.clone() })
     }
 
     /// Sends an order and waits for the reply, which may be the end of the worker.

@@ -41,12 +41,14 @@ fn converse(
         Err(e) => return send(&mut socket, &Reply::Failed(e)),
     };
     send(&mut socket, &Reply::Ready(backend.info()))?;
-    while let Ok(Order::Run(job)) = orders.recv() {
-        let reply = match perform(&*backend, job, &rooms, &name) {
-            Ok(results) => Reply::Done(results),
-            Err(e) => Reply::Failed(e),
+    while let Ok(order) = orders.recv() {
+        let reply = match order {
+            Order::Start { .. } => break,
+            Order::Run(job) => perform(&*backend, job, &rooms, &name),
+            Order::Routes => backend.routes().map(Reply::Routes),
+            Order::Time { job, runs } => time(&*backend, job, runs, &name).map(Reply::Took),
         };
-        send(&mut socket, &reply)?;
+        send(&mut socket, &reply.unwrap_or_else(Reply::Failed))?;
     }
     Ok(())
 }
@@ -89,12 +91,29 @@ fn send(socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
     socket.write_all(&line)
 }
 
-fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Vec<Parcel>, RunError> {
-    let failed = |reason: String| RunError::Run { backend: name.to_string(), reason };
-    let lost = |e: anyhow::Error| failed(format!("its inputs did not arrive: {e:#}"));
+fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
+    let (outputs, how) = (job.outputs.clone(), job.how.clone());
+    let (model, feeds) = unpack(job, name)?;
+    let answer = backend.build(&model, &feeds, &outputs, &how)?;
+    let full = |e: io::Error| RunError::Run {
+        backend: name.to_string(),
+        reason: format!("no room for its results: {e}"),
+    };
+    let packed = answer.values.iter().map(|tensors| Parcel::pack(tensors, rooms)).collect::<io::Result<_>>();
+    Ok(Reply::Done { values: packed.map_err(full)?, built: answer.built })
+}
+
+fn time(backend: &dyn Backend, job: Job, runs: usize, name: &str) -> Result<Option<f64>, RunError> {
+    let (model, feeds) = unpack(job, name)?;
+    feeds.first().map_or(Ok(None), |feed| backend.latency(&model, feed, runs))
+}
+
+fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>), RunError> {
+    let lost = |e: anyhow::Error| RunError::Run {
+        backend: name.to_string(),
+        reason: format!("its inputs did not arrive: {e:#}"),
+    };
     let bytes = take(&job.model).map_err(lost)?.to_vec();
     let feeds = job.feeds.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>().map_err(lost)?;
-    let results = backend.run(&Lean { bytes, folder: job.folder }, &feeds, &job.outputs)?;
-    let pack = |tensors: &Tensors| Parcel::pack(tensors, rooms);
-    results.iter().map(pack).collect::<io::Result<_>>().map_err(|e| failed(format!("no room for its results: {e}")))
+    Ok((Lean { bytes, folder: job.folder }, feeds))
 }

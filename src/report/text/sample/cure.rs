@@ -19,6 +19,8 @@ pub fn overrides() -> Overrides {
         verified: true,
         error_before: Real(f64::INFINITY),
         error_after: Real(2.1e-4),
+        latency_before: None,
+        latency_after: None,
         builds: 11,
         files: files.map(|(consumer, file)| (consumer.into(), format!("bert.layerdiff/overrides/{file}"))).into(),
         groups: vec!["LayerNorm '/norm': Pow, ReduceMean".into()],

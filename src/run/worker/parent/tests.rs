@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::run::ort::Provider;
-use crate::run::worker::serve;
+use crate::run::worker::{What, serve};
 use crate::tensor::Tensor;
 
 /// What the worker does in its next run, told in its environment.
@@ -14,7 +14,10 @@ const MODE: &str = "LAYERDIFF_TEST_WORKER";
 fn child() {
     let Ok(mode) = std::env::var(MODE) else { return };
     let _ = serve(move |task| match mode.as_str() {
-        "missing" => Err(RunError::Missing(format!("{} is not here", task.library.display()))),
+        "missing" => match task.what {
+            What::OnnxRuntime { library, .. } => Err(RunError::Missing(format!("{} is not here", library.display()))),
+            What::TensorRt(_) => unreachable!(),
+        },
         "dies at once" => std::process::abort(),
         _ => Ok(Box::new(Fake(mode))),
     });
@@ -32,7 +35,7 @@ impl Backend for Fake {
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
         let crash_now = model.bytes == b"crash";
         match self.0.as_str() {
-            "noise" => print!("{{\"Done\":[]}}\n{}", "x".repeat(200_000)),
+            "noise" => print!("{{\"Done\":{{\"values\":[],\"built\":null}}}}\n{}", "x".repeat(200_000)),
             "fails" => return Err(RunError::Build { backend: "fake".to_string(), reason: "no".to_string() }),
             "hangs" => std::thread::sleep(Duration::from_secs(60)),
             "panics" => panic!("out of ideas"),
@@ -56,8 +59,7 @@ impl Backend for Fake {
 
 fn start(mode: &str) -> Result<Worker, RunError> {
     let task = Task {
-        library: "lib.so".into(),
-        provider: Provider::Built("fake".to_string()),
+        what: What::OnnxRuntime { library: "lib.so".into(), provider: Provider::Built("fake".to_string()) },
         env: vec![(MODE.to_string(), mode.to_string())],
     };
     let exe = std::env::current_exe().unwrap();
@@ -153,7 +155,7 @@ fn every_way_to_die_is_told() {
 
 #[test]
 fn a_program_that_is_no_worker_is_told() {
-    let task = Task { library: "lib.so".into(), provider: Provider::Cpu, env: Vec::new() };
+    let task = Task::new("lib.so".into(), Provider::Cpu);
     let with = |script: &'static str| {
         let command = move || {
             let mut command = Command::new("sh");
@@ -195,7 +197,7 @@ fn check_orphan(mode: &str, order: Option<&[u8]>) {
     let worker = start(mode).unwrap();
     let mut process = worker.process.lock().unwrap().take().unwrap();
     if let Some(model) = order {
-        let job = process.job(&lean(model), &[], &[]).unwrap();
+        let job = process.job(&lean(model), &[], &[], &How::default()).unwrap();
         process.send(&Order::Run(job)).unwrap();
     }
     let Process { running, socket, rooms } = process;

@@ -1,0 +1,48 @@
+//! The shapes that an engine is built for: smallest, usual and largest, for each input with a dimension that is not fixed.
+
+use super::log;
+use super::sys::{self, Dims, c_text};
+use crate::run::RunError;
+
+pub struct Profile(sys::Owned<sys::Profile>);
+
+impl Profile {
+    pub(super) fn new(object: sys::Owned<sys::Profile>) -> Profile {
+        Profile(object)
+    }
+
+    pub(super) fn object(&self) -> sys::Ref<'_, sys::Profile> {
+        self.0.get()
+    }
+
+    pub fn shape(&mut self, input: &str, min: &[i64], opt: &[i64], max: &[i64]) -> Result<(), RunError> {
+        self.set(input, [min, opt, max], |name, which, shape| {
+            Ok(Dims::new(shape).is_some_and(|dims| self.0.get().set_dimensions(name, which, &dims)))
+        })
+    }
+
+    /// For an input whose values are a shape.
+    pub fn values(&mut self, input: &str, min: &[i64], opt: &[i64], max: &[i64]) -> Result<(), RunError> {
+        self.set(input, [min, opt, max], |name, which, values| self.0.set_values(name, which, values))
+    }
+
+    pub fn is_valid(&self) -> bool {
+        self.0.get().is_valid()
+    }
+
+    fn set(
+        &self,
+        input: &str,
+        of: [&[i64]; 3],
+        set: impl Fn(&std::ffi::CStr, i32, &[i64]) -> Result<bool, RunError>,
+    ) -> Result<(), RunError> {
+        let (mark, name) = (log::mark(), c_text(input));
+        for (which, values) in (0..).zip(of) {
+            if !set(&name, which, values)? {
+                let what = format!("it refuses {values:?} in the shape profile of input '{input}'");
+                return Err(log::not_built(self.0.library(), mark, &what));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! Safe forms of the methods that take pointers or make objects: who owns what, and what has to stay alive for it.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{NonNull, null};
+use std::sync::Arc;
+
+use super::super::callback::{Allocation, Callback, Listener, Monitor};
+use super::super::open::Library;
+use super::*;
+
+/// New objects, made by the entry points of the libraries. `None`: it has none, or refused.
+impl Owned<Builder> {
+    pub fn create(library: &Library) -> Option<Owned<Builder>> {
+        let raw = library.create_builder()?;
+        // SAFETY: a new builder, ours to delete.
+        Some(unsafe { Owned::adopt(raw, library, &[]) })
+    }
+
+    pub fn network(&self, flags: u32) -> Option<Owned<Network>> {
+        let raw = self.get().create_network(flags)?;
+        // SAFETY: a new network, ours to delete, before its builder.
+        Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
+    }
+
+    pub fn config(&self) -> Option<Owned<Config>> {
+        let raw = self.get().create_config()?;
+        // SAFETY: a new configuration, ours to delete, before its builder.
+        Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
+    }
+
+    pub fn profile(&self) -> Option<Owned<Profile>> {
+        let raw = self.get().create_profile()?;
+        // SAFETY: a new profile, which the builder deletes.
+        Some(unsafe { Owned::borrowed(raw, self.library(), &[self]) })
+    }
+
+    pub fn plan(&self, network: &Owned<Network>, config: &Owned<Config>) -> Option<Owned<HostMemory>> {
+        host_memory(self.get().build(network.get(), config.get()), self.library())
+    }
+}
+
+impl Owned<Parser> {
+    pub fn create(network: &Owned<Network>) -> Option<Owned<Parser>> {
+        let library = network.library();
+        let raw = library.create_parser(network.get().abi())?;
+        // SAFETY: a new parser, ours to delete, before its network.
+        Some(unsafe { Owned::adopt(raw, library, &[network]) })
+    }
+
+    pub fn parse(&self, model: &[u8], path: Option<&CStr>) -> Result<bool, RunError> {
+        let path = path.map_or(null(), CStr::as_ptr);
+        // SAFETY: the bytes and the path are only read, and only during the call.
+        unsafe { self.get().parse(model.as_ptr().cast(), model.len(), path) }
+    }
+}
+
+impl Owned<HostMemory> {
+    pub fn bytes(&self) -> &[u8] {
+        let (data, size) = (self.get().data(), self.get().size());
+        if data.is_null() {
+            return &[];
+        }
+        // SAFETY: the memory holds that many bytes, which nobody changes, as long as the object lives.
+        unsafe { std::slice::from_raw_parts(data.cast(), size) }
+    }
+}
+
+impl Owned<Config> {
+    /// Makes a timing cache out of `bytes` (none: an empty one) and attaches it. `None`: not one that this library can read.
+    pub fn attach_timing_cache(&self, bytes: &[u8]) -> Result<Option<Owned<TimingCache>>, RunError> {
+        // SAFETY: the bytes are only read, and only during the call.
+        let raw = unsafe { self.get().create_timing_cache(bytes.as_ptr().cast(), bytes.len()) }?;
+        let Some(raw) = raw else { return Ok(None) };
+        // SAFETY: a new cache, ours to delete.
+        let cache = unsafe { Owned::adopt(raw, self.library(), &[]) };
+        // SAFETY: the configuration keeps a share in the cache.
+        let taken = unsafe { self.get().set_timing_cache(cache.get(), false) }?;
+        self.keep("timing cache".to_string(), Box::new(cache.shared()));
+        Ok(taken.then_some(cache))
+    }
+
+    pub fn attach_monitor(&self, monitor: Arc<Monitor>) -> Result<(), RunError> {
+        let callback = Callback::monitor(self.library().abi(), monitor);
+        // SAFETY: the configuration keeps the monitor.
+        unsafe { self.get().set_progress_monitor(callback.as_object()) }?;
+        self.keep("progress monitor".to_string(), callback);
+        Ok(())
+    }
+}
+
+impl Owned<TimingCache> {
+    pub fn bytes(&self) -> Option<Owned<HostMemory>> {
+        host_memory(self.get().serialize(), self.library())
+    }
+}
+
+impl Owned<Profile> {
+    /// Values of an input that is a shape; older versions know 32 bits only.
+    pub fn set_values(&self, input: &CStr, which: i32, values: &[i64]) -> Result<bool, RunError> {
+        let Ok(count) = i32::try_from(values.len()) else { return Ok(false) };
+        if self.get().can("setShapeValuesV2") {
+            // SAFETY: that many values, read during the call.
+            return unsafe { self.get().set_values_64(input, which, values.as_ptr(), count) };
+        }
+        let Ok(values) = values.iter().map(|v| i32::try_from(*v)).collect::<Result<Vec<_>, _>>() else {
+            return Ok(false);
+        };
+        // SAFETY: as above.
+        unsafe { self.get().set_values_32(input, which, values.as_ptr(), count) }
+    }
+}
+
+impl Owned<Runtime> {
+    pub fn create(library: &Library) -> Option<Owned<Runtime>> {
+        let raw = library.create_runtime()?;
+        // SAFETY: a new runtime, ours to delete.
+        Some(unsafe { Owned::adopt(raw, library, &[]) })
+    }
+
+    pub fn engine(&self, plan: &[u8]) -> Result<Option<Owned<Engine>>, RunError> {
+        // SAFETY: the bytes are only read, and only during the call.
+        let raw = unsafe { self.get().deserialize(plan.as_ptr().cast(), plan.len()) }?;
+        // SAFETY: a new engine, ours to delete, before its runtime.
+        Ok(raw.map(|raw| unsafe { Owned::adopt(raw, self.library(), &[self]) }))
+    }
+}
+
+impl Owned<Engine> {
+    pub fn context(&self, strategy: i32) -> Option<Owned<Context>> {
+        let raw = self.get().create_context(strategy)?;
+        // SAFETY: a new context, ours to delete, before its engine.
+        Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
+    }
+
+    pub fn inspector(&self) -> Option<Owned<Inspector>> {
+        let raw = self.get().create_inspector()?;
+        // SAFETY: a new inspector, ours to delete, before its engine.
+        Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
+    }
+
+    pub fn plan(&self) -> Option<Owned<HostMemory>> {
+        host_memory(self.get().serialize(), self.library())
+    }
+}
+
+impl Owned<Context> {
+    /// The inputs that still lack a shape or an address; `None` when TensorRT finds them wrong.
+    pub fn incomplete(&self) -> Result<Option<Vec<String>>, RunError> {
+        let mut names: [*const c_char; 64] = [null(); 64];
+        // SAFETY: room for that many names.
+        let count = unsafe { self.get().infer_shapes(names.len() as i32, names.as_mut_ptr()) }?;
+        let Ok(count) = usize::try_from(count) else { return Ok(None) };
+        // SAFETY: TensorRT has written so many names, texts of the engine, at most as many as there was room for.
+        Ok(Some(names.iter().take(count).map(|name| unsafe { text(*name) }).collect()))
+    }
+
+    pub fn attach_listener(&self, listener: Listener) -> Result<bool, RunError> {
+        let callback = Callback::listener(self.library().abi(), listener);
+        // SAFETY: the context keeps the listener.
+        let taken = unsafe { self.get().set_debug_listener(callback.as_object()) }?;
+        self.keep("debug listener".to_string(), callback);
+        Ok(taken)
+    }
+
+    pub fn attach_allocation(&self, tensor: &CStr, allocation: Arc<Allocation>) -> Result<bool, RunError> {
+        let callback = Callback::allocation(self.library().abi(), allocation);
+        // SAFETY: the context keeps the allocator.
+        let taken = unsafe { self.get().set_output_allocator(tensor, callback.as_object()) }?;
+        self.keep(format!("output {}", tensor.to_string_lossy()), callback);
+        Ok(taken)
+    }
+}
+
+/// A text for TensorRT; what follows a zero byte, which no name has, is cut off.
+pub fn c_text(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+fn host_memory(raw: Option<NonNull<c_void>>, library: &Library) -> Option<Owned<HostMemory>> {
+    // SAFETY: new memory, ours to delete, with nothing that it depends on.
+    raw.map(|raw| unsafe { Owned::adopt(raw, library, &[]) })
+}
