@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_seconds};
+use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_profile, parse_seconds};
 
 use crate::commands::convert::ConvertArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::setup::SetupArgs;
 use crate::load::synthetic::{parse_range, parse_shape};
+use crate::run::Observe;
+use crate::run::tensorrt::Range;
 use crate::spec::Spec;
 use crate::tolerance::OutputMetric;
 
@@ -119,6 +121,35 @@ pub struct SetArgs {
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// How engines are built.
+#[derive(Args, Debug, Clone, Default)]
+pub struct EngineArgs {
+    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
+    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
+    pub trt_library: Option<PathBuf>,
+    /// Shapes of an input that the engine is built for (repeatable) [default: those of the data]
+    #[arg(long, value_name = "NAME=MIN:OPT:MAX", value_parser = parse_profile, help_heading = "TensorRT")]
+    pub profile: Vec<Range>,
+    /// On TensorRT 10, take precisions from a converted model too, as TensorRT 11 and RTX do
+    #[arg(long, help_heading = "TensorRT")]
+    pub strongly_typed: bool,
+    /// Timings of earlier builds, shared by all builds [default: in layerdiff's cache]
+    #[arg(long, value_name = "FILE", help_heading = "TensorRT")]
+    pub timing_cache: Option<PathBuf>,
+    /// Device memory that the builder may use (1G, 500M)
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "TensorRT")]
+    pub workspace: Option<u64>,
+    /// Builder optimisation level [default: TensorRT's own]
+    #[arg(long, value_name = "0..5", value_parser = clap::value_parser!(u64).range(0..=5), help_heading = "TensorRT")]
+    pub builder_level: Option<u64>,
+    /// Number of the GPU
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..1024), help_heading = "TensorRT")]
+    pub device: u64,
 }
 
 #[derive(Args, Debug)]
@@ -174,6 +205,12 @@ pub struct SearchArgs {
     /// Tensors observable in one candidate build
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Search")]
     pub marks: Option<u64>,
+    /// What to look for: tensors that go wrong, the nodes that must stay in FP32, or the compiler's knob
+    #[arg(long, value_enum, default_value_t = By::Tensors, help_heading = "Search")]
+    pub by: By,
+    /// How an engine's tensors become visible
+    #[arg(long, value_enum, default_value_t = See::Auto, help_heading = "Search")]
+    pub observe: See,
     /// Stop after this many culprits
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Search")]
     pub max_culprits: u64,
@@ -247,6 +284,40 @@ pub enum Strategy {
     Scan,
     /// At most --marks tensors a run
     Bisect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The first tensors that diverge
+    Tensors,
+    /// The smallest set of nodes that must stay in FP32; no tensor inside is looked at
+    Precision,
+    /// The knobs of the compiler that make it appear (TensorRT 11.1 or newer)
+    BuildRoute,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum See {
+    /// Outputs, and where marking disturbs the engine, what survives fusion
+    Auto,
+    /// Each is an extra output of the engine
+    Outputs,
+    /// Each is a debug tensor
+    Debug,
+    /// What survives fusion is reported
+    Unfused,
+}
+
+impl See {
+    /// `None`: whatever disturbs least.
+    pub fn wish(self) -> Option<Observe> {
+        match self {
+            See::Auto => None,
+            See::Outputs => Some(Observe::Outputs),
+            See::Debug => Some(Observe::Debug),
+            See::Unfused => Some(Observe::Unfused),
+        }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -2,8 +2,10 @@
 //! tells whether a node introduces the divergence, amplifies what came in, or is wrong only inside a larger whole.
 
 mod everywhere;
+mod together;
 
 pub use everywhere::everywhere;
+pub use together::together;
 
 use crate::compare::Comparison;
 use crate::graph::{Outputs, Source, extract};
@@ -24,9 +26,15 @@ pub struct Local {
     pub why: String,
 }
 
-/// Runs the maker of `tensor` alone. `region` says that tensors above it could not be compared; `sample` is the one that
-/// fails worst.
-pub fn isolate(probe: &mut Probe, tensor: usize, region: bool, sample: usize) -> Result<Local, RunError> {
+/// Runs the maker of `tensor` alone, unless it is `known` what that gives. `region` says that tensors above it could not be
+/// compared; `sample` is the one that fails worst.
+pub fn isolate(
+    probe: &mut Probe,
+    tensor: usize,
+    region: bool,
+    sample: usize,
+    known: Option<Comparison>,
+) -> Result<Local, RunError> {
     let unknown = |why: &str| {
         let kind = if region { Kind::Region } else { Kind::Introduces };
         let word = if region { "tensors inside the region could not be compared; " } else { "" };
@@ -40,7 +48,8 @@ pub fn isolate(probe: &mut Probe, tensor: usize, region: bool, sample: usize) ->
     };
     let needed = boundary(probe, tensor, &nodes);
     probe.values_of(&needed)?;
-    let alone = match run_alone(probe, tensor, &nodes, sample) {
+    probe.counts.proof_builds += usize::from(known.is_none());
+    let alone = match known.map_or_else(|| run_alone(probe, tensor, &nodes, sample), |known| Ok(Some(known))) {
         Ok(Some(verdict)) => verdict,
         Ok(None) => return unknown("the node could not be cut out with the values at hand, so it was not run alone"),
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),

@@ -7,12 +7,14 @@ pub mod first;
 mod fixed;
 pub mod journal;
 mod side;
+mod sight;
 mod survey;
 mod values;
 mod worst;
 
 pub use feeding::Feed;
 pub use side::{Lowering, Side};
+pub use sight::Sight;
 pub use survey::Survey;
 
 use std::collections::HashMap;
@@ -23,9 +25,9 @@ use rayon::prelude::*;
 use crate::compare::Comparison;
 use crate::mark;
 use crate::report::{Status, TensorResult};
-use crate::run::RunError;
+use crate::run::{Built, Observe, RunError};
 use crate::search::Answer;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::{DType, Tensor, Tensors};
 use crate::tolerance::Rules;
 use first::First;
 use journal::Journal;
@@ -54,11 +56,14 @@ pub struct Probe<'a> {
     fixed: HashMap<usize, (Tensor, Tensor)>,
     pub journal: Journal,
     pub counts: Counts,
+    pub sight: Sight,
+    /// What the candidate's unmarked build was made of.
+    pub built: Option<Built>,
     /// Kept for `--save-tensors`, under `reference/NAME` and `candidate/NAME`.
     pub saved: Option<Tensors>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Pair {
     reference: usize,
     candidate: usize,
@@ -69,6 +74,10 @@ pub struct Counts {
     pub candidate_builds: usize,
     pub candidate_runs: usize,
     pub reference_runs: usize,
+    /// Of the candidate, before the search: does it answer the same twice?
+    pub trust_builds: usize,
+    /// Of parts of the candidate's model, after the search.
+    pub proof_builds: usize,
     pub perturbed: bool,
 }
 
@@ -98,6 +107,8 @@ impl<'a> Probe<'a> {
             fixed: HashMap::new(),
             journal,
             counts: Counts::default(),
+            sight: Sight::default(),
+            built: first.built,
             saved: None,
         };
         for tensor in 0..tensors {
@@ -135,6 +146,9 @@ impl<'a> Probe<'a> {
         if !self.survey.types.contains_key(&mine.tensors[reference].key) {
             return Err("it is not a tensor, or its element type is unknown".to_string());
         }
+        if self.candidate.backend.is_engine() && self.survey.types.get(key) == Some(&DType::Bool) {
+            return Err("an engine has no bool among its outputs".to_string());
+        }
         if !self.candidate.backend.stores(&theirs.tensors[candidate].key) {
             return Err("the candidate has no value for it".to_string());
         }
@@ -169,6 +183,11 @@ impl<'a> Probe<'a> {
             results.push(result);
         }
         Ok(results)
+    }
+
+    /// The candidate's final outputs of the unmarked run, by sample.
+    pub fn unmarked_outputs(&self) -> &[Tensors] {
+        &self.unmarked
     }
 
     /// The reference's outputs: from the survey's run where that was one, else from a run (and then `true`).
@@ -232,16 +251,21 @@ impl<'a> Probe<'a> {
             .filter(|t| self.results[**t].is_none())
             .filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)))
             .collect();
-        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
-        let theirs: Vec<usize> = asked.iter().map(|(_, p)| p.candidate).collect();
         let answers = |probe: &Self| -> Vec<Answer> {
             tensors.iter().map(|t| probe.answer(*t).unwrap_or(Answer::Unknown)).collect()
         };
         if asked.is_empty() {
             return Ok(answers(self));
         }
-        self.run_marked(&mine, &theirs)?;
-        let judged: Vec<(usize, TensorResult)> = asked
+        self.look(&asked)?;
+        self.save(&asked);
+        self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
+        Ok(answers(self))
+    }
+
+    /// Compares the values at hand of these tensors.
+    fn judge_all(&mut self, tensors: &[(usize, Pair)]) {
+        let judged: Vec<(usize, TensorResult)> = tensors
             .par_iter()
             .map(|(tensor, pair)| {
                 let nothing = Vec::new();
@@ -257,13 +281,13 @@ impl<'a> Probe<'a> {
         for (tensor, result) in judged {
             self.results[tensor] = Some(result);
         }
-        self.save(&asked);
-        self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
-        Ok(answers(self))
     }
 
-    /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always.
-    fn run_marked(&mut self, mine: &[usize], theirs: &[usize]) -> Result<(), RunError> {
+    /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always. Gives back why the
+    /// candidate's values say nothing about its unmarked self, if they do not.
+    fn run_marked(&mut self, asked: &[(usize, Pair)], way: Observe) -> Result<Option<String>, RunError> {
+        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
+        let theirs: &[usize] = &asked.iter().map(|(_, p)| p.candidate).collect::<Vec<_>>();
         let missing: Vec<usize> = mine.iter().copied().filter(|t| !self.values.reference.contains_key(t)).collect();
         let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
             tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
@@ -275,28 +299,31 @@ impl<'a> Probe<'a> {
         let (reference, candidate) = std::thread::scope(|scope| {
             let other = scope.spawn(|| match everything {
                 Some(answer) => answer,
-                None => self.candidate.run(theirs, self.feeds, &wanted),
+                None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
             });
             let own = (!missing.is_empty())
                 .then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
             (own.transpose(), join(other))
         });
-        let (reference, candidate) = (reference?, candidate?);
-        self.counts.candidate_builds += 1;
-        self.counts.candidate_runs += 1;
-        for (marked, unmarked) in candidate.iter().zip(&self.unmarked) {
-            let same = |name: &String| match (marked.get(name), unmarked.get(name)) {
-                (Some(a), Some(b)) => a.identical(b),
-                _ => true,
-            };
-            self.counts.perturbed |= !finals.iter().all(same);
-        }
-        let reference = reference.map(|values| {
+        let reference = reference?.map(|values| {
             self.counts.reference_runs += 1;
             by_tensor(&self.reference.graph, values)
         });
+        self.counts.candidate_builds += 1;
+        self.counts.candidate_runs += 1;
+        let (candidate, disturbance) = match candidate {
+            Ok(values) => {
+                let disturbance = self.disturbance(&values);
+                (values, disturbance)
+            }
+            // The unmarked engine was built and ran: it is the marks that this one cannot bear.
+            Err(e) if self.candidate.backend.is_engine() && e != RunError::Interrupted => {
+                (Vec::new(), Some(format!("with it marked, {e}")))
+            }
+            Err(e) => return Err(e),
+        };
         self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
-        Ok(())
+        Ok(disturbance)
     }
 
     /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
@@ -311,16 +338,20 @@ impl<'a> Probe<'a> {
     /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
         let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
-        let pairs: Vec<Pair> = run.filter_map(|t| self.pairs[*t].as_ref().ok().copied()).collect();
-        let known = |p: &Pair| {
-            self.values.reference.contains_key(&p.reference) && self.values.candidate.contains_key(&p.candidate)
+        let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
+        // An engine is not built once more for what may be forgotten or was never seen.
+        let engine = self.candidate.backend.is_engine();
+        let known = |(_, p): &(usize, Pair)| {
+            let candidate = engine || self.values.candidate.contains_key(&p.candidate);
+            self.values.reference.contains_key(&p.reference) && candidate
         };
         if pairs.iter().all(known) {
             return Ok(());
         }
-        let mine: Vec<usize> = pairs.iter().map(|p| p.reference).collect();
-        let theirs: Vec<usize> = pairs.iter().map(|p| p.candidate).collect();
-        self.run_marked(&mine, &theirs)
+        match engine {
+            true => self.run_reference(&pairs.iter().map(|(_, p)| p.reference).collect::<Vec<_>>()),
+            false => self.run_marked(&pairs, Observe::Outputs).map(drop),
+        }
     }
 
     /// A measured value of the reference for `sample`.

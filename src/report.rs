@@ -47,6 +47,12 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reproducers: Vec<Reduced>,
     pub overrides: Option<Overrides>,
+    /// Knobs of the candidate's compiler that make the failure appear, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Routes>,
+    /// Whether the candidate's answers can be built on, where it was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// The nodes with the largest local errors, in the candidate's precision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitivity: Vec<Sensitivity>,
@@ -127,12 +133,25 @@ pub struct Culprit {
     #[serde(default)]
     pub given: Vec<String>,
     pub kind: Kind,
+    /// What the engine made of the node, where the candidate tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Realised>,
     /// The nodes between the agreeing inputs and the diverging output; one node unless the answer is a region.
     pub region: Vec<String>,
     pub diagnosis: Vec<Diagnosis>,
     /// What decided `kind`, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// A layer of the candidate's unmarked engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Realised {
+    pub layer: String,
+    /// Realised types of its outputs, as the engine calls them.
+    pub types: Vec<String>,
+    /// All nodes that were fused into it.
+    pub nodes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -173,11 +192,19 @@ pub struct SearchInfo {
     pub candidate_builds: usize,
     /// Runs of the whole model in the candidate (samples of one build count as one).
     pub candidate_runs: usize,
+    /// Builds before the search that test the candidate itself, and builds after it that prove the culprits: counted apart.
+    #[serde(default)]
+    pub trust_builds: usize,
+    #[serde(default)]
+    pub proof_builds: usize,
     pub reference_runs: usize,
     pub tensors_compared: usize,
     pub tensors_not_compared: usize,
     /// Marking changed the candidate's own final outputs.
     pub perturbed: bool,
+    /// How tensors were made visible, where that is a choice: "outputs", "debug", "unfused".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     pub seconds: f64,
 }
 
@@ -307,6 +334,29 @@ pub struct Overrides {
     /// Why nothing is verified, or what else the user should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// Knobs of an engine's compiler that, turned off together, make the outputs agree.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Routes {
+    /// As the builder takes them: `-fuse_pointwise=off`. Empty: none cures it.
+    pub knobs: Vec<String>,
+    /// What the compiler says of each.
+    pub help: Vec<String>,
+    pub verified: bool,
+    /// Engines that were built for it.
+    pub builds: usize,
+    /// Of how many knobs that can be turned off.
+    pub of: usize,
+}
+
+/// Tests of the candidate itself: "identical", or what differs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Trust {
+    /// The same input twice.
+    pub repeat: String,
+    /// Equal rows of one batch.
+    pub rows: String,
 }
 
 /// How much one node matters in the candidate's precision. Errors as in [`Overrides`].

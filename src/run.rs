@@ -6,6 +6,7 @@ mod child;
 mod command;
 pub mod exec;
 pub mod ort;
+pub mod ready;
 pub mod saved;
 pub mod tensorrt;
 pub mod worker;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::Lean;
 use crate::report::BackendInfo;
-use crate::tensor::Tensors;
+use crate::tensor::{DType, Tensors};
 
 /// Why a backend has no answer. None of these is a wrong result: a crash says nothing about accuracy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
@@ -92,6 +93,27 @@ pub struct Layer {
     pub nodes: Vec<String>,
 }
 
+/// What a ready engine says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Engine {
+    pub bindings: Vec<Binding>,
+    pub layers: Vec<Layer>,
+    /// Bytes of device memory that a run needs besides inputs, outputs and weights.
+    pub device_memory: Option<u64>,
+}
+
+/// An input or output of an engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    pub name: String,
+    pub input: bool,
+    pub dtype: DType,
+    /// -1 for a dimension that the profiles leave open.
+    pub shape: Vec<i64>,
+    /// By profile: the smallest, the usual and the largest shape.
+    pub profiles: Vec<[Vec<i64>; 3]>,
+}
+
 /// Something that runs ONNX models.
 pub trait Backend: Send + Sync {
     /// What it is, for the report. `spec` is filled in by the caller.
@@ -100,6 +122,16 @@ pub trait Backend: Send + Sync {
     /// Can it give a value for the tensor of this name? Backends that run models can try for every one.
     fn stores(&self, _tensor: &str) -> bool {
         true
+    }
+
+    /// Can it make tensors visible in this way? Every backend that runs models can mark them as outputs.
+    fn observes(&self, how: Observe) -> bool {
+        how == Observe::Outputs
+    }
+
+    /// Does marking cost it something? Then it fuses and chooses kernels by what is marked, and a build may take minutes.
+    fn is_engine(&self) -> bool {
+        false
     }
 
     /// Does it run models, parts of models included? Stored tensors do not.
@@ -120,6 +152,11 @@ pub trait Backend: Send + Sync {
     /// The same, built in a certain way; with [`Observe::Debug`] and [`Observe::Unfused`], `outputs` may name any tensor.
     fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], _how: &How) -> Result<Answer, RunError> {
         Ok(Answer { values: self.run(model, feeds, outputs)?, built: None })
+    }
+
+    /// The engine that it was started with, if it was.
+    fn engine(&self) -> Result<Option<Engine>, RunError> {
+        Ok(None)
     }
 
     /// The knobs of its compiler, as it tells them; none where it has no such thing.

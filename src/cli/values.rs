@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::run::check;
+use crate::run::tensorrt::Range;
 
 pub fn parse_library(text: &str) -> Result<(String, PathBuf), String> {
     let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
@@ -47,6 +48,21 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// `NAME=MIN:OPT:MAX`, shapes as `1x3x224x224`.
+pub fn parse_profile(text: &str) -> Result<Range, String> {
+    let wrong = || format!("'{text}' is no profile; write NAME=MIN:OPT:MAX, such as x=1x3x224x224:8x3x224x224:32x3x224x224");
+    let (input, shapes) = text.rsplit_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+    let shape = |part: &str| part.split('x').map(|d| d.parse::<i64>().ok().filter(|d| *d >= 0)).collect::<Option<Vec<_>>>();
+    let shapes: Option<Vec<Vec<i64>>> = shapes.split(':').map(shape).collect();
+    let Some([min, opt, max]) = shapes.and_then(|s| <[Vec<i64>; 3]>::try_from(s).ok()) else { return Err(wrong()) };
+    let ordered = min.len() == opt.len() && opt.len() == max.len();
+    let ordered = ordered && min.iter().zip(&opt).zip(&max).all(|((a, b), c)| a <= b && b <= c);
+    if !ordered {
+        return Err(format!("'{text}': MIN, OPT and MAX must have one rank, and no dimension may shrink from one to the next"));
+    }
+    Ok(Range { input: input.to_string(), min, opt, max })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +76,17 @@ mod tests {
         assert_eq!(parse_bytes("500MB"), Ok(500 << 20));
         assert_eq!(parse_bytes("12"), Ok(12));
         assert!(parse_bytes("many").is_err() && parse_bytes("0").is_err());
+    }
+
+    #[test]
+    fn profiles() {
+        let range = parse_profile("a=b=1x3:2x3:8x3").unwrap();
+        assert_eq!((range.input.as_str(), range.min, range.max), ("a=b", vec![1, 3], vec![8, 3]));
+        for wrong in ["x", "=1:1:1", "x=1:2", "x=1:2:3:4", "x=ax1:1x1:1x1", "x=-1:1:1"] {
+            assert!(parse_profile(wrong).unwrap_err().contains("is no profile"), "{wrong}");
+        }
+        for wrong in ["x=1:1x2:1x2", "x=4:2:8"] {
+            assert!(parse_profile(wrong).unwrap_err().contains("one rank"), "{wrong}");
+        }
     }
 }

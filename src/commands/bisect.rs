@@ -13,14 +13,19 @@ use super::opening;
 use super::prepare::{Prepared, prepare};
 use super::progress::Progress;
 use super::reproduce::{self, Request};
+use super::route;
 use super::scan;
+use super::trust;
 use super::unquantise;
 use super::verdict::{self, Exit, Shown};
-use crate::cli::{BisectArgs, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
-use crate::probe::Probe;
+use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
+use crate::probe::{Probe, Side};
 use crate::probe::journal::{Journal, Known};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
+
+/// Builds that a search for knobs may cost.
+const ROUTES: u64 = 200;
 
 /// What is wanted: to find, and to cut out what was found.
 pub struct Plan<'a> {
@@ -49,6 +54,7 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     if let Some(cure) = plan.cure {
         enough_samples(cure.holdout, feeds.len())?;
     }
+    searchable(plan, candidate)?;
     if plan.reproducer.is_some() {
         deliver::check(dir)?;
     }
@@ -57,6 +63,7 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     let Known { tensors, attempts } = known;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.recall(tensors);
+    probe.sight.wish = plan.search.observe.wish();
     probe.saved = plan.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();
     opening::so_far(dir, &report);
@@ -69,12 +76,16 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
         found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
     }
-    if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, plan.cure) {
+    let cure = plan.cure.filter(|_| plan.search.by != By::BuildRoute);
+    if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, cure) {
         opening::so_far(dir, &report);
         found = match candidate.spec.model.is_some() {
             true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
             false => cure::cure(&mut probe, outputs, &mut report, args, dir, &progress),
         };
+    }
+    if plan.search.by == By::Precision && report.verdict == Verdict::Diverged {
+        report.why = verdict::by_precision(&report);
     }
     report.seconds = started.elapsed().as_secs_f64();
     if let Err(e) = &found {
@@ -86,6 +97,21 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
     found?;
     Ok(report)
+}
+
+/// What `--by` asks of the candidate and of the other flags.
+fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
+    let own_model = candidate.spec.model.is_some();
+    let lowered = candidate.lowering.low().is_some() && !own_model;
+    ensure!(
+        plan.search.by != By::Precision || (lowered && plan.cure.is_some()),
+        "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16 or BF16 that runs this very model, and without --no-overrides"
+    );
+    ensure!(
+        plan.search.by != By::BuildRoute || candidate.backend.is_engine(),
+        "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
+    );
+    Ok(())
 }
 
 /// Samples that are held back confirm what others found: one at least must be left to search with.
@@ -113,7 +139,14 @@ fn investigate(
     if report.verdict != Verdict::Diverged {
         return Ok(());
     }
-    let strategy = strategy(search);
+    trust::trust(probe, outputs, report, progress)?;
+    if report.verdict != Verdict::Diverged || search.by == By::Precision {
+        return Ok(());
+    }
+    if search.by == By::BuildRoute {
+        return route::route(probe, outputs, report, ROUTES, progress);
+    }
+    let strategy = strategy(search, probe.candidate.backend.is_engine());
     report.search.strategy = format!("{strategy:?}").to_lowercase();
     report.why = Some("the outputs diverge; the search was not finished".to_string());
     opening::so_far(dir, report);
@@ -138,7 +171,8 @@ fn wants_everything(search: &SearchArgs) -> bool {
     search.strategy == Strategy::Scan || (search.strategy == Strategy::Auto && search.marks.is_none())
 }
 
-/// What `auto` means: marks are free unless somebody limits them.
-fn strategy(search: &SearchArgs) -> Strategy {
-    if wants_everything(search) { Strategy::Scan } else { Strategy::Bisect }
+/// What `auto` means: marks are free unless somebody limits them, or an engine is built around them.
+fn strategy(search: &SearchArgs, engine: bool) -> Strategy {
+    let free = search.strategy == Strategy::Scan || !engine;
+    if wants_everything(search) && free { Strategy::Scan } else { Strategy::Bisect }
 }

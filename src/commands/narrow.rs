@@ -10,6 +10,15 @@ use crate::search::{self, Answer, Dag, Limits, Suspect};
 
 /// Tensors a run, where few are asked for and nobody says how many.
 const MARKS: usize = 8;
+/// The same where every run is a build of minutes.
+const ENGINE_MARKS: usize = 16;
+
+/// Why a search stops before its end.
+enum Halt {
+    Failed(RunError),
+    /// More was measured than had been asked for: start afresh with it.
+    News,
+}
 
 /// Few tensors a run, narrowing down.
 pub fn bisect(
@@ -19,19 +28,27 @@ pub fn bisect(
     progress: &Progress,
 ) -> Result<Vec<Suspect>, RunError> {
     let targets = targets(probe, report);
-    let marks = args.marks.map_or(MARKS, |k| k as usize);
+    let engine = probe.candidate.backend.is_engine();
+    let marks = args.marks.map_or(if engine { ENGINE_MARKS } else { MARKS }, |k| k as usize);
     let limits = Limits { marks, max_suspects: args.max_culprits as usize };
     let dag = value_dag(probe);
     let runs = std::cell::Cell::new(0);
     let look = |probe: &mut Probe, tensors: &[usize]| {
         runs.set(runs.get() + 1);
         progress.step(format!("search, run {}: {} tensors", runs.get(), tensors.len()));
-        probe.measure(tensors)
+        let answers = probe.measure(tensors).map_err(Halt::Failed)?;
+        if probe.news() { Err(Halt::News) } else { Ok(answers) }
     };
     probe.known();
     let search = |probe: &mut Probe, targets: &[usize]| {
-        let known = probe.answers();
-        search::bisect(&dag, known, targets, limits, |tensors| look(probe, tensors))
+        loop {
+            let known = probe.answers();
+            match search::bisect(&dag, known, targets, limits, |tensors| look(probe, tensors)) {
+                Ok(found) => return Ok(found),
+                Err(Halt::News) => {}
+                Err(Halt::Failed(e)) => return Err(e),
+            }
+        }
     };
     let mut found = search(probe, &targets)?;
     // Between a suspect and the output everything unmeasured passes for its consequence. While runs are left, the likeliest
@@ -40,7 +57,9 @@ pub fn bisect(
     if probe.counts.candidate_runs < enough + 2 {
         let losses = losses(probe, &dag, &found.suspects, &targets, marks);
         if !losses.is_empty() {
-            look(probe, &losses)?;
+            if let Err(Halt::Failed(e)) = look(probe, &losses) {
+                return Err(e);
+            }
             found = search(probe, &targets)?;
         }
     }
@@ -56,8 +75,9 @@ pub fn bisect(
     let traces = traces(probe, &dag, &suspects, &targets);
     if !traces.is_empty() {
         let known = (0..probe.results.len()).map(|t| differs(probe, t)).collect();
+        // Only where both sides compute alike, and nothing is measured that was not asked for.
         let found = search::bisect(&dag, known, &traces, limits, |tensors| {
-            look(probe, tensors)?;
+            probe.measure(tensors)?;
             Ok(tensors.iter().map(|t| differs(probe, *t).unwrap_or(Answer::Unknown)).collect())
         })?;
         let diverges = |s: &Suspect| probe.answer(s.item) == Some(Answer::Bad);

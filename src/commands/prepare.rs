@@ -41,9 +41,9 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         move || model.sha256()
     });
     let (candidate_spec, why) = chosen(args)?;
-    let reference = sides::side(&args.reference, &model, global)?;
+    let reference = sides::side(&args.reference, &model, global, &args.engine)?;
     let (feeds, inputs) = feeds(args, &reference)?;
-    let candidate = sides::side(&candidate_spec, &model, global)?;
+    let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;
     check_inputs(&reference, &candidate)?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;

@@ -1,8 +1,9 @@
 //! From a SPEC to a [`Side`]: which backend serves it, which model it runs, what it cannot do yet.
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 
-use crate::cli::GlobalArgs;
+use super::engine;
+use crate::cli::{EngineArgs, GlobalArgs};
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
@@ -17,19 +18,15 @@ use crate::run::{Backend, RunError};
 use crate::spec::{Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
-pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<Side> {
+pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, engine: &EngineArgs) -> anyhow::Result<Side> {
+    let ready = spec.place == Place::TensorRt && engine::is_ready(spec);
     let model = match &spec.model {
-        Some(path) => Model::load(path)?,
-        None => model.clone(),
+        Some(path) if !ready => Model::load(path)?,
+        _ => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
-    let backend = backend(spec, &graph, global)?;
-    let lowering = match (spec.precision.storage(), &spec.place) {
-        (None, _) => Lowering::None,
-        (Some(low), Place::Cpu) => Lowering::Emulate(low),
-        (Some(low), _) => Lowering::Convert(low),
-    };
-    let runs_its_file = !matches!(spec.place, Place::Saved(_));
+    let (backend, lowering) = backend(spec, &graph, global, engine)?;
+    let runs_its_file = backend.runs();
     Ok(Side {
         spec: spec.clone(),
         backend,
@@ -37,6 +34,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs) -> anyhow::Result<S
         graph,
         lowering,
         kept: Kept::new(),
+        route: None,
         half: false,
         runs_its_file,
         types: Types::new(),
@@ -60,8 +58,16 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     BackendInfo { spec: side.spec.to_string(), precision, why, ..side.backend.info() }
 }
 
-fn backend(spec: &Spec, graph: &Graph, global: &GlobalArgs) -> anyhow::Result<Box<dyn Backend>> {
-    match &spec.place {
+/// What serves `spec`, and how it comes to its precision.
+fn backend(
+    spec: &Spec,
+    graph: &Graph,
+    global: &GlobalArgs,
+    engine: &EngineArgs,
+) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
+    let low = spec.precision.storage();
+    let outputs = || graph.outputs.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>();
+    Ok(match &spec.place {
         Place::Cpu => {
             ensure!(
                 matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16),
@@ -69,7 +75,7 @@ fn backend(spec: &Spec, graph: &Graph, global: &GlobalArgs) -> anyhow::Result<Bo
                 spec.precision
             );
             let library = library::find(global.ort_library.as_deref())?;
-            Ok(Box::new(Ort::new(&library.path, Provider::Cpu)?))
+            (Box::new(Ort::new(&library.path, Provider::Cpu)?), low.map_or(Lowering::None, Lowering::Emulate))
         }
         Place::Provider(name) => {
             let known = matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16);
@@ -78,17 +84,12 @@ fn backend(spec: &Spec, graph: &Graph, global: &GlobalArgs) -> anyhow::Result<Bo
                 "'{spec}': layerdiff cannot make a model of {} by itself; give one with ort-{name}@MODEL",
                 spec.precision
             );
-            Ok(Box::new(Worker::start(&task(name, global)?)?))
+            (Box::new(Worker::start(&task(name, global)?)?), low.map_or(Lowering::None, Lowering::Convert))
         }
-        Place::TensorRt => bail!(RunError::Missing(
-            "this version has no TensorRT backend; use ort:fp16 (FP16 emulated on the CPU), or exec: with a command that runs your engine".to_string()
-        )),
-        Place::Exec(command) => Ok(Box::new(Exec::new(command)?)),
-        Place::Saved(path) => {
-            let outputs: Vec<String> = graph.outputs.iter().map(|(name, _)| name.clone()).collect();
-            Ok(Box::new(Saved::load(path, &outputs)?))
-        }
-    }
+        Place::TensorRt => engine::start(spec, engine, outputs())?,
+        Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
+        Place::Saved(path) => (Box::new(Saved::load(path, &outputs())?), Lowering::None),
+    })
 }
 
 /// What a worker process must load for `ort-NAME`.

@@ -1,5 +1,6 @@
 //! From measurements to what is said: the verdict, the culprits with their proof, the files, the exit status.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::graph::{Graph, Node, Source};
 use crate::isolate;
 use crate::load::npz;
 use crate::probe::Probe;
-use crate::report::{self, Culprit, Kind, NodeRef, Report, Status, Verdict};
+use crate::report::{self, Culprit, Kind, NodeRef, Realised, Report, Status, Verdict};
 use crate::run::RunError;
 use crate::search::Suspect;
 use crate::tensor::Tensors;
@@ -51,6 +52,10 @@ pub fn judge(report: &mut Report) {
 /// Each suspect becomes a culprit: its node is run alone, and the two errors together say what it did.
 pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<(), RunError> {
     let mut seen: Vec<usize> = Vec::new();
+    let mut alone = match probe.candidate.backend.is_engine() && probe.candidate.backend.runs() {
+        true => isolate::together(probe, &chosen(probe, suspects, most))?,
+        false => HashMap::new(),
+    };
     for suspect in suspects {
         let graph = &probe.reference.graph;
         let id = graph.tensors[suspect.item].node;
@@ -68,7 +73,7 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         let node = node_ref(graph, &graph.nodes[id]);
         let tensor = graph.tensors[suspect.item].key.clone();
         let region = region(graph, suspect);
-        let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample)?;
+        let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone.remove(&suspect.item))?;
         let inputs_agree =
             suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
         let given = given(&probe.reference.graph.nodes[id]);
@@ -80,6 +85,7 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
             inputs_agree,
             given,
             kind: if region.len() > 1 { Kind::Region } else { local.kind },
+            engine: realised(probe, id),
             region,
             diagnosis: Vec::new(),
             why: Some(local.why),
@@ -88,6 +94,21 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         report.culprits.push(culprit);
     }
     Ok(())
+}
+
+/// One tensor of each suspected node, with the sample that fails worst.
+fn chosen(probe: &Probe, suspects: &[Suspect], most: usize) -> Vec<(usize, usize)> {
+    let mut seen = HashSet::new();
+    let first = suspects.iter().filter(|s| seen.insert(probe.reference.graph.tensors[s.item].node));
+    let sample = |item: usize| Some(probe.results[item].as_ref()?.metrics.as_ref()?.sample);
+    first.take(most).map(|s| (s.item, sample(s.item).unwrap_or(0))).collect()
+}
+
+/// The layer of the unmarked engine that the node went into.
+fn realised(probe: &Probe, node: usize) -> Option<Realised> {
+    let name = &probe.reference.graph.nodes[node].name;
+    let layer = probe.built.as_ref()?.layers.iter().find(|layer| layer.nodes.contains(name))?;
+    Some(Realised { layer: layer.name.clone(), types: layer.types.clone(), nodes: layer.nodes.clone() })
 }
 
 /// The nodes of a suspect's region by name, constants left out: they are compared as files.
@@ -120,6 +141,16 @@ fn node_ref(graph: &Graph, node: &Node) -> NodeRef {
     }
 }
 
+/// What `--by precision` says in place of culprits.
+pub fn by_precision(report: &Report) -> Option<String> {
+    let cure = report.overrides.as_ref()?;
+    Some(match (cure.nodes.len(), cure.verified) {
+        (0, _) => "the outputs diverge, and no set of nodes in FP32 was found that cures them".to_string(),
+        (n, true) => format!("the outputs diverge, and agree with {n} of {} nodes in FP32; no tensor inside was looked at", cure.of),
+        (n, false) => format!("the outputs diverge; {n} nodes in FP32 are the best set so far, and it is not verified"),
+    })
+}
+
 /// Everything that was measured, and what it cost.
 pub fn measured(report: &mut Report, probe: &Probe) {
     report.tensors = probe.results.iter().flatten().cloned().collect();
@@ -130,10 +161,17 @@ pub fn measured(report: &mut Report, probe: &Probe) {
     search.candidate_builds = probe.counts.candidate_builds;
     search.candidate_runs = probe.counts.candidate_runs;
     search.reference_runs = probe.counts.reference_runs;
+    search.trust_builds = probe.counts.trust_builds;
+    search.proof_builds = probe.counts.proof_builds;
     search.perturbed = probe.counts.perturbed;
-    if search.perturbed {
-        let text = "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does";
-        report.warnings.push(text.to_string());
+    if probe.candidate.backend.is_engine() {
+        search.observed = probe.sight.ways.iter().map(|way| format!("{way:?}").to_lowercase()).collect();
+    }
+    match (search.perturbed, probe.sight.disturbed) {
+        (false, _) => {}
+        (true, 0) => report.warnings.push("marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does".to_string()),
+        (true, 1) => report.warnings.push("marking tensors changed the engine's own outputs in one build; nothing was concluded from it".to_string()),
+        (true, n) => report.warnings.push(format!("marking tensors changed the engine's own outputs in {n} builds; nothing was concluded from them")),
     }
 }
 

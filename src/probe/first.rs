@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::survey::{Survey, Surveyed};
 use super::{Side, join};
 use crate::mark;
-use crate::run::RunError;
+use crate::run::{Answer, Built, Observe, RunError};
 use crate::run::ort::Ort;
 use crate::tensor::Tensors;
 
@@ -33,6 +33,8 @@ pub struct First {
     pub reference: Option<Vec<Tensors>>,
     /// The candidate's outputs, unmarked; its failure is an answer that the report tells.
     pub unmarked: Result<Vec<Tensors>, RunError>,
+    /// What the unmarked candidate was built of, where it tells.
+    pub built: Option<Built>,
     /// All values of the candidate, where they were asked for and fit.
     pub marked: Option<Result<Vec<Tensors>, RunError>>,
 }
@@ -43,7 +45,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
     let early = !candidate.needs_types() && !reference.needs_types();
     if early {
         let first = std::thread::scope(|scope| {
-            let unmarked = scope.spawn(|| candidate.run(&inner(candidate, plan.outputs), plan.feeds, plan.outputs));
+            let unmarked = scope.spawn(|| unmarked(candidate, plan));
             let surveyed = survey(reference, plan)?;
             finish(reference, candidate, plan, surveyed, || join(unmarked))
         })?;
@@ -74,6 +76,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
                     memory: plan.memory,
                     reference: None,
                     unmarked: Err(e),
+                    built: None,
                     marked: None,
                 });
             }
@@ -81,9 +84,13 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
     }
     let (reference, candidate) = (&*reference, &*candidate);
     std::thread::scope(|scope| {
-        let unmarked = scope.spawn(|| candidate.run(&inner(candidate, plan.outputs), plan.feeds, plan.outputs));
+        let unmarked = scope.spawn(|| unmarked(candidate, plan));
         finish(reference, candidate, plan, surveyed, || join(unmarked))
     })
+}
+
+fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
+    candidate.see(&inner(candidate, plan.outputs), plan.feeds, plan.outputs, Observe::Outputs)
 }
 
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {
@@ -96,7 +103,7 @@ fn finish(
     candidate: &Side,
     plan: &Plan,
     surveyed: Surveyed,
-    unmarked: impl FnOnce() -> Result<Vec<Tensors>, RunError>,
+    unmarked: impl FnOnce() -> Result<Answer, RunError>,
 ) -> Result<First, RunError> {
     let fits = surveyed.survey.total(plan.feeds.len()) <= plan.memory;
     let plain = reference.on_cpu() && reference.is_plain();
@@ -105,9 +112,12 @@ fn finish(
         let marked = speculate.then(|| scope.spawn(|| all_values(reference, candidate, plan)));
         let Surveyed { survey, session } = surveyed;
         let values = (plain && fits).then(|| session.values(reference, plan.feeds)).transpose();
-        let unmarked = unmarked();
+        let (unmarked, built) = match unmarked() {
+            Ok(Answer { values, built }) => (Ok(values), built),
+            Err(e) => (Err(e), None),
+        };
         let marked = marked.map(join);
-        Ok(First { survey, memory: plan.memory, reference: values?, unmarked, marked })
+        Ok(First { survey, memory: plan.memory, reference: values?, unmarked, built, marked })
     })
 }
 

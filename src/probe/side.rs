@@ -3,9 +3,9 @@
 use crate::graph::{Graph, Node};
 use crate::load::Model;
 use crate::mark::{self, Types};
-use crate::onnx::{AttributeProto, ModelProto};
+use crate::onnx::{AttributeProto, DimValue, ModelProto, TypeValue};
 use crate::precision::{self, Kept, convert};
-use crate::run::{Backend, RunError};
+use crate::run::{Answer, Backend, How, Observe, RunError};
 use crate::spec::{Place, Spec};
 use crate::tensor::{DType, Tensors};
 
@@ -42,6 +42,8 @@ pub struct Side {
     pub lowering: Lowering,
     /// Nodes that stay in float32 in a lower precision.
     pub kept: Kept,
+    /// Knobs of the candidate's compiler, for all its builds.
+    pub route: Option<String>,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
     pub half: bool,
     /// Does it run the constants of `model`, or something that somebody stored or built elsewhere?
@@ -78,8 +80,23 @@ impl Side {
 
     /// Runs the model with `tensors` (numbers in `graph`) observable; gives back those named in `outputs`, by sample.
     pub fn run(&self, tensors: &[usize], feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        Ok(self.see(tensors, feeds, outputs, Observe::Outputs)?.values)
+    }
+
+    /// The same, with the tensors made visible in a certain way.
+    pub fn see(
+        &self,
+        tensors: &[usize],
+        feeds: &[Tensors],
+        outputs: &[String],
+        observe: Observe,
+    ) -> Result<Answer, RunError> {
+        let how = How { observe, route: self.route.clone(), ..How::default() };
+        if observe != Observe::Outputs {
+            return self.build(&how, &self.kept, &self.model.proto, &self.types, feeds, outputs);
+        }
         let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
-        self.run_model(&marked, &self.types, feeds, outputs)
+        self.build(&how, &self.kept, &marked, &self.types, feeds, outputs)
     }
 
     /// Runs another model (a cut of this one) the way this side runs its own.
@@ -107,9 +124,30 @@ impl Side {
         feeds: &[Tensors],
         outputs: &[String],
     ) -> Result<Vec<Tensors>, RunError> {
+        let how = How { route: self.route.clone(), ..How::default() };
+        Ok(self.build(&how, kept, model, types, feeds, outputs)?.values)
+    }
+
+    /// The one way to the backend: lowers the model, casts the feeds, builds and runs.
+    pub fn build(
+        &self,
+        how: &How,
+        kept: &Kept,
+        model: &ModelProto,
+        types: &Types,
+        feeds: &[Tensors],
+        outputs: &[String],
+    ) -> Result<Answer, RunError> {
         let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
-        let lowered = self.lowered(kept, model, types)?;
-        self.backend.run(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feeds, outputs)
+        let mut lowered = self.lowered(kept, model, types)?;
+        if self.backend.is_engine() {
+            unname_dimensions(lowered.get_or_insert_with(|| model.clone()));
+        }
+        let how = match self.lowering {
+            Lowering::Backend(_) => &How { float32: names_of(kept, model), ..how.clone() },
+            _ => how,
+        };
+        self.backend.build(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feeds, outputs, how)
     }
 
     /// Seconds of one run of the built model, where the backend can tell: the median over `runs`.
@@ -162,6 +200,23 @@ impl Side {
         let emulated = precision::emulate(model, types, low, &Kept::new());
         self.backend.run(&self.model.lean(&emulated), feeds, outputs)
     }
+}
+
+/// TensorRT takes dimensions of one name for equal, where exporters call every open one `?` or `batch`.
+fn unname_dimensions(model: &mut ModelProto) {
+    for input in model.graph.iter_mut().flat_map(|g| &mut g.input) {
+        let Some(TypeValue::Tensor(tensor)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) else { continue };
+        for dim in tensor.shape.iter_mut().flat_map(|s| &mut s.dim) {
+            dim.value = dim.value.take().filter(|value| matches!(value, DimValue::DimValue(_)));
+        }
+    }
+}
+
+/// The nodes of `model` that write one of these tensors (by key).
+fn names_of(kept: &Kept, model: &ModelProto) -> Vec<String> {
+    let Ok(graph) = Graph::new(model) else { return Vec::new() };
+    let writes = |node: &&Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
+    if kept.is_empty() { Vec::new() } else { graph.nodes.iter().filter(writes).map(|n| n.name.clone()).collect() }
 }
 
 /// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::parcel::Parcel;
-use super::{Built, How, RunError, tensorrt};
+use super::{Built, Engine, How, RunError, tensorrt};
 use super::ort::Provider;
 use crate::report::BackendInfo;
 
@@ -94,6 +94,7 @@ enum Order {
     },
     Run(Job),
     Routes,
+    Engine,
     /// How long does a run of the job's model take, on its first feed?
     Time {
         job: Job,
@@ -120,6 +121,7 @@ enum Reply {
         built: Option<Built>,
     },
     Routes(Option<String>),
+    Engine(Option<Engine>),
     /// Seconds.
     Took(Option<f64>),
     Failed(RunError),

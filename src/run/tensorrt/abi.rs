@@ -206,7 +206,7 @@ mod tests {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).count();
         assert_eq!(rows().count(), lines);
         let is_cell = |cell: &&str| *cell == "-" || read(cell, version("99.0")).is_some();
-        assert!(rows().all(|row| row[3..].iter().all(|cell| is_cell(&cell))));
+        assert!(rows().all(|row| row[3..].iter().all(is_cell)));
     }
 
     /// Slots counted by g++ in 15 sets of headers, older ones included that the ABI script does not have.

@@ -41,7 +41,8 @@ impl Builder {
             )));
         }
         let strong = library.abi().value("NetworkDefinitionCreationFlag", "kSTRONGLY_TYPED");
-        let flags = strong.filter(|_| typing == Typing::Strong).map_or(0, |bit| 1 << bit);
+        // Where there is no choice, the flag is deprecated.
+        let flags = strong.filter(|_| typing == Typing::Strong && library.weakly_typed()).map_or(0, |bit| 1 << bit);
         let mark = log::mark();
         let network = self.0.network(flags).ok_or_else(|| log::not_built(library, mark, "it makes no network"))?;
         Ok(Network::new(network))

@@ -252,3 +252,6 @@ extern "C" fn notify_shape(this: *const c_void, _tensor: *const c_char, dims: *c
     let shape = dims.and_then(Dims::shape).map(<[i64]>::to_vec);
     guarded((), || *allocation.shape.lock().unwrap_or_else(PoisonError::into_inner) = shape);
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 //! TensorRT knows one logger a process: a second one is ignored while a builder of the first lives. So this is global, as is its.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use regex::Regex;
 
 use super::open::Library;
 use crate::run::RunError;
@@ -35,45 +37,68 @@ struct Log {
     messages: VecDeque<Message>,
 }
 
-static LOG: Mutex<Log> = Mutex::new(Log { dropped: 0, messages: VecDeque::new() });
+static LOG: Mutex<Log> = Mutex::new(Log::EMPTY);
 
 pub fn mark() -> Mark {
-    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    Mark(log.dropped + log.messages.len())
+    log().mark()
 }
 
-/// The warnings and errors that came after the mark, the oldest first.
+/// The warnings and errors that came after the mark, the oldest first. What every machine without a driver says is not among them.
 pub fn since(mark: Mark) -> Vec<Message> {
-    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    log.messages.iter().skip(mark.0.saturating_sub(log.dropped)).cloned().collect()
+    log().after(mark).into_iter().filter(|message| !is_about_the_driver(&message.text)).collect()
 }
 
-/// Takes a message of TensorRT. Information and chatter is not kept, nor what every machine without a driver says.
-pub fn add(severity: i32, text: &str) {
-    let severity = match severity {
-        0 => Severity::Internal,
-        1 => Severity::Error,
-        2 => Severity::Warning,
-        _ => return,
-    };
-    if is_about_a_missing_driver(text) {
-        return;
-    }
-    let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    log.messages.push_back(Message { severity, text: text.trim().to_string() });
-    if log.messages.len() > KEPT {
-        log.messages.pop_front();
-        log.dropped += 1;
-    }
-}
-
-/// The errors since the mark in one line; the first is the cause, what follows are often its consequences.
+/// The errors since the mark in one line, without places in NVIDIA's sources.
 pub fn errors(mark: Mark) -> Option<String> {
-    let errors = since(mark).into_iter().filter(|m| m.severity <= Severity::Error);
-    let mut texts: Vec<String> = errors.map(|m| tidy(&m.text)).collect();
+    one_line(log().after(mark))
+}
+
+/// Takes a message of TensorRT; information and chatter is not kept.
+pub fn add(severity: i32, text: &str) {
+    log().add(severity, text);
+}
+
+fn log() -> MutexGuard<'static, Log> {
+    LOG.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    const EMPTY: Log = Log { dropped: 0, messages: VecDeque::new() };
+
+    fn mark(&self) -> Mark {
+        Mark(self.dropped + self.messages.len())
+    }
+
+    fn after(&self, mark: Mark) -> Vec<Message> {
+        self.messages.iter().skip(mark.0.saturating_sub(self.dropped)).cloned().collect()
+    }
+
+    fn add(&mut self, severity: i32, text: &str) {
+        let severity = match severity {
+            0 => Severity::Internal,
+            1 => Severity::Error,
+            2 => Severity::Warning,
+            _ => return,
+        };
+        self.messages.push_back(Message { severity, text: text.trim().to_string() });
+        if self.messages.len() > KEPT {
+            self.messages.pop_front();
+            self.dropped += 1;
+        }
+    }
+}
+
+fn one_line(messages: Vec<Message>) -> Option<String> {
+    let errors = messages.into_iter().filter(|message| message.severity <= Severity::Error);
+    let (driver, others): (Vec<_>, Vec<_>) = errors.partition(|message| is_about_the_driver(&message.text));
+    let mut texts: Vec<String> = others.iter().map(|message| tidy(&message.text)).collect();
     texts.dedup();
     texts.truncate(3);
-    (!texts.is_empty()).then(|| texts.join("; "))
+    match (texts.is_empty(), driver.is_empty()) {
+        (false, _) => Some(texts.join("; ")),
+        (true, false) => Some("there is no NVIDIA driver, or it is too old for this TensorRT".to_string()),
+        (true, true) => None,
+    }
 }
 
 /// TensorRT would not build.
@@ -90,11 +115,57 @@ fn reason(mark: Mark, what: &str) -> String {
     errors(mark).map_or_else(|| format!("{what}, and it does not say why"), |errors| format!("{what}: {errors}"))
 }
 
-fn is_about_a_missing_driver(text: &str) -> bool {
-    text.contains("CUDA initialization failure with error: 35") || text.contains("cudaError 35")
+/// CUDA's error 35, which TensorRT repeats beside every other error when there is no driver.
+fn is_about_the_driver(text: &str) -> bool {
+    ["cudaError 35:", "CUDA initialization failure with error: 35"].iter().any(|what| text.contains(what))
 }
 
-/// Without the place in NVIDIA's sources: `Error Code 9: Internal Error (x in f at a.cpp:12)` says `x`.
+/// `[a.cpp::f::7] Error Code 4: x (y. In g at /_src/a.cpp:12)` becomes `Error Code 4: x (y.)`.
 fn tidy(text: &str) -> String {
-    text.to_string()
+    static PLACE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^\[[^\]]*::[^\]]*\] |\s+In \S+ at [^\s()]+:\d+").ok());
+    PLACE.as_ref().map_or_else(|| text.to_string(), |place| place.replace_all(text, "").into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_without_places_in_sources() {
+        let check = |text: &str, expected: &str| assert_eq!(tidy(text), expected);
+        check(
+            "[runtime.cpp::readHeader::765] Error Code 2: Internal Error (Assertion a >= b failed.  In readHeader at /_src/runtime/dispatch/runtime.cpp:765)",
+            "Error Code 2: Internal Error (Assertion a >= b failed.)",
+        );
+        check(
+            "IBuilder::build: Error Code 4: API Usage Error (In f at optimizer/api/a.cpp:1)",
+            "IBuilder::build: Error Code 4: API Usage Error (In f at optimizer/api/a.cpp:1)",
+        );
+        check("Unexpected exception bad optional access", "Unexpected exception bad optional access");
+    }
+
+    #[test]
+    fn only_the_last_messages_are_kept_and_marks_stay_right() {
+        let mut log = Log::EMPTY;
+        let start = log.mark();
+        (0..KEPT + 10).for_each(|i| log.add(1, &format!("error {i}")));
+        assert_eq!(log.after(start).len(), KEPT);
+        let end = log.mark();
+        log.add(3, "information");
+        log.add(2, " a warning\n");
+        assert_eq!(log.after(end), [Message { severity: Severity::Warning, text: "a warning".into() }]);
+    }
+
+    #[test]
+    fn a_missing_driver_is_told_only_when_nothing_else_is() {
+        let error = |text: &str| Message { severity: Severity::Error, text: text.to_string() };
+        let driver =
+            error("Error Code 1: Cuda Runtime (In f at /a.cpp:1 (cudaError 35: CUDA driver version is insufficient))");
+        let warning = Message { severity: Severity::Warning, text: "a warning".into() };
+        assert_eq!(one_line(vec![warning.clone()]), None);
+        assert!(one_line(vec![warning, driver.clone()]).unwrap().contains("no NVIDIA driver"));
+        let cause = error("the cause");
+        assert_eq!(one_line(vec![driver, cause.clone(), cause]).as_deref(), Some("the cause"));
+    }
 }

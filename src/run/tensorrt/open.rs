@@ -10,6 +10,7 @@ use libloading::os::unix::{Library as Shared, RTLD_LOCAL, RTLD_NOW};
 use super::abi::{Abi, Family, Flag, Version};
 use super::callback;
 use super::library::{Found, Kind};
+use super::sys;
 use crate::run::RunError;
 
 /// A loaded TensorRT. It stays loaded as long as the process: vendor libraries do not unload cleanly.
@@ -117,12 +118,12 @@ impl Library {
 
     pub(super) fn create_parser(&self, network: *mut c_void) -> Option<NonNull<c_void>> {
         let create = self.0.parser?;
-        NonNull::new(create(network, callback::logger(self.abi()), self.version().number()))
+        sys::object(create(network, callback::logger(self.abi()), self.version().number()))
     }
 
     /// Libraries check the version that they are called with, RTX silently not: it is always their own.
     fn create(&self, create: Create) -> Option<NonNull<c_void>> {
-        NonNull::new(create(callback::logger(self.abi()), self.version().number()))
+        sys::object(create(callback::logger(self.abi()), self.version().number()))
     }
 }
 

@@ -87,9 +87,66 @@ impl fmt::Display for ParseError {
             (true, Some(node)) if !self.op.is_empty() => write!(f, "node {node} ({}): ", self.op)?,
             _ => {}
         }
-        match self.desc.trim() {
-            "" => f.write_str(self.what()),
-            desc => f.write_str(desc),
+        if self.function == "checkFallbackPluginImporter" {
+            return f.write_str("TensorRT has no such operator, and no plugin for it");
         }
+        match message(&self.desc) {
+            "" => f.write_str(self.what()),
+            message => f.write_str(message),
+        }
+    }
+}
+
+/// What an assertion of the parser means to say: `Assertion failed: CONDITION: MESSAGE`, or `CONDITION && "MESSAGE"`.
+fn message(desc: &str) -> &str {
+    let desc = desc.trim();
+    let Some((_, assertion)) = desc.rsplit_once("Assertion failed: ") else { return desc };
+    let quoted = || assertion.rsplit_once("&& \"").map(|(_, message)| message.trim_end_matches('"'));
+    assertion.split_once(": ").map(|(_, message)| message).or_else(quoted).unwrap_or(assertion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_user_reads() {
+        let check = |name: &str, op: &str, desc: &str, expected: &str| {
+            let error = ParseError { name: name.into(), op: op.into(), ..ParseError::of_the_model(desc) };
+            assert_eq!(error.to_string(), expected);
+        };
+        check(
+            "",
+            "",
+            "Assertion failed: model->Parse(&in): Failed to parse the ONNX model.",
+            "Failed to parse the ONNX model.",
+        );
+        check(
+            "first",
+            "Add",
+            "Assertion failed: (ctx->tensors().count(inputName)): Node input was not registered.",
+            "node 'first' (Add): Node input was not registered.",
+        );
+        check(
+            "",
+            "",
+            "Failed to import initializer: In node -1 with name:  and operator:  (f): UNSUPPORTED_NODE: Assertion failed: a(b, &c): Failed to import initializer: fc1_w",
+            "Failed to import initializer: fc1_w",
+        );
+        check("", "", "Assertion failed: convert(a::b, &c) && \"Failed to convert.\"", "Failed to convert.");
+        check("", "", "", "the model cannot be read");
+        check("act", "F", "Assertion failed: x", "node 'act' (F): x");
+    }
+
+    #[test]
+    fn operators_that_tensorrt_does_not_have() {
+        let function = "checkFallbackPluginImporter".to_string();
+        let error = ParseError {
+            name: "act".into(),
+            op: "Frobnicate".into(),
+            function,
+            ..ParseError::of_the_model("creator && \"...\"")
+        };
+        assert_eq!(error.to_string(), "node 'act' (Frobnicate): TensorRT has no such operator, and no plugin for it");
     }
 }

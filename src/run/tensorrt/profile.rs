@@ -16,6 +16,11 @@ impl Profile {
     }
 
     pub fn shape(&mut self, input: &str, min: &[i64], opt: &[i64], max: &[i64]) -> Result<(), RunError> {
+        if let Some(shape) = [min, opt, max].into_iter().find(|shape| Dims::new(shape).is_none()) {
+            let (backend, count) = (self.0.library().name(), shape.len());
+            let reason = format!("input '{input}' has {count} dimensions, and TensorRT knows 8 at most");
+            return Err(RunError::Build { backend, reason });
+        }
         self.set(input, [min, opt, max], |name, which, shape| {
             Ok(Dims::new(shape).is_some_and(|dims| self.0.get().set_dimensions(name, which, &dims)))
         })

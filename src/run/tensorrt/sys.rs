@@ -271,7 +271,7 @@ impl<'a> Answer<'a> for String {
 impl<'a, C> Answer<'a> for Option<Ref<'a, C>> {
     type Abi = *mut c_void;
     unsafe fn from_abi(value: *mut c_void, library: &'a Library) -> Option<Ref<'a, C>> {
-        Some(Ref { raw: NonNull::new(value)?, library, class: PhantomData })
+        Some(Ref { raw: object(value)?, library, class: PhantomData })
     }
 }
 
@@ -279,8 +279,13 @@ impl<'a, C> Answer<'a> for Option<Ref<'a, C>> {
 impl<'a> Answer<'a> for Option<NonNull<c_void>> {
     type Abi = *mut c_void;
     unsafe fn from_abi(value: *mut c_void, _: &'a Library) -> Option<NonNull<c_void>> {
-        NonNull::new(value)
+        object(value)
     }
+}
+
+/// What TensorRT answered with, unless it is null, or nearly: the lean runtime of 11.4 answers 0x228 when it fails.
+pub fn object(raw: *mut c_void) -> Option<NonNull<c_void>> {
+    NonNull::new(raw).filter(|raw| raw.addr().get() >= 4096)
 }
 
 /// A copy of a text of TensorRT; empty for a null pointer.

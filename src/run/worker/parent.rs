@@ -9,12 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, Rooms, store};
-use super::{Job, Order, Reply, SUBCOMMAND, Task};
+use super::{Job, Order, Reply, SUBCOMMAND, Task, What};
 use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::run::child::{Ending, Running};
-use crate::run::{Answer, Backend, How, RunError};
+use crate::run::{Answer, Backend, Engine, How, Observe, RunError};
 use crate::tensor::Tensors;
 
 /// How often a waiting parent looks whether the worker still lives. Its death closes the socket, which is noticed at
@@ -69,6 +69,15 @@ impl Backend for Worker {
         self.info.clone()
     }
 
+    fn is_engine(&self) -> bool {
+        matches!(self.task.what, What::TensorRt(_))
+    }
+
+    /// A library that is too old for one of them says so when it is asked.
+    fn observes(&self, how: Observe) -> bool {
+        how == Observe::Outputs || self.is_engine()
+    }
+
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
         Ok(self.build(model, feeds, outputs, &How::default())?.values)
     }
@@ -80,6 +89,13 @@ impl Backend for Worker {
                 let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
                 Ok(Answer { values: opened.map_err(lost)?, built })
             }
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+
+    fn engine(&self) -> Result<Option<Engine>, RunError> {
+        match self.ask(|_| Ok(Order::Engine))? {
+            Reply::Engine(engine) => Ok(engine),
             _ => Err(confused(&self.task.name())),
         }
     }
@@ -142,7 +158,7 @@ impl Process {
         match process.ask(&start, &name, None)? {
             Reply::Ready(info) => Ok((process, info)),
             Reply::Failed(e) => Err(e),
-            Reply::Done { .. } | Reply::Took(_) | Reply::Routes(_) => Err(confused(&name)),
+            Reply::Done { .. } | Reply::Took(_) | Reply::Routes(_) | Reply::Engine(_) => Err(confused(&name)),
         }
     }
 

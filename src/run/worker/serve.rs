@@ -46,6 +46,7 @@ fn converse(
             Order::Start { .. } => break,
             Order::Run(job) => perform(&*backend, job, &rooms, &name),
             Order::Routes => backend.routes().map(Reply::Routes),
+            Order::Engine => backend.engine().map(Reply::Engine),
             Order::Time { job, runs } => time(&*backend, job, runs, &name).map(Reply::Took),
         };
         send(&mut socket, &reply.unwrap_or_else(Reply::Failed))?;

@@ -1,0 +1,1 @@
+//! Empty: the package only names a crate to fetch.
