@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The models come down while the compiler works.
-(bash scripts/models.sh && bash scripts/providers.sh && bash scripts/tensorrt.sh && bash scripts/venv.sh tools >/dev/null) &
+(bash scripts/models.sh && bash scripts/providers.sh && bash scripts/tensorrt.sh && bash scripts/trt_double.sh >/dev/null && bash scripts/venv.sh tools >/dev/null) &
 models=$!
 trap 'kill "$models" 2>/dev/null || true' EXIT
 

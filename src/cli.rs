@@ -10,6 +10,7 @@ use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_profi
 
 use crate::commands::convert::ConvertArgs;
 use crate::commands::doctor::DoctorArgs;
+use crate::commands::inspect::InspectArgs;
 use crate::commands::setup::SetupArgs;
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::Observe;
@@ -53,6 +54,8 @@ pub enum Command {
     Compare(Box<CompareArgs>),
     /// Convert to FP16 or BF16 with explicit Casts; any node can stay in FP32
     Convert(Box<ConvertArgs>),
+    /// Say what a model or an engine is made of, and whether two of them fit together
+    Inspect(InspectArgs),
     /// Render a report again, or print the schema
     Report(ReportArgs),
     /// Fetch and verify ONNX Runtime for this user

@@ -9,6 +9,7 @@ mod files;
 mod format;
 mod integers;
 mod kernel;
+mod limited;
 mod mask;
 mod nan;
 mod norm;
@@ -27,6 +28,7 @@ mod tests;
 mod ties;
 mod words;
 
+use crate::compare::Tolerance;
 use crate::onnx::NodeProto;
 use crate::report::{Culprit, Diagnosis, Metrics};
 use crate::spec::Precision;
@@ -59,6 +61,15 @@ pub struct Evidence<'a> {
     pub readers: Vec<String>,
     /// Op types up to three steps above the node, the nearest first.
     pub makers: Vec<String>,
+}
+
+/// How the culprit was judged, and by what kind of candidate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judged {
+    /// What the diverging tensor was allowed to differ by.
+    pub tolerance: Option<Tolerance>,
+    /// The candidate is itself the emulation of its precision: what the node does alone is what the precision does.
+    pub emulation: bool,
 }
 
 /// One input of the culprit.
@@ -126,16 +137,24 @@ const DETECTORS: [Detector; 21] = [
     kernel::gain,
     kernel::tf32,
     kernel::kernel_or_fusion,
-    kernel::precision_limited,
     kernel::unexplained,
+    limited::precision_limited,
 ];
 
 /// Causes told at most.
 const MOST: usize = 3;
 
-/// What may be wrong with the culprit, best first; empty when nothing is known.
+/// What may be wrong with the culprit, best first; empty when nothing is known. The tolerance is not known here, and a
+/// candidate of a precision that can be emulated is taken for the emulation where nothing was measured with another.
 pub fn diagnose(e: &Evidence) -> Vec<Diagnosis> {
-    let case = Case::new(e);
+    let widened = e.candidate_output.is_some_and(|t| t.dtype == DType::Float32);
+    let emulation = e.candidate.storage().is_some() && e.emulated.is_none() && widened;
+    diagnose_judged(e, &Judged { tolerance: None, emulation })
+}
+
+/// The same, by a caller who knows how the culprit was judged.
+pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
+    let case = Case::new(e, judged);
     let mut found: Vec<Finding> = DETECTORS.iter().filter_map(|detect| detect(&case)).collect();
     let has = |found: &[Finding], code: &str| found.iter().any(|f| f.code == code);
     // That a mask overflows is what makes it one; and with a cause at hand, the unexplained is explained.

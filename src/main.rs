@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::verdict::Exit;
-use layerdiff::commands::{bisect, compare, convert, doctor, opening, reduce, report, setup, worker};
+use layerdiff::commands::{bisect, compare, convert, doctor, inspect, opening, reduce, report, setup, worker};
 use layerdiff::interrupt;
 use layerdiff::run::RunError;
 
@@ -55,7 +55,7 @@ fn settle(command: &Command) {
     const SILENT: &str = "ORT_DISABLE_TELEMETRY";
     let runs_models = matches!(
         command,
-        Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Convert(_) | Command::Worker
+        Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Convert(_) | Command::Inspect(_) | Command::Worker
     );
     let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
     // Comes back only when it fails; then everything works all the same.
@@ -71,6 +71,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Reduce(args) => reduce::run(args, &cli.global, out),
         Command::Compare(args) => compare::run(args, &cli.global, out),
         Command::Convert(args) => convert::run(args, &cli.global, out).map(|()| Exit::Agreed),
+        Command::Inspect(args) => inspect::run(args, &cli.global, out),
         Command::Report(args) => report::run(args, out),
         Command::Setup(args) => setup::run(args, out).map(|()| Exit::Agreed),
         Command::Doctor(args) => {

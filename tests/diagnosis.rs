@@ -6,9 +6,10 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Run, layerdiff, model_of, real_model, testdata};
-use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use layerdiff::load::testset::tensor_to_proto;
+use layerdiff::onnx::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
 use layerdiff::report::{Culprit, Verdict};
-use layerdiff::tensor::DType;
+use layerdiff::tensor::{DType, Tensor};
 use prost::Message;
 use serde::Deserialize;
 
@@ -156,7 +157,6 @@ fn bfloat16_does_not_overflow() {
 
 /// Nothing is out of range and nothing cancels: the tolerance asks for more than FP16 has.
 #[test]
-#[ignore = "the emulation as the candidate is compared with no emulation, so nothing is said"]
 fn a_tolerance_below_the_precision_is_named_as_such() {
     let inputs = testdata("healthy_transformer/inputs.npz").display().to_string();
     let args = ["-c", "ort:fp16", "-i", &inputs, "--atol", "1e-5", "--rtol", "0", "--no-reduce", "--no-overrides"];
@@ -164,7 +164,38 @@ fn a_tolerance_below_the_precision_is_named_as_such() {
     let report = run.report();
     assert!(!report.culprits.is_empty(), "{}", run.stderr);
     for culprit in &report.culprits {
-        assert_eq!(codes(culprit), ["precision-limited"], "{culprit:?}");
+        assert_eq!(fault(culprit, &["precision-limited"], &["rho 1", "FP16", "4.883e-4"], &run.stdout), None);
+        assert!(culprit.diagnosis[0].advice.contains("loosen --atol to at least"), "{culprit:?}");
+    }
+}
+
+/// Under the same tolerance, an overflow and a cancellation are still what they are, and FP32 has no such excuse.
+#[test]
+fn a_tighter_tolerance_does_not_hide_a_fault() {
+    let constant = |name: &str, value: f32| {
+        let value = tensor_to_proto(name, &Tensor::f32(&[], &[value]));
+        NodeProto {
+            attribute: vec![AttributeProto::tensor("value", value)],
+            ..NodeProto::new("Constant", name, &[], &[name])
+        }
+    };
+    let square = vec![NodeProto::new("Mul", "square", &["x", "x"], &["y"])];
+    let difference = vec![constant("c", 10.0), NodeProto::new("Sub", "difference", &["x", "c"], &["y"])];
+    let cases = [(square, "x=300..400", "fp16-overflow"), (difference, "x=10.001..10.002", "cancellation")];
+    for (nodes, range, code) in cases {
+        let (model, _dir) = written(nodes, &[1, 8]);
+        let args =
+            ["-c", "ort:fp16", "--range", range, "--atol", "1e-5", "--rtol", "0", "--no-reduce", "--no-overrides"];
+        let [culprit] = layerdiff("bisect", &model, &args).report().culprits.try_into().unwrap();
+        assert_eq!(codes(&culprit), [code], "{culprit:?}");
+    }
+    for (case, code) in [("wrong_attribute", "attribute-differs"), ("fp16_file", "weights-differ")] {
+        let (folder, file) = (testdata(case), testdata(case).join("candidate.onnx"));
+        let (candidate, inputs) = (format!("ort@{}", file.display()), folder.join("inputs.npz").display().to_string());
+        let args = ["-c", &candidate, "-i", &inputs, "--atol", "1e-9", "--rtol", "0", "--no-reduce", "--no-overrides"];
+        let culprits = layerdiff("bisect", &folder.join("model.onnx"), &args).report().culprits;
+        let all: Vec<&str> = culprits.iter().flat_map(codes).collect();
+        assert!(all.contains(&code), "{case}: {all:?}");
     }
 }
 

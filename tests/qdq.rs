@@ -53,7 +53,9 @@ fn the_reader_of_a_bad_pair_is_left_unquantised() {
     let found = overrides(&run);
     assert_eq!(found.nodes, ["conv2"]);
     assert!(found.verified && found.minimal && found.error_after.0 < 0.01 && found.error_before.0 > 0.5, "{found:?}");
-    assert_eq!((found.of, found.why), (5, None));
+    assert_eq!(found.of, 5);
+    let told = found.why.unwrap();
+    assert!(told.starts_with("'relu1_out' has a scale 48.2 times too small for its values: calibrate again"), "{told}");
 
     assert_eq!(verdict(&model, Path::new(&found.files["onnx"]), &inputs, &[]), Verdict::Agreed);
     let mixed = Model::load(Path::new(&found.files["onnx"])).unwrap().proto.graph.unwrap();
@@ -64,7 +66,12 @@ fn the_reader_of_a_bad_pair_is_left_unquantised() {
     assert_eq!(told["nodes_to_exclude"], serde_json::json!(["conv2"]));
     let arguments = std::fs::read_to_string(&found.files["modelopt"]).unwrap();
     assert!(arguments.ends_with("--nodes_to_exclude\n^conv2\\Z\n"), "{arguments}");
-    assert_eq!(json(&found.files["nodes"])["removed"], serde_json::json!(["relu1_out", "conv2_w", "conv2_b"]));
+    let listed = json(&found.files["nodes"]);
+    assert_eq!(listed["removed"], serde_json::json!(["relu1_out", "conv2_w", "conv2_b"]));
+    assert_eq!(
+        (&listed["misfits"][0]["tensor"], &listed["misfits"][0]["removed"]),
+        (&"relu1_out".into(), &true.into())
+    );
 
     let losses = json(&found.files["qdq_loss"]);
     let losses = losses["tensors"].as_array().unwrap();
@@ -85,6 +92,34 @@ fn the_reader_of_a_bad_pair_is_left_unquantised() {
     assert_eq!((rows[0].node.as_str(), rows[0].tensor.as_str(), rows.len()), ("conv2", "relu1_out", 5));
     let promoted: Vec<f64> = rows.iter().map(|r| r.promoted.unwrap().0).collect();
     assert!(promoted[0] < 0.01 && promoted[1..].iter().all(|p| *p > 0.5), "{promoted:?}");
+}
+
+/// What is kept in FP32 in other models is left unquantised here, and the others are quantised, whatever says so.
+#[test]
+fn reports_speak_of_quantisation() {
+    let case = testdata("qdq_bad_scale");
+    let candidate = candidate(&case.join("candidate.onnx"));
+    let run = bisect(&case.join("model.onnx"), &[&"-c", &candidate, &"-i", &case.join("inputs.npz"), &"--no-reduce"]);
+    let file = |name: &str| std::fs::read_to_string(run.dir.path().join("out").join(name)).unwrap();
+    let page = file("report.html");
+    let [cure, sensitivity] = ["cure", "sensitivity"].map(|id| {
+        let start = page.find(&format!("<section id=\"{id}\">")).unwrap();
+        page[start..start + page[start..].find("</section>").unwrap()].to_string()
+    });
+    // The chart has words of its own.
+    let card = cure.split("<svg").next().unwrap();
+    let texts = [&run.stdout, &file("report.md"), card, &sensitivity, &file("overrides/README.md")];
+    for text in texts {
+        assert!(!text.contains("in FP32") && !text.contains("float16") && !text.contains("AutoCast"), "{text}");
+    }
+    assert!(texts[..4].iter().all(|text| text.contains("left unquantised")), "{texts:#?}");
+    assert!(card.contains("all others quantised") && card.contains("without the Q/DQ pairs of these nodes"), "{card}");
+    assert!(texts[..3].iter().all(|text| words_of(text).contains("a scale 48.2 times too small")), "{texts:#?}");
+}
+
+/// One space between words, wherever a line was broken.
+fn words_of(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -112,15 +147,21 @@ fn what_quantisation_did_not_break_is_not_blamed_on_it() {
     assert_eq!(found.files.keys().collect::<Vec<_>>(), ["nodes", "qdq_loss", "readme"]);
 }
 
-/// Quantises a real model with a scale that is ten times too small; the readers of that tensor are to be found, and the
-/// quantiser, told of them, leaves it alone.
-fn check(name: &str, scales: &str, tensor: &str, tolerance: &[&str], want: &[&str]) {
+/// A scale of a real model, so many times what it should be.
+struct Spoilt<'a> {
+    tensor: &'a str,
+    factor: &'a str,
+}
+
+/// Quantises a real model with a spoilt scale; the readers of that tensor are to be found, the scale is to be told of, and
+/// the quantiser, told of the readers, leaves it alone.
+fn check(name: &str, scales: &str, Spoilt { tensor, factor }: Spoilt, tolerance: &[&str], want: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let (model, inputs) = (real_model(&format!("{name}.onnx")), real_model(&format!("{name}.npz")));
     let quantise = |out: &PathBuf, tensor: &str, options: &[&str]| -> Vec<String> {
         let mut command = python();
         command.arg(root().join("tests/qdq/quantise.py")).args([&model, &inputs, out]);
-        let printed = python_says(command.args([scales, tensor, "0.1"]).args(options));
+        let printed = python_says(command.args([scales, tensor, factor]).args(options));
         printed.lines().map(str::to_string).collect()
     };
     let spoilt = dir.path().join("spoilt.onnx");
@@ -131,6 +172,8 @@ fn check(name: &str, scales: &str, tensor: &str, tolerance: &[&str], want: &[&st
     let found = overrides(&run);
     assert_eq!(found.nodes, want);
     assert!(found.verified && found.minimal && found.error_after.0 < found.error_before.0 / 3.0, "{found:?}");
+    let told = found.why.unwrap_or_default();
+    assert!(told.contains(&format!("'{tensor}' has a scale")) && told.contains("calibrate again, and"), "{told}");
 
     let mixed = Path::new(&found.files["onnx"]);
     assert_eq!(verdict(&model, mixed, &inputs, tolerance), Verdict::Agreed);
@@ -145,18 +188,29 @@ fn check(name: &str, scales: &str, tensor: &str, tolerance: &[&str], want: &[&st
     assert_eq!(verdict(&model, &again, &inputs, tolerance), Verdict::Agreed);
 }
 
+fn too_small(tensor: &str) -> Spoilt<'_> {
+    Spoilt { tensor, factor: "0.1" }
+}
+
 #[test]
 fn a_spoilt_scale_of_one_reader() {
-    check("cls", "channel", "pool2d_9.tmp_0", &[], &["GlobalAveragePool@9"]);
+    check("cls", "channel", too_small("pool2d_9.tmp_0"), &[], &["GlobalAveragePool@9"]);
+}
+
+/// Other sets make the outputs agree as well: errors of quantisation cancel. The one with the spoilt tensor is wanted.
+#[test]
+fn a_scale_that_is_too_large() {
+    let spoilt = Spoilt { tensor: "hardsigmoid_0.tmp_0", factor: "10" };
+    check("cls", "channel", spoilt, &["--atol", "0.005", "--rtol", "0.005"], &["Mul@1"]);
 }
 
 #[test]
 fn a_spoilt_scale_of_two_readers() {
-    check("cls", "channel", "elementwise_add_5", &[], &["Conv@47", "Add@41"]);
+    check("cls", "channel", too_small("elementwise_add_5"), &[], &["Conv@47", "Add@41"]);
 }
 
 #[test]
 fn a_spoilt_scale_whose_relu_the_quantiser_left_out() {
     let want = ["conv_stage1_block1_branch2a/BiasAdd", "Add_4"];
-    check("opennsfw", "tensor", "Relu_12:0", &["--atol", "0.005", "--rtol", "0.01"], &want);
+    check("opennsfw", "tensor", too_small("Relu_12:0"), &["--atol", "0.005", "--rtol", "0.01"], &want);
 }

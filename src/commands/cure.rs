@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::price;
 use super::progress::Progress;
 use super::trials::{JOBS, Trials, relative};
 use crate::cli::CureArgs;
@@ -11,7 +12,7 @@ use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
 use crate::precision::Kept;
 use crate::precision::convert::{self, Converter};
-use crate::probe::{Lowering, Probe, Side};
+use crate::probe::{Probe, Side};
 use crate::report::{Overrides, Real, Report, Sensitivity};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensors};
@@ -46,38 +47,16 @@ pub fn cure(
     let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
     report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
     if !cure.nodes.is_empty() {
-        price(candidate, &cure, &probe.feeds[0], &mut found, progress)?;
+        progress.step("the price of the overrides");
+        let kept = keys(candidate, &cure.nodes);
+        price::latency(candidate, &kept, &probe.feeds[0], &mut found)?;
+        report.warnings.extend(price::ignored(candidate, &cure.nodes, &kept, &probe.feeds[..1])?);
         match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
             Ok(files) => found.files = files,
             Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),
         }
     }
     report.overrides = Some(found);
-    Ok(())
-}
-
-/// Runs that a latency is the median of.
-const RUNS: usize = 15;
-
-/// What the cure costs: the candidate's latency without it and with it, where it has one of its own.
-fn price(
-    side: &Side,
-    cure: &Cure,
-    feed: &Tensors,
-    found: &mut Overrides,
-    progress: &Progress,
-) -> Result<(), RunError> {
-    if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
-        return Ok(());
-    }
-    progress.step("the price of the overrides");
-    let time = |set: &[usize]| match side.latency(&keys(side, set), &side.model.proto, &side.types, feed, RUNS) {
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        // It ran in the search: a price that cannot be told takes nothing from the cure.
-        Err(_) => Ok(None),
-        Ok(seconds) => Ok(seconds.map(Real)),
-    };
-    (found.latency_before, found.latency_after) = (time(&[])?, time(&cure.nodes)?);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! `layerdiff doctor`: what is there (ONNX Runtime, the CUDA driver, TensorRT, GPUs), and the line that gets what is not.
-//! Looks for files only; the one library that is loaded is ONNX Runtime, by the caller's `probe`.
+//! Looks for files only; what is loaded is ONNX Runtime, by the caller's `probe`, and TensorRT, in a worker process.
 
-mod nvidia;
+pub mod nvidia;
+mod tensorrt;
 
 use std::cell::{Cell, OnceCell};
 use std::fs;
@@ -11,8 +12,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Serialize;
 
+use crate::report::text::words::wrap;
 use crate::run::ort::library::{self, Env};
 use crate::run::ort::{Ort, Provider};
+use crate::run::tensorrt::library::Found;
+
+/// Of the details of a finding.
+const COLUMNS: usize = 88;
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct DoctorArgs {
@@ -52,6 +58,16 @@ pub fn run(
     probe: impl Fn(&Path) -> Result<OrtInfo, String>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    look(args, flag, probe, tensorrt::ask, out)
+}
+
+fn look(
+    args: &DoctorArgs,
+    flag: Option<&Path>,
+    probe: impl Fn(&Path) -> Result<OrtInfo, String>,
+    ask_tensorrt: impl Fn(&Found) -> Result<tensorrt::Info, String>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let python = Python::start();
     let variable = |name: &str| std::env::var_os(name);
     let env = Env { variable: &variable, python: &|module| python.package(module) };
@@ -59,8 +75,10 @@ pub fn run(
     // ONNX Runtime is loaded while Python starts.
     let mut findings = vec![onnxruntime(flag, &env, probe)];
     findings.extend(["cuda", "openvino"].map(|provider| other_build(flag, provider, &env)));
-    findings.extend([nvidia::gpus(&places), nvidia::cuda_driver(&places)]);
-    findings.extend(nvidia::tensorrt(&places, python.folders()));
+    let (gpus, driver) = (nvidia::gpus(&places), nvidia::cuda_driver(&places));
+    let gpu = nvidia::Gpu { driver: driver.present, models: gpus.details.clone() };
+    findings.extend([gpus, driver]);
+    findings.extend(tensorrt::findings(&tensorrt::Places::of(&env), python.folders(), &gpu, ask_tensorrt));
     let findings = Findings { layerdiff: env!("CARGO_PKG_VERSION"), findings };
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
@@ -83,7 +101,9 @@ fn write_text(findings: &Findings, out: &mut dyn Write) -> anyhow::Result<()> {
         let details = Some(finding.details.join(", ")).filter(|details| !details.is_empty());
         let path = finding.path.as_ref().map(|path| path.display().to_string());
         let mut row = format!("{:<22} {mark:<7}", finding.name);
-        for line in [details, path, finding.advice.clone()].into_iter().flatten() {
+        // Paths and advice are copied from here: they stay in one line.
+        let details = details.iter().flat_map(|details| wrap(details, COLUMNS));
+        for line in details.chain(path).chain(finding.advice.clone()) {
             writeln!(out, "{row} {line}")?;
             row = " ".repeat(30);
         }
@@ -179,9 +199,13 @@ mod tests {
     fn json_is_json() {
         let mut out = Vec::new();
         let probe = |_: &Path| Err(String::new());
-        run(&DoctorArgs { json: true }, Some(Path::new("/nowhere")), probe, &mut out).unwrap();
+        let ask = |_: &Found| Err("not here".to_string());
+        look(&DoctorArgs { json: true }, Some(Path::new("/nowhere")), probe, ask, &mut out).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(json["findings"][0]["name"], "ONNX Runtime");
         assert_eq!(json["findings"][0]["present"], false);
+        let names: Vec<&str> = json["findings"].as_array().unwrap().iter().filter_map(|f| f["name"].as_str()).collect();
+        let last = ["NVIDIA GPUs", "CUDA driver", "TensorRT", "TensorRT-RTX"];
+        assert_eq!(names[3..7], last, "{names:?}");
     }
 }

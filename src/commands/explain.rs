@@ -1,6 +1,6 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
-use crate::diagnose::{Evidence, Operand, Quantised, diagnose};
+use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::graph::{Graph, Node, Source, initializer};
 use crate::isolate;
 use crate::load::testset::tensor_from_proto;
@@ -51,7 +51,8 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     };
     let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
     let scales = counterpart.and_then(|t| quantizer(theirs, t));
-    Ok(diagnose(&Evidence {
+    let tolerance = probe.reference_value(tensor, sample).map(|t| probe.rules.tolerance(&culprit.tensor, t));
+    let evidence = Evidence {
         culprit,
         node: proto,
         opset: mine.model.proto.opset(),
@@ -69,7 +70,9 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
-    }))
+    };
+    let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
+    Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
 }
 
 /// An input of the culprit, held while it is looked at.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use super::{opening, sides};
+use super::{choose, opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
@@ -14,7 +14,7 @@ use crate::probe::first::{self, First, Plan};
 use crate::report::{InputTensor, InputsInfo, Report};
 use crate::run::RunError;
 use crate::run::ort::{Ort, Provider, library};
-use crate::spec::{Precision, Spec};
+use crate::spec::Precision;
 use crate::tensor::Tensors;
 use crate::tolerance::Rules;
 
@@ -40,7 +40,10 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         let model = model.clone();
         move || model.sha256()
     });
-    let (candidate_spec, why) = chosen(args)?;
+    let (candidate_spec, why) = match &args.candidate {
+        Some(spec) => (spec.clone(), None),
+        None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
+    };
     let reference = sides::side(&args.reference, &model, global, &args.engine)?;
     let (feeds, inputs) = feeds(args, &reference)?;
     let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;
@@ -77,17 +80,6 @@ fn first_runs(prepared: &mut Prepared, ort: &Ort, memory: u64, everything: bool)
         }
         other => other.into(),
     })
-}
-
-/// The candidate the user named, or the best that is here.
-fn chosen(args: &SetArgs) -> anyhow::Result<(Spec, Option<String>)> {
-    if let Some(spec) = &args.candidate {
-        return Ok((spec.clone(), None));
-    }
-    let spec: Spec = "ort:fp16".parse().map_err(anyhow::Error::msg)?;
-    let why =
-        "no --candidate was given: FP16, emulated on the CPU, is the best candidate that this version has by itself";
-    Ok((spec, Some(why.to_string())))
 }
 
 /// The samples that the arguments ask for, and how the report describes them.

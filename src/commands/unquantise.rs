@@ -4,6 +4,7 @@
 mod activations;
 mod export;
 mod losses;
+mod misfits;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
 use losses::Loss;
+use misfits::Misfit;
 
 /// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a model with Q/DQ pairs.
 pub fn unquantise(
@@ -42,8 +44,11 @@ pub fn unquantise(
         candidate.run_model(&model, &candidate.types, feeds, &trials.outputs)
     };
     let worst = worst(&quantised, &losses);
-    let units = units(&quantised, &worst);
-    let (cure, mut found) = trials.search(&units, args.builds, "unquantised", progress, &run)?;
+    let misfits = misfits::misfits(&quantised, &losses);
+    let units = units(&quantised, &worst, &misfits);
+    let (cure, mut found) = misfits::search(&trials, &units, &quantised, &misfits, args.builds, progress, &run)?;
+    let told = misfits::told(&quantised, &misfits, &cure.nodes);
+    found.why = found.why.into_iter().chain(told).reduce(|a, b| format!("{a}; {b}"));
     let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
     report.sensitivity = sensitivity(&units, &worst, args.sensitivity as usize, ask)?;
     let exported = export::Export {
@@ -53,6 +58,7 @@ pub fn unquantise(
         nodes: &cure.nodes,
         overrides: &found,
         losses: &losses,
+        misfits: &misfits,
         accumulated: &report.tensors,
     };
     match export::write(&dir.join("overrides"), &exported) {
@@ -142,11 +148,13 @@ fn worst<'a>(quantised: &Quantised, losses: &'a [Option<Loss>]) -> Worst<'a> {
     worst
 }
 
-fn units(quantised: &Quantised, worst: &Worst) -> Units {
+/// The readers of misfits go first.
+fn units(quantised: &Quantised, worst: &Worst, misfits: &[Misfit]) -> Units {
     let graph = &quantised.float;
     // Finite: what a pair loses, its reader does not lose again.
     let rank = |n: usize| worst.get(&n).map_or(0.0, |(_, error)| error.min(f64::MAX));
-    let ranks = (0..graph.nodes.len()).map(rank).collect();
+    let mut ranks: Vec<f64> = (0..graph.nodes.len()).map(rank).collect();
+    misfits.iter().flat_map(|m| &quantised.owners[m.pair]).for_each(|n| ranks[*n] = f64::MAX);
     Units::new(graph, overrides::groups(graph), quantised.owners.concat(), ranks)
 }
 

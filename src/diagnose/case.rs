@@ -3,7 +3,7 @@
 use super::format::{FP32_UNIT, Format};
 use super::scale::Fit;
 use super::stats::{self, Pairs, Summary};
-use super::{Evidence, Operand, low_type};
+use super::{Evidence, Judged, Operand, low_type};
 use crate::onnx::NodeProto;
 use crate::report::Metrics;
 use crate::spec::Precision;
@@ -11,6 +11,7 @@ use crate::tensor::Tensor;
 
 pub struct Case<'a> {
     pub e: &'a Evidence<'a>,
+    pub judged: &'a Judged,
     /// The storage type of low precision, where the candidate has one.
     pub format: Option<Format>,
     pub inputs: Vec<Option<Summary>>,
@@ -23,7 +24,7 @@ pub struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    pub fn new(e: &'a Evidence<'a>) -> Case<'a> {
+    pub fn new(e: &'a Evidence<'a>, judged: &'a Judged) -> Case<'a> {
         let format = low_type(e).and_then(Format::of);
         let measure = |t: Option<&Tensor>| t.and_then(|t| stats::summary(t, format));
         let inputs = e.inputs.iter().map(|i| measure(i.value)).collect();
@@ -32,7 +33,7 @@ impl<'a> Case<'a> {
             Some((r, c, p)) => (Some(r), Some(c), Some(p)),
             None => (measure(e.output), measure(e.candidate_output), None),
         };
-        let case = Case { e, format, inputs, output, candidate, pairs, fit: None };
+        let case = Case { e, judged, format, inputs, output, candidate, pairs, fit: None };
         Case { fit: Fit::of(&case), ..case }
     }
 

@@ -1,6 +1,6 @@
 //! Evidence in one line, for the tests of the diagnoses.
 
-use super::{Evidence, Operand, Quantised, diagnose};
+use super::{Evidence, Judged, Operand, Quantised, diagnose, diagnose_judged};
 use crate::compare::{self, Tolerance};
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
 use crate::report::{Culprit, Diagnosis, Kind, Metrics, NodeRef};
@@ -20,6 +20,7 @@ pub struct Sample {
     readers: Vec<String>,
     makers: Vec<String>,
     opset: i64,
+    judged: Option<Judged>,
 }
 
 #[derive(Default)]
@@ -68,6 +69,7 @@ impl Sample {
             readers: Vec::new(),
             makers: Vec::new(),
             opset: 17,
+            judged: None,
         }
     }
 
@@ -145,6 +147,12 @@ impl Sample {
         self
     }
 
+    /// By a caller who knows how the culprit was judged.
+    pub fn judged(mut self, judged: Judged) -> Sample {
+        self.judged = Some(judged);
+        self
+    }
+
     pub fn fp16(self, reference: &[f32], candidate: &[f32]) -> Sample {
         self.precision(Precision::Fp16, reference, candidate)
     }
@@ -172,6 +180,7 @@ impl Sample {
         let metrics = compared.and_then(|(r, c)| compare::compare(r, c, exact).metrics).unwrap_or_default();
         let node = NodeRef { name: "node".into(), op_type: self.node.op_type().into(), ..NodeRef::default() };
         let culprit = Culprit {
+            engine: None,
             node,
             tensor: "y".into(),
             local: (self.kind == Kind::Introduces).then(|| metrics.clone()),
@@ -193,7 +202,7 @@ impl Sample {
             maker: None,
         });
         let scale = self.scale.as_ref();
-        diagnose(&Evidence {
+        let evidence = Evidence {
             culprit: &culprit,
             node: &self.node,
             opset: self.opset,
@@ -211,7 +220,11 @@ impl Sample {
             emulated: self.emulated.as_ref(),
             readers: self.readers.clone(),
             makers: self.makers.clone(),
-        })
+        };
+        match &self.judged {
+            Some(judged) => diagnose_judged(&evidence, judged),
+            None => diagnose(&evidence),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::graph::{Graph, Node};
 use crate::load::Model;
 use crate::mark::{self, Types};
-use crate::onnx::{AttributeProto, DimValue, ModelProto, TypeValue};
+use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::{self, Kept, convert};
 use crate::run::{Answer, Backend, How, Observe, RunError};
 use crate::spec::{Place, Spec};
@@ -139,10 +139,7 @@ impl Side {
         outputs: &[String],
     ) -> Result<Answer, RunError> {
         let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
-        let mut lowered = self.lowered(kept, model, types)?;
-        if self.backend.is_engine() {
-            unname_dimensions(lowered.get_or_insert_with(|| model.clone()));
-        }
+        let lowered = self.lowered(kept, model, types)?;
         let how = match self.lowering {
             Lowering::Backend(_) => &How { float32: names_of(kept, model), ..how.clone() },
             _ => how,
@@ -199,16 +196,6 @@ impl Side {
     ) -> Result<Vec<Tensors>, RunError> {
         let emulated = precision::emulate(model, types, low, &Kept::new());
         self.backend.run(&self.model.lean(&emulated), feeds, outputs)
-    }
-}
-
-/// TensorRT takes dimensions of one name for equal, where exporters call every open one `?` or `batch`.
-fn unname_dimensions(model: &mut ModelProto) {
-    for input in model.graph.iter_mut().flat_map(|g| &mut g.input) {
-        let Some(TypeValue::Tensor(tensor)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) else { continue };
-        for dim in tensor.shape.iter_mut().flat_map(|s| &mut s.dim) {
-            dim.value = dim.value.take().filter(|value| matches!(value, DimValue::DimValue(_)));
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the candidate's tensors are made visible where that changes what it computes. An engine is built anew around whatever
 //! is marked: what a marked build tells counts only if its final outputs are those of the unmarked one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Pair, Probe};
 use crate::report::Status;
@@ -21,6 +21,8 @@ pub struct Sight {
     news: bool,
     /// What was tried, in order.
     pub ways: Vec<Observe>,
+    /// Sets of tensors that disturbed when they were marked together.
+    disturbing: HashMap<Vec<usize>, String>,
 }
 
 /// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
@@ -49,7 +51,13 @@ impl Probe<'_> {
         if first == Observe::Unfused {
             return self.look_unfused(asked);
         }
+        let set: Vec<usize> = asked.iter().map(|(tensor, _)| *tensor).collect();
+        if let Some(why) = self.sight.disturbing.get(&set).cloned() {
+            self.give_up(asked, &why);
+            return Ok(());
+        }
         let Some(why) = self.look_marked(asked, first)? else { return Ok(()) };
+        self.sight.disturbing.insert(set, why.clone());
         let auto = self.sight.wish.is_none() && self.candidate.backend.observes(Observe::Unfused);
         if auto && !self.sight.unfused {
             return self.look_unfused(asked);

@@ -1,6 +1,8 @@
 //! What quantisation alone does to one tensor: the reference's value through the pair, against itself; for a weight, what
 //! is stored of it.
 
+mod mismatch;
+
 use super::Pair;
 use super::formula::{Codes, Grid, dequantised, round_trip};
 use crate::compare::{Tolerance, compare, to_f64};

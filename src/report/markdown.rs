@@ -76,6 +76,9 @@ fn culprit(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
     if culprit.region.len() > 1 {
         item("region", &culprit.region.iter().map(|n| code(n)).collect::<Vec<_>>().join(", "));
     }
+    if let Some(realised) = story::engine::realised(culprit) {
+        item("engine", &text(&realised));
+    }
     if let Some(why) = &culprit.why {
         item("because", &text(why));
     }
@@ -128,6 +131,12 @@ fn reproduce(out: &mut String, report: &Report) {
         item("input", format!("{} {}", code(&input.name), text(&type_of(&input.dtype, &input.shape))));
     }
     item("tolerance", text(&story::tolerance(report)));
+    if let Some(trust) = story::engine::trust(report) {
+        item("trust", text(&trust));
+    }
+    if let Some(routes) = &report.routes {
+        item("knobs", text(&story::engine::routes(routes)));
+    }
     item("search", text(&story::search(report)));
     out.push('\n');
 }

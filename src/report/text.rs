@@ -1,7 +1,7 @@
 //! The result on the terminal: what to know in the first five lines, then the tensors around it, then how it was found.
 //! Makes a string; writes nothing.
 
-mod paint;
+pub mod paint;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod story;
@@ -138,6 +138,9 @@ fn culprit(page: &mut Page, report: &Report, culprit: &Culprit) {
         let more = if culprit.region.len() > IN_DETAIL { ", …" } else { "" };
         page.field(Ink::Bold, "region", &format!("{}{more}", names.join(", ")));
     }
+    if let Some(realised) = story::engine::realised(culprit) {
+        page.field(Ink::Dim, "engine", &realised);
+    }
     if let Some(why) = &culprit.why {
         page.field(Ink::Dim, "because", &clean(why));
     }
@@ -174,8 +177,14 @@ fn footer(page: &mut Page, report: &Report) {
             &format!("{}, chosen because {}", story::backend(&report.candidate), clean(why)),
         );
     }
+    if let Some(trust) = story::engine::trust(report) {
+        page.field(Ink::Dim, "trust", &trust);
+    }
     reproducers(page, report);
     overrides(page, report);
+    if let Some(routes) = &report.routes {
+        page.field(Ink::Bold, "knobs", &story::engine::routes(routes));
+    }
 }
 
 fn reproducers(page: &mut Page, report: &Report) {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use layerdiff::report::Report;
 
@@ -85,4 +86,21 @@ pub fn model_of(graph: layerdiff::onnx::GraphProto) -> layerdiff::onnx::ModelPro
         opset_import: vec![opset],
         ..Default::default()
     }
+}
+
+/// target/trt_double: the test doubles of TensorRT 10 and 11 and of libcuda, built once.
+pub fn doubles() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Command::new(root().join("scripts/trt_double.sh")).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        root().join("target/trt_double")
+    })
+}
+
+/// Puts the doubles, with planted faults, around a program.
+pub fn with_doubles<'c>(command: &'c mut Command, fault: &str) -> &'c mut Command {
+    let runtime = layerdiff::run::ort::library::find(None).expect("run `layerdiff setup` first").path;
+    command.env("LD_LIBRARY_PATH", doubles().join("cuda")).env("LAYERDIFF_DOUBLE_ORT", runtime);
+    command.env("LAYERDIFF_DOUBLE_FAULT", fault).env("ORT_DISABLE_TELEMETRY", "1")
 }

@@ -1,12 +1,12 @@
-//! NVIDIA's parts, found by their files: GPUs and driver version from /proc, libraries where the loader looks.
-//! Loads and starts nothing.
+//! NVIDIA's driver and GPUs, found by their files: models and version from /proc, libcuda where the loader looks. Loads and starts
+//! nothing.
 
-use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Finding, entries};
 use crate::run::ort::library::Env;
+use crate::run::tensorrt::library;
 
 /// Where to look.
 pub struct Places {
@@ -14,9 +14,16 @@ pub struct Places {
     driver: PathBuf,
 }
 
+/// What there is to run engines on.
+#[derive(Clone, Debug, Default)]
+pub struct Gpu {
+    pub driver: bool,
+    pub models: Vec<String>,
+}
+
 impl Places {
     pub fn of(env: &Env) -> Places {
-        Places { libraries: loader_folders(env), driver: PathBuf::from("/proc/driver/nvidia") }
+        Places { libraries: driver_folders(env), driver: PathBuf::from("/proc/driver/nvidia") }
     }
 }
 
@@ -50,62 +57,16 @@ fn driver_version(text: &str) -> Option<String> {
     text.lines().next()?.split_whitespace().find(is_version).map(str::to_string)
 }
 
-/// TensorRT and TensorRT-RTX: on the loader's path, or in a Python package.
-pub fn tensorrt(places: &Places, sites: &[PathBuf]) -> [Finding; 2] {
-    let named_so = |path: &PathBuf| file_name(path).contains("tensorrt") && path.is_dir();
-    let packages: Vec<PathBuf> = sites.iter().flat_map(|site| entries(site)).filter(named_so).collect();
-    let folders: Vec<PathBuf> = packages.iter().flat_map(|package| [package.clone(), package.join("lib")]).collect();
-    let folders: Vec<&PathBuf> = places.libraries.iter().chain(&folders).collect();
-    let finding = |name, wanted: &[&str], advice: &str| {
-        let files = folders.iter().flat_map(|folder| entries(folder));
-        let path = files.filter(|path| path.is_file()).find(|path| wanted.iter().any(|w| is_version_of(path, w)));
-        let advice = path.is_none().then(|| advice.to_string());
-        let details = path.iter().map(|path| file_name(path).to_string()).collect();
-        Finding { name, present: path.is_some(), details, path, advice }
-    };
-    [
-        finding(
-            "TensorRT",
-            &["libnvinfer.so.11", "libnvinfer.so.10"],
-            "run `python3 -m pip install tensorrt`, or unpack NVIDIA's archive and put its lib folder on LD_LIBRARY_PATH",
-        ),
-        finding(
-            "TensorRT-RTX",
-            &["libtensorrt_rtx.so"],
-            "run `python3 -m pip install onnxruntime-ep-nv-tensorrt-rtx-cu13`, which carries it (for RTX GPUs)",
-        ),
-    ]
-}
-
-/// `libnvinfer.so.10.3.0` is a version of `libnvinfer.so.10`; `libnvinfer.so.101` is not.
-fn is_version_of(path: &Path, library: &str) -> bool {
-    file_name(path).strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Where the dynamic loader looks, in its order, and where NVIDIA's containers and WSL put the driver.
-fn loader_folders(env: &Env) -> Vec<PathBuf> {
-    let path = (env.variable)("LD_LIBRARY_PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let configs = entries(Path::new("/etc/ld.so.conf.d")).into_iter().filter_map(|file| fs::read_to_string(file).ok());
-    for config in configs {
-        folders.extend(config.lines().map(str::trim).filter(|line| line.starts_with('/')).map(PathBuf::from));
-    }
-    let arch = std::env::consts::ARCH;
-    folders.extend([format!("/lib/{arch}-linux-gnu"), format!("/usr/lib/{arch}-linux-gnu")].map(PathBuf::from));
-    let usual = ["/usr/lib64", "/usr/lib", "/usr/local/lib", "/usr/local/cuda/lib64", "/usr/local/tensorrt/lib"];
+/// Where the dynamic loader looks, and where NVIDIA's containers and WSL put the driver.
+fn driver_folders(env: &Env) -> Vec<PathBuf> {
     let driver = ["/usr/local/nvidia/lib64", "/usr/lib/wsl/lib", "/run/opengl-driver/lib", "/usr/local/cuda/compat"];
-    folders.extend(usual.into_iter().chain(driver).map(PathBuf::from));
-    let mut seen = HashSet::new();
-    folders.retain(|folder| folder.is_absolute() && seen.insert(folder.clone()));
-    folders
-}
-
-fn file_name(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    library::loader_folders(env.variable).into_iter().chain(driver.map(PathBuf::from)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -141,26 +102,8 @@ mod tests {
     fn what_is_missing_comes_with_advice() {
         let root = tree(&[]);
         let places = places(root.path());
-        let [trt, rtx] = tensorrt(&places, &[]);
-        for missing in [gpus(&places), cuda_driver(&places), trt, rtx] {
+        for missing in [gpus(&places), cuda_driver(&places)] {
             assert!(!missing.present && missing.advice.is_some(), "{missing:?}");
         }
-    }
-
-    #[test]
-    fn tensorrt_by_its_file_names() {
-        let check = |file: &str, expected: [bool; 2]| {
-            let root = tree(&[(file, "")]);
-            let found = tensorrt(&places(root.path()), &[root.path().join("site")]);
-            assert_eq!(found.map(|f| f.present), expected, "{file}");
-        };
-        check("lib/libnvinfer.so.10", [true, false]);
-        check("lib/libnvinfer.so.11.4.0", [true, false]);
-        check("lib/libnvinfer.so.8", [false, false]);
-        check("lib/libnvinfer.so.101", [false, false]);
-        check("lib/libnvinfer_plugin.so.10", [false, false]);
-        check("site/tensorrt_libs/libnvinfer.so.10", [true, false]);
-        check("site/onnxruntime_ep_nv_tensorrt_rtx/libtensorrt_rtx.so.1.7.1", [false, true]);
-        check("site/elsewhere/libtensorrt_rtx.so.1.7.1", [false, false]);
     }
 }

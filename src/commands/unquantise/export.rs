@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::Quantised;
 use super::losses::Loss;
+use super::misfits::Misfit;
 use crate::graph::Node;
 use crate::overrides::export::{LIST, MIXED, plain_path, write_files};
 use crate::probe::Side;
@@ -26,6 +27,8 @@ pub struct Export<'a> {
     pub overrides: &'a Overrides,
     /// By pair.
     pub losses: &'a [Option<Loss>],
+    /// Pairs whose parameters do not fit, the largest loss first.
+    pub misfits: &'a [Misfit],
     /// What was measured in both models.
     pub accumulated: &'a [TensorResult],
 }

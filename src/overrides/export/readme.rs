@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use super::{Kept, Override};
+use crate::report::Real;
+use crate::report::text::story::cure::error;
 use crate::spec::Precision;
 
 pub struct Page<'a> {
@@ -27,8 +29,8 @@ pub fn page(page: &Page) -> String {
         kept.len(),
         o.graph.nodes.len(),
         one_line(measure),
-        story.error_before,
-        story.error_after
+        error(Real(story.error_before)),
+        error(Real(story.error_after))
     );
     for group in &story.groups {
         // Writing to a String does not fail.

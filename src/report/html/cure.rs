@@ -1,5 +1,5 @@
-//! The cure: which nodes to keep in FP32, what that is worth, the files for every consumer, and how much single nodes
-//! matter.
+//! The cure: which nodes to keep in FP32 or to leave unquantised, what that is worth, the files for every consumer, and
+//! how much single nodes matter.
 
 use std::collections::HashSet;
 
@@ -39,21 +39,32 @@ pub fn sensitivity(out: &mut String, report: &Report) {
     if report.sensitivity.is_empty() {
         return;
     }
+    let quantised = report.overrides.as_ref().is_some_and(cure::unquantised);
+    let fate = report.overrides.as_ref().map_or("in FP32", cure::fate);
     let low = esc(&cure::low(report));
     *out += "<section id=\"sensitivity\"><h2>Sensitivity</h2>\n<p class=\"about\">";
-    *out += &format!(
-        "Relative RMS errors: <i>local</i> is the node's own output, fed with reference inputs; the other two are the \
-         model's worst output with this node alone in FP32 (all others in {low}), and with this node alone in {low} (all \
-         others in FP32)."
-    );
+    *out += &match quantised {
+        true => "Relative RMS errors: <i>local</i> is what quantisation alone does to the tensor that loses most among those \
+                 that the node reads; the other one is the model's worst output with this node alone left unquantised."
+            .to_string(),
+        false => format!(
+            "Relative RMS errors: <i>local</i> is the node's own output, fed with reference inputs; the other two are the \
+             model's worst output with this node alone in FP32 (all others in {low}), and with this node alone in {low} \
+             (all others in FP32)."
+        ),
+    };
     *out +=
         "</p>\n<div class=\"scroll\"><table class=\"sensitivity\">\n<thead><tr><th scope=\"col\" class=\"n\">#</th>";
     *out += "<th scope=\"col\">node</th><th scope=\"col\">op</th><th scope=\"col\" class=\"n\">local</th>";
-    *out += "<th scope=\"col\" class=\"n\">outputs, this node alone in FP32</th>";
-    *out += &format!("<th scope=\"col\" class=\"n\">outputs, this node alone in {low}</th></tr></thead>\n<tbody>\n");
+    *out += &format!("<th scope=\"col\" class=\"n\">outputs, this node alone {fate}</th>");
+    if !quantised {
+        *out += &format!("<th scope=\"col\" class=\"n\">outputs, this node alone in {low}</th>");
+    }
+    *out += "</tr></thead>\n<tbody>\n";
     let kept: HashSet<&str> = report.overrides.iter().flat_map(|o| &o.nodes).map(String::as_str).collect();
     for (at, one) in report.sensitivity.iter().enumerate() {
-        row(out, report, one, at + 1, kept.contains(one.node.as_str()));
+        let fate = kept.contains(one.node.as_str()).then_some(fate);
+        row(out, report, one, at + 1, fate, quantised);
     }
     *out += "</tbody></table></div></section>\n";
 }
@@ -69,21 +80,25 @@ fn title(o: &Overrides) -> String {
 }
 
 fn deed(report: &Report, o: &Overrides) -> String {
-    let low = cure::low(report);
+    let (rest, fate) = (cure::rest(report, o), cure::fate(o));
     match (o.nodes.is_empty(), o.verified) {
-        (true, true) => format!("The outputs were seen to agree with every node in {low}."),
-        (true, false) => "No set of nodes was seen to cure the outputs when it is kept in FP32.".into(),
+        (true, true) => format!("The outputs were seen to agree with every node {rest}."),
+        (true, false) => format!("No set of nodes was seen to cure the outputs when it is {}.", of_a_set(o)),
         (false, false) => format!(
-            "These nodes in FP32 and all others in {low} are the best that was found, but no run shows that they cure the outputs."
+            "These nodes {fate} and all others {rest} are the best that was found, but no run shows that they cure the outputs."
         ),
         (false, true) => {
             let fewer = match o.minimal {
                 true => "None of them can be given back: without any single one the outputs were not seen to agree.",
                 false => "Perhaps fewer would do: the search ended before every node was seen to be needed.",
             };
-            format!("With these nodes in FP32 and all others in {low} the outputs were seen to agree. {fewer}")
+            format!("With these nodes {fate} and all others {rest} the outputs were seen to agree. {fewer}")
         }
     }
+}
+
+fn of_a_set(o: &Overrides) -> &'static str {
+    if cure::unquantised(o) { "left unquantised" } else { "kept in FP32" }
 }
 
 fn groups(out: &mut String, groups: &[String]) {
@@ -143,18 +158,21 @@ fn files(out: &mut String, o: &Overrides) {
     *out += "</dl>\n";
 }
 
-fn row(out: &mut String, report: &Report, one: &Sensitivity, number: usize, kept: bool) {
+/// `fate` is what became of the node, where the cure has it.
+fn row(out: &mut String, report: &Report, one: &Sensitivity, number: usize, fate: Option<&str>, quantised: bool) {
     let guilty = story::is_culprit(report, &one.tensor);
     let mut name = esc(if one.node.is_empty() { &one.tensor } else { &one.node });
     if guilty {
         name += " <span class=\"tag\">culprit</span>";
     }
-    if kept {
-        name += " <span class=\"tag good\">in FP32</span>";
+    if let Some(fate) = fate {
+        name += &format!(" <span class=\"tag good\">{fate}</span>");
     }
     let op = esc(&one.op_type);
     *out += &format!("<tr><td class=\"n\">{number}</td><th scope=\"row\">{name}</th><td>{op}</td>");
-    for error in [Some(one.local), one.promoted, one.demoted] {
+    // A node alone quantised is not tried.
+    let errors = [Some(one.local), one.promoted, one.demoted];
+    for error in errors.into_iter().take(if quantised { 2 } else { 3 }) {
         let (class, text) = match error {
             None => ("n", "-".into()),
             Some(error) if error.0.is_finite() => ("n", cure::error(error)),

@@ -1,4 +1,4 @@
-//! Error against the number of nodes in FP32, as inline SVG: what each trial of the search for the cure has shown.
+//! Error against the number of nodes cured (in FP32, or left unquantised), as inline SVG: what each trial has shown.
 //! Both axes are logarithmic: the cure is a handful of nodes, the model has thousands.
 
 use super::scale::Scale;
@@ -35,13 +35,13 @@ struct Plot {
 pub fn draw(out: &mut String, o: &Overrides) {
     let Some(plot) = Plot::of(o) else { return };
     let top = if plot.leaves_the_scale() { 0.0 } else { NONFINITE };
-    let height = HEIGHT - top;
+    let (height, fate) = (HEIGHT - top, cure::fate(o));
     *out += &format!(
         "<figure><svg class=\"chart curve\" viewBox=\"0 {top} {WIDTH} {height}\" role=\"img\" aria-label=\"Error of the \
-         worst output against the number of nodes in FP32, {}.\">\n",
+         worst output against the number of nodes {fate}, {}.\">\n",
         plural(plot.points.len(), "point")
     );
-    plot.axes(out);
+    plot.axes(out, fate);
     plot.best(out);
     for point in &plot.points {
         let (x, y) = (plot.x(point.kept), plot.y(point.error));
@@ -51,8 +51,10 @@ pub fn draw(out: &mut String, o: &Overrides) {
     if !o.nodes.is_empty() {
         plot.cure(out, o);
     }
-    *out += "</svg>\n<figcaption>Each point is the smallest error seen with that many nodes in FP32. Which nodes they are \
-             counts for more than how many; the line is the best so far.";
+    *out += &format!(
+        "</svg>\n<figcaption>Each point is the smallest error seen with that many nodes {fate}. Which nodes they are \
+         counts for more than how many; the line is the best so far."
+    );
     if !o.nodes.is_empty() {
         *out += " <span class=\"cure\">◎ these nodes</span>";
     }
@@ -88,7 +90,7 @@ impl Plot {
         self.points.iter().any(|p| p.error != 0.0 && !on_scale(p.error))
     }
 
-    fn axes(&self, out: &mut String) {
+    fn axes(&self, out: &mut String, fate: &str) {
         for decade in self.scale.decades() {
             line(out, self.y(10f64.powi(decade)), &format!("1e{decade}"));
         }
@@ -108,7 +110,7 @@ impl Plot {
             }
         }
         let (middle, bottom) = ((LEFT + RIGHT) / 2.0, HEIGHT - 12.0);
-        *out += &format!("<text x=\"{middle}\" y=\"{bottom}\" class=\"middle\">nodes in FP32 (logarithmic)</text>\n");
+        *out += &format!("<text x=\"{middle}\" y=\"{bottom}\" class=\"middle\">nodes {fate} (logarithmic)</text>\n");
         let (x, y) = (14.0, (TOP + BOTTOM) / 2.0);
         *out +=
             &format!("<text class=\"middle\" transform=\"translate({x} {y}) rotate(-90)\">relative RMS error</text>\n");

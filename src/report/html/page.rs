@@ -72,6 +72,8 @@ pub fn facts(out: &mut String, report: &Report) {
     run.push(("Reference", story::described(&report.reference)));
     run.push(("Candidate", story::described(&report.candidate)));
     run.push(("Chosen because", optional(&report.candidate.why)));
+    run.push(("Trust", story::engine::trust(report).unwrap_or_default()));
+    run.push(("Knobs", report.routes.as_ref().map(story::engine::routes).unwrap_or_default()));
     run.push(("Whole run", seconds(report.seconds)));
     list(out, "Run", &run);
     list(
@@ -149,6 +151,9 @@ fn card(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
     if culprit.region.len() > 1 {
         let names: Vec<String> = culprit.region.iter().map(|n| format!("<code>{}</code>", esc(n))).collect();
         item(out, "Region", &names.join(", "));
+    }
+    if let Some(realised) = story::engine::realised(culprit) {
+        item(out, "Engine", &esc(&realised));
     }
     if let Some(why) = &culprit.why {
         item(out, "Because", &esc(why));

@@ -1,8 +1,8 @@
-//! The cure in a ticket: what to keep in FP32, whether that was shown, the files, and the most sensitive nodes.
+//! The cure in a ticket: what to keep in FP32 or to leave unquantised, whether that was shown, the files, and the most sensitive nodes.
 
 use super::{cell, code, text};
 use crate::report::text::story::cure;
-use crate::report::{Real, Report};
+use crate::report::{Real, Report, Sensitivity};
 
 /// Rows of the sensitivity table.
 const ROWS: usize = 8;
@@ -35,24 +35,31 @@ pub fn sensitivity(out: &mut String, report: &Report) {
     if report.sensitivity.is_empty() {
         return;
     }
-    let low = text(&cure::low(report));
-    // Nothing of the report in here: HTML knows no escapes of Markdown.
-    *out += "<details><summary>Sensitivity: relative RMS error of the node's own output, and of the model's worst output \
-             with this node alone in FP32 or in the low precision</summary>\n\n";
-    *out +=
-        &format!("| node | op | local | outputs, alone in FP32 | outputs, alone in {low} |\n|---|---|--:|--:|--:|\n");
-    for row in report.sensitivity.iter().take(ROWS) {
-        let figure = |error: Option<Real>| error.map_or("-".into(), cure::error);
-        let cells = [
-            cell(if row.node.is_empty() { &row.tensor } else { &row.node }),
-            text(&row.op_type),
-            figure(Some(row.local)),
-            figure(row.promoted),
-            figure(row.demoted),
-        ];
-        *out += &format!("| {} |\n", cells.join(" | "));
+    // Nothing of the report in the summaries: HTML knows no escapes of Markdown.
+    if report.overrides.as_ref().is_some_and(cure::unquantised) {
+        *out += "<details><summary>Sensitivity: relative RMS error that quantisation alone makes in what the node reads, and \
+                 of the model's worst output with this node alone left unquantised</summary>\n\n";
+        *out += "| node | op | local | outputs, alone left unquantised |\n|---|---|--:|--:|\n";
+        rows(out, report, |row| vec![Some(row.local), row.promoted]);
+    } else {
+        let low = text(&cure::low(report));
+        *out += "<details><summary>Sensitivity: relative RMS error of the node's own output, and of the model's worst output \
+                 with this node alone in FP32 or in the low precision</summary>\n\n";
+        *out += &format!(
+            "| node | op | local | outputs, alone in FP32 | outputs, alone in {low} |\n|---|---|--:|--:|--:|\n"
+        );
+        rows(out, report, |row| vec![Some(row.local), row.promoted, row.demoted]);
     }
     *out += "\n</details>\n\n";
+}
+
+fn rows(out: &mut String, report: &Report, figures: fn(&Sensitivity) -> Vec<Option<Real>>) {
+    for row in report.sensitivity.iter().take(ROWS) {
+        let name = cell(if row.node.is_empty() { &row.tensor } else { &row.node });
+        let figures = figures(row).into_iter().map(|error| error.map_or("-".into(), cure::error));
+        let cells: Vec<String> = [name, text(&row.op_type)].into_iter().chain(figures).collect();
+        *out += &format!("| {} |\n", cells.join(" | "));
+    }
 }
 
 fn capitalised(sentence: &str) -> String {
@@ -103,5 +110,19 @@ mod tests {
         assert_eq!(out.lines().filter(|line| line.starts_with("| `")).count(), ROWS);
         assert!(out.contains("| `/norm/Pow_output_0` | Pow | NaN or Inf | 0.820 | NaN or Inf |"), "{out}");
         assert!(out.contains("| `a\\|b` |  | 0 | - | - |"), "{out}");
+    }
+
+    #[test]
+    fn a_qdq_model_has_its_own_words() {
+        let mut report = sample_report();
+        let files = [("qdq_loss".to_string(), "m/qdq_loss.json".to_string())].into();
+        report.overrides = report.overrides.map(|o| Overrides { files, ..o });
+        let mut out = String::new();
+        nodes(&mut out, &report);
+        sensitivity(&mut out, &report);
+        assert!(out.contains("**2 of 139 nodes left unquantised; verified: yes"), "{out}");
+        assert!(out.contains("| node | op | local | outputs, alone left unquantised |\n|---|---|--:|--:|\n"), "{out}");
+        assert!(out.contains("| `/norm/Pow` | Pow | NaN or Inf | 0.820 |\n"), "{out}");
+        assert!(!out.contains("FP32") && !out.contains("FP16") && !out.contains("low precision"), "{out}");
     }
 }

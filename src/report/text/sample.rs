@@ -22,6 +22,9 @@ pub fn sample_report() -> Report {
             tensors_compared: 12,
             tensors_not_compared: 1,
             perturbed: false,
+            trust_builds: 0,
+            proof_builds: 0,
+            observed: Vec::new(),
             seconds: 0.118,
         },
         tensors: tensors(),
@@ -224,6 +227,7 @@ fn pow() -> Culprit {
         given: Vec::new(),
         kind: Kind::Introduces,
         region: vec!["/norm/Pow".into()],
+        engine: None,
         diagnosis: vec![Diagnosis {
             code: "fp16-overflow".into(),
             evidence: "12 reference values are above 65504, the largest 8.10e4".into(),
@@ -251,6 +255,7 @@ fn softmax() -> Culprit {
         given: Vec::new(),
         kind: Kind::Amplifies,
         region: vec!["/attn/Softmax".into()],
+        engine: None,
         diagnosis: vec![],
         why: None,
     }

@@ -2,6 +2,7 @@
 //! The renderers lay this out; nothing here knows of colours, HTML or Markdown. All strings are cleaned of control characters.
 
 pub mod cure;
+pub mod engine;
 pub mod reproducers;
 
 use super::words::{clean, count, decibels, file_name, index, number, plural, seconds, setting};

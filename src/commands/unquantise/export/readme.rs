@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Export;
+use crate::report::text::story::cure::error;
 
 pub fn page(e: &Export, unnamed: &[String]) -> String {
     let found = e.overrides;
@@ -20,15 +21,16 @@ pub fn page(e: &Export, unnamed: &[String]) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "{} of {} nodes; {proof}. Relative RMS error of the worst output: {:.3e} before, {:.3e} after.\n",
+            "{} of {} nodes; {proof}. Relative RMS error of the worst output: {} before, {} after.\n",
             e.nodes.len(),
             found.of,
-            found.error_before.0,
-            found.error_after.0
+            error(found.error_before),
+            error(found.error_after)
         );
         for group in &found.groups {
             let _ = writeln!(text, "- {}", one_line(group));
         }
+        text += &misfits(e);
         text += CURED;
     }
     if !unnamed.is_empty() {
@@ -41,6 +43,17 @@ pub fn page(e: &Export, unnamed: &[String]) -> String {
         );
     }
     text + LOSSES
+}
+
+/// The tensors that are wrong in themselves.
+fn misfits(e: &Export) -> String {
+    let lines: String = e.misfits.iter().map(|m| format!("- {}\n", one_line(&m.what))).collect();
+    match lines.is_empty() {
+        true => lines,
+        false => {
+            format!("\nCalibrate these tensors again; nothing need be left unquantised for their sake then:\n\n{lines}")
+        }
+    }
 }
 
 const CURED: &str = "

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Export;
+use super::{Export, Misfit};
 use crate::commands::trials::relative;
 use crate::qdq::{Exclusions, Pair};
 use crate::report::{Metrics, Real};
@@ -16,12 +16,19 @@ pub fn nodes(e: &Export) -> anyhow::Result<String> {
         json!({"name": node.name, "op_type": node.op_type, "outputs": made, "subgraph": node.subgraph()})
     };
     let found = e.overrides;
+    let removed = e.quantised.removed(e.nodes);
+    let misfit = |m: &Misfit| {
+        let pair = &e.quantised.pairs[m.pair];
+        let removed = removed.iter().any(|p| p.dequantize == pair.dequantize);
+        json!({"tensor": pair.tensor, "what": m.what, "removed": removed})
+    };
     pretty(&json!({
         "schema": "layerdiff.unquantised/1",
         "model": e.candidate.model.path.to_string_lossy(),
         "nodes": e.nodes.iter().map(node).collect::<Vec<_>>(),
         "groups": found.groups,
-        "removed": e.quantised.removed(e.nodes).iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
+        "removed": removed.iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
+        "misfits": e.misfits.iter().map(misfit).collect::<Vec<_>>(),
         "verified": found.verified,
         "minimal": found.minimal,
         "why": found.why,

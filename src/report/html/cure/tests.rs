@@ -49,6 +49,35 @@ fn what_was_not_seen_is_not_claimed() {
     check(none(true), &["<h3>None needed</h3>", "every node in FP16"], &["After", "<svg", "<h4>", "<ul", "Nodes"]);
 }
 
+fn unquantised(o: &mut Overrides) {
+    o.files = [("qdq_loss".to_string(), "m/qdq_loss.json".to_string())].into();
+    o.curve.clear();
+}
+
+#[test]
+fn a_qdq_model_has_its_own_words() {
+    let wants = [
+        "<h3>2 of 139 nodes left unquantised <span",
+        "With these nodes left unquantised and all others quantised the outputs were seen to agree",
+        "both errors of every quantised tensor",
+    ];
+    check(unquantised, &wants, &["FP32", "FP16"]);
+    let none = |o: &mut Overrides| {
+        unquantised(o);
+        (o.verified, o.nodes, o.groups) = (false, Vec::new(), Vec::new());
+    };
+    check(none, &["No set of nodes was seen to cure the outputs when it is left unquantised."], &["FP32", "FP16"]);
+    let mut report = sample_report();
+    report.overrides.as_mut().map(unquantised).unwrap();
+    let mut out = String::new();
+    sensitivity(&mut out, &report);
+    assert!(!out.contains("FP32") && !out.contains("FP16"), "{out}");
+    assert!(out.contains("outputs, this node alone left unquantised</th></tr>"), "{out}");
+    // Local and promoted; nothing was demoted.
+    assert!(out.contains("<td>Gemm</td><td class=\"n\">3.10e-4</td><td class=\"n\">-</td></tr>"), "{out}");
+    assert!(out.contains("<span class=\"tag good\">left unquantised</span>"), "{out}");
+}
+
 #[test]
 fn long_lists_unfold() {
     check(

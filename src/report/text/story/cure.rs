@@ -1,5 +1,6 @@
 //! What the overrides are worth, in sentences: how many nodes, which, whether a run showed it, at what price, and which
-//! file is for whom. All strings are cleaned of control characters.
+//! file is for whom. Nodes are kept in FP32, or left unquantised where the candidate is a QDQ model. All strings are
+//! cleaned of control characters.
 
 use crate::report::text::words::{clean, count, file_name, number, plural};
 use crate::report::{Overrides, Real, Report};
@@ -16,7 +17,9 @@ pub struct File {
 }
 
 /// By consumer, the most useful first.
-const PURPOSES: [(&str, &str); 8] = [
+type Purposes = &'static [(&'static str, &'static str)];
+
+const KEPT: Purposes = &[
     (
         MIXED,
         "the model with explicit Casts, for ONNX Runtime, TensorRT 11, TensorRT-RTX and every strongly typed build",
@@ -29,14 +32,35 @@ const PURPOSES: [(&str, &str); 8] = [
     ("nodes", "the nodes as JSON, for scripts"),
     (README, "how to use each of them"),
 ];
+const UNQUANTISED: Purposes = &[
+    (MIXED, "the quantised model without the Q/DQ pairs of these nodes, for every backend"),
+    ("modelopt", "arguments of ModelOpt's quantiser (python -m modelopt.onnx.quantization)"),
+    ("onnxruntime", "keywords of ONNX Runtime's quantize_static"),
+    (QDQ_LOSS, "both errors of every quantised tensor, its range and its scale"),
+    ("nodes", "the nodes as JSON, for scripts"),
+    (README, "how to use each of them"),
+];
+const QDQ_LOSS: &str = "qdq_loss";
 const MIXED: &str = "onnx";
 const README: &str = "readme";
+
+/// Are the nodes left unquantised, rather than kept in FP32? The losses of the pairs are written for QDQ models only.
+pub fn unquantised(o: &Overrides) -> bool {
+    o.files.contains_key(QDQ_LOSS)
+}
+
+/// What becomes of the nodes: `in FP32`, `left unquantised`.
+pub fn fate(o: &Overrides) -> &'static str {
+    if unquantised(o) { "left unquantised" } else { "in FP32" }
+}
 
 /// `2 of 14 nodes in FP32; verified: yes; none can be given back`.
 pub fn claim(o: &Overrides) -> String {
     if o.nodes.is_empty() {
-        let none = if o.verified { "none needed: the outputs agree with no node in FP32" } else { "none found" };
-        return none.into();
+        return match o.verified {
+            true => format!("none needed: the outputs agree with no node {}", fate(o)),
+            false => "none found".into(),
+        };
     }
     let mut parts = vec![kept(o), format!("verified: {}", if o.verified { "yes" } else { "NO" })];
     match (o.verified, o.minimal) {
@@ -47,11 +71,11 @@ pub fn claim(o: &Overrides) -> String {
     parts.join("; ")
 }
 
-/// `2 of 14 nodes in FP32`.
+/// `2 of 14 nodes in FP32`, `2 of 14 nodes left unquantised`.
 pub fn kept(o: &Overrides) -> String {
     match o.of {
-        0 => format!("{} in FP32", plural(o.nodes.len(), "node")),
-        of => format!("{} of {} in FP32", count(o.nodes.len() as u64), plural(of, "node")),
+        0 => format!("{} {}", plural(o.nodes.len(), "node"), fate(o)),
+        of => format!("{} of {} {}", count(o.nodes.len() as u64), plural(of, "node"), fate(o)),
     }
 }
 
@@ -79,7 +103,7 @@ pub fn shortened(o: &Overrides) -> Vec<String> {
 pub fn price(o: &Overrides) -> String {
     let before = error(o.error_before);
     let errors = match o.nodes.is_empty() {
-        true => format!("{before} with nothing in FP32"),
+        true => format!("{before} with nothing {}", fate(o)),
         false => format!("{before} before, {} after", error(o.error_after)),
     };
     format!("relative RMS error of the worst output: {errors}; {}", plural(o.builds, "trial"))
@@ -101,7 +125,7 @@ pub fn location(o: &Overrides) -> Option<String> {
         0 => String::new(),
         more => format!(", and {} more{page}", count(more as u64)),
     };
-    Some(format!("files in {folder}: {}, the model with these nodes in FP32{more}", clean(file_name(mixed))))
+    Some(format!("files in {folder}: {}, the model with these nodes {}{more}", clean(file_name(mixed)), fate(o)))
 }
 
 /// The folder that all files are in; a dot for the current one.
@@ -115,12 +139,18 @@ pub fn folder(o: &Overrides) -> Option<&str> {
 pub fn files(o: &Overrides) -> Vec<File> {
     let whole = folder(o).is_none();
     let file = |path: &str, purpose: String| File { name: clean(if whole { path } else { file_name(path) }), purpose };
-    let known = PURPOSES.iter().filter_map(|(consumer, purpose)| {
+    let purposes = if unquantised(o) { UNQUANTISED } else { KEPT };
+    let known = purposes.iter().filter_map(|(consumer, purpose)| {
         let path = o.files.get(*consumer)?;
         Some(file(path, purpose.to_string()))
     });
-    let unknown = o.files.iter().filter(|(consumer, _)| PURPOSES.iter().all(|(known, _)| known != consumer));
+    let unknown = o.files.iter().filter(|(consumer, _)| purposes.iter().all(|(known, _)| known != consumer));
     known.chain(unknown.map(|(consumer, path)| file(path, format!("for {}", clean(consumer))))).collect()
+}
+
+/// What all other nodes are: `in FP16`, `quantised`.
+pub fn rest(report: &Report, o: &Overrides) -> String {
+    if unquantised(o) { "quantised".into() } else { format!("in {}", low(report)) }
 }
 
 /// The precision that all other nodes have: `FP16`.

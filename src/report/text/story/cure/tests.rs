@@ -27,6 +27,43 @@ fn claims_are_no_larger_than_what_was_seen() {
     check(|o| (o.of, o.nodes) = (0, vec!["a".into()]), claim, "1 node in FP32; verified: yes; none can be given back");
 }
 
+/// The same of a QDQ model.
+fn unquantised(o: &mut Overrides) {
+    let files =
+        [("nodes", "nodes.json"), ("onnx", "model.mixed.onnx"), ("onnxruntime", "q.json"), ("qdq_loss", "l.json")];
+    o.files = files.map(|(consumer, file)| (consumer.to_string(), format!("m/{file}"))).into();
+}
+
+#[test]
+fn nodes_of_a_qdq_model_are_left_unquantised() {
+    check(unquantised, claim, "2 of 139 nodes left unquantised; verified: yes; none can be given back");
+    let nothing = |verified: bool| {
+        move |o: &mut Overrides| {
+            unquantised(o);
+            o.nodes.clear();
+            o.verified = verified;
+        }
+    };
+    check(nothing(true), claim, "none needed: the outputs agree with no node left unquantised");
+    check(
+        nothing(false),
+        price,
+        "relative RMS error of the worst output: NaN or Inf with nothing left unquantised; 11 trials",
+    );
+    let said = |o: &Overrides| location(o).unwrap_or_default();
+    check(unquantised, said, "files in m: model.mixed.onnx, the model with these nodes left unquantised, and 3 more");
+    let (report, mut o) = (hostile_report(), overrides());
+    assert_eq!((rest(&report, &o).starts_with("in "), fate(&o)), (true, "in FP32"));
+    unquantised(&mut o);
+    assert_eq!((rest(&report, &o), fate(&o)), ("quantised".into(), "left unquantised"));
+    let listed = files(&o);
+    assert_eq!(
+        listed.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        ["model.mixed.onnx", "q.json", "l.json", "nodes.json"]
+    );
+    assert!(listed.iter().all(|f| !f.purpose.contains("float16") && !f.purpose.contains("Casts")), "{listed:?}");
+}
+
 #[test]
 fn errors_before_and_after() {
     check(|_| (), price, "relative RMS error of the worst output: NaN or Inf before, 2.10e-4 after; 11 trials");

@@ -1,0 +1,77 @@
+//! `layerdiff inspect`: what a model or an engine is made of, and whether two of them fit together. Runs neither.
+
+mod against;
+mod defects;
+mod engine;
+pub mod facts;
+mod file;
+mod model;
+mod port;
+mod tensorrt;
+mod text;
+mod types;
+mod weights;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use facts::{Differences, Facts, Inspection, SCHEMA};
+use file::File;
+
+use super::verdict::{Exit, colour, width};
+use crate::cli::GlobalArgs;
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// An ONNX model, or a TensorRT engine
+    #[arg(value_name = "MODEL|ENGINE")]
+    pub file: PathBuf,
+    /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
+    #[arg(long, value_name = "MODEL|ENGINE")]
+    pub against: Option<PathBuf>,
+    /// List every node with its inputs and outputs (of an engine: every layer)
+    #[arg(long)]
+    pub nodes: bool,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
+    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
+    pub trt_library: Option<PathBuf>,
+}
+
+pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let file = File::open(&args.file)?;
+    let other = args.against.as_deref().map(File::open).transpose()?;
+    let subject = facts(&file, args, global)?;
+    let against = other.as_ref().map(|other| facts(other, args, global)).transpose()?;
+    let differences = match (&against, &other) {
+        (Some(facts), Some(other)) => Some(against::differences(&subject, facts, (&file, other))),
+        _ => None,
+    };
+    let exit = differences.as_ref().map_or(Exit::Agreed, fit);
+    let found = Inspection { schema: SCHEMA, layerdiff: env!("CARGO_PKG_VERSION"), subject, against, differences };
+    let shown = match args.json {
+        true => serde_json::to_string_pretty(&found)? + "\n",
+        false => text::render(&found, args.nodes, colour(), width()),
+    };
+    out.write_all(shown.as_bytes())?;
+    Ok(exit)
+}
+
+fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result<Facts> {
+    Ok(match file {
+        File::Model(source) => {
+            let typing = types::typing(source, global.ort_library.as_deref());
+            Facts::Model(Box::new(model::facts(source, &typing, args.nodes)))
+        }
+        File::Engine { path, bytes } => {
+            Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
+        }
+    })
+}
+
+/// As diff(1), for what users bind to.
+fn fit(differences: &Differences) -> Exit {
+    if differences.mismatches.is_empty() { Exit::Agreed } else { Exit::Diverged }
+}

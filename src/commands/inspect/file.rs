@@ -1,0 +1,143 @@
+//! The file that is inspected: an ONNX model, damaged or incomplete ones too, or an engine. Maps files; judges nothing.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::graph::Graph;
+use crate::load::testset::tensor_from_proto;
+use crate::load::{Model, map};
+use crate::onnx::{GraphProto, ModelProto, TensorProto};
+use crate::tensor::Tensor;
+
+pub enum File {
+    Model(Box<Source>),
+    Engine { path: PathBuf, bytes: u64 },
+}
+
+/// A model as its file has it, with as much around it as can be had.
+pub struct Source {
+    pub path: PathBuf,
+    pub bytes: u64,
+    pub proto: ModelProto,
+    /// What runs use, or why they would refuse it.
+    pub model: Result<Model, String>,
+    pub graph: Result<Graph, String>,
+    /// External data by location: the mapped file, or why not.
+    pub external: HashMap<String, Result<Bytes, String>>,
+}
+
+impl File {
+    pub fn open(path: &Path) -> anyhow::Result<File> {
+        let bytes = map(path)?;
+        if is_engine(path, &bytes) {
+            return Ok(File::Engine { path: path.to_path_buf(), bytes: bytes.len() as u64 });
+        }
+        let model = Model::load(path);
+        let proto = ModelProto::decode(bytes.clone()).ok().filter(is_model);
+        let (Some(proto), model) = (proto, model) else { return Err(not_a_model(path)) };
+        let graph = Graph::new(&proto).map_err(|e| format!("{e:#}"));
+        let external = external(path, &proto);
+        let model = model.map_err(|e| format!("{e:#}"));
+        let source = Source { path: path.to_path_buf(), bytes: bytes.len() as u64, proto, model, graph, external };
+        Ok(File::Model(Box::new(source)))
+    }
+}
+
+impl Source {
+    pub fn main(&self) -> Option<&GraphProto> {
+        self.proto.graph.as_ref()
+    }
+
+    /// An initializer's value, without a copy wherever it lies in a file as it is in memory.
+    pub fn value(&self, t: &TensorProto) -> Option<Tensor> {
+        if !t.is_external() {
+            return tensor_from_proto(t).ok();
+        }
+        let file = self.external.get(t.external("location")?)?.as_ref().ok()?;
+        let start: usize = t.external("offset").unwrap_or("0").parse().ok()?;
+        let end = start.checked_add(t.payload_len()?).filter(|end| *end <= file.len())?;
+        let shape: Option<Vec<usize>> = t.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
+        Tensor::new(t.dtype()?, shape?, file.slice(start..end)).ok()
+    }
+}
+
+/// By what it begins with (`vtrt`, `ftrt`, ...), else by its name, if it is no model.
+fn is_engine(path: &Path, bytes: &Bytes) -> bool {
+    let called = path.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "plan" | "engine" | "trt"));
+    bytes.get(1..4) == Some(b"trt") || (called && !ModelProto::decode(bytes.clone()).is_ok_and(|m| is_model(&m)))
+}
+
+/// Random bytes can parse as a message without any known field.
+fn is_model(proto: &ModelProto) -> bool {
+    proto.ir_version() >= 1 && proto.graph.as_ref().is_some_and(|g| !g.node.is_empty() || !g.output.is_empty())
+}
+
+/// The sentence that every other command has for it.
+fn not_a_model(path: &Path) -> anyhow::Error {
+    let why = Model::load(path).err();
+    why.unwrap_or_else(|| anyhow::anyhow!("{} is neither an ONNX model nor a TensorRT engine", path.display()))
+}
+
+fn external(path: &Path, proto: &ModelProto) -> HashMap<String, Result<Bytes, String>> {
+    let mut files: HashMap<String, Result<Bytes, String>> = HashMap::new();
+    if let Some(graph) = &proto.graph {
+        graph.each_initializer(&mut |t| {
+            let location = t.external("location").unwrap_or_default();
+            if t.is_external() && !files.contains_key(location) {
+                files.insert(location.to_string(), beside(path, location));
+            }
+        });
+    }
+    files
+}
+
+/// A model in a hub's cache is a link: its data lie beside the link, or beside the file.
+fn beside(model: &Path, location: &str) -> Result<Bytes, String> {
+    let inner = |c: Component| matches!(c, Component::Normal(_) | Component::CurDir);
+    if location.is_empty() || !Path::new(location).components().all(inner) {
+        return Err("not a path beside the model: refused".to_string());
+    }
+    let real = model.canonicalize().unwrap_or_else(|_| model.to_path_buf());
+    let places = [model, real.as_path()].map(|m| m.parent().unwrap_or(Path::new("")).join(location));
+    match places.into_iter().find(|place| place.exists()) {
+        Some(place) => map(&place).map_err(|e| format!("{e:#}")),
+        None => Err("missing; copy it beside the model".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_known_by_content_then_by_name() {
+        let model = crate::onnx::ModelProto {
+            ir_version: Some(8),
+            graph: Some(GraphProto { output: vec![crate::onnx::ValueInfoProto::bare("y")], ..Default::default() }),
+            ..Default::default()
+        };
+        let model = Bytes::from(model.encode_to_vec());
+        let check = |name: &str, bytes: &Bytes, want| assert_eq!(is_engine(Path::new(name), bytes), want, "{name}");
+        check("a.onnx", &Bytes::from_static(b"vtrt\0\0"), true);
+        check("a.engine", &Bytes::from_static(b"whatever"), true);
+        check("a.engine", &model, false);
+        check("a.onnx", &model, false);
+        check("a.bin", &Bytes::from_static(b"whatever"), false);
+    }
+
+    #[test]
+    fn external_data_stays_beside_the_model() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("w.bin"), "1234").unwrap();
+        let model = dir.path().join("m.onnx");
+        assert_eq!(beside(&model, "w.bin").unwrap(), "1234");
+        for (location, words) in
+            [("../w.bin", "refused"), ("/etc/passwd", "refused"), ("", "refused"), ("x", "missing")]
+        {
+            assert!(beside(&model, location).unwrap_err().contains(words), "{location}");
+        }
+    }
+}

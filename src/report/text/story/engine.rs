@@ -1,0 +1,65 @@
+//! What an engine made of the model, in sentences: the layer that a node went into, whether its answers can be built on, and
+//! which knobs of its compiler matter. All strings are cleaned of control characters.
+
+use crate::report::text::words::{clean, plural};
+use crate::report::{Culprit, Report, Routes};
+
+/// `fused with "b", "c" into layer "a + b + c"; its outputs are Half`. `None`: nobody tells.
+pub fn realised(culprit: &Culprit) -> Option<String> {
+    let engine = culprit.engine.as_ref()?;
+    let others = engine.nodes.iter().filter(|name| **name != culprit.node.name);
+    let others: Vec<String> = others.map(|name| format!("\"{}\"", clean(name))).collect();
+    let layer = format!("layer \"{}\"", clean(&engine.layer));
+    let place = match others.len() {
+        0 => format!("{layer} of its own"),
+        1..=4 => format!("fused with {} into {layer}", others.join(", ")),
+        n => format!("fused with {n} other nodes into {layer}"),
+    };
+    match engine.types.is_empty() {
+        true => Some(place),
+        false => Some(format!("{place}; ran as {}", clean(&engine.types.join(", ")))),
+    }
+}
+
+/// `the same input twice: identical; equal rows of a batch: identical`.
+pub fn trust(report: &Report) -> Option<String> {
+    let trust = report.trust.as_ref()?;
+    Some(format!("the same input twice: {}; equal rows of a batch: {}", clean(&trust.repeat), clean(&trust.rows)))
+}
+
+/// `-fuse_pointwise=off makes the outputs agree; verified: yes; 3 builds, 4 knobs`.
+pub fn routes(routes: &Routes) -> String {
+    let cost = format!("{}, {}", plural(routes.builds, "build"), plural(routes.of, "knob"));
+    if routes.knobs.is_empty() {
+        return format!("no knob of the compiler makes the outputs agree; {cost}");
+    }
+    let verified = if routes.verified { "yes" } else { "NO" };
+    format!("{} makes the outputs agree; verified: {verified}; {cost}", clean(&routes.knobs.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Realised;
+    use crate::report::text::sample;
+
+    #[test]
+    fn a_culprit_is_shown_in_its_layer() {
+        let mut report = sample::sample_report();
+        let culprit = &mut report.culprits[0];
+        assert_eq!(realised(culprit), None);
+        let own = culprit.node.name.clone();
+        culprit.engine = Some(Realised { layer: "l".into(), types: vec!["Half".into()], nodes: vec![own.clone()] });
+        assert_eq!(realised(culprit).unwrap(), "layer \"l\" of its own; ran as Half");
+        culprit.engine.as_mut().unwrap().nodes.push("b".into());
+        assert_eq!(realised(culprit).unwrap(), "fused with \"b\" into layer \"l\"; ran as Half");
+    }
+
+    #[test]
+    fn knobs_are_told_with_their_price() {
+        let mut found = Routes { knobs: vec!["-a=off".into()], verified: true, builds: 3, of: 4, help: Vec::new() };
+        assert_eq!(routes(&found), "-a=off makes the outputs agree; verified: yes; 3 builds, 4 knobs");
+        found.knobs.clear();
+        assert!(routes(&found).starts_with("no knob"));
+    }
+}

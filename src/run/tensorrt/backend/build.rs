@@ -1,0 +1,163 @@
+//! From a model to a plan: parse, mark, set precisions, choose shapes, build. Needs no GPU where TensorRT needs none.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::observe;
+use super::prepare::{Prepared, prepare};
+use super::profiles::{Input, Ranges, Refusal};
+use super::timings::Timings;
+use crate::load::Lean;
+use crate::run::tensorrt::{Builder, Config, Flag, Layer, Library, Network, Options, Plan, Pool, Typing, refusal};
+use crate::run::{How, RunError};
+use crate::tensor::{DType, Tensors};
+
+/// What is to be built.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub library: &'a Library,
+    pub options: &'a Options,
+    pub model: &'a Lean,
+    pub feeds: &'a [Tensors],
+    pub outputs: &'a [String],
+    pub how: &'a How,
+}
+
+/// What was built.
+pub struct Made {
+    pub plan: Plan,
+    pub ranges: Ranges,
+    pub seconds: f64,
+}
+
+impl Job<'_> {
+    pub fn build(&self, timings: &mut Timings) -> Result<Made, RunError> {
+        let start = Instant::now();
+        let builder = Builder::new(self.library)?;
+        let typing = if self.options.weak.is_some() { Typing::Weak } else { Typing::Strong };
+        let mut network = builder.network(typing)?;
+        self.parse(&mut network)?;
+        observe::mark(&network, self.outputs, self.how.observe)?;
+        keep_float32(&network, &self.how.float32)?;
+        let mut config = self.config(&builder)?;
+        let ranges = self.add_profile(&builder, &network, &mut config)?;
+        timings.lend(&mut config);
+        let plan = build(&builder, &network, &config)?;
+        timings.take_back(&config);
+        Ok(Made { plan, ranges, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// The model's bytes are in memory; TensorRT looks for its weights beside the path that it is told.
+    fn parse(&self, network: &mut Network) -> Result<(), RunError> {
+        let Prepared { bytes, marks } = prepare(self.model, self.feeds, &self.options.profiles);
+        let path = self.model.folder.join("model.onnx");
+        network.parse(&bytes, Some(&path)).map_err(|errors| refusal(self.library, &errors))?;
+        for tensor in network.tensors() {
+            if !tensor.is_output() && marks.contains(&tensor.name()) {
+                network.mark_output(&tensor);
+            }
+        }
+        Ok(())
+    }
+
+    fn config(&self, builder: &Builder) -> Result<Config, RunError> {
+        let (options, library) = (self.options, self.library);
+        let mut config = builder.config()?;
+        config.detailed();
+        config.set(Flag::Tf32, options.tf32)?;
+        config.set(Flag::StrictNans, library.has_flag(Flag::StrictNans))?;
+        if let Some(dtype) = options.weak {
+            config.set(lowering(dtype)?, true)?;
+            config.set(Flag::ObeyPrecisionConstraints, !self.how.float32.is_empty())?;
+        }
+        if let Some(bytes) = options.workspace {
+            config.pool(Pool::Workspace, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if let Some(level) = options.level {
+            config.optimisation_level(level);
+        }
+        if let Some(route) = &self.how.route {
+            config.build_route(route)?;
+        }
+        Ok(config)
+    }
+
+    fn add_profile(&self, builder: &Builder, network: &Network, config: &mut Config) -> Result<Ranges, RunError> {
+        let inputs: Vec<Input> = network
+            .inputs()
+            .iter()
+            .map(|input| Input {
+                name: input.name(),
+                shape: input.shape().unwrap_or_default(),
+                values: input.is_shape_tensor(),
+            })
+            .collect();
+        let backend = self.library.name();
+        let ranges = Ranges::new(&inputs, self.feeds, &self.options.profiles).map_err(|refusal| match refusal {
+            Refusal::Profile(reason) => RunError::Build { backend, reason },
+            Refusal::Data(reason) => RunError::Run { backend, reason },
+        })?;
+        if ranges == Ranges::default() {
+            return Ok(ranges);
+        }
+        let mut profile = builder.profile()?;
+        for range in &ranges.shapes {
+            profile.shape(&range.input, &range.min, &range.opt, &range.max)?;
+        }
+        for range in &ranges.values {
+            profile.values(&range.input, &range.min, &range.opt, &range.max)?;
+        }
+        config.add_profile(profile)?;
+        Ok(ranges)
+    }
+}
+
+/// Some versions refuse outputs that are truth values or shapes: where the build fails and there are such, it is tried without them.
+fn build(builder: &Builder, network: &Network, config: &Config) -> Result<Plan, RunError> {
+    let first = builder.build(network, config);
+    let outputs = network.outputs();
+    let (odd, usual): (Vec<_>, Vec<_>) =
+        outputs.iter().partition(|output| output.dtype() == Some(DType::Bool) || output.is_shape_tensor());
+    let Err(error @ RunError::Build { .. }) = first else { return first };
+    if odd.is_empty() || usual.is_empty() {
+        return Err(error);
+    }
+    for output in odd {
+        network.unmark_output(output);
+    }
+    // If that was not the reason, the first error is the one to tell.
+    builder.build(network, config).map_err(|_| error)
+}
+
+/// The flag that lets the builder lower precision.
+fn lowering(dtype: DType) -> Result<Flag, RunError> {
+    match dtype {
+        DType::Float16 => Ok(Flag::Fp16),
+        DType::Bfloat16 => Ok(Flag::Bf16),
+        DType::Int8 => Ok(Flag::Int8),
+        DType::Float8e4m3fn => Ok(Flag::Fp8),
+        _ => Err(RunError::Missing(format!("TensorRT's builder cannot lower a model to {dtype}; use fp16 or bf16"))),
+    }
+}
+
+/// Every layer that came from one of the nodes computes, and hands on, float32.
+fn keep_float32(network: &Network, nodes: &[String]) -> Result<(), RunError> {
+    let nodes: HashSet<&str> = nodes.iter().map(String::as_str).collect();
+    let is_one = |layer: &Layer| {
+        nodes.contains(layer.name().as_str()) || layer.onnx_nodes().iter().any(|node| nodes.contains(node.as_str()))
+    };
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    for layer in network.layers().iter().filter(|layer| is_one(layer)) {
+        let is_float = |dtype: Option<DType>| dtype.is_some_and(DType::is_float);
+        let outputs = layer.outputs();
+        if outputs.iter().chain(&layer.inputs()).any(|tensor| is_float(tensor.dtype())) {
+            layer.set_precision(DType::Float32)?;
+        }
+        for (index, _) in outputs.iter().enumerate().filter(|(_, tensor)| is_float(tensor.dtype())) {
+            layer.set_output_type(index, DType::Float32)?;
+        }
+    }
+    Ok(())
+}
