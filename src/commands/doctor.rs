@@ -36,11 +36,11 @@ pub struct OrtInfo {
 
 /// One thing that layerdiff can use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-struct Finding {
+pub struct Finding {
     name: &'static str,
     present: bool,
     /// Versions, providers, models: what there is to know about it.
-    details: Vec<String>,
+    pub details: Vec<String>,
     path: Option<PathBuf>,
     /// What to do when it is missing or does not work.
     advice: Option<String>,
