@@ -1,12 +1,12 @@
 //! What a reproducer tells its reader, and the proof that its files show the failure: a new process runs the very command
 //! that they tell to run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::deliver::Proof;
 use super::verdict::Exit;
-use crate::cli::{CheckArgs, GlobalArgs, SetArgs};
+use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
 use crate::reduce::story::{Bound, How, Story, TEST_SET};
 use crate::reduce::{self, Case};
@@ -103,13 +103,18 @@ fn bounds(rules: &tolerance::Rules, case: &Case) -> Vec<Bound> {
     outputs.map(bound).collect()
 }
 
-/// The tolerance, as words of a command line.
+/// The tolerance, and how an engine is built, as words of a command line.
 fn flags(args: &SetArgs) -> Vec<String> {
     let word = |flag: &str, (name, x): &(Option<String>, f64)| {
         [flag.to_string(), name.as_ref().map_or_else(|| x.to_string(), |name| format!("{name}={x}"))]
     };
     let atol = args.atol.iter().flat_map(|bound| word("--atol", bound));
-    atol.chain(args.rtol.iter().flat_map(|bound| word("--rtol", bound))).collect()
+    let rtol = args.rtol.iter().flat_map(|bound| word("--rtol", bound));
+    let engine = &args.engine;
+    let number = |flag: &str, n: Option<u64>| n.map(|n| [flag.to_string(), n.to_string()]).into_iter().flatten();
+    let built = number("--builder-level", engine.builder_level).chain(number("--workspace", engine.workspace));
+    let typed = engine.strongly_typed.then(|| "--strongly-typed".to_string());
+    atol.chain(rtol).chain(built).chain(typed).collect()
 }
 
 /// How the check is judged, as words of a command line.
@@ -140,7 +145,7 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
         &reference,
     ]);
     command.arg("--inputs").arg(&data).args(flags(told.args));
-    command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global));
+    command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
     let output = command.stdin(Stdio::null()).output().map_err(|e| failed(format!("it did not start: {e}")))?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     Ok(match output.status.code() {
@@ -151,10 +156,17 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     })
 }
 
-fn libraries(global: &GlobalArgs) -> Vec<String> {
+/// What is where on this very machine: for the proof, not for the reader of the reproducer.
+fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<String> {
+    let path = |flag: &str, path: &Option<PathBuf>| {
+        let absolute = path.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()));
+        absolute.map(|p| [flag.to_string(), p.display().to_string()]).into_iter().flatten()
+    };
+    let device = ["--device".to_string(), engine.device.to_string()];
+    let trt = path("--trt-library", &engine.trt_library).chain(path("--timing-cache", &engine.timing_cache));
     let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".to_string(), path.display().to_string()]);
-    let plugin = |(name, path): &(String, std::path::PathBuf)| {
+    let plugin = |(name, path): &(String, PathBuf)| {
         ["--ep-library".to_string(), format!("{name}={}", path.display())]
     };
-    ort.chain(global.ep_library.iter().flat_map(plugin)).collect()
+    ort.chain(trt).chain(device).chain(global.ep_library.iter().flat_map(plugin)).collect()
 }

@@ -1,7 +1,7 @@
 //! Every suspect alone, all in one model: disconnected islands, each fed with captured reference inputs. One build where one
 //! for each would take minutes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Alone, cut, judge, suspects};
 use crate::compare::Comparison;
@@ -85,10 +85,12 @@ fn add(to: &mut GraphProto, graph: &GraphProto, rename: &dyn Fn(&str) -> String)
     let all = |names: &[String]| -> Vec<String> {
         names.iter().map(|name| if name.is_empty() { String::new() } else { rename(name) }).collect()
     };
+    // An engine is told of its nodes by their names: the same here as in the whole model, where that is clear.
+    let taken: HashSet<String> = to.node.iter().filter_map(|node| node.name.clone()).collect();
     to.node.extend(graph.node.iter().map(|node| NodeProto {
         input: all(&node.input),
         output: all(&node.output),
-        name: node.name.as_ref().map(|name| rename(name)),
+        name: node.name.as_ref().map(|name| if taken.contains(name) { rename(name) } else { name.clone() }),
         ..node.clone()
     }));
     for (values, given) in [(&mut to.input, &graph.input), (&mut to.output, &graph.output)] {
