@@ -205,3 +205,52 @@ fn overrides_cure_both_families() {
     assert!(blind.report().why.unwrap().contains("no tensor inside was looked at"));
     assert!(blind.report().culprits.is_empty());
 }
+
+/// An engine that somebody built with other tools.
+fn plan(version: u32, fault: &str, model: &Path, folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("deep.plan");
+    let mut smoke = Command::new(doubles().join(version.to_string()).join("smoke"));
+    let built = with_doubles(&mut smoke, fault).arg(model).args(["--noTF32", "--save"]).arg(&path).output().unwrap();
+    assert!(path.is_file(), "{}", String::from_utf8_lossy(&built.stdout));
+    path
+}
+
+#[test]
+fn a_ready_engine_is_compared_by_its_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = network::deep(folder.path(), 60);
+    for version in BOTH {
+        let healthy = plan(version, "", &model, folder.path());
+        let same = run(version, "", &format!("bisect --candidate trt@{}", healthy.display()), &model, &data);
+        assert_eq!(same.status, 0, "{}{}", same.stdout, same.stderr);
+        let wrong = plan(version, "wrong=relu_7", &model, folder.path());
+        let found = run(version, "", &format!("bisect --candidate trt@{}", wrong.display()), &model, &data);
+        assert_eq!(found.status, 1, "{}", found.stderr);
+        let report = found.report();
+        assert_eq!((report.culprits[0].kind, report.culprits[0].region.len()), (Kind::Region, 60), "nothing inside is seen");
+        // Of another version, the engine is refused and nothing is concluded.
+        let other = run(21 - version, "", &format!("bisect --candidate trt@{}", wrong.display()), &model, &data);
+        assert_eq!(other.status, 3, "{}", other.stdout);
+        let lowered = run(version, "", &format!("bisect --candidate trt:fp16@{}", wrong.display()), &model, &data);
+        assert_eq!(lowered.status, 2, "{}", lowered.stderr);
+        assert!(lowered.stderr.contains("built in"), "{}", lowered.stderr);
+    }
+}
+
+#[test]
+fn an_engine_says_what_it_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, _) = network::deep(folder.path(), 60);
+    let engine = plan(11, "", &model, folder.path());
+    let mut inspect = program();
+    inspect.arg("inspect").arg(&engine).arg("--trt-library").arg(doubles().join("11"));
+    let shown = with_doubles(&mut inspect, "").output().unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown.stderr));
+    for part in ["20 layers", "20 FP32", "matmul_0, add_0, relu_0", "float32[2,8]"] {
+        assert!(text.contains(part), "'{part}' is missing:\n{text}");
+    }
+    let mut against = program();
+    against.arg("inspect").arg(&engine).arg("--against").arg(&model).arg("--trt-library").arg(doubles().join("11"));
+    assert_eq!(with_doubles(&mut against, "").output().unwrap().status.code(), Some(0));
+}
