@@ -3,15 +3,15 @@
 pub mod attempts;
 pub mod bisect;
 pub mod checked;
+pub mod choose;
 pub mod compare;
 pub mod convert;
-pub mod choose;
 mod cure;
 pub mod deliver;
 pub mod doctor;
-pub mod inspect;
 pub mod engine;
 mod explain;
+pub mod inspect;
 pub mod judge;
 pub mod narrow;
 pub mod opening;

@@ -55,7 +55,12 @@ fn settle(command: &Command) {
     const SILENT: &str = "ORT_DISABLE_TELEMETRY";
     let runs_models = matches!(
         command,
-        Command::Bisect(_) | Command::Reduce(_) | Command::Compare(_) | Command::Convert(_) | Command::Inspect(_) | Command::Worker
+        Command::Bisect(_)
+            | Command::Reduce(_)
+            | Command::Compare(_)
+            | Command::Convert(_)
+            | Command::Inspect(_)
+            | Command::Worker
     );
     let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
     // Comes back only when it fails; then everything works all the same.

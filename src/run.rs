@@ -2,9 +2,9 @@
 //! A backend is given a model, feeds and the names of the tensors to return. It knows no tolerance and no search.
 
 pub mod check;
-pub mod cuda;
 mod child;
 mod command;
+pub mod cuda;
 pub mod exec;
 pub mod ort;
 pub mod ready;

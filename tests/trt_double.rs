@@ -10,7 +10,7 @@ mod cuda;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{doubles, model_of, root, testdata, with_doubles};
+use common::{doubles, model_of, testdata, with_doubles};
 use layerdiff::load::{Lean, testset};
 use layerdiff::onnx::{DimValue, Dimension, GraphProto, ModelProto, NodeProto, TensorShapeProto, ValueInfoProto};
 use layerdiff::run::Backend;

@@ -64,6 +64,11 @@ fn a_fault_among_600_nodes_takes_five_builds() {
         assert!(right, "TensorRT {version}, {fault}: {accused:?}\n{}", run.stdout);
         let search = &report.search;
         assert!(search.candidate_builds <= 5, "TensorRT {version}, {fault}: {} builds", search.candidate_builds);
+        if fault == "wrong_fused=add_88" {
+            let told = &report.culprits[0].diagnosis[0];
+            assert_eq!(told.code, "kernel-or-fusion");
+            assert!(told.evidence.contains("in one layer with matmul_88, add_88"), "{}", told.evidence);
+        }
         // The double counts no more than the report tells.
         let told = search.candidate_builds + search.trust_builds + search.proof_builds;
         assert!(builds(&run) <= told, "{} engines were built, {told} are told of", builds(&run));
@@ -189,13 +194,16 @@ fn the_knob_that_makes_it_appear() {
 fn overrides_cure_both_families() {
     let (model, data) = (testdata("layernorm_overflow/model.onnx"), testdata("layernorm_overflow/inputs.npz"));
     // The CPU under the double computes typed halves in FP32, so there a kernel is wrong in half precision only.
-    for (version, fault, words) in [(10, "", ""), (10, "precision=ln_pow", "--strongly-typed"), (11, "precision=ln_pow", "")] {
+    for (version, fault, words) in
+        [(10, "", ""), (10, "precision=ln_pow", "--strongly-typed"), (11, "precision=ln_pow", "")]
+    {
         let found = run(version, fault, &format!("bisect --candidate trt:fp16 {words}"), &model, &data);
         assert_eq!(found.status, 1, "{version} {words}: {}{}", found.stdout, found.stderr);
         let report = found.report();
         let cure = report.overrides.unwrap();
         assert!(cure.verified && cure.minimal && cure.nodes.len() <= 3, "{version} {words}: {cure:?}");
         assert!(cure.latency_before.is_some() && cure.latency_after.is_some());
+        assert!(found.stdout.contains("; latency "), "{}", found.stdout);
         assert!(report.reduced.is_some_and(|r| r.reproduces));
     }
     // A builder that does as it likes is told of.
@@ -227,7 +235,11 @@ fn a_ready_engine_is_compared_by_its_outputs() {
         let found = run(version, "", &format!("bisect --candidate trt@{}", wrong.display()), &model, &data);
         assert_eq!(found.status, 1, "{}", found.stderr);
         let report = found.report();
-        assert_eq!((report.culprits[0].kind, report.culprits[0].region.len()), (Kind::Region, 60), "nothing inside is seen");
+        assert_eq!(
+            (report.culprits[0].kind, report.culprits[0].region.len()),
+            (Kind::Region, 60),
+            "nothing inside is seen"
+        );
         // Of another version, the engine is refused and nothing is concluded.
         let other = run(21 - version, "", &format!("bisect --candidate trt@{}", wrong.display()), &model, &data);
         assert_eq!(other.status, 3, "{}", other.stdout);

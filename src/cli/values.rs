@@ -50,15 +50,19 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 
 /// `NAME=MIN:OPT:MAX`, shapes as `1x3x224x224`.
 pub fn parse_profile(text: &str) -> Result<Range, String> {
-    let wrong = || format!("'{text}' is no profile; write NAME=MIN:OPT:MAX, such as x=1x3x224x224:8x3x224x224:32x3x224x224");
+    let wrong =
+        || format!("'{text}' is no profile; write NAME=MIN:OPT:MAX, such as x=1x3x224x224:8x3x224x224:32x3x224x224");
     let (input, shapes) = text.rsplit_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
-    let shape = |part: &str| part.split('x').map(|d| d.parse::<i64>().ok().filter(|d| *d >= 0)).collect::<Option<Vec<_>>>();
+    let shape =
+        |part: &str| part.split('x').map(|d| d.parse::<i64>().ok().filter(|d| *d >= 0)).collect::<Option<Vec<_>>>();
     let shapes: Option<Vec<Vec<i64>>> = shapes.split(':').map(shape).collect();
     let Some([min, opt, max]) = shapes.and_then(|s| <[Vec<i64>; 3]>::try_from(s).ok()) else { return Err(wrong()) };
     let ordered = min.len() == opt.len() && opt.len() == max.len();
     let ordered = ordered && min.iter().zip(&opt).zip(&max).all(|((a, b), c)| a <= b && b <= c);
     if !ordered {
-        return Err(format!("'{text}': MIN, OPT and MAX must have one rank, and no dimension may shrink from one to the next"));
+        return Err(format!(
+            "'{text}': MIN, OPT and MAX must have one rank, and no dimension may shrink from one to the next"
+        ));
     }
     Ok(Range { input: input.to_string(), min, opt, max })
 }

@@ -19,8 +19,8 @@ use super::trust;
 use super::unquantise;
 use super::verdict::{self, Exit, Shown};
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
-use crate::probe::{Probe, Side};
 use crate::probe::journal::{Journal, Known};
+use crate::probe::{Probe, Side};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
 

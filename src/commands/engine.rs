@@ -8,8 +8,8 @@ use crate::cli::EngineArgs;
 use crate::probe::Lowering;
 use crate::run::ort::library::{Env, cache_folder};
 use crate::run::ready::Ready;
-use crate::run::tensorrt::library::{self, Found};
 use crate::run::tensorrt::Options;
+use crate::run::tensorrt::library::{self, Found};
 use crate::run::worker::{Task, Worker};
 use crate::run::{Backend, RunError};
 use crate::spec::{Precision, Spec};
@@ -34,7 +34,11 @@ pub fn start(spec: &Spec, args: &EngineArgs, outputs: Vec<String>) -> anyhow::Re
     let found = found(args)?;
     let mut options = options(&found, args, spec);
     if is_ready(spec) {
-        ensure!(low.is_none(), "'{spec}': the precisions of a ready engine are built in; leave ':{}' out", spec.precision);
+        ensure!(
+            low.is_none(),
+            "'{spec}': the precisions of a ready engine are built in; leave ':{}' out",
+            spec.precision
+        );
         options.plan = spec.model.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         if let Some(plan) = options.plan.as_ref().filter(|plan| !plan.is_file()) {
             bail!("cannot read {}: there is no such file", plan.display());

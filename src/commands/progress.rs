@@ -4,32 +4,68 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A spinner with what is being done.
-pub struct Progress(ProgressBar);
+use crate::report::text::words::clean;
+use crate::run::worker::steps::{self, Hearing, Step};
+
+/// A spinner with what is being done, and how far the build of an engine is.
+pub struct Progress {
+    bar: ProgressBar,
+    _building: Option<Hearing>,
+}
+
+/// Characters of a phase's name that are shown.
+const LENGTH: usize = 40;
 
 impl Progress {
     pub fn new(quiet: bool) -> Progress {
         let bar = ProgressBar::new_spinner();
         // indicatif draws nothing when stderr is not a terminal.
         bar.set_draw_target(if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}{prefix} ({elapsed})") {
             bar.set_style(style);
         }
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_millis(120));
+        if bar.is_hidden() {
+            return Progress { bar, _building: None };
         }
-        Progress(bar)
+        bar.enable_steady_tick(Duration::from_millis(120));
+        let shown = bar.clone();
+        let _building = Some(steps::hear(move |step| shown.set_prefix(step.map(building).unwrap_or_default())));
+        Progress { bar, _building }
     }
 
     pub fn step(&self, what: impl Into<String>) {
-        if !self.0.is_hidden() {
-            self.0.set_message(what.into());
+        if !self.bar.is_hidden() {
+            self.bar.set_message(what.into());
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
+    }
+}
+
+/// `; building: tactics 12/40`, behind what is being done.
+fn building(step: &Step) -> String {
+    let phase: String = clean(&step.phase).chars().take(LENGTH).collect();
+    match step.of {
+        0 => format!("; building: {phase}"),
+        of => format!("; building: {phase} {}/{of}", step.step),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_in_words() {
+        let check = |phase: &str, step: usize, of: usize, want: &str| {
+            assert_eq!(building(&Step { phase: phase.to_string(), step, of }), want);
+        };
+        check("tactics", 12, 40, "; building: tactics 12/40");
+        check("tactics", 12, 0, "; building: tactics");
+        check(&"x".repeat(50), 1, 2, &format!("; building: {} 1/2", "x".repeat(LENGTH)));
     }
 }

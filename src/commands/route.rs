@@ -4,9 +4,11 @@
 use serde::Deserialize;
 
 use super::progress::Progress;
+use super::trials::outcome;
+use crate::mark;
 use crate::probe::first::inner;
 use crate::probe::{Probe, Side};
-use crate::report::{Report, Routes, Status};
+use crate::report::{Report, Routes};
 use crate::run::{How, Observe, RunError};
 use crate::search::{Answer, ddmin};
 use crate::tensor::Tensors;
@@ -84,32 +86,11 @@ pub fn route(
 }
 
 /// Good: with this route every output of every sample agrees. A build that fails is no answer.
-fn cured(
-    probe: &Probe,
-    side: &Side,
-    outputs: &[String],
-    right: &[Tensors],
-    route: String,
-) -> Result<Answer, RunError> {
+fn cured(probe: &Probe, side: &Side, outputs: &[String], right: &[Tensors], route: String) -> Result<Answer, RunError> {
     let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
-    let model = crate::mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    let values = match side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs) {
-        Ok(answer) => answer.values,
-        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-        Err(_) => return Ok(Answer::Unknown),
-    };
-    let mut answer = Answer::Good;
-    for (got, right) in values.iter().zip(right) {
-        for name in outputs {
-            let (Some(got), Some(right)) = (got.get(name), right.get(name)) else { return Ok(Answer::Unknown) };
-            match probe.rules.judge_output(name, right, got).status {
-                Status::Diverges => return Ok(Answer::Bad),
-                Status::NotCompared => answer = Answer::Unknown,
-                Status::Agrees => {}
-            }
-        }
-    }
-    Ok(answer)
+    let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
+    let run = side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs).map(|answer| answer.values);
+    Ok(outcome(probe.rules, outputs, right, run)?.answer)
 }
 
 /// Knobs that are on by themselves and can be turned off: `on` to `off`, or a level to 0.

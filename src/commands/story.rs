@@ -165,8 +165,6 @@ fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<String> {
     let device = ["--device".to_string(), engine.device.to_string()];
     let trt = path("--trt-library", &engine.trt_library).chain(path("--timing-cache", &engine.timing_cache));
     let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".to_string(), path.display().to_string()]);
-    let plugin = |(name, path): &(String, PathBuf)| {
-        ["--ep-library".to_string(), format!("{name}={}", path.display())]
-    };
+    let plugin = |(name, path): &(String, PathBuf)| ["--ep-library".to_string(), format!("{name}={}", path.display())];
     ort.chain(trt).chain(device).chain(global.ep_library.iter().flat_map(plugin)).collect()
 }

@@ -105,7 +105,7 @@ impl<'a> Trials<'a> {
 }
 
 /// Compares what a trial gave for each sample with what is right. A model that does not run is no answer.
-fn outcome(
+pub fn outcome(
     rules: &Rules,
     outputs: &[String],
     right: &[Tensors],

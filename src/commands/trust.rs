@@ -10,23 +10,18 @@ use crate::spec::Place;
 use crate::tensor::{Tensor, Tensors};
 
 /// Fills in the report's trust. A candidate that gives another answer each time makes the verdict inconclusive.
-pub fn trust(
-    probe: &mut Probe,
-    outputs: &[String],
-    report: &mut Report,
-    progress: &Progress,
-) -> Result<(), RunError> {
+pub fn trust(probe: &mut Probe, outputs: &[String], report: &mut Report, progress: &Progress) -> Result<(), RunError> {
     let candidate = probe.candidate;
     let foreign = candidate.backend.is_engine() || matches!(candidate.spec.place, Place::Provider(_));
     let (true, Some(first)) = (foreign, probe.feeds.first()) else { return Ok(()) };
     progress.step("the candidate again");
     let equal_rows = repeated(first);
     let feeds: Vec<Tensors> = std::iter::once(first.clone()).chain(equal_rows.clone()).collect();
-    let mut values =
-        candidate.see(&inner(candidate, outputs), &feeds, outputs, Observe::Outputs)?.values.into_iter();
+    let mut values = candidate.see(&inner(candidate, outputs), &feeds, outputs, Observe::Outputs)?.values.into_iter();
     probe.counts.trust_builds += 1;
     let (again, rows) = (values.next().unwrap_or_default(), values.next());
-    let mut trust = Trust { repeat: "identical".to_string(), rows: "not tested: the data has no batch of two".to_string() };
+    let mut trust =
+        Trust { repeat: "identical".to_string(), rows: "not tested: the data has no batch of two".to_string() };
     if let Some(moved) = differs(probe, &again) {
         trust.repeat = moved.words;
         match moved.diverges {

@@ -73,7 +73,8 @@ pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most
         let node = node_ref(graph, &graph.nodes[id]);
         let tensor = graph.tensors[suspect.item].key.clone();
         let region = region(graph, suspect);
-        let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone.remove(&suspect.item))?;
+        let local =
+            isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone.remove(&suspect.item))?;
         let inputs_agree =
             suspect.inputs.iter().all(|i| probe.results[*i].as_ref().is_some_and(|r| r.status == Status::Agrees));
         let given = given(&probe.reference.graph.nodes[id]);
@@ -146,7 +147,10 @@ pub fn by_precision(report: &Report) -> Option<String> {
     let cure = report.overrides.as_ref()?;
     Some(match (cure.nodes.len(), cure.verified) {
         (0, _) => "the outputs diverge, and no set of nodes in FP32 was found that cures them".to_string(),
-        (n, true) => format!("the outputs diverge, and agree with {n} of {} nodes in FP32; no tensor inside was looked at", cure.of),
+        (n, true) => format!(
+            "the outputs diverge, and agree with {n} of {} nodes in FP32; no tensor inside was looked at",
+            cure.of
+        ),
         (n, false) => format!("the outputs diverge; {n} nodes in FP32 are the best set so far, and it is not verified"),
     })
 }

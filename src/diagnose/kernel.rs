@@ -81,6 +81,9 @@ pub fn unexplained(case: &Case) -> Option<Finding> {
     if !plain || case.e.culprit.kind == Kind::Amplifies || case.e.emulated.is_some() {
         return None;
     }
+    if let Some(evidence) = fused(case) {
+        return Some(Finding { code: "kernel-or-fusion", sure: Sure::Likely, evidence, advice: reproducer(case) });
+    }
     let rewritten = case.e.own_model && case.e.culprit.kind == Kind::Region;
     let error = case.relative_error().map_or(String::new(), |e| format!(" by {} of its size", num(e)));
     if rewritten {
@@ -91,6 +94,23 @@ pub fn unexplained(case: &Case) -> Option<Finding> {
     }
     let evidence = format!("it is off{error} in FP32, and neither its values nor its attributes explain that");
     Some(Finding { code: "kernel-or-fusion", sure: Sure::Possible, evidence, advice: reproducer(case) })
+}
+
+/// Right on its own, and one layer with others in the engine.
+fn fused(case: &Case) -> Option<String> {
+    let culprit = case.e.culprit;
+    let engine = culprit.engine.as_ref().filter(|engine| engine.nodes.len() > 1)?;
+    let right_alone = culprit.local.as_ref().is_some_and(|local| local.mismatched == 0);
+    if !right_alone || culprit.kind != Kind::Region {
+        return None;
+    }
+    let others: Vec<&str> =
+        engine.nodes.iter().filter(|name| **name != culprit.node.name).map(String::as_str).collect();
+    Some(format!(
+        "right on its own, and off by {} where the engine computes it in one layer with {}",
+        num(culprit.accumulated.max_abs.0),
+        others.join(", ")
+    ))
 }
 
 fn reproducer(case: &Case) -> String {

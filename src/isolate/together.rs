@@ -76,8 +76,7 @@ fn run(
 
 /// Names in bodies are not renamed.
 fn is_flat(model: &ModelProto) -> bool {
-    model.functions.is_empty()
-        && model.graph.iter().flat_map(|g| &g.node).all(|node| node.subgraphs().next().is_none())
+    model.functions.is_empty() && model.graph.iter().flat_map(|g| &g.node).all(|node| node.subgraphs().next().is_none())
 }
 
 /// Adds `graph` under other names.

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use super::survey::{Survey, Surveyed};
 use super::{Side, join};
 use crate::mark;
-use crate::run::{Answer, Built, Observe, RunError};
 use crate::run::ort::Ort;
+use crate::run::{Answer, Built, Observe, RunError};
 use crate::tensor::Tensors;
 
 /// What is wanted of the first runs.

@@ -135,9 +135,8 @@ impl Probe<'_> {
             self.counts.perturbed |= common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
             return None;
         }
-        let mut moved = common.filter(|(name, value, now)| {
-            self.rules.judge_output(name, value, now).status == Status::Diverges
-        });
+        let mut moved =
+            common.filter(|(name, value, now)| self.rules.judge_output(name, value, now).status == Status::Diverges);
         moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
     }
 }

@@ -23,15 +23,15 @@ mod runtime;
 mod sys;
 mod types;
 
-pub use backend::TensorRt;
-pub use options::{Options, Range};
 pub use abi::{Family, Flag, Version};
+pub use backend::TensorRt;
 pub use builder::{Builder, Plan, Typing};
 pub use config::{Config, Pool, Step};
 pub use context::{Context, DebugTensor};
 pub use engine::{Binding, Engine, Selector};
 pub use network::{Layer, Network, Tensor};
 pub use open::Library;
+pub use options::{Options, Range};
 pub use parser::{ParseError, refusal};
 pub use profile::Profile;
 pub use runtime::Runtime;

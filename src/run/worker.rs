@@ -3,9 +3,10 @@
 //!
 //! Orders and replies are lines of JSON on a socket that the worker has as its standard input: what a vendor's library
 //! prints cannot disturb them. Models and tensors travel as files in private folders (`parcel`). Here is the language of
-//! the two sides; `parent` starts and asks, `serve` answers.
+//! the two sides; `parent` starts and asks, `serve` answers, and `steps` tells how far a build is.
 
 mod parcel;
+pub mod steps;
 
 #[cfg(unix)]
 mod parent;
@@ -26,8 +27,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::parcel::Parcel;
-use super::{Built, Engine, How, RunError, tensorrt};
+use self::steps::Step;
 use super::ort::Provider;
+use super::{Built, Engine, How, RunError, tensorrt};
 use crate::report::BackendInfo;
 
 /// The hidden subcommand under which layerdiff is a worker.
@@ -112,9 +114,10 @@ struct Job {
     how: How,
 }
 
-/// From the worker: one for each order.
+/// From the worker: one for each order, and any number of [`Reply::Progress`] before it.
 #[derive(Serialize, Deserialize)]
 enum Reply {
+    Progress(Step),
     Ready(BackendInfo),
     Done {
         values: Vec<Parcel>,

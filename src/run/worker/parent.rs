@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, Rooms, store};
-use super::{Job, Order, Reply, SUBCOMMAND, Task, What};
+use super::{Job, Order, Reply, SUBCOMMAND, Task, What, steps};
 use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
@@ -158,7 +158,7 @@ impl Process {
         match process.ask(&start, &name, None)? {
             Reply::Ready(info) => Ok((process, info)),
             Reply::Failed(e) => Err(e),
-            Reply::Done { .. } | Reply::Took(_) | Reply::Routes(_) | Reply::Engine(_) => Err(confused(&name)),
+            _ => Err(confused(&name)),
         }
     }
 
@@ -187,6 +187,7 @@ impl Process {
         let busy = interrupt::busy(self.running.killer());
         let answer = self.send(order).and_then(|()| self.receive(timeout));
         drop(busy);
+        steps::tell(None);
         match answer {
             Ok(reply) => Ok(reply),
             Err(_) if interrupt::requested() => Err(RunError::Interrupted),
@@ -210,22 +211,29 @@ impl Process {
         self.socket.get_mut().write_all(&line)
     }
 
+    /// The reply; the steps of a build that come before it are told.
     fn receive(&mut self, timeout: Option<Duration>) -> io::Result<Reply> {
         let start = Instant::now();
         let mut line = Vec::new();
         loop {
             match self.socket.read_until(b'\n', &mut line) {
-                Ok(_) if line.ends_with(b"\n") => return Ok(serde_json::from_slice(&line)?),
+                Ok(_) if line.ends_with(b"\n") => match serde_json::from_slice(&line)? {
+                    Reply::Progress(step) => steps::tell(Some(&step)),
+                    reply => return Ok(reply),
+                },
                 Ok(_) => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if self.running.ended().is_some() {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
-                    if timeout.is_some_and(|limit| start.elapsed() >= limit) {
-                        return Err(ErrorKind::TimedOut.into());
-                    }
                 }
                 Err(e) => return Err(e),
+            }
+            if line.ends_with(b"\n") {
+                line.clear();
+            }
+            if timeout.is_some_and(|limit| start.elapsed() >= limit) {
+                return Err(ErrorKind::TimedOut.into());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The worker's side: take an order, run it, reply, until the parent has gone.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -7,17 +8,25 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, take};
+use super::steps::{self, Step};
 use super::{Job, Order, Reply, Task};
+use crate::interrupt;
 use crate::load::Lean;
 use crate::run::{Backend, RunError};
 use crate::tensor::Tensors;
 
 /// How long a worker may take to end by itself once its parent has gone.
 const GRACE: Duration = Duration::from_millis(500);
+/// The least time between two steps of a build that the parent is told of.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Replies, and steps from the builder's threads between them.
+type Socket = Arc<Mutex<UnixStream>>;
 
 /// The main loop of a worker process, whose standard input is the socket to its parent. `backend` makes what the task
 /// names. Returns when the parent has gone; does not return if a run keeps it busy then.
@@ -29,18 +38,17 @@ pub fn serve(backend: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>) -
     }
 }
 
-fn converse(
-    mut socket: UnixStream,
-    backend: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>,
-) -> io::Result<()> {
+fn converse(socket: UnixStream, backend: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>) -> io::Result<()> {
     let orders = listen(socket.try_clone()?);
+    let socket = Socket::new(Mutex::new(socket));
     let Ok(Order::Start { task, rooms }) = orders.recv() else { return Ok(()) };
     let name = task.name();
     let backend = match backend(task) {
         Ok(backend) => backend,
-        Err(e) => return send(&mut socket, &Reply::Failed(e)),
+        Err(e) => return send(&socket, &Reply::Failed(e)),
     };
-    send(&mut socket, &Reply::Ready(backend.info()))?;
+    send(&socket, &Reply::Ready(backend.info()))?;
+    let _steps = steps::hear(hand_on(socket.clone()));
     while let Ok(order) = orders.recv() {
         let reply = match order {
             Order::Start { .. } => break,
@@ -49,7 +57,7 @@ fn converse(
             Order::Engine => backend.engine().map(Reply::Engine),
             Order::Time { job, runs } => time(&*backend, job, runs, &name).map(Reply::Took),
         };
-        send(&mut socket, &reply.unwrap_or_else(Reply::Failed))?;
+        send(&socket, &reply.unwrap_or_else(Reply::Failed))?;
     }
     Ok(())
 }
@@ -73,6 +81,8 @@ fn listen(socket: UnixStream) -> Receiver<Order> {
             let _ = fs::remove_dir_all(room);
         }
         drop(tell);
+        // A build that asks whether to go on stops here.
+        interrupt::request();
         thread::sleep(GRACE);
         end();
     });
@@ -86,20 +96,29 @@ fn end() {
     std::process::abort();
 }
 
-fn send(socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+fn send(socket: &Mutex<UnixStream>, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
-    socket.write_all(&line)
+    socket.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+}
+
+/// Tells the parent how far a build is. Not every step: a builder may take thousands a second.
+fn hand_on(socket: Socket) -> impl Fn(Option<&Step>) + Send {
+    let last: Cell<Option<Instant>> = Cell::new(None);
+    move |step| {
+        let Some(step) = step.filter(|_| last.get().is_none_or(|last| last.elapsed() >= PACE)) else { return };
+        last.set(Some(Instant::now()));
+        // That the parent has gone is noticed by who listens.
+        let _ = send(&socket, &Reply::Progress(step.clone()));
+    }
 }
 
 fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
     let (outputs, how) = (job.outputs.clone(), job.how.clone());
     let (model, feeds) = unpack(job, name)?;
     let answer = backend.build(&model, &feeds, &outputs, &how)?;
-    let full = |e: io::Error| RunError::Run {
-        backend: name.to_string(),
-        reason: format!("no room for its results: {e}"),
-    };
+    let full =
+        |e: io::Error| RunError::Run { backend: name.to_string(), reason: format!("no room for its results: {e}") };
     let packed = answer.values.iter().map(|tensors| Parcel::pack(tensors, rooms)).collect::<io::Result<_>>();
     Ok(Reply::Done { values: packed.map_err(full)?, built: answer.built })
 }

@@ -106,7 +106,15 @@ pub fn price(o: &Overrides) -> String {
         true => format!("{before} with nothing {}", fate(o)),
         false => format!("{before} before, {} after", error(o.error_after)),
     };
-    format!("relative RMS error of the worst output: {errors}; {}", plural(o.builds, "trial"))
+    let latency = latency(o).map_or(String::new(), |text| format!("; {text}"));
+    format!("relative RMS error of the worst output: {errors}{latency}; {}", plural(o.builds, "trial"))
+}
+
+/// `latency 1.52 ms before, 1.61 ms after`, where the candidate has one of its own.
+fn latency(o: &Overrides) -> Option<String> {
+    let (before, after) = (o.latency_before?, o.latency_after?);
+    let milliseconds = |s: Real| format!("{} ms", number(s.0 * 1e3));
+    Some(format!("latency {} before, {} after", milliseconds(before), milliseconds(after)))
 }
 
 /// An error as a reader wants it: where there is no number, the outputs had NaN or infinities of their own.

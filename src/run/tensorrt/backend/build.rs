@@ -7,8 +7,12 @@ use super::observe;
 use super::prepare::{Prepared, prepare};
 use super::profiles::{Input, Ranges, Refusal};
 use super::timings::Timings;
+use crate::interrupt;
 use crate::load::Lean;
-use crate::run::tensorrt::{Builder, Config, Flag, Layer, Library, Network, Options, Plan, Pool, Typing, refusal};
+use crate::run::tensorrt::{
+    Builder, Config, Flag, Layer, Library, Network, Options, Plan, Pool, Step, Typing, refusal,
+};
+use crate::run::worker::steps;
 use crate::run::{How, RunError};
 use crate::tensor::{DType, Tensors};
 
@@ -64,6 +68,8 @@ impl Job<'_> {
         let (options, library) = (self.options, self.library);
         let mut config = builder.config()?;
         config.detailed();
+        // A build that nobody hears of is a build all the same.
+        let _ = config.progress(go_on);
         config.set(Flag::Tf32, options.tf32)?;
         config.set(Flag::StrictNans, library.has_flag(Flag::StrictNans))?;
         if let Some(dtype) = options.weak {
@@ -110,6 +116,13 @@ impl Job<'_> {
         config.add_profile(profile)?;
         Ok(ranges)
     }
+}
+
+/// Tells how far the build is; does it go on?
+fn go_on(step: &Step) -> bool {
+    let Step { phase, step, of, .. } = *step;
+    steps::tell(Some(&steps::Step { phase: phase.to_string(), step, of }));
+    !interrupt::requested()
 }
 
 /// Some versions refuse outputs that are truth values or shapes: where the build fails and there are such, it is tried without them.

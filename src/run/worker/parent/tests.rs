@@ -38,6 +38,11 @@ impl Backend for Fake {
             "noise" => print!("{{\"Done\":{{\"values\":[],\"built\":null}}}}\n{}", "x".repeat(200_000)),
             "fails" => return Err(RunError::Build { backend: "fake".to_string(), reason: "no".to_string() }),
             "hangs" => std::thread::sleep(Duration::from_secs(60)),
+            "builds" => (1..=1000).for_each(step),
+            "builds for ever" => (1..=usize::MAX).for_each(|number| {
+                step(number);
+                std::thread::sleep(Duration::from_millis(20));
+            }),
             "panics" => panic!("out of ideas"),
             "exits" => std::process::exit(0),
             _ if crash_now => {
@@ -55,6 +60,10 @@ impl Backend for Fake {
         let results = feeds.iter().map(|feed| feed.clone().into_iter().chain(extra.clone()));
         Ok(results.map(|all| all.filter(|(name, _)| outputs.contains(name)).collect()).collect())
     }
+}
+
+fn step(number: usize) {
+    steps::tell(Some(&steps::Step { phase: "tactics".to_string(), step: number, of: 1000 }));
 }
 
 fn start(mode: &str) -> Result<Worker, RunError> {
@@ -179,6 +188,28 @@ fn a_worker_that_hangs_is_stopped() {
     let want =
         "ONNX Runtime with fake failed while running the model: no answer within 0.05 s, so its process was stopped";
     assert_eq!(error, want);
+}
+
+#[test]
+fn steps_of_a_build_are_heard_in_time() {
+    let worker = start("builds").unwrap();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let hearing = steps::hear(move |step| drop(tell.send(step.cloned())));
+    assert_eq!(run(&worker, b"m").unwrap().len(), 2, "they are no answer");
+    drop(hearing);
+    let heard: Vec<Option<steps::Step>> = heard.iter().collect();
+    // Other tests have ends of their own, and no steps.
+    assert_eq!(heard.last(), Some(&None), "the end is told");
+    let heard: Vec<steps::Step> = heard.into_iter().flatten().collect();
+    assert_eq!(heard[0], steps::Step { phase: "tactics".to_string(), step: 1, of: 1000 });
+    assert!(heard.len() < 1000, "the parent is flooded");
+}
+
+#[test]
+fn steps_do_not_put_off_the_end_of_a_run() {
+    let mut worker = start("builds for ever").unwrap();
+    worker.timeout = Some(Duration::from_millis(50));
+    assert!(run(&worker, b"m").unwrap_err().to_string().contains("no answer within 0.05 s"));
 }
 
 #[test]
