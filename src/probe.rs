@@ -160,11 +160,11 @@ impl<'a> Probe<'a> {
         let (reference, ran) = self.reference_outputs(outputs)?;
         self.counts.reference_runs += usize::from(ran);
         self.counts.candidate_builds += 1;
-        self.counts.candidate_runs += 1;
         self.unmarked = match self.first.take() {
             Some(answer) => answer?,
             None => self.candidate.run(&first::inner(self.candidate, outputs), self.feeds, outputs)?,
         };
+        self.counts.candidate_runs += 1;
         let mut results = Vec::new();
         for name in outputs {
             let pairs = reference.iter().zip(&self.unmarked).map(|(r, c)| (r.get(name), c.get(name)));
