@@ -5,6 +5,8 @@ mod common;
 
 #[path = "tensorrt/build.rs"]
 mod build;
+#[path = "tensorrt/converted.rs"]
+mod converted;
 #[path = "tensorrt/look.rs"]
 mod look;
 #[path = "tensorrt/parse.rs"]

@@ -380,15 +380,16 @@ fn a_ready_engine_is_checked_and_run() {
     same(&run(10, &plan, &marked(&[])).unwrap()[0], &exact[0]);
     let refused = |version: u32, plan: &Path, model: &Lean, expected: &str| {
         let error = run(version, plan, model).unwrap_err();
-        assert!(matches!(error, RunError::Build { .. }) && reason(&error).contains(expected), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(matches!(error, RunError::Build { .. } | RunError::Missing(_)), "{error:?}");
     };
     let other = small(DType::Int64, vec![node("Neg", &["x"], "z")], &[("z", DType::Int64)]);
     refused(10, &plan, &other, "'x' is int64 in the model, which cannot become the engine's float32");
     refused(10, &plan, &other, "the engine's output 'y' is not in the model, whose outputs are: z");
-    refused(11, &plan, &marked(&[]), "mlp.plan");
+    refused(11, &plan, &marked(&[]), "cannot load");
     let corrupt = dir.path().join("corrupt.plan");
     std::fs::write(&corrupt, &std::fs::read(&plan).unwrap()[..100]).unwrap();
-    refused(10, &corrupt, &marked(&[]), "corrupt.plan");
+    refused(10, &corrupt, &marked(&[]), "corrupt.plan: ");
     refused(10, &dir.path().join("gone.plan"), &marked(&[]), "cannot be read");
 }
 

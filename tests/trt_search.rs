@@ -149,6 +149,9 @@ fn failures_of_the_library_are_no_wrong_results() {
     check("crash_run", &["crashed"]);
     check("fail_build=no kernel fits", &["could not build", "no kernel fits"]);
     check("unsupported=LeakyRelu", &["LeakyRelu", "relu_0"]);
+    let stray = run(10, "", "bisect --candidate trt --profile q=1:2:3", &model, &data);
+    assert_eq!(stray.status, 2);
+    assert!(stray.stderr.contains("no input 'q'; it has x"), "{}", stray.stderr);
     // A mark that kills the library takes nothing else with it.
     let run = run(11, "wrong=add_9;crash_if_marked=relu_out_4", "bisect --candidate trt --no-reduce", &model, &data);
     assert!(accused(&run.report())[0].contains(&"add_9".to_string()), "{}\n{}", run.stdout, run.stderr);

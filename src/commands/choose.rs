@@ -31,8 +31,15 @@ fn choice(gpus: &[String], trt: Option<tensorrt::Kind>, cuda: bool) -> (&'static
         (true, _) => ("trt:fp16", format!("TensorRT and a GPU are here ({gpu})")),
         (false, true) => ("ort-cuda:fp16", format!("ONNX Runtime's CUDA provider and a GPU are here ({gpu})")),
         (false, false) => {
-            let lacks = "but neither TensorRT nor ONNX Runtime's CUDA provider (see `layerdiff doctor`)";
-            ("ort:fp16", format!("there is a GPU ({gpu}), {lacks}, so FP16 is emulated on the CPU"))
+            let trt = match trt {
+                Some(tensorrt::Kind::Rtx) => "TensorRT-RTX does not run on it",
+                Some(tensorrt::Kind::Lean) => "the lean TensorRT here builds nothing",
+                Some(tensorrt::Kind::Full) | None => "TensorRT was not found",
+            };
+            let why = format!(
+                "there is a GPU ({gpu}), but {trt}, and ONNX Runtime's CUDA provider was not found, so FP16 is emulated on the CPU (see `layerdiff doctor`)"
+            );
+            ("ort:fp16", why)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure};
 
 use crate::cli::EngineArgs;
+use crate::graph::Graph;
 use crate::probe::Lowering;
 use crate::run::ort::library::{Env, cache_folder};
 use crate::run::ready::Ready;
@@ -23,9 +24,12 @@ pub fn is_ready(spec: &Spec) -> bool {
     extension.is_some_and(|e| ENGINES.contains(&e))
 }
 
-/// TensorRT, started, and how it comes to the precision of `spec`. `outputs` are those of the model.
-pub fn start(spec: &Spec, args: &EngineArgs, outputs: Vec<String>) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
+/// TensorRT, started, and how it comes to the precision of `spec`, for a model of this `graph`.
+pub fn start(spec: &Spec, args: &EngineArgs, graph: &Graph) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
     let low = spec.precision.storage();
+    if let Some(unknown) = args.profile.iter().find(|range| !graph.inputs.contains(&range.input)) {
+        bail!("--profile: the model has no input '{}'; it has {}", unknown.input, graph.inputs.join(", "));
+    }
     ensure!(
         low.is_some() || matches!(spec.precision, Precision::Fp32 | Precision::Tf32),
         "'{spec}': {} needs scales, which only a quantised model has; give it with trt@MODEL",
@@ -44,7 +48,10 @@ pub fn start(spec: &Spec, args: &EngineArgs, outputs: Vec<String>) -> anyhow::Re
             bail!("cannot read {}: there is no such file", plan.display());
         }
         let worker = Worker::start(&Task::tensorrt(options))?;
-        return Ok((Box::new(Ready::new(worker, outputs)), Lowering::None));
+        return Ok((
+            Box::new(Ready::new(worker, graph.outputs.iter().map(|(name, _)| name.clone()).collect())),
+            Lowering::None,
+        ));
     }
     let worker = Worker::start(&Task::tensorrt(options.clone()))?;
     // Which precisions a builder may choose by itself is known once its library has told its version.

@@ -86,7 +86,7 @@ fn backend(
             );
             (Box::new(Worker::start(&task(name, global)?)?), low.map_or(Lowering::None, Lowering::Convert))
         }
-        Place::TensorRt => engine::start(spec, engine, outputs())?,
+        Place::TensorRt => engine::start(spec, engine, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
         Place::Saved(path) => (Box::new(Saved::load(path, &outputs())?), Lowering::None),
     })

@@ -151,7 +151,10 @@ impl TensorRt {
         let refused = |reason: String| RunError::Build { backend: self.library.name(), reason };
         let plan = std::fs::read(path).map_err(|e| refused(format!("{} cannot be read: {e}", path.display())))?;
         self.open(state, &plan).map_err(|e| match e {
-            RunError::Run { reason, .. } => refused(format!("{}: {reason}", path.display())),
+            // Nothing was built here, and nothing has run yet.
+            RunError::Run { reason, .. } => {
+                RunError::Missing(format!("{} cannot load {}: {reason}", self.library.name(), path.display()))
+            }
             other => other,
         })
     }

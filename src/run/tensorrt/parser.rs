@@ -92,6 +92,9 @@ impl fmt::Display for ParseError {
         }
         match message(&self.desc) {
             "" => f.write_str(self.what()),
+            message if message.contains("plugin creator") && message.contains("not found") => {
+                f.write_str("TensorRT has no such operator, and no plugin for it")
+            }
             message => f.write_str(message),
         }
     }
