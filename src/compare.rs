@@ -1,6 +1,7 @@
 //! Two tensors and a tolerance become an answer and the metrics. Pure: no file, no graph, no backend.
 
 mod block;
+pub mod device;
 mod format;
 mod histogram;
 mod lanes;

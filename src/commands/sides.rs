@@ -48,14 +48,23 @@ pub fn named<T>(model: &Model, result: anyhow::Result<T>) -> anyhow::Result<T> {
 
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
-    let precision = side.spec.precision;
+    let (info, precision) = (side.backend.info(), side.spec.precision);
     let precision = match side.lowering {
-        Lowering::None => precision.to_string(),
+        Lowering::None => format!("{precision}{}", products(&info.provider, precision)),
         Lowering::Emulate(_) => format!("{precision} (emulated: every value rounded where it is made)"),
         Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
         Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
     };
-    BackendInfo { spec: side.spec.to_string(), precision, why, ..side.backend.info() }
+    BackendInfo { spec: side.spec.to_string(), precision, why, ..info }
+}
+
+/// NVIDIA's libraries may compute float32 products with mantissas of 10 bits: said, since a reference must not.
+fn products(provider: &str, precision: Precision) -> &'static str {
+    match (provider, precision) {
+        ("cuda (built in)" | "tensorrt (built in)", Precision::Fp32) => " (TF32 off)",
+        ("cuda (built in)" | "tensorrt (built in)", Precision::Tf32) => " (TF32 on: products of 10-bit mantissas)",
+        _ => "",
+    }
 }
 
 /// What serves `spec`, and how it comes to its precision.
@@ -78,13 +87,20 @@ fn backend(
             (Box::new(Ort::new(&library.path, Provider::Cpu)?), low.map_or(Lowering::None, Lowering::Emulate))
         }
         Place::Provider(name) => {
-            let known = matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16);
+            ensure!(
+                spec.precision != Precision::Tf32 || matches!(name.as_str(), "cuda" | "tensorrt"),
+                "'{spec}': TF32 is NVIDIA's; use ort-cuda:tf32 or trt:tf32"
+            );
+            let known = !matches!(spec.precision, Precision::Int8 | Precision::Fp8);
             ensure!(
                 known,
                 "'{spec}': layerdiff cannot make a model of {} by itself; give one with ort-{name}@MODEL",
                 spec.precision
             );
-            (Box::new(Worker::start(&task(name, global)?)?), low.map_or(Lowering::None, Lowering::Convert))
+            (
+                Box::new(Worker::start(&task(name, spec.precision, global)?)?),
+                low.map_or(Lowering::None, Lowering::Convert),
+            )
         }
         Place::TensorRt => engine::start(spec, engine, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
@@ -93,11 +109,15 @@ fn backend(
 }
 
 /// What a worker process must load for `ort-NAME`.
-fn task(name: &str, global: &GlobalArgs) -> Result<Task, RunError> {
+fn task(name: &str, precision: Precision, global: &GlobalArgs) -> Result<Task, RunError> {
     let given = global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, path)| path.clone());
     if let Some(plugin) = given {
         if !plugin.is_file() {
             return Err(RunError::Missing(format!("--ep-library {name}={}: there is no such file", plugin.display())));
+        }
+        if precision == Precision::Tf32 {
+            let what = "layerdiff cannot tell a plug-in provider to use TF32; leave --ep-library out";
+            return Err(RunError::Missing(format!("ort-{name}:tf32: {what}")));
         }
         let library = library::find(global.ort_library.as_deref())?;
         return Ok(Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin }));
@@ -108,5 +128,12 @@ fn task(name: &str, global: &GlobalArgs) -> Result<Task, RunError> {
         )));
     }
     let library = library::find_with_provider(global.ort_library.as_deref(), name)?;
-    Ok(Task::new(library.path, Provider::Built(name.to_string())))
+    Ok(match name {
+        "cuda" => Task::new(library.path, Provider::Cuda { tf32: precision == Precision::Tf32 }),
+        // Its ONNX Runtime has no switch for TF32, but NVIDIA's libraries have.
+        "tensorrt" if precision != Precision::Tf32 => {
+            Task::new(library.path, Provider::Built(name.to_string())).with("NVIDIA_TF32_OVERRIDE", "0")
+        }
+        _ => Task::new(library.path, Provider::Built(name.to_string())),
+    })
 }

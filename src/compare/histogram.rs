@@ -5,7 +5,7 @@ use crate::compare::block::{BLOCK, Values};
 /// Mantissa bits that tell the bins of one octave apart: 32 bins.
 const FINE: u32 = 5;
 const SHIFT: u32 = 23 - FINE;
-const BINS: usize = 1 << (8 + FINE);
+pub const BINS: usize = 1 << (8 + FINE);
 /// The bin of infinity; those above it stay empty.
 const INFINITE: usize = 255 << FINE;
 
@@ -18,6 +18,16 @@ pub struct Histogram {
 impl Histogram {
     pub fn new() -> Histogram {
         Histogram { counts: Box::new([0; BINS]), zeros: 0 }
+    }
+
+    /// The counts of bins of somebody else's histogram; what they leave of `total` numbers are zeros.
+    pub fn of_counts(counts: &[u64], total: u64) -> Histogram {
+        let mut histogram = Histogram::new();
+        for (count, given) in histogram.counts.iter_mut().zip(counts).skip(1) {
+            *count = *given;
+        }
+        histogram.zeros = total.saturating_sub(histogram.counts.iter().sum());
+        histogram
     }
 
     /// Counts `n` zeros at once.

@@ -133,7 +133,7 @@ fn measure_block(block: &mut Block, judge: Judge, start: usize) -> Sums {
 }
 
 impl Sums {
-    fn none() -> Sums {
+    pub fn none() -> Sums {
         Sums {
             finite: 0,
             e: 0.0,
@@ -157,7 +157,7 @@ impl Sums {
     }
 
     /// The sums over the pairs of `self`, then those of `next`.
-    fn plus(self, next: &Sums) -> Sums {
+    pub fn plus(self, next: &Sums) -> Sums {
         Sums {
             finite: self.finite + next.finite,
             e: self.e + next.e,

@@ -2,6 +2,9 @@
 //!
 //! `cudarc` panics when the driver is not there: [`Cuda::open`] asks first, and nothing else starts it.
 
+pub mod compare;
+mod nvrtc;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -92,6 +95,13 @@ impl Cuda {
         ask().map_err(|e| failed("asking the GPU for its name", e))
     }
 
+    /// How many blocks of threads can run at a time, if each takes a multiprocessor.
+    fn multiprocessors(&self) -> Result<u32, CudaError> {
+        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        let count = self.0.context.attribute(attribute).map_err(|e| failed("asking the GPU for its size", e))?;
+        Ok(count.max(1) as u32)
+    }
+
     /// The CUstream.
     pub fn stream(&self) -> u64 {
         self.0.stream.cu_stream() as u64
@@ -119,6 +129,12 @@ impl Cuda {
         }
         fits(memory, bytes.len())?;
         self.0.stream.memcpy_htod(bytes, &mut memory.slice).map_err(|e| failed("copying to the GPU", e))
+    }
+
+    /// Fills the start of `to` with all of `from`.
+    pub fn copy(&self, from: &Memory, to: &mut Memory) -> Result<(), CudaError> {
+        fits(to, from.bytes())?;
+        self.0.stream.memcpy_dtod(&from.slice, &mut to.slice).map_err(|e| failed("copying on the GPU", e))
     }
 
     /// The first `bytes` of `memory`, as they are when all that was asked for has been done.

@@ -3,6 +3,7 @@
 //! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
 //! so that weights stay mapped. Both hold for the reference and for the candidate.
 
+mod cuda;
 pub mod library;
 mod round;
 mod value;
@@ -32,14 +33,20 @@ pub struct Ort {
     environment: Environment,
     library: PathBuf,
     provider: Provider,
+    /// Libraries that a model may need and that are nowhere, for the message of one that fails.
+    lacks: Option<String>,
 }
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Provider {
     Cpu,
-    /// A provider of the loaded library: `cuda`, `openvino`, `tensorrt`.
+    /// A provider of the loaded library: `openvino`, `tensorrt`.
     Built(String),
+    /// The provider `cuda` of the loaded library; float32 products in full, or in TF32.
+    Cuda {
+        tf32: bool,
+    },
     /// A plug-in library, registered under a name.
     Plugin {
         name: String,
@@ -52,6 +59,7 @@ pub struct Session {
     session: ort::session::Session,
     pub outputs: Vec<Output>,
     backend: String,
+    lacks: Option<String>,
 }
 
 /// One output of a session.
@@ -73,6 +81,7 @@ static ROUND_KNOWN: Mutex<bool> = Mutex::new(false);
 impl Ort {
     /// Loads `library` (once a process: a second, different library is refused) and looks for the provider.
     pub fn new(library: &Path, provider: Provider) -> Result<Ort, RunError> {
+        let lacks = if provider.is_on_cuda() { cuda::preload(library)? } else { None };
         let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let environment = match loaded.as_ref() {
             Some((environment, path)) if path == library => environment.clone(),
@@ -87,7 +96,7 @@ impl Ort {
             }
         };
         drop(loaded);
-        let ort = Ort { environment, library: library.to_path_buf(), provider };
+        let ort = Ort { environment, library: library.to_path_buf(), provider, lacks };
         ort.register()?;
         Ok(ort)
     }
@@ -108,7 +117,7 @@ impl Ort {
     pub fn open(&self, model: &Lean) -> Result<Session, RunError> {
         let failed = |e: ort::Error| match interrupt::requested() {
             true => RunError::Interrupted,
-            false => RunError::Build { backend: self.name(), reason: one_line(&e.to_string()) },
+            false => RunError::Build { backend: self.name(), reason: reason(&e, self.lacks.as_deref()) },
         };
         let mut builder = self.builder(model).map_err(failed)?;
         let emulated = model.mentions(ROUND_DOMAIN);
@@ -128,12 +137,13 @@ impl Ort {
         }
         drop(busy);
         let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
-        Ok(Session { session, outputs, backend: self.name() })
+        Ok(Session { session, outputs, backend: self.name(), lacks: self.lacks.clone() })
     }
 
     fn name(&self) -> String {
         match &self.provider {
             Provider::Cpu => "ONNX Runtime".to_string(),
+            Provider::Cuda { .. } => "ONNX Runtime with cuda".to_string(),
             Provider::Built(name) | Provider::Plugin { name, .. } => format!("ONNX Runtime with {name}"),
         }
     }
@@ -163,7 +173,7 @@ impl Ort {
 
     fn provide(&self, builder: SessionBuilder) -> Result<SessionBuilder, RunError> {
         let refused = |e: ort::Error<SessionBuilder>| {
-            let reason = one_line(&e.to_string());
+            let reason = reason(&e, self.lacks.as_deref());
             RunError::Missing(format!("{} could not start its provider: {reason}", self.name()))
         };
         match &self.provider {
@@ -183,6 +193,7 @@ impl Ort {
                 }
                 builder.with_devices(devices, None).map_err(refused)
             }
+            Provider::Cuda { tf32 } => builder.with_execution_providers([cuda::provider(*tf32)]).map_err(refused),
             Provider::Built(name) => {
                 let provider = built_in(name).ok_or_else(|| {
                     RunError::Missing(format!(
@@ -199,6 +210,7 @@ impl Backend for Ort {
     fn info(&self) -> BackendInfo {
         let provider = match &self.provider {
             Provider::Cpu => "CPUExecutionProvider".to_string(),
+            Provider::Cuda { .. } => "cuda (built in)".to_string(),
             Provider::Built(name) => format!("{name} (built in)"),
             Provider::Plugin { name, .. } => name.clone(),
         };
@@ -228,19 +240,19 @@ impl Session {
     /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
     /// those named in `outputs` are kept.
     pub fn run(&mut self, feed: &Tensors, outputs: &[String]) -> Result<Tensors, RunError> {
-        let failed = |e: ort::Error, backend: &str| match interrupt::requested() {
+        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
+        let failed = |e: ort::Error| match interrupt::requested() {
             true => RunError::Interrupted,
-            false => RunError::Run { backend: backend.to_string(), reason: one_line(&e.to_string()) },
+            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
         };
         let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(feed.len());
         for (name, tensor) in feed {
-            inputs.push((name, value::to_ort(tensor).map_err(|e| failed(e, &self.backend))?.into()));
+            inputs.push((name, value::to_ort(tensor).map_err(failed)?.into()));
         }
-        let options = Arc::new(RunOptions::new().map_err(|e| failed(e, &self.backend))?);
+        let options = Arc::new(RunOptions::new().map_err(failed)?);
         let stop = options.clone();
         let busy = interrupt::busy(move || drop(stop.terminate()));
-        let backend = self.backend.clone();
-        let results = self.session.run_with_options(inputs, &*options).map_err(|e| failed(e, &backend))?;
+        let results = self.session.run_with_options(inputs, &*options).map_err(failed)?;
         drop(busy);
         let wanted: std::collections::HashSet<&str> = outputs.iter().map(String::as_str).collect();
         let mut kept = Tensors::with_capacity(outputs.len());
@@ -252,6 +264,17 @@ impl Session {
             }
         }
         Ok(kept)
+    }
+}
+
+impl Provider {
+    /// Does it need NVIDIA's libraries?
+    fn is_on_cuda(&self) -> bool {
+        match self {
+            Provider::Cuda { .. } => true,
+            Provider::Built(name) => name == "tensorrt",
+            Provider::Cpu | Provider::Plugin { .. } => false,
+        }
     }
 }
 
@@ -301,12 +324,17 @@ pub fn version(library: &Path) -> String {
 
 fn built_in(name: &str) -> Option<ExecutionProviderDispatch> {
     let provider = match name {
-        "cuda" => ep::CUDA::default().build(),
         "tensorrt" => ep::TensorRT::default().build(),
         "openvino" => ep::OpenVINO::default().build(),
         _ => return None,
     };
     Some(provider.error_on_failure())
+}
+
+/// Why ONNX Runtime refused, and what it may have missed.
+fn reason<T>(error: &ort::Error<T>, lacks: Option<&str>) -> String {
+    let why = one_line(&error.to_string());
+    lacks.map_or(why.clone(), |lacks| format!("{why} ({lacks})"))
 }
 
 /// `ggml`, `GGML` and `GgmlExecutionProvider` are the same provider.

@@ -54,10 +54,16 @@ impl Task {
     /// A provider that is built into a library finds the vendor's libraries beside it.
     pub fn new(library: PathBuf, provider: Provider) -> Task {
         let env = match (&provider, library.parent()) {
-            (Provider::Built(_), Some(folder)) => vec![search_in(folder)],
+            (Provider::Built(_) | Provider::Cuda { .. }, Some(folder)) => vec![search_in(folder)],
             _ => Vec::new(),
         };
         Task { what: What::OnnxRuntime { library, provider }, env }
+    }
+
+    /// With this variable set for the process.
+    pub fn with(mut self, name: &str, value: &str) -> Task {
+        self.env.push((name.to_string(), value.to_string()));
+        self
     }
 
     /// Its libraries are opened by their paths, and find each other.
@@ -69,6 +75,7 @@ impl Task {
     fn name(&self) -> String {
         match &self.what {
             What::OnnxRuntime { library, provider: Provider::Cpu } => format!("ONNX Runtime ({})", library.display()),
+            What::OnnxRuntime { provider: Provider::Cuda { .. }, .. } => "ONNX Runtime with cuda".to_string(),
             What::OnnxRuntime { provider: Provider::Built(name) | Provider::Plugin { name, .. }, .. } => {
                 format!("ONNX Runtime with {name}")
             }

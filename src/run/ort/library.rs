@@ -91,7 +91,12 @@ pub fn find_with_provider_in(flag: Option<&Path>, provider: &str, env: &Env) -> 
 
 /// Does the build of this library have the execution provider? It is a file beside it.
 pub fn has_provider(library: &Path, provider: &str) -> bool {
-    library.with_file_name(format!("{DLL_PREFIX}onnxruntime_providers_{provider}{DLL_SUFFIX}")).is_file()
+    provider_file(library, provider).is_file()
+}
+
+/// Where the build of this library has the execution provider, if it has it.
+pub fn provider_file(library: &Path, provider: &str) -> PathBuf {
+    library.with_file_name(format!("{DLL_PREFIX}onnxruntime_providers_{provider}{DLL_SUFFIX}"))
 }
 
 /// Where `layerdiff setup` installs, or None when the user has no home.

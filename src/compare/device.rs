@@ -1,0 +1,90 @@
+//! The last step of a comparison whose elements were measured elsewhere, on a GPU: partial sums and a histogram become what
+//! [`super::compare`] answers. No GPU here.
+
+use super::format::Format;
+use super::histogram::{BINS, Histogram};
+use super::pass::Sums;
+use super::{Comparison, Tolerance, index, metrics};
+use crate::report::{Metrics, Status};
+use crate::tensor::DType;
+
+/// 64-bit words of one part: 11 f64 as bits, then 7 counts, in the order in which [`finish`] takes them.
+pub const WORDS: usize = 18;
+/// Counters of the histogram.
+pub const COUNTERS: usize = BINS;
+/// "No mismatch" in a part.
+const NONE: u64 = u64::MAX;
+
+/// What whoever measures must know of an element type, and of the tolerance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// The denominators of relative errors are not smaller.
+    pub floor: f64,
+    /// Of the element type.
+    pub smallest_normal: f64,
+    /// The tolerance is what one expects: finite, not negative.
+    pub ordinary: bool,
+}
+
+pub fn rules(dtype: DType, tolerance: Tolerance) -> Rules {
+    let format = Format::of(dtype);
+    let ordinary = [tolerance.rtol, tolerance.atol].iter().all(|x| x.is_finite() && *x >= 0.0);
+    Rules { floor: format.floor, smallest_normal: 2f64.powi(format.min_exponent), ordinary }
+}
+
+/// Joins the parts in their order. Zero errors need not have been counted in the histogram.
+pub fn finish(dtype: DType, shape: &[usize], parts: &[[u64; WORDS]], counts: &[u64]) -> Comparison {
+    let sums = parts.iter().map(part).fold(Sums::none(), |total, part| total.plus(&part));
+    let histogram = Histogram::of_counts(counts, sums.finite);
+    let metrics = metrics(&sums, &histogram, Format::of(dtype), shape.iter().product());
+    let first_mismatch = sums.first_mismatch.map_or(Vec::new(), |at| index(at, shape));
+    let status = if metrics.mismatched > 0 { Status::Diverges } else { Status::Agrees };
+    Comparison { status, why: None, metrics: Some(Metrics { first_mismatch, ..metrics }) }
+}
+
+fn part(words: &[u64; WORDS]) -> Sums {
+    let real = |at: usize| f64::from_bits(words[at]);
+    Sums {
+        e: real(0),
+        ee: real(1),
+        rr: real(2),
+        cc: real(3),
+        rc: real(4),
+        rel: real(5),
+        max_e: real(6),
+        max_rel: real(7),
+        // Measured as twice its value, whose powers of two are all normal numbers.
+        max_scaled: 0.5 * real(8),
+        min_r: real(9),
+        max_r: real(10),
+        finite: words[11],
+        mismatched: words[12],
+        first_mismatch: Some(words[13]).filter(|at| *at != NONE).map(|at| at as usize),
+        ref_nonfinite: words[14],
+        cand_nonfinite: words[15],
+        overflow: words[16],
+        subnormal: words[17],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_and_the_first_mismatch_is_the_smallest() {
+        let mut one = [0u64; WORDS];
+        (one[9], one[10]) = (1f64.to_bits(), 2f64.to_bits());
+        (one[0], one[6], one[8]) = (3f64.to_bits(), 0.5f64.to_bits(), 4f64.to_bits());
+        (one[11], one[12], one[13]) = (3, 1, 5);
+        let mut two = one;
+        (two[9], two[13]) = ((-1f64).to_bits(), 4);
+        let mut counts = vec![0; COUNTERS];
+        counts[0.5f32.to_bits() as usize >> 18] = 6;
+        let got = finish(DType::Float32, &[2, 3], &[one, two], &counts);
+        let m = got.metrics.unwrap();
+        assert_eq!((got.status, m.mismatched, m.first_mismatch), (Status::Diverges, 2, vec![1, 1]));
+        assert_eq!((m.mean_abs.0, m.p99_abs.0, m.ref_min.0, m.ref_max.0), (1.0, 0.5, -1.0, 2.0));
+        assert_eq!(m.max_ulp.0, 2.0 * 2f64.powi(23));
+    }
+}
