@@ -15,6 +15,8 @@ mod widen;
 
 pub use stats::{argmax_differs, rms, to_f64};
 
+use serde::{Deserialize, Serialize};
+
 use crate::report::{Metrics, Real, Status};
 use crate::tensor::{Tensor, shape_text};
 use block::Pair;
@@ -23,14 +25,14 @@ use histogram::Histogram;
 use pass::Sums;
 
 /// `|c - r| <= atol + rtol |r|` for every element.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tolerance {
     pub atol: f64,
     pub rtol: f64,
 }
 
 /// The answer for one tensor of one sample.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
     pub status: Status,
     /// What differs besides the numbers (shape, element type), or why nothing was compared.

@@ -84,6 +84,15 @@ pub fn isolate(
     }
 }
 
+/// Measures in one run what running the makers of these tensors alone will need.
+pub fn gather(probe: &mut Probe, tensors: &[usize]) -> Result<(), RunError> {
+    let of = |t: &usize| suspects(probe, *t).map_or(vec![*t], |nodes| boundary(probe, *t, &nodes));
+    let mut needed: Vec<usize> = tensors.iter().flat_map(of).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    probe.values_of(&needed)
+}
+
 /// Most nodes of the candidate that may stand for one of the reference.
 const MOST: usize = 64;
 

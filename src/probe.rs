@@ -2,6 +2,7 @@
 //! journal and counts what it cost. Decides nothing about where to look next: that is `search`.
 
 pub mod capture;
+mod compared;
 mod feeding;
 pub mod first;
 mod fixed;
@@ -52,6 +53,8 @@ pub struct Probe<'a> {
     first: Option<Result<Vec<Tensors>, RunError>>,
     everything: Option<Result<Vec<Tensors>, RunError>>,
     values: Values,
+    /// By tensor of the candidate's graph, and sample: what it compared itself, where its values lay.
+    judged: HashMap<usize, Vec<Option<Comparison>>>,
     /// Values that depend on no input: the reference's, the candidate's.
     fixed: HashMap<usize, (Tensor, Tensor)>,
     pub journal: Journal,
@@ -104,6 +107,7 @@ impl<'a> Probe<'a> {
             first: Some(first.unmarked),
             everything: first.marked,
             values: Values::default(),
+            judged: HashMap::new(),
             fixed: HashMap::new(),
             journal,
             counts: Counts::default(),
@@ -175,7 +179,9 @@ impl<'a> Probe<'a> {
             }
             let tensor = self.reference.graph.tensor(name);
             let node = tensor.map(|t| self.reference.graph.producer(t).name.clone()).unwrap_or_default();
-            let result = worst(name, node, &pairs, |r, c| self.rules.judge_output(name, r, c));
+            let references: Vec<_> = pairs.iter().map(|(r, _)| *r).collect();
+            let result =
+                worst(name, node, &references, |s, r| pairs[s].1.map(|c| self.rules.judge_output(name, r, c)));
             // What is measured unmarked is a fact about the tensor; only a missing value is worth another look.
             if let (Some(tensor), true) = (tensor, result.status != Status::NotCompared) {
                 self.results[tensor] = Some(result.clone());
@@ -233,8 +239,8 @@ impl<'a> Probe<'a> {
                 Ok(pair) => {
                     if let (Some(r), Some(c)) = (mine.get(&pair.reference), theirs.get(&pair.candidate)) {
                         let name = &self.reference.graph.tensors[tensor].key;
-                        let judge = |r: &Tensor, c: &Tensor| self.rules.judge(name, r, c);
-                        self.results[tensor] = Some(self.result(tensor, &[(Some(r), Some(c))], judge));
+                        let verdict = |_, r: &Tensor| Some(self.rules.judge(name, r, c));
+                        self.results[tensor] = Some(self.result(tensor, &[Some(r)], &[Some(c)], verdict));
                         self.fixed.insert(tensor, (r.clone(), c.clone()));
                     }
                 }
@@ -271,11 +277,16 @@ impl<'a> Probe<'a> {
                 let nothing = Vec::new();
                 let r = self.values.reference.get(&pair.reference).unwrap_or(&nothing);
                 let c = self.values.candidate.get(&pair.candidate).unwrap_or(&nothing);
-                let pairs: Vec<_> = (0..self.feeds.len())
-                    .map(|s| (r.get(s).and_then(Option::as_ref), c.get(s).and_then(Option::as_ref)))
-                    .collect();
+                let samples = 0..self.feeds.len();
+                let references: Vec<_> = samples.clone().map(|s| r.get(s).and_then(Option::as_ref)).collect();
+                let candidates: Vec<_> = samples.map(|s| c.get(s).and_then(Option::as_ref)).collect();
                 let name = &self.reference.graph.tensors[*tensor].key;
-                (*tensor, self.result(*tensor, &pairs, |r, c| self.rules.judge(name, r, c)))
+                let judged = self.judged.get(&pair.candidate);
+                let verdict = |s: usize, right: &Tensor| match judged.and_then(|j| j.get(s)?.clone()) {
+                    Some(verdict) => Some(self.rules.settled(name, right, verdict)),
+                    None => Some(self.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
+                };
+                (*tensor, self.result(*tensor, &references, &candidates, verdict))
             })
             .collect();
         for (tensor, result) in judged {
@@ -414,16 +425,17 @@ impl<'a> Probe<'a> {
     fn result(
         &self,
         tensor: usize,
-        pairs: &[(Option<&Tensor>, Option<&Tensor>)],
-        judge: impl Fn(&Tensor, &Tensor) -> Comparison,
+        references: &[Option<&Tensor>],
+        candidates: &[Option<&Tensor>],
+        verdict: impl Fn(usize, &Tensor) -> Option<Comparison>,
     ) -> TensorResult {
         let graph = &self.reference.graph;
         let node = graph.producer(tensor);
         let absent = |t: &Option<&Tensor>| t.is_some_and(|t| t.elements() == 0);
-        if !node.scope.is_empty() && pairs.iter().all(|(r, c)| absent(r) && absent(c)) {
+        if !node.scope.is_empty() && references.iter().chain(candidates).all(absent) {
             return self.not_compared(tensor, "its branch did not run");
         }
-        worst(&graph.tensors[tensor].key, node.name.clone(), pairs, judge)
+        worst(&graph.tensors[tensor].key, node.name.clone(), references, verdict)
     }
 }
 

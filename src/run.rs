@@ -12,8 +12,11 @@ pub mod saved;
 pub mod tensorrt;
 pub mod worker;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::compare::{Comparison, Tolerance};
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::tensor::{DType, Tensors};
@@ -74,6 +77,20 @@ pub struct Answer {
     pub values: Vec<Tensors>,
     /// Where the backend tells what it built.
     pub built: Option<Built>,
+    /// By sample: what was compared where it lay. Of these, what agrees has no value.
+    pub judged: Vec<Judged>,
+}
+
+/// Comparisons by the name of the tensor.
+pub type Judged = HashMap<String, Comparison>;
+
+/// Values that a backend compares its own with, by the names of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Against {
+    /// By sample.
+    pub reference: Vec<Tensors>,
+    /// By sample; what has no tolerance is not compared.
+    pub tolerance: Vec<HashMap<String, Tolerance>>,
 }
 
 /// What a builder made of a model.
@@ -152,7 +169,23 @@ pub trait Backend: Send + Sync {
 
     /// The same, built in a certain way; with [`Observe::Debug`] and [`Observe::Unfused`], `outputs` may name any tensor.
     fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], _how: &How) -> Result<Answer, RunError> {
-        Ok(Answer { values: self.run(model, feeds, outputs)?, built: None })
+        Ok(Answer { values: self.run(model, feeds, outputs)?, ..Answer::default() })
+    }
+
+    /// Can it compare values where they lie?
+    fn compares(&self) -> bool {
+        false
+    }
+
+    /// As [`Backend::run`], but what can be compared where it lies is, and copied only if it differs.
+    fn run_against(
+        &self,
+        model: &Lean,
+        feeds: &[Tensors],
+        outputs: &[String],
+        _against: &Against,
+    ) -> Result<Answer, RunError> {
+        Ok(Answer { values: self.run(model, feeds, outputs)?, ..Answer::default() })
     }
 
     /// The engine that it was started with, if it was.

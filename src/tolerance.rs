@@ -47,7 +47,11 @@ struct Floor {
 impl Rules {
     /// One tensor of one sample.
     pub fn judge(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
-        let mut verdict = compare::compare(reference, candidate, self.tolerance(name, reference));
+        self.settled(name, reference, compare::compare(reference, candidate, self.tolerance(name, reference)))
+    }
+
+    /// The last word on a comparison under [`Rules::tolerance`]: noise that the precision explains is no divergence.
+    pub fn settled(&self, name: &str, reference: &Tensor, mut verdict: Comparison) -> Comparison {
         if let (Status::Diverges, true, Some(floor)) = (verdict.status, self.is_auto(name), floor(self.precision))
             && let Some(m) = verdict.metrics.as_ref().filter(|m| floor.explains(m, reference))
         {

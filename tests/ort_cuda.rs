@@ -89,7 +89,7 @@ fn a_machine_without_it_is_told_what_is_missing() {
         return;
     }
     let run = case("healthy_transformer", &["-c", "ort-cuda"]);
-    assert_eq!(run.status, 2, "{}", run.stderr);
+    assert_eq!(run.status, 3, "{}", run.stderr);
     let told = ["onnxruntime-gpu", "no NVIDIA driver", "nvidia-", "CUDA"];
     assert!(told.iter().any(|what| run.stderr.contains(what)), "{}", run.stderr);
 }

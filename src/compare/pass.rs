@@ -59,9 +59,9 @@ impl Judge {
         e <= self.tolerance.atol + self.tolerance.rtol * r.abs()
     }
 
-    /// Is an error of `e` tolerable whatever the reference?
+    /// Is an error of `e` tolerable whatever the reference? An infinite rtol times a reference of 0 is no number.
     fn accepts_all_up_to(&self, e: f64) -> bool {
-        self.tolerance.rtol >= 0.0 && e <= self.tolerance.atol
+        (0.0..f64::INFINITY).contains(&self.tolerance.rtol) && e <= self.tolerance.atol
     }
 }
 

@@ -113,7 +113,7 @@ fn finish(
         let Surveyed { survey, session } = surveyed;
         let values = (plain && fits).then(|| session.values(reference, plan.feeds)).transpose();
         let (unmarked, built) = match unmarked() {
-            Ok(Answer { values, built }) => (Ok(values), built),
+            Ok(Answer { values, built, .. }) => (Ok(values), built),
             Err(e) => (Err(e), None),
         };
         let marked = marked.map(join);

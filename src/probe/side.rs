@@ -5,7 +5,7 @@ use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::{self, Kept, convert};
-use crate::run::{Answer, Backend, How, Observe, RunError};
+use crate::run::{Against, Answer, Backend, How, Observe, RunError};
 use crate::spec::{Place, Spec};
 use crate::tensor::{DType, Tensors};
 
@@ -97,6 +97,20 @@ impl Side {
         }
         let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
         self.build(&how, &self.kept, &marked, &self.types, feeds, outputs)
+    }
+
+    /// As [`Side::run`], with what the backend can compare compared where it lies.
+    pub fn run_against(
+        &self,
+        tensors: &[usize],
+        feeds: &[Tensors],
+        outputs: &[String],
+        against: &Against,
+    ) -> Result<Answer, RunError> {
+        let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
+        let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(&marked, feed)).collect();
+        let lowered = self.lowered(&self.kept, &marked, &self.types)?;
+        self.backend.run_against(&self.model.lean(lowered.as_ref().unwrap_or(&marked)), &feeds, outputs, against)
     }
 
     /// Runs another model (a cut of this one) the way this side runs its own.

@@ -77,7 +77,10 @@ impl Probe<'_> {
     /// One build with all of them marked; why it does not count, if it does not.
     fn look_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
         self.sight.way(way);
-        let disturbance = self.run_marked(asked, way)?;
+        let disturbance = match way == Observe::Outputs && self.is_compared() {
+            true => self.run_compared(asked)?,
+            false => self.run_marked(asked, way)?,
+        };
         if disturbance.is_some() {
             self.sight.disturbed += 1;
             self.counts.perturbed = true;

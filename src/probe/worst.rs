@@ -4,14 +4,14 @@ use crate::compare::Comparison;
 use crate::report::{Metrics, Status, TensorResult};
 use crate::tensor::Tensor;
 
-/// The verdict over all samples: the worst one's numbers.
+/// The verdict over all samples: the worst one's numbers. `verdict` is that of one sample; `None`: the candidate has no value.
 pub fn worst(
     name: &str,
     node: String,
-    pairs: &[(Option<&Tensor>, Option<&Tensor>)],
-    judge: impl Fn(&Tensor, &Tensor) -> Comparison,
+    references: &[Option<&Tensor>],
+    verdict: impl Fn(usize, &Tensor) -> Option<Comparison>,
 ) -> TensorResult {
-    let shown = pairs.iter().find_map(|(r, _)| *r);
+    let shown = references.iter().find_map(|r| *r);
     let mut result = TensorResult {
         name: name.to_string(),
         node,
@@ -22,13 +22,15 @@ pub fn worst(
         metrics: None,
     };
     let mut missing = None;
-    for (sample, pair) in pairs.iter().enumerate() {
-        let (Some(reference), Some(candidate)) = pair else {
-            let side = if pair.0.is_none() { "reference" } else { "candidate" };
-            missing = Some(format!("the {side} gave no value for it"));
+    for (sample, reference) in references.iter().enumerate() {
+        let Some(reference) = reference else {
+            missing = Some("the reference gave no value for it".to_string());
             continue;
         };
-        let mut verdict = judge(reference, candidate);
+        let Some(mut verdict) = verdict(sample, reference) else {
+            missing = Some("the candidate gave no value for it".to_string());
+            continue;
+        };
         if let Some(m) = verdict.metrics.as_mut() {
             m.sample = sample;
         }

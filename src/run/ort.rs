@@ -3,13 +3,15 @@
 //! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
 //! so that weights stay mapped. Both hold for the reference and for the candidate.
 
+mod bound;
 mod cuda;
 pub mod library;
 mod round;
 mod value;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use ort::environment::Environment;
@@ -21,12 +23,17 @@ use ort::value::ValueType;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, RunError};
+use super::cuda::Cuda;
+use super::cuda::compare::Comparer;
+use super::{Against, Answer, Backend, RunError};
 use crate::interrupt;
 use crate::load::Lean;
 use crate::precision::ROUND_DOMAIN;
 use crate::report::BackendInfo;
 use crate::tensor::{DType, Tensors};
+
+/// The GPU that the CUDA provider takes.
+const DEVICE: usize = 0;
 
 /// ONNX Runtime with one execution provider.
 pub struct Ort {
@@ -35,6 +42,8 @@ pub struct Ort {
     provider: Provider,
     /// Libraries that a model may need and that are nowhere, for the message of one that fails.
     lacks: Option<String>,
+    /// What compares on the GPU, from the first comparison on; `None` within where nothing can.
+    comparer: OnceLock<Option<Arc<Comparer>>>,
 }
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
@@ -96,7 +105,8 @@ impl Ort {
             }
         };
         drop(loaded);
-        let ort = Ort { environment, library: library.to_path_buf(), provider, lacks };
+        let comparer = OnceLock::new();
+        let ort = Ort { environment, library: library.to_path_buf(), provider, lacks, comparer };
         ort.register()?;
         Ok(ort)
     }
@@ -222,6 +232,29 @@ impl Backend for Ort {
         feeds.iter().map(|feed| session.run(feed, outputs)).collect()
     }
 
+    fn run_against(
+        &self,
+        model: &Lean,
+        feeds: &[Tensors],
+        outputs: &[String],
+        against: &Against,
+    ) -> Result<Answer, RunError> {
+        let Some(comparer) = self.comparer() else {
+            return Ok(Answer { values: self.run(model, feeds, outputs)?, ..Answer::default() });
+        };
+        let mut session = self.open(model)?;
+        let mut answer = Answer::default();
+        let nothing = (Tensors::new(), HashMap::new());
+        for (sample, feed) in feeds.iter().enumerate() {
+            let reference = against.reference.get(sample).unwrap_or(&nothing.0);
+            let tolerance = against.tolerance.get(sample).unwrap_or(&nothing.1);
+            let (values, judged) = session.run_bound(feed, outputs, reference, tolerance, &comparer)?;
+            answer.values.push(values);
+            answer.judged.push(judged);
+        }
+        Ok(answer)
+    }
+
     fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
         let mut session = self.open(model)?;
         session.run(feed, &[])?;
@@ -236,23 +269,28 @@ impl Backend for Ort {
     }
 }
 
+impl Ort {
+    /// What compares on the GPU that the provider runs on. Where NVRTC is missing, values are compared on the host.
+    fn comparer(&self) -> Option<Arc<Comparer>> {
+        let open = || Comparer::new(&Cuda::open(DEVICE).ok()?).ok().map(Arc::new);
+        let on_cuda = matches!(self.provider, Provider::Cuda { .. });
+        self.comparer.get_or_init(|| if on_cuda { open() } else { None }).clone()
+    }
+}
+
 impl Session {
     /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
     /// those named in `outputs` are kept.
     pub fn run(&mut self, feed: &Tensors, outputs: &[String]) -> Result<Tensors, RunError> {
-        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
-        let failed = |e: ort::Error| match interrupt::requested() {
-            true => RunError::Interrupted,
-            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
-        };
+        let failed = self.failed();
         let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(feed.len());
         for (name, tensor) in feed {
-            inputs.push((name, value::to_ort(tensor).map_err(failed)?.into()));
+            inputs.push((name, value::to_ort(tensor).map_err(&failed)?.into()));
         }
-        let options = Arc::new(RunOptions::new().map_err(failed)?);
+        let options = Arc::new(RunOptions::new().map_err(&failed)?);
         let stop = options.clone();
         let busy = interrupt::busy(move || drop(stop.terminate()));
-        let results = self.session.run_with_options(inputs, &*options).map_err(failed)?;
+        let results = self.session.run_with_options(inputs, &*options).map_err(&failed)?;
         drop(busy);
         let wanted: std::collections::HashSet<&str> = outputs.iter().map(String::as_str).collect();
         let mut kept = Tensors::with_capacity(outputs.len());
@@ -264,6 +302,15 @@ impl Session {
             }
         }
         Ok(kept)
+    }
+
+    /// What becomes of an error of a run.
+    fn failed(&self) -> impl Fn(ort::Error) -> RunError + use<> {
+        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
+        move |e| match interrupt::requested() {
+            true => RunError::Interrupted,
+            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub use serve::serve;
 #[cfg(not(unix))]
 pub use unsupported::{Worker, serve};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,8 @@ use serde::{Deserialize, Serialize};
 use self::parcel::Parcel;
 use self::steps::Step;
 use super::ort::Provider;
-use super::{Built, Engine, How, RunError, tensorrt};
+use super::{Built, Engine, How, Judged, RunError, tensorrt};
+use crate::compare::Tolerance;
 use crate::report::BackendInfo;
 
 /// The hidden subcommand under which layerdiff is a worker.
@@ -119,6 +121,15 @@ struct Job {
     feeds: Vec<Parcel>,
     outputs: Vec<String>,
     how: How,
+    /// What the values are to be compared with.
+    against: Option<Sealed>,
+}
+
+/// An [`Against`](super::Against) on its way.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    reference: Vec<Parcel>,
+    tolerance: Vec<HashMap<String, Tolerance>>,
 }
 
 /// From the worker: one for each order, and any number of [`Reply::Progress`] before it.
@@ -129,6 +140,7 @@ enum Reply {
     Done {
         values: Vec<Parcel>,
         built: Option<Built>,
+        judged: Vec<Judged>,
     },
     Routes(Option<String>),
     Engine(Option<Engine>),

@@ -15,12 +15,10 @@ use crate::tensor::DType;
 
 const SOURCE: &str = include_str!("compare.cu");
 
-const THREADS: u32 = 256;
+const THREADS: u32 = 128;
 /// Blocks that a multiprocessor runs at a time: as many as the registers of the fast path allow.
-const RESIDENT: u32 = 3;
-/// Elements that a warp measures at a time, and the threads of a warp.
-const GROUP: u64 = 256;
-const WARP: u32 = 32;
+const RESIDENT: u32 = 4;
+const WARPS: u64 = THREADS as u64 / 32;
 
 /// Compares tensors on one GPU. Kernels are compiled when an element type is first met.
 pub struct Comparer {
@@ -52,6 +50,11 @@ impl Comparer {
         let result = cuda.allocate((blocks as usize * WORDS + COUNTERS) * 8)?;
         let state = Mutex::new(State { kernels: HashMap::new(), result });
         Ok(Comparer { cuda: cuda.clone(), nvrtc, capability, blocks, state })
+    }
+
+    /// The GPU.
+    pub fn cuda(&self) -> &Cuda {
+        &self.cuda
     }
 
     /// Compares two tensors of one shape and element type; `None` if there is no kernel for the type.
@@ -92,10 +95,11 @@ impl Comparer {
         let kernel = self.kernel(&mut state, dtype)?;
         let rules = rules(dtype, tolerance);
         let aligned = reference % 16 == 0 && candidate % 16 == 0;
-        let full = if aligned && rules.ordinary { n / GROUP } else { 0 };
+        let group = group(dtype);
+        let full = if aligned && rules.ordinary { n / group } else { 0 };
         let limits = Limits::of(tolerance, rules.floor);
 
-        let blocks = self.blocks.min(n.div_ceil(GROUP * u64::from(THREADS / WARP)) as u32);
+        let blocks = n.div_ceil(group * WARPS).min(self.blocks.into()) as u32;
         let bytes = (blocks as usize * WORDS + COUNTERS) * 8;
         let (parts, counts) = (state.result.address(), state.result.address() + (blocks as usize * WORDS * 8) as u64);
         let stream = &self.cuda.0.stream;
@@ -103,7 +107,8 @@ impl Comparer {
         let mut launch = stream.launch_builder(&kernel);
         launch.arg(&reference).arg(&candidate).arg(&n).arg(&full).arg(&tolerance.atol).arg(&tolerance.rtol);
         launch.arg(&rules.floor).arg(&rules.smallest_normal);
-        launch.arg(&limits.atol_below).arg(&limits.rtol_below).arg(&limits.rel_below).arg(&parts).arg(&counts);
+        launch.arg(&limits.atol_below).arg(&limits.rtol_below).arg(&limits.atol_above).arg(&limits.rtol_above);
+        launch.arg(&limits.rel_below).arg(&parts).arg(&counts);
         let grid = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
         // SAFETY: the arguments are those of the kernel; it reads `n` elements of either side, as the caller promises, and
         // writes no more than `bytes` of the result.
@@ -120,7 +125,8 @@ impl Comparer {
             return Ok(kernel.clone());
         }
         let mut defines: Vec<String> = defines(dtype).unwrap_or_default().iter().map(|d| d.to_string()).collect();
-        defines.extend([format!("THREADS={THREADS}"), format!("BLOCKS={RESIDENT}")]);
+        let sizes = [format!("THREADS={THREADS}"), format!("RESIDENT={RESIDENT}"), format!("GROUP={}", group(dtype))];
+        defines.extend(sizes);
         let code = self.nvrtc.compile(SOURCE, self.capability, &defines)?;
         let load = || self.cuda.0.context.load_module(Ptx::from_binary(code))?.load_function("compare");
         let kernel = load().map_err(|e| failed("loading the comparison on the GPU", e))?;
@@ -129,10 +135,18 @@ impl Comparer {
     }
 }
 
-/// Tolerances in f32, a little smaller, so that what they accept is accepted.
+/// Elements that a warp measures at a time: as many as it can keep in registers.
+fn group(dtype: DType) -> u64 {
+    if matches!(dtype, DType::Float16 | DType::Bfloat16) { 512 } else { 256 }
+}
+
+/// Tolerances in f32: a little smaller, so that what they accept is accepted, and a little larger, so that what they refuse
+/// is refused.
 struct Limits {
     atol_below: f32,
     rtol_below: f32,
+    atol_above: f32,
+    rtol_above: f32,
     /// A relative error up to this is accepted whatever the reference; -1: none is.
     rel_below: f32,
 }
@@ -144,9 +158,18 @@ impl Limits {
             let small = (x * (1.0 - 1e-6)).min(f64::from(f32::MAX)) as f32;
             if small < f32::MIN_POSITIVE { 0.0 } else { small }
         };
+        // An infinite one refuses nothing: what is not surely refused is looked at in f64.
+        let above = |x: f64| ((x * (1.0 + 1e-6)) as f32).max(f32::MIN_POSITIVE);
         let covered = tolerance.rtol * floor <= tolerance.atol;
         let rel_below = if covered && below(tolerance.rtol) > 0.0 { below(tolerance.rtol) } else { -1.0 };
-        Limits { atol_below: below(tolerance.atol), rtol_below: below(tolerance.rtol), rel_below }
+        let Tolerance { atol, rtol } = tolerance;
+        Limits {
+            atol_below: below(atol),
+            rtol_below: below(rtol),
+            atol_above: above(atol),
+            rtol_above: above(rtol),
+            rel_below,
+        }
     }
 }
 

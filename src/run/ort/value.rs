@@ -1,7 +1,7 @@
 //! Tensors of layerdiff <-> values of ONNX Runtime. Outputs are not copied: the tensor looks into ORT's memory.
 
 use bytes::Bytes;
-use ort::memory::Allocator;
+use ort::memory::{AllocationDevice, Allocator};
 use ort::value::{DynTensor, DynValue, Shape, TensorElementType};
 
 use crate::tensor::{DType, Tensor};
@@ -23,9 +23,38 @@ pub fn to_ort(tensor: &Tensor) -> ort::Result<DynValue> {
     Ok(value.into_dyn())
 }
 
-/// The value as a tensor that shares its memory; `None` for sequences, maps and types that ONNX does not name.
-pub fn from_ort(value: DynValue) -> Option<Tensor> {
+/// Where the output of a bound run is.
+pub enum Placed {
+    Host(Tensor),
+    Gpu(Remote),
+}
+
+/// A value in the memory of a GPU.
+pub struct Remote {
+    pub address: u64,
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    /// Keeps the memory.
+    _value: DynTensor,
+}
+
+/// A value of a bound run; `None` for sequences, maps and types that ONNX does not name.
+pub fn placed(value: DynValue) -> Option<Placed> {
     let tensor: DynTensor = value.downcast().ok()?;
+    if tensor.memory_info().allocation_device() != AllocationDevice::CUDA {
+        return on_host(tensor).map(Placed::Host);
+    }
+    let shape = tensor.shape().iter().map(|d| usize::try_from(*d).ok()).collect::<Option<_>>()?;
+    let dtype = dtype(*tensor.data_type())?;
+    Some(Placed::Gpu(Remote { address: tensor.data_ptr() as u64, dtype, shape, _value: tensor }))
+}
+
+/// The value of a run without binding as a tensor that shares its memory; `None` as in [`placed`].
+pub fn from_ort(value: DynValue) -> Option<Tensor> {
+    on_host(value.downcast().ok()?)
+}
+
+fn on_host(tensor: DynTensor) -> Option<Tensor> {
     let shape: Vec<usize> = tensor.shape().iter().map(|d| usize::try_from(*d).ok()).collect::<Option<_>>()?;
     let dtype = dtype(*tensor.data_type())?;
     if dtype == DType::String {
@@ -45,8 +74,8 @@ struct Owned {
 
 impl AsRef<[u8]> for Owned {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `len` is the byte length that ORT's element type and shape imply, the value is in host memory (no I/O
-        // binding is used), lives as long as `self`, and is never written again.
+        // SAFETY: `len` is the byte length that ORT's element type and shape imply, the value is in host memory (`placed`
+        // sees to that), lives as long as `self`, and is never written again.
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<u8>(), self.len) }
     }
 }

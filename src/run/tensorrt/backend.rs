@@ -215,7 +215,7 @@ impl Backend for TensorRt {
         let mut state = self.state();
         let ready = self.ready(&mut state, model, feeds, outputs, how)?;
         let values = feeds.iter().map(|feed| ready.session.run(feed, outputs)).collect::<Result<_, _>>()?;
-        Ok(Answer { values, built: Some(ready.built.clone()) })
+        Ok(Answer { values, built: Some(ready.built.clone()), ..Answer::default() })
     }
 
     fn engine(&self) -> Result<Option<Engine>, RunError> {

@@ -9,12 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, Rooms, store};
-use super::{Job, Order, Reply, SUBCOMMAND, Task, What, steps};
+use super::{Job, Order, Reply, SUBCOMMAND, Sealed, Task, What, steps};
 use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::run::child::{Ending, Running};
-use crate::run::{Answer, Backend, Engine, How, Observe, RunError};
+use crate::run::ort::Provider;
+use crate::run::{Against, Answer, Backend, Engine, How, Observe, RunError};
 use crate::tensor::Tensors;
 
 /// How often a waiting parent looks whether the worker still lives. Its death closes the socket, which is noticed at
@@ -83,14 +84,25 @@ impl Backend for Worker {
     }
 
     fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
-        match self.ask(|process| Ok(Order::Run(process.job(model, feeds, outputs, how)?)))? {
-            Reply::Done { values, built } => {
-                let opened = values.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
-                let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
-                Ok(Answer { values: opened.map_err(lost)?, built })
-            }
-            _ => Err(confused(&self.task.name())),
-        }
+        self.perform(|process| process.job(model, feeds, outputs, how))
+    }
+
+    fn compares(&self) -> bool {
+        matches!(self.task.what, What::OnnxRuntime { provider: Provider::Cuda { .. }, .. })
+    }
+
+    fn run_against(
+        &self,
+        model: &Lean,
+        feeds: &[Tensors],
+        outputs: &[String],
+        against: &Against,
+    ) -> Result<Answer, RunError> {
+        self.perform(|process| {
+            let mut job = process.job(model, feeds, outputs, &How::default())?;
+            job.against = Some(process.seal(against)?);
+            Ok(job)
+        })
     }
 
     fn engine(&self) -> Result<Option<Engine>, RunError> {
@@ -120,6 +132,18 @@ impl Backend for Worker {
 }
 
 impl Worker {
+    /// Has a model built and run.
+    fn perform(&self, job: impl FnOnce(&Process) -> io::Result<Job>) -> Result<Answer, RunError> {
+        match self.ask(|process| Ok(Order::Run(job(process)?)))? {
+            Reply::Done { values, built, judged } => {
+                let opened = values.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
+                let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
+                Ok(Answer { values: opened.map_err(lost)?, built, judged })
+            }
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+
     /// Gives the process an order, a new process where the last one died; its reply, or why there is none.
     fn ask(&self, order: impl FnOnce(&Process) -> io::Result<Order>) -> Result<Reply, RunError> {
         let mut slot = self.process.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +203,14 @@ impl Process {
         let rooms: Vec<PathBuf> = self.rooms.paths();
         let feeds = feeds.iter().map(|feed| Parcel::pack(feed, &rooms)).collect::<io::Result<_>>()?;
         let model_file = store(&rooms, &[&model.bytes])?;
-        Ok(Job { model: model_file, folder: model.folder.clone(), feeds, outputs: outputs.to_vec(), how: how.clone() })
+        let (folder, outputs, how) = (model.folder.clone(), outputs.to_vec(), how.clone());
+        Ok(Job { model: model_file, folder, feeds, outputs, how, against: None })
+    }
+
+    fn seal(&self, against: &Against) -> io::Result<Sealed> {
+        let rooms = self.rooms.paths();
+        let reference = against.reference.iter().map(|r| Parcel::pack(r, &rooms)).collect::<io::Result<_>>()?;
+        Ok(Sealed { reference, tolerance: against.tolerance.clone() })
     }
 
     /// Sends an order and waits for the reply, which may be the end of the worker.

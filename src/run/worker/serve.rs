@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, take};
 use super::steps::{self, Step};
-use super::{Job, Order, Reply, Task};
+use super::{Job, Order, Reply, Sealed, Task};
 use crate::interrupt;
 use crate::load::Lean;
-use crate::run::{Backend, RunError};
+use crate::run::{Against, Backend, RunError};
 use crate::tensor::Tensors;
 
 /// How long a worker may take to end by itself once its parent has gone.
@@ -115,25 +115,33 @@ fn hand_on(socket: Socket) -> impl Fn(Option<&Step>) + Send {
 
 fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
     let (outputs, how) = (job.outputs.clone(), job.how.clone());
-    let (model, feeds) = unpack(job, name)?;
-    let answer = backend.build(&model, &feeds, &outputs, &how)?;
+    let (model, feeds, against) = unpack(job, name)?;
+    let answer = match against {
+        Some(against) => backend.run_against(&model, &feeds, &outputs, &against)?,
+        None => backend.build(&model, &feeds, &outputs, &how)?,
+    };
     let full =
         |e: io::Error| RunError::Run { backend: name.to_string(), reason: format!("no room for its results: {e}") };
     let packed = answer.values.iter().map(|tensors| Parcel::pack(tensors, rooms)).collect::<io::Result<_>>();
-    Ok(Reply::Done { values: packed.map_err(full)?, built: answer.built })
+    Ok(Reply::Done { values: packed.map_err(full)?, built: answer.built, judged: answer.judged })
 }
 
 fn time(backend: &dyn Backend, job: Job, runs: usize, name: &str) -> Result<Option<f64>, RunError> {
-    let (model, feeds) = unpack(job, name)?;
+    let (model, feeds, _) = unpack(job, name)?;
     feeds.first().map_or(Ok(None), |feed| backend.latency(&model, feed, runs))
 }
 
-fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>), RunError> {
+fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>, Option<Against>), RunError> {
     let lost = |e: anyhow::Error| RunError::Run {
         backend: name.to_string(),
         reason: format!("its inputs did not arrive: {e:#}"),
     };
     let bytes = take(&job.model).map_err(lost)?.to_vec();
-    let feeds = job.feeds.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>().map_err(lost)?;
-    Ok((Lean { bytes, folder: job.folder }, feeds))
+    let open = |parcels: Vec<Parcel>| parcels.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>();
+    let feeds = open(job.feeds).map_err(lost)?;
+    let unseal = |sealed: Sealed| {
+        Ok(Against { reference: open(sealed.reference).map_err(lost)?, tolerance: sealed.tolerance })
+    };
+    let against = job.against.map(unseal).transpose()?;
+    Ok((Lean { bytes, folder: job.folder }, feeds, against))
 }
