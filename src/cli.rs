@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use values::{parse_bound, parse_bytes, parse_library, parse_pattern, parse_profile, parse_seconds};
+use values::{parse_bound, parse_bytes, parse_devices, parse_library, parse_pattern, parse_profile, parse_seconds};
+
+pub use values::Devices;
 
 use crate::commands::convert::ConvertArgs;
 use crate::commands::doctor::DoctorArgs;
@@ -150,9 +152,16 @@ pub struct EngineArgs {
     /// Builder optimisation level [default: TensorRT's own]
     #[arg(long, value_name = "0..5", value_parser = clap::value_parser!(u64).range(0..=5), help_heading = "TensorRT")]
     pub builder_level: Option<u64>,
-    /// Number of the GPU
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..1024), help_heading = "TensorRT")]
-    pub device: u64,
+    /// GPUs of ort-cuda and trt by their numbers; with several, builds and runs go on side by side [default: 0]
+    #[arg(long, visible_alias = "device", value_name = "N,...", value_parser = parse_devices, help_heading = "GPUs")]
+    pub devices: Option<Devices>,
+}
+
+impl EngineArgs {
+    /// The numbers of the GPUs to use: one at least.
+    pub fn gpus(&self) -> &[usize] {
+        self.devices.as_ref().map_or(&[0], Devices::numbers)
+    }
 }
 
 #[derive(Args, Debug)]

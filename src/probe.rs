@@ -1,6 +1,7 @@
 //! One experiment after another: mark -> run both sides -> compare -> answers. Remembers what it has measured, keeps the
 //! journal and counts what it cost. Decides nothing about where to look next: that is `search`.
 
+mod ahead;
 pub mod capture;
 mod compared;
 mod feeding;
@@ -30,6 +31,7 @@ use crate::run::{Built, Observe, RunError};
 use crate::search::Answer;
 use crate::tensor::{DType, Tensor, Tensors};
 use crate::tolerance::Rules;
+use ahead::Ahead;
 use first::First;
 use journal::Journal;
 use values::{Values, by_tensor};
@@ -52,6 +54,7 @@ pub struct Probe<'a> {
     /// The candidate's first answers, until they are asked for.
     first: Option<Result<Vec<Tensors>, RunError>>,
     everything: Option<Result<Vec<Tensors>, RunError>>,
+    ahead: Ahead,
     values: Values,
     /// By tensor of the candidate's graph, and sample: what it compared itself, where its values lay.
     judged: HashMap<usize, Vec<Option<Comparison>>>,
@@ -106,6 +109,7 @@ impl<'a> Probe<'a> {
             unmarked: Vec::new(),
             first: Some(first.unmarked),
             everything: first.marked,
+            ahead: Ahead::new(),
             values: Values::default(),
             judged: HashMap::new(),
             fixed: HashMap::new(),
@@ -180,8 +184,7 @@ impl<'a> Probe<'a> {
             let tensor = self.reference.graph.tensor(name);
             let node = tensor.map(|t| self.reference.graph.producer(t).name.clone()).unwrap_or_default();
             let references: Vec<_> = pairs.iter().map(|(r, _)| *r).collect();
-            let result =
-                worst(name, node, &references, |s, r| pairs[s].1.map(|c| self.rules.judge_output(name, r, c)));
+            let result = worst(name, node, &references, |s, r| pairs[s].1.map(|c| self.rules.judge_output(name, r, c)));
             // What is measured unmarked is a fact about the tensor; only a missing value is worth another look.
             if let (Some(tensor), true) = (tensor, result.status != Status::NotCompared) {
                 self.results[tensor] = Some(result.clone());
@@ -252,11 +255,7 @@ impl<'a> Probe<'a> {
     /// Runs both sides with these tensors marked, compares them, and answers in the same order.
     pub fn measure(&mut self, tensors: &[usize]) -> Result<Vec<Answer>, RunError> {
         let started = Instant::now();
-        let asked: Vec<(usize, Pair)> = tensors
-            .iter()
-            .filter(|t| self.results[**t].is_none())
-            .filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)))
-            .collect();
+        let asked = self.open(tensors);
         let answers = |probe: &Self| -> Vec<Answer> {
             tensors.iter().map(|t| probe.answer(*t).unwrap_or(Answer::Unknown)).collect()
         };
@@ -267,6 +266,21 @@ impl<'a> Probe<'a> {
         self.save(&asked);
         self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
         Ok(answers(self))
+    }
+
+    /// Those that were not measured yet and can be.
+    fn open(&self, tensors: &[usize]) -> Vec<(usize, Pair)> {
+        let open = tensors.iter().filter(|t| self.results[**t].is_none());
+        open.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect()
+    }
+
+    /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.
+    fn wanted(&self, theirs: &[usize]) -> Vec<String> {
+        let mut wanted: Vec<String> = theirs.iter().map(|t| self.candidate.graph.tensors[*t].key.clone()).collect();
+        let finals = self.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
+        let more: Vec<String> = finals.filter(|f| !wanted.contains(f)).cloned().collect();
+        wanted.extend(more);
+        wanted
     }
 
     /// Compares the values at hand of these tensors.
@@ -303,12 +317,10 @@ impl<'a> Probe<'a> {
         let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
             tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
         };
-        let finals: Vec<String> = self.unmarked.first().map(|u| u.keys().cloned().collect()).unwrap_or_default();
-        let mut wanted = names(self.candidate, theirs);
-        wanted.extend(finals.iter().filter(|f| !wanted.contains(f)).cloned().collect::<Vec<_>>());
-        let everything = self.everything.take();
+        let wanted = self.wanted(theirs);
+        let ran = self.everything.take().or_else(|| self.take_ahead(theirs, way));
         let (reference, candidate) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| match everything {
+            let other = scope.spawn(|| match ran {
                 Some(answer) => answer,
                 None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
             });

@@ -205,7 +205,7 @@ fn fewer_nodes<E>(result: &mut Smaller, options: &Options, outside: &mut Outside
     let label = "less data: ".to_string();
     let whole = Whole { model: &case.model, graph: &graph, values: &values, told: &told, target, label };
     let found = match whole.target {
-        Some(_) => nodes::around(&whole, &all, true, &mut *outside.test)?,
+        Some(_) => nodes::around(&whole, &all, true, options.jobs, &mut *outside.test)?,
         None => nodes::among(&whole, &all, options.jobs, &mut *outside.test)?,
     };
     if let Some(found) = found {

@@ -7,6 +7,7 @@ mod command;
 pub mod cuda;
 pub mod exec;
 pub mod ort;
+pub mod pool;
 pub mod ready;
 pub mod saved;
 pub mod tensorrt;
@@ -132,6 +133,14 @@ pub struct Binding {
     pub profiles: Vec<[Vec<i64>; 3]>,
 }
 
+impl Against {
+    /// That of some of the samples.
+    fn part(&self, samples: std::ops::Range<usize>) -> Against {
+        let reference = self.reference.get(samples.clone()).map(<[_]>::to_vec).unwrap_or_default();
+        Against { reference, tolerance: self.tolerance.get(samples).map(<[_]>::to_vec).unwrap_or_default() }
+    }
+}
+
 /// Something that runs ONNX models.
 pub trait Backend: Send + Sync {
     /// What it is, for the report. `spec` is filled in by the caller.
@@ -150,6 +159,11 @@ pub trait Backend: Send + Sync {
     /// Does marking cost it something? Then it fuses and chooses kernels by what is marked, and a build may take minutes.
     fn is_engine(&self) -> bool {
         false
+    }
+
+    /// Calls that run at the same time; more of them wait for each other.
+    fn width(&self) -> usize {
+        1
     }
 
     /// Does it run models, parts of models included? Stored tensors do not.

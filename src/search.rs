@@ -48,6 +48,8 @@ pub struct Suspect {
 pub struct Limits {
     /// Items that one probe may observe; 0 is taken as 1.
     pub marks: usize,
+    /// Probes that run at the same time; 0 is taken as 1.
+    pub builds: usize,
     /// The search stops when it has found this many.
     pub max_suspects: usize,
 }

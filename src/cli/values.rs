@@ -24,6 +24,41 @@ pub fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
     }
 }
 
+/// GPUs by number, each once: one at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices(Vec<usize>);
+
+impl Devices {
+    pub fn numbers(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Devices {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&numbers.join(","))
+    }
+}
+
+pub fn parse_devices(text: &str) -> Result<Devices, String> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let mut numbers: Vec<usize> = Vec::new();
+    for part in text.split(',') {
+        let number = part.parse().ok().filter(|_| digits(part));
+        let number = number.filter(|number| *number < MOST_DEVICES);
+        let number = number.ok_or_else(|| format!("'{part}' is no number of a GPU; write numbers such as 0,1,2"))?;
+        if numbers.contains(&number) {
+            return Err(format!("{number} is there twice; name each GPU once"));
+        }
+        numbers.push(number);
+    }
+    Ok(Devices(numbers))
+}
+
+/// No machine has as many.
+const MOST_DEVICES: usize = 1024;
+
 pub fn parse_pattern(text: &str) -> Result<regex::Regex, String> {
     check::pattern(text).map_err(|e| e.to_string())
 }
@@ -80,6 +115,20 @@ mod tests {
         assert_eq!(parse_bytes("500MB"), Ok(500 << 20));
         assert_eq!(parse_bytes("12"), Ok(12));
         assert!(parse_bytes("many").is_err() && parse_bytes("0").is_err());
+    }
+
+    #[test]
+    fn devices() {
+        let check = |text: &str, want: &[usize]| assert_eq!(parse_devices(text).unwrap().numbers(), want);
+        check("0", &[0]);
+        check("3,0,12", &[3, 0, 12]);
+        assert_eq!(parse_devices("3,0,12").unwrap().to_string(), "3,0,12");
+        for wrong in ["", ",", "0,", "0,,1", "a", "-1", "+1", "0 ,1", "1.5", "1024", "99999999999999999999999"] {
+            assert!(parse_devices(wrong).unwrap_err().contains("no number of a GPU"), "{wrong}");
+        }
+        for wrong in ["0,0", "1,2,01"] {
+            assert!(parse_devices(wrong).unwrap_err().contains("twice"), "{wrong}");
+        }
     }
 
     #[test]

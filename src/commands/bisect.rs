@@ -19,6 +19,7 @@ use super::trust;
 use super::unquantise;
 use super::verdict::{self, Exit, Shown};
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
+use crate::probe::first::First;
 use crate::probe::journal::{Journal, Known};
 use crate::probe::{Probe, Side};
 use crate::report::{Report, Verdict};
@@ -50,6 +51,19 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     let progress = Progress::new(global.quiet);
     progress.step("reference");
     let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
+    answer(plan, global, prepared, first, started, progress, out)
+}
+
+/// The same, of two sides that have run for the first time.
+pub fn answer(
+    plan: &Plan,
+    global: &GlobalArgs,
+    prepared: Prepared,
+    first: First,
+    started: Instant,
+    progress: Progress,
+    out: &mut dyn Write,
+) -> anyhow::Result<Report> {
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
     if let Some(cure) = plan.cure {
         enough_samples(cure.holdout, feeds.len())?;

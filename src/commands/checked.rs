@@ -44,6 +44,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let progress = Progress::new(global.quiet);
     let model = Model::load(&args.set.model)?;
     let check = Check::new(command, rules(&args.check), args.check.check_timeout)?;
+    sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
     let mut reference = sides::side(&args.set.reference, &model, global, &args.set.engine)?;
     let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
     let ort = Ort::new(&library::find(global.ort_library.as_deref())?.path, Provider::Cpu)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::price;
 use super::progress::Progress;
-use super::trials::{JOBS, Trials, relative};
+use super::trials::{Trials, relative};
 use crate::cli::CureArgs;
 use crate::isolate;
 use crate::overrides::export::{self, Group, Override, Story};
@@ -44,7 +44,7 @@ pub fn cure(
     let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();
     let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), may_be_kept(candidate), ranks);
     let (cure, mut found) = trials.search(&units, args.builds, "in float32", progress, &run)?;
-    let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
+    let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);
     report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
     if !cure.nodes.is_empty() {
         progress.step("the price of the overrides");
@@ -161,10 +161,7 @@ fn sensitivity(
         sets.push(vec![*node]);
         sets.push(units.nodes.iter().copied().filter(|n| n != node).collect());
     }
-    let mut tried: Vec<Trial> = Vec::new();
-    for pair in sets.chunks(JOBS) {
-        tried.extend(ask(pair)?);
-    }
+    let tried = ask(&sets)?;
     let graph = &side.graph;
     let row = |(i, node): (usize, &usize)| Sensitivity {
         node: graph.nodes[*node].name.clone(),

@@ -8,6 +8,7 @@ use crate::cli::EngineArgs;
 use crate::graph::Graph;
 use crate::probe::Lowering;
 use crate::run::ort::library::{Env, cache_folder};
+use crate::run::pool::Pool;
 use crate::run::ready::Ready;
 use crate::run::tensorrt::Options;
 use crate::run::tensorrt::library::{self, Found};
@@ -47,24 +48,28 @@ pub fn start(spec: &Spec, args: &EngineArgs, graph: &Graph) -> anyhow::Result<(B
         if let Some(plan) = options.plan.as_ref().filter(|plan| !plan.is_file()) {
             bail!("cannot read {}: there is no such file", plan.display());
         }
-        let worker = Worker::start(&Task::tensorrt(options))?;
         return Ok((
-            Box::new(Ready::new(worker, graph.outputs.iter().map(|(name, _)| name.clone()).collect())),
+            Box::new(Ready::new(pool(&options, args)?, graph.outputs.iter().map(|(name, _)| name.clone()).collect())),
             Lowering::None,
         ));
     }
-    let worker = Worker::start(&Task::tensorrt(options.clone()))?;
+    let workers = pool(&options, args)?;
     // Which precisions a builder may choose by itself is known once its library has told its version.
-    let chooses = worker.info().version.starts_with("10.") && !args.strongly_typed;
+    let chooses = workers.info().version.starts_with("10.") && !args.strongly_typed;
     Ok(match low {
         Some(low) if chooses => {
-            drop(worker);
+            drop(workers);
             options.weak = Some(low);
-            (Box::new(Worker::start(&Task::tensorrt(options))?), Lowering::Backend(low))
+            (Box::new(pool(&options, args)?), Lowering::Backend(low))
         }
-        Some(low) => (Box::new(worker), Lowering::Convert(low)),
-        None => (Box::new(worker), Lowering::None),
+        Some(low) => (Box::new(workers), Lowering::Convert(low)),
+        None => (Box::new(workers), Lowering::None),
     })
+}
+
+/// A worker for each GPU.
+fn pool(options: &Options, args: &EngineArgs) -> Result<Pool<Worker>, RunError> {
+    Pool::start(args.gpus(), |device| Worker::start(&Task::tensorrt(options.clone()).on(device)))
 }
 
 fn found(args: &EngineArgs) -> Result<Found, RunError> {
@@ -83,7 +88,6 @@ fn options(found: &Found, args: &EngineArgs, spec: &Spec) -> Options {
         timing_cache: args.timing_cache.clone().or_else(|| timing_cache(found)),
         workspace: args.workspace,
         level: args.builder_level.map(|level| level as i32),
-        device: args.device as usize,
         ..Options::new(found)
     }
 }

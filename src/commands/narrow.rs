@@ -30,20 +30,24 @@ pub fn bisect(
     let targets = targets(probe, report);
     let engine = probe.candidate.backend.is_engine();
     let marks = args.marks.map_or(if engine { ENGINE_MARKS } else { MARKS }, |k| k as usize);
-    let limits = Limits { marks, max_suspects: args.max_culprits as usize };
+    let builds = probe.candidate.backend.width();
+    let limits = Limits { marks, builds, max_suspects: args.max_culprits as usize };
+    // What one round can see.
+    let sight = marks.saturating_mul(builds);
     let dag = value_dag(probe);
     let runs = std::cell::Cell::new(0);
-    let look = |probe: &mut Probe, tensors: &[usize]| {
-        runs.set(runs.get() + 1);
-        progress.step(format!("search, run {}: {} tensors", runs.get(), tensors.len()));
-        let answers = probe.measure(tensors).map_err(Halt::Failed)?;
+    let look = |probe: &mut Probe, round: &[&[usize]]| {
+        runs.set(runs.get() + round.len());
+        let tensors: usize = round.iter().map(|tensors| tensors.len()).sum();
+        progress.step(format!("search, run {}: {tensors} tensors", runs.get()));
+        let answers = probe.measure_each(round).map_err(Halt::Failed)?;
         if probe.news() { Err(Halt::News) } else { Ok(answers) }
     };
     probe.known();
     let search = |probe: &mut Probe, targets: &[usize]| {
         loop {
             let known = probe.answers();
-            match search::bisect(&dag, known, targets, limits, |tensors| look(probe, tensors)) {
+            match search::bisect(&dag, known, targets, limits, |round| look(probe, round)) {
                 Ok(found) => return Ok(found),
                 Err(Halt::News) => {}
                 Err(Halt::Failed(e)) => return Err(e),
@@ -53,11 +57,12 @@ pub fn bisect(
     let mut found = search(probe, &targets)?;
     // Between a suspect and the output everything unmeasured passes for its consequence. While runs are left, the likeliest
     // exceptions are measured too: a second fault may stand below a tensor where the error of the first one is lost.
-    let enough = (dag.len().max(2) as f64).log((marks + 1) as f64).ceil() as usize;
+    let enough = builds * (dag.len().max(2) as f64).log((sight + 1) as f64).ceil() as usize;
     if probe.counts.candidate_runs < enough + 2 {
-        let losses = losses(probe, &dag, &found.suspects, &targets, marks);
+        let losses = losses(probe, &dag, &found.suspects, &targets, sight);
         if !losses.is_empty() {
-            if let Err(Halt::Failed(e)) = look(probe, &losses) {
+            let round: Vec<&[usize]> = losses.chunks(marks).collect();
+            if let Err(Halt::Failed(e)) = look(probe, &round) {
                 return Err(e);
             }
             found = search(probe, &targets)?;
@@ -76,9 +81,10 @@ pub fn bisect(
     if !traces.is_empty() {
         let known = (0..probe.results.len()).map(|t| differs(probe, t)).collect();
         // Only where both sides compute alike, and nothing is measured that was not asked for.
-        let found = search::bisect(&dag, known, &traces, limits, |tensors| {
-            probe.measure(tensors)?;
-            Ok(tensors.iter().map(|t| differs(probe, *t).unwrap_or(Answer::Unknown)).collect())
+        let found = search::bisect(&dag, known, &traces, limits, |round| {
+            probe.measure_each(round)?;
+            let tensors = round.iter().copied().flatten();
+            Ok(tensors.map(|t| differs(probe, *t).unwrap_or(Answer::Unknown)).collect())
         })?;
         let diverges = |s: &Suspect| probe.answer(s.item) == Some(Answer::Bad);
         suspects.extend(found.suspects.into_iter().filter(diverges));
@@ -88,9 +94,9 @@ pub fn bisect(
     Ok(suspects)
 }
 
-/// At most `marks` unmeasured tensors below the suspects, on the way to a target, where errors are most often lost:
+/// At most `most` unmeasured tensors below the suspects, on the way to a target, where errors are most often lost:
 /// behind reductions first, then behind what saturates; spread evenly.
-fn losses(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize], marks: usize) -> Vec<usize> {
+fn losses(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize], most: usize) -> Vec<usize> {
     let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();
     let (below, above) = (dag.descendants(&items), dag.ancestors(targets));
     let open = |t: &usize| below[*t] && above[*t] && probe.results[*t].is_none();
@@ -100,7 +106,7 @@ fn losses(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize], mar
     };
     let mut chosen: Vec<usize> = Vec::new();
     for ops in [REDUCING, SATURATING] {
-        let (candidates, room) = (made_by(ops), marks - chosen.len());
+        let (candidates, room) = (made_by(ops), most - chosen.len());
         let step = candidates.len().div_ceil(room.max(1)).max(1);
         chosen.extend(candidates.into_iter().step_by(step).take(room));
     }

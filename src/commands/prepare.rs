@@ -44,6 +44,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         Some(spec) => (spec.clone(), None),
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
     };
+    sides::check_devices(&[&args.reference, &candidate_spec], global, &args.engine)?;
     let reference = sides::side(&args.reference, &model, global, &args.engine)?;
     let (feeds, inputs) = feeds(args, &reference)?;
     let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;

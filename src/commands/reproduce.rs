@@ -108,7 +108,7 @@ fn one(
             label: String::new(),
         };
         let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-        find(whole, &target, culprit, &mut test)?
+        find(whole, &target, culprit, candidate.backend.width(), &mut test)?
     };
     let Some(found) = found else {
         return Ok(Err(
@@ -123,7 +123,7 @@ fn one(
         freeze: request.reproducer.freeze,
         shrink_weights: request.reproducer.shrink_weights,
         enough: if cheap { 0 } else { FITS },
-        jobs: 1,
+        jobs: candidate.backend.width(),
         only_data: judge.own_model,
         runs: true,
     };
@@ -198,10 +198,11 @@ fn find(
     mut whole: Whole,
     target: &Target,
     culprit: &Culprit,
+    jobs: usize,
     test: &mut Test<RunError>,
 ) -> Result<Option<Found>, RunError> {
     let alone = culprit.kind == Kind::Introduces && culprit.local.is_some();
-    let found = nodes::around(&whole, &target.start, alone, &mut *test)?;
+    let found = nodes::around(&whole, &target.start, alone, jobs, &mut *test)?;
     if found.is_some() || !whole.graph.nodes[target.start[0]].scope.is_empty() {
         return Ok(found);
     }
@@ -210,7 +211,7 @@ fn find(
     whole.label += "whole: ";
     let all = nodes::main_nodes(whole.graph);
     match nodes::fails(&whole, &all, &mut *test)? {
-        Answer::Bad => nodes::among(&whole, &all, 1, test),
+        Answer::Bad => nodes::among(&whole, &all, jobs, test),
         Answer::Good | Answer::Unknown => Ok(None),
     }
 }

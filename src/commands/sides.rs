@@ -12,6 +12,7 @@ use crate::probe::{Lowering, Side};
 use crate::report::BackendInfo;
 use crate::run::exec::Exec;
 use crate::run::ort::{Ort, Provider, library};
+use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
 use crate::run::{Backend, RunError};
@@ -46,6 +47,24 @@ pub fn named<T>(model: &Model, result: anyhow::Result<T>) -> anyhow::Result<T> {
     result.map_err(|e| anyhow::anyhow!("{}: {e:#}", model.path.display()))
 }
 
+/// GPUs are named for a side that has them.
+pub fn check_devices(specs: &[&Spec], global: &GlobalArgs, engine: &EngineArgs) -> anyhow::Result<()> {
+    let Some(devices) = &engine.devices else { return Ok(()) };
+    let sides: Vec<String> = specs.iter().map(|spec| spec.to_string()).collect();
+    ensure!(
+        specs.iter().any(|spec| spec.place == Place::TensorRt || is_cuda(spec, global)),
+        "--devices {devices} names GPUs for ort-cuda and trt, and here runs {}; leave it out",
+        sides.join(" and ")
+    );
+    Ok(())
+}
+
+/// The provider `cuda` of ONNX Runtime itself; a plug-in chooses its device by itself.
+fn is_cuda(spec: &Spec, global: &GlobalArgs) -> bool {
+    let plugin = || global.ep_library.iter().any(|(name, _)| name.eq_ignore_ascii_case("cuda"));
+    matches!(&spec.place, Place::Provider(name) if name == "cuda") && !plugin()
+}
+
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let (info, precision) = (side.backend.info(), side.spec.precision);
@@ -60,9 +79,10 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
 
 /// NVIDIA's libraries may compute float32 products with mantissas of 10 bits: said, since a reference must not.
 fn products(provider: &str, precision: Precision) -> &'static str {
-    match (provider, precision) {
-        ("cuda (built in)" | "tensorrt (built in)", Precision::Fp32) => " (TF32 off)",
-        ("cuda (built in)" | "tensorrt (built in)", Precision::Tf32) => " (TF32 on: products of 10-bit mantissas)",
+    let nvidia = ["cuda (built in)", "tensorrt (built in)"].iter().any(|theirs| provider.starts_with(theirs));
+    match precision {
+        Precision::Fp32 if nvidia => " (TF32 off)",
+        Precision::Tf32 if nvidia => " (TF32 on: products of 10-bit mantissas)",
         _ => "",
     }
 }
@@ -97,10 +117,10 @@ fn backend(
                 "'{spec}': layerdiff cannot make a model of {} by itself; give one with ort-{name}@MODEL",
                 spec.precision
             );
-            (
-                Box::new(Worker::start(&task(name, spec.precision, global)?)?),
-                low.map_or(Lowering::None, Lowering::Convert),
-            )
+            let task = task(name, spec.precision, global)?;
+            let devices = if is_cuda(spec, global) { engine.gpus() } else { &[0] };
+            let pool = Pool::start(devices, |device| Worker::start(&task.clone().on(device)))?;
+            (Box::new(pool), low.map_or(Lowering::None, Lowering::Convert))
         }
         Place::TensorRt => engine::start(spec, engine, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
@@ -129,7 +149,7 @@ fn task(name: &str, precision: Precision, global: &GlobalArgs) -> Result<Task, R
     }
     let library = library::find_with_provider(global.ort_library.as_deref(), name)?;
     Ok(match name {
-        "cuda" => Task::new(library.path, Provider::Cuda { tf32: precision == Precision::Tf32 }),
+        "cuda" => Task::new(library.path, Provider::Cuda { tf32: precision == Precision::Tf32, device: 0 }),
         // Its ONNX Runtime has no switch for TF32, but NVIDIA's libraries have.
         "tensorrt" if precision != Precision::Tf32 => {
             Task::new(library.path, Provider::Built(name.to_string())).with("NVIDIA_TF32_OVERRIDE", "0")

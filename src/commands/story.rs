@@ -162,7 +162,9 @@ fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<String> {
         let absolute = path.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()));
         absolute.map(|p| [flag.to_string(), p.display().to_string()]).into_iter().flatten()
     };
-    let device = ["--device".to_string(), engine.device.to_string()];
+    // One of several is enough.
+    let chosen = engine.devices.as_ref().and_then(|devices| devices.numbers().first());
+    let device = chosen.map(|number| ["--devices".to_string(), number.to_string()]).into_iter().flatten();
     let trt = path("--trt-library", &engine.trt_library).chain(path("--timing-cache", &engine.timing_cache));
     let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".to_string(), path.display().to_string()]);
     let plugin = |(name, path): &(String, PathBuf)| ["--ep-library".to_string(), format!("{name}={}", path.display())];

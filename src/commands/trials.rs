@@ -16,8 +16,8 @@ use crate::search::Answer;
 use crate::tensor::Tensors;
 use crate::tolerance::Rules;
 
-/// Trials at a time: while one builds its session, which is single-threaded, another can run.
-pub const JOBS: usize = 2;
+/// Trials at a time, at least: while one builds its session, which is single-threaded, another can run.
+const JOBS: usize = 2;
 
 /// Runs the candidate with the nodes of a set cured.
 pub type Run<'a> = dyn Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + 'a;
@@ -32,6 +32,8 @@ pub struct Trials<'a> {
     right: &'a [Tensors],
     /// Samples that the search sees; the others confirm.
     seen: usize,
+    /// Trials at a time.
+    pub jobs: usize,
 }
 
 impl<'a> Trials<'a> {
@@ -45,6 +47,7 @@ impl<'a> Trials<'a> {
             feeds: probe.feeds,
             right,
             seen: probe.feeds.len().saturating_sub(holdout as usize).max(1),
+            jobs: candidate.backend.width().max(JOBS),
         }
     }
 
@@ -59,6 +62,15 @@ impl<'a> Trials<'a> {
         })
     }
 
+    /// The same, however many sets there are: as many at the same time as can be.
+    pub fn ask_all(&self, sets: &[Vec<usize>], run: &Run) -> Result<Vec<Trial>, RunError> {
+        let mut tried = Vec::with_capacity(sets.len());
+        for some in sets.chunks(self.jobs) {
+            tried.extend(self.ask(some, run)?);
+        }
+        Ok(tried)
+    }
+
     /// Searches, and lets the samples that were held back confirm. `kept` says what becomes of the nodes of a set.
     pub fn search(
         &self,
@@ -69,7 +81,7 @@ impl<'a> Trials<'a> {
         run: &Run,
     ) -> Result<(Cure, Overrides), RunError> {
         let mut tried = 0;
-        let cure = overrides::search(units, builds as usize, JOBS, |sets| {
+        let cure = overrides::search(units, builds as usize, self.jobs, |sets| {
             tried += sets.len();
             progress.step(format!("overrides, trial {tried}: {} nodes {kept}", sets[0].len()));
             self.ask(sets, run)

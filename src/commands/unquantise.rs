@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::progress::Progress;
-use super::trials::{JOBS, Trials};
+use super::trials::Trials;
 use crate::cli::CureArgs;
 use crate::graph::Graph;
 use crate::onnx::{ModelProto, TensorProto};
@@ -49,7 +49,7 @@ pub fn unquantise(
     let (cure, mut found) = misfits::search(&trials, &units, &quantised, &misfits, args.builds, progress, &run)?;
     let told = misfits::told(&quantised, &misfits, &cure.nodes);
     found.why = found.why.into_iter().chain(told).reduce(|a, b| format!("{a}; {b}"));
-    let ask = |sets: &[Vec<usize>]| trials.ask(sets, &run);
+    let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);
     report.sensitivity = sensitivity(&units, &worst, args.sensitivity as usize, ask)?;
     let exported = export::Export {
         reference,
@@ -170,10 +170,7 @@ fn sensitivity(
     ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
     ranked.truncate(most);
     let sets: Vec<Vec<usize>> = ranked.iter().map(|n| vec![*n]).collect();
-    let mut tried: Vec<Trial> = Vec::new();
-    for sets in sets.chunks(JOBS) {
-        tried.extend(ask(sets)?);
-    }
+    let tried = ask(&sets)?;
     let row = |(node, trial): (&usize, &Trial)| Sensitivity {
         node: units.names[*node].0.clone(),
         op_type: units.names[*node].1.clone(),

@@ -32,12 +32,14 @@ pub fn rules(dtype: DType, tolerance: Tolerance) -> Rules {
     Rules { floor: format.floor, smallest_normal: 2f64.powi(format.min_exponent), ordinary }
 }
 
-/// Joins the parts in their order. Zero errors need not have been counted in the histogram.
+/// Joins the parts in their order; their elements may lie anywhere. Zero errors need not have been counted in the histogram.
 pub fn finish(dtype: DType, shape: &[usize], parts: &[[u64; WORDS]], counts: &[u64]) -> Comparison {
-    let sums = parts.iter().map(part).fold(Sums::none(), |total, part| total.plus(&part));
+    let parts: Vec<Sums> = parts.iter().map(part).collect();
+    let first = parts.iter().filter_map(|part| part.first_mismatch).min();
+    let sums = parts.iter().fold(Sums::none(), |total, part| total.plus(part));
     let histogram = Histogram::of_counts(counts, sums.finite);
     let metrics = metrics(&sums, &histogram, Format::of(dtype), shape.iter().product());
-    let first_mismatch = sums.first_mismatch.map_or(Vec::new(), |at| index(at, shape));
+    let first_mismatch = first.map_or(Vec::new(), |at| index(at, shape));
     let status = if metrics.mismatched > 0 { Status::Diverges } else { Status::Agrees };
     Comparison { status, why: None, metrics: Some(Metrics { first_mismatch, ..metrics }) }
 }

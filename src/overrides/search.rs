@@ -46,7 +46,8 @@ pub struct Cure {
 
 /// A smallest set of nodes that cures the model: none of them can be given back. `test` gets at most `jobs` sets at a
 /// time, none twice, and no more than `budget` in all. It answers the first; of the others, which only save time, the
-/// last may stay unanswered. When the budget is spent, the smallest set that was good so far is the cure.
+/// last may stay unanswered. The cure is the same for every number of `jobs`, unless the budget is spent before its end: then
+/// the smallest set that was good so far is the cure.
 ///
 /// The first two trials keep nothing and everything: a model that agrees needs no cure, and one that disagrees in FP32
 /// has none. With `n` units of which the `k` highest ranked are needed, growing takes 2 log2 k trials. Shrinking to `m`
@@ -178,6 +179,7 @@ where
         // To ddmin a set is bad when it has the property: here, when the outputs agree.
         Ok(answers.map(swap).collect())
     })?;
+    log.add_asked(minimal.asked.iter().map(|numbers| union(numbers)));
     Ok(union(&minimal.items))
 }
 

@@ -9,9 +9,9 @@ use crate::run::{Against, Judged, RunError};
 use crate::tensor::Tensors;
 
 impl Probe<'_> {
-    /// Will the next marked run be compared by the candidate itself? Not where every value is wanted.
+    /// Will the next marked run be compared by the candidate itself? Not where every value is wanted, or was computed ahead.
     pub(super) fn is_compared(&self) -> bool {
-        self.candidate.backend.compares() && self.saved.is_none() && self.everything.is_none()
+        self.candidate.backend.compares() && self.saved.is_none() && self.everything.is_none() && self.ahead.is_empty()
     }
 
     /// As `run_marked`; what the candidate compared is in `judged`.
@@ -22,9 +22,7 @@ impl Probe<'_> {
             self.run_reference(&missing)?;
         }
         let tensors: Vec<usize> = asked.iter().map(|(_, p)| p.candidate).collect();
-        let mut wanted: Vec<String> = tensors.iter().map(|t| self.candidate.graph.tensors[*t].key.clone()).collect();
-        let finals = self.unmarked.first().into_iter().flat_map(|u| u.keys());
-        wanted.extend(finals.filter(|f| !wanted.contains(f)).cloned().collect::<Vec<_>>());
+        let wanted = self.wanted(&tensors);
         let answer = self.candidate.run_against(&tensors, self.feeds, &wanted, &self.against(asked))?;
         self.counts.candidate_builds += 1;
         self.counts.candidate_runs += 1;

@@ -32,6 +32,11 @@ pub(super) type Asked = (usize, Pair);
 const HALVES: usize = 2;
 
 impl Sight {
+    /// How tensors are marked, if they are.
+    pub(super) fn way_of_marks(&self) -> Option<Observe> {
+        Some(self.wish.unwrap_or(Observe::Outputs)).filter(|way| *way != Observe::Unfused)
+    }
+
     fn way(&mut self, way: Observe) {
         if !self.ways.contains(&way) {
             self.ways.push(way);
@@ -47,11 +52,8 @@ impl Probe<'_> {
 
     /// Measures what can be seen of `asked`; the rest is told to be not comparable, or stays open for another look.
     pub(super) fn look(&mut self, asked: &[Asked]) -> Result<(), RunError> {
-        let first = self.sight.wish.unwrap_or(Observe::Outputs);
-        if first == Observe::Unfused {
-            return self.look_unfused(asked);
-        }
-        let set: Vec<usize> = asked.iter().map(|(tensor, _)| *tensor).collect();
+        let Some(first) = self.sight.way_of_marks() else { return self.look_unfused(asked) };
+        let set = numbers(asked);
         if let Some(why) = self.sight.disturbing.get(&set).cloned() {
             self.give_up(asked, &why);
             return Ok(());
@@ -79,7 +81,10 @@ impl Probe<'_> {
         self.sight.way(way);
         let disturbance = match way == Observe::Outputs && self.is_compared() {
             true => self.run_compared(asked)?,
-            false => self.run_marked(asked, way)?,
+            false => {
+                self.judged.clear();
+                self.run_marked(asked, way)?
+            }
         };
         if disturbance.is_some() {
             self.sight.disturbed += 1;
@@ -121,6 +126,11 @@ impl Probe<'_> {
         Ok(())
     }
 
+    /// Is it known that marking these together changes what the candidate computes?
+    pub(super) fn disturbs(&self, asked: &[Asked]) -> bool {
+        self.sight.disturbing.contains_key(&numbers(asked))
+    }
+
     fn give_up(&mut self, asked: &[Asked], why: &str) {
         for (tensor, _) in asked {
             if self.results[*tensor].is_none() {
@@ -142,4 +152,8 @@ impl Probe<'_> {
             common.filter(|(name, value, now)| self.rules.judge_output(name, value, now).status == Status::Diverges);
         moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
     }
+}
+
+fn numbers(asked: &[Asked]) -> Vec<usize> {
+    asked.iter().map(|(tensor, _)| *tensor).collect()
 }

@@ -39,6 +39,7 @@ pub fn around<E>(
     whole: &Whole,
     start: &[usize],
     known: bool,
+    jobs: usize,
     test: impl FnMut(&[Attempt]) -> Result<Vec<Answer>, E>,
 ) -> Result<Option<Found>, E> {
     let mut sets = Sets::new(whole, test);
@@ -48,7 +49,7 @@ pub fn around<E>(
     }
     for set in grown {
         if sets.ask(std::slice::from_ref(&set))? == [Answer::Bad] {
-            let least = ddmin(&set, &[start.to_vec()], 1, |asked| sets.ask(asked))?;
+            let least = ddmin(&set, &[start.to_vec()], jobs, |asked| sets.ask(asked))?;
             let nodes = sets.alive(&least.items);
             let minimal = sets.is_minimal(&nodes);
             return Ok(whole.cut(&nodes).map(|case| Found { nodes, case, minimal }));

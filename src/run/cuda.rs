@@ -95,6 +95,11 @@ impl Cuda {
         ask().map_err(|e| failed("asking the GPU for its name", e))
     }
 
+    /// As the driver counts.
+    pub fn number(&self) -> usize {
+        self.0.context.ordinal()
+    }
+
     /// How many blocks of threads can run at a time, if each takes a multiprocessor.
     fn multiprocessors(&self) -> Result<u32, CudaError> {
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;

@@ -32,9 +32,6 @@ use crate::precision::ROUND_DOMAIN;
 use crate::report::BackendInfo;
 use crate::tensor::{DType, Tensors};
 
-/// The GPU that the CUDA provider takes.
-const DEVICE: usize = 0;
-
 /// ONNX Runtime with one execution provider.
 pub struct Ort {
     environment: Environment,
@@ -52,9 +49,10 @@ pub enum Provider {
     Cpu,
     /// A provider of the loaded library: `openvino`, `tensorrt`.
     Built(String),
-    /// The provider `cuda` of the loaded library; float32 products in full, or in TF32.
+    /// The provider `cuda` of the loaded library on the GPU of this number; float32 products in full, or in TF32.
     Cuda {
         tf32: bool,
+        device: usize,
     },
     /// A plug-in library, registered under a name.
     Plugin {
@@ -203,7 +201,9 @@ impl Ort {
                 }
                 builder.with_devices(devices, None).map_err(refused)
             }
-            Provider::Cuda { tf32 } => builder.with_execution_providers([cuda::provider(*tf32)]).map_err(refused),
+            Provider::Cuda { tf32, device } => {
+                builder.with_execution_providers([cuda::provider(*tf32, *device)]).map_err(refused)
+            }
             Provider::Built(name) => {
                 let provider = built_in(name).ok_or_else(|| {
                     RunError::Missing(format!(
@@ -272,9 +272,9 @@ impl Backend for Ort {
 impl Ort {
     /// What compares on the GPU that the provider runs on. Where NVRTC is missing, values are compared on the host.
     fn comparer(&self) -> Option<Arc<Comparer>> {
-        let open = || Comparer::new(&Cuda::open(DEVICE).ok()?).ok().map(Arc::new);
-        let on_cuda = matches!(self.provider, Provider::Cuda { .. });
-        self.comparer.get_or_init(|| if on_cuda { open() } else { None }).clone()
+        let Provider::Cuda { device, .. } = self.provider else { return None };
+        let open = || Comparer::new(&Cuda::open(device).ok()?).ok().map(Arc::new);
+        self.comparer.get_or_init(open).clone()
     }
 }
 

@@ -68,6 +68,16 @@ impl Task {
         self
     }
 
+    /// On the GPU of this number, where it uses one.
+    pub fn on(mut self, gpu: usize) -> Task {
+        match &mut self.what {
+            What::OnnxRuntime { provider: Provider::Cuda { device, .. }, .. } => *device = gpu,
+            What::OnnxRuntime { .. } => {}
+            What::TensorRt(options) => options.device = gpu,
+        }
+        self
+    }
+
     /// Its libraries are opened by their paths, and find each other.
     pub fn tensorrt(options: tensorrt::Options) -> Task {
         Task { what: What::TensorRt(Box::new(options)), env: Vec::new() }

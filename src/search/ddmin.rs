@@ -2,7 +2,7 @@
 //! parallel work is known here. [`minimise`] is a plain sequential search that asks for one answer at a time.
 //! Speculation runs it again on assumed answers, to see what it would ask; so it cannot change the result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Answer;
 
@@ -15,6 +15,8 @@ pub struct Minimal {
     pub probes: usize,
     /// Items that stay only because the test without them was inconclusive.
     pub unknown: usize,
+    /// The sets whose answers led here: the same for every number of `jobs`. What else was tested only saved time.
+    pub asked: BTreeSet<Vec<usize>>,
 }
 
 /// A bad subset of `items` (numbers in topological order) that is no longer bad without any single one of them. The
@@ -40,7 +42,9 @@ pub fn ddmin<E>(
     all.dedup();
     let mut answers = HashMap::from([(all.clone(), Answer::Bad), (Set::new(), Answer::Good)]);
     let mut probes = 0;
+    let mut asked = BTreeSet::new();
     let items = minimise(&all, guesses, &mut |set, odds| {
+        asked.insert(set.to_vec());
         if let Some(answer) = answers.get(set) {
             return Ok(*answer);
         }
@@ -58,7 +62,7 @@ pub fn ddmin<E>(
     })?;
     let is_unknown = |&&i: &&usize| answers.get(&without(&items, &[i])) == Some(&Answer::Unknown);
     let unknown = items.iter().filter(is_unknown).count();
-    Ok(Minimal { items, probes, unknown })
+    Ok(Minimal { items, probes, unknown, asked })
 }
 
 /// Ascending, without repetition.

@@ -7,20 +7,22 @@ use super::evidence::Evidence;
 use super::{Answer, Dag, Found, Limits};
 
 /// Finds the suspects behind the bad `targets`. `known` holds the answers that cost nothing: final outputs, constants
-/// (good), items that nobody can observe (unknown). `probe` measures at most `limits.marks` items, distinct and not yet
-/// answered, and gives one answer for each; it is the expensive part, so it is called rarely.
+/// (good), items that nobody can observe (unknown). `round` makes at most `limits.builds` probes at the same time, each of
+/// at most `limits.marks` items, all distinct and not yet answered, and gives one answer for each item in the same order; it
+/// is the expensive part, so it is called rarely.
 ///
-/// A single fault in a chain of N items takes ceil(log_(marks+1) N) probes at most; in a residual or inception network
-/// with 8 marks, one more at most. A wide network takes more: every branch that could hold a fault is checked.
+/// A single fault in a chain of N items takes ceil(log_(K+1) N) rounds at most, with K marks in a round; in a residual or
+/// inception network with 8 marks, one more at most. A wide network takes more: every branch that could hold a fault is
+/// checked. More marks in a round see more, so of faults that are masked further down they may find more.
 pub fn bisect<E>(
     dag: &Dag,
     known: Vec<Option<Answer>>,
     targets: &[usize],
     limits: Limits,
-    probe: impl FnMut(&[usize]) -> Result<Vec<Answer>, E>,
+    round: impl FnMut(&[&[usize]]) -> Result<Vec<Answer>, E>,
 ) -> Result<Found, E> {
-    let marks = limits.marks.max(1);
-    let mut log = Log { answers: known, probes: 0, probe };
+    let marks = limits.marks.max(1).saturating_mul(limits.builds.max(1));
+    let mut log = Log { answers: known, probes: 0, marks: limits.marks.max(1), round };
     let mut open_targets: Vec<usize> = targets.iter().copied().filter(|&t| log.answers[t].is_none()).collect();
     open_targets.sort_unstable();
     open_targets.dedup();
@@ -56,16 +58,21 @@ pub fn bisect<E>(
 struct Log<P> {
     answers: Vec<Option<Answer>>,
     probes: usize,
-    probe: P,
+    /// Items that one probe may observe.
+    marks: usize,
+    round: P,
 }
 
 impl<P> Log<P> {
     fn measure<E>(&mut self, items: &[usize]) -> Result<(), E>
     where
-        P: FnMut(&[usize]) -> Result<Vec<Answer>, E>,
+        P: FnMut(&[&[usize]]) -> Result<Vec<Answer>, E>,
     {
-        let answers = (self.probe)(items)?;
-        self.probes += 1;
+        // No more probes than are needed, and none with more items than another.
+        let probes = items.len().div_ceil(self.marks).max(1);
+        let parts: Vec<&[usize]> = items.chunks(items.len().div_ceil(probes).max(1)).collect();
+        let answers = (self.round)(&parts)?;
+        self.probes += parts.len();
         for (i, &item) in items.iter().enumerate() {
             // An item without an answer could not be observed; asking again would not end.
             self.answers[item] = Some(answers.get(i).copied().unwrap_or(Answer::Unknown));

@@ -20,13 +20,16 @@ fn search(dag: &Dag, truth: &[Answer], targets: &[usize], limits: Limits) -> Fou
 fn search_knowing(dag: &Dag, truth: &[Answer], known: Vec<Option<Answer>>, targets: &[usize], limits: Limits) -> Found {
     let mut answered: Vec<bool> = known.iter().map(Option::is_some).collect();
     let mut probes = 0;
-    let found = bisect(dag, known, targets, limits, |items| {
-        probes += 1;
-        assert!(!items.is_empty() && items.len() <= limits.marks, "{} marks", items.len());
-        for &i in items {
+    let found = bisect(dag, known, targets, limits, |round| {
+        probes += round.len();
+        assert!(!round.is_empty() && round.len() <= limits.builds, "{} builds", round.len());
+        for items in round {
+            assert!(!items.is_empty() && items.len() <= limits.marks, "{} marks", items.len());
+        }
+        for &i in round.iter().copied().flatten() {
             assert!(!std::mem::replace(&mut answered[i], true), "item {i} is measured again");
         }
-        Ok::<_, Infallible>(items.iter().map(|&i| truth[i]).collect())
+        Ok::<_, Infallible>(round.iter().copied().flatten().map(|&i| truth[i]).collect())
     });
     let Ok(found) = found;
     assert_eq!(found.probes, probes);
@@ -52,7 +55,7 @@ fn items(suspects: &[Suspect]) -> Vec<usize> {
     suspects.iter().map(|s| s.item).collect()
 }
 
-const AMPLE: Limits = Limits { marks: 8, max_suspects: usize::MAX };
+const AMPLE: Limits = Limits { marks: 8, builds: 1, max_suspects: usize::MAX };
 
 /// `truth` in one letter an item (g, b, u); both searches name these items, with these regions. The target is the last.
 fn check(parents: &[&[usize]], truth: &str, expected: &[(usize, &[usize])]) {
@@ -67,9 +70,9 @@ fn check(parents: &[&[usize]], truth: &str, expected: &[(usize, &[usize])]) {
     let named = |suspects: &[Suspect]| suspects.iter().map(|s| (s.item, s.region.clone())).collect::<Vec<_>>();
     let expected: Vec<_> = expected.iter().map(|(item, region)| (*item, region.to_vec())).collect();
     assert_eq!(named(&classify(&dag, &truth, &target)), expected, "classify");
-    for marks in [1, 2, 8] {
-        let found = search(&dag, &truth, &target, Limits { marks, ..AMPLE });
-        assert_eq!(named(&found.suspects), expected, "bisect with {marks} marks");
+    for (marks, builds) in [(1, 1), (2, 1), (8, 1), (1, 2), (2, 3)] {
+        let found = search(&dag, &truth, &target, Limits { marks, builds, ..AMPLE });
+        assert_eq!(named(&found.suspects), expected, "bisect with {builds} builds of {marks} marks");
         assert!(!found.unexplained);
     }
 }
@@ -186,7 +189,7 @@ fn a_target_without_an_answer_is_measured() {
 fn the_search_stops_at_max_suspects_and_says_so() {
     let dag = Dag::new(vec![vec![], vec![], vec![], vec![0, 1, 2]]);
     let stopped = |max_suspects| {
-        let found = search(&dag, &[Bad, Bad, Bad, Bad], &[3], Limits { marks: 1, max_suspects });
+        let found = search(&dag, &[Bad, Bad, Bad, Bad], &[3], Limits { marks: 1, max_suspects, ..AMPLE });
         (found.suspects.len(), found.unexplained)
     };
     assert_eq!([0, 1, 2, 3, 4].map(stopped), [(0, true), (1, true), (2, true), (3, false), (3, false)]);

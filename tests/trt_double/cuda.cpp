@@ -1,4 +1,4 @@
-// libcuda.so.1, the double: contexts, memory and copies of one device without kernels. Streams: cuda_streams.cpp.
+// libcuda.so.1, the double: contexts, memory and copies of devices without kernels, of which a process uses one. Streams: cuda_streams.cpp.
 #include "cuda_api.hpp"
 
 #include <cstdlib>
@@ -11,7 +11,14 @@ namespace {
 bool initialized = false;
 int contexts = 0; // how often the primary context is retained
 char context_of_device = 0;
+int device_of_context = 0;
 thread_local void* current = nullptr;
+
+int devices()
+{
+    char const* count = std::getenv("LAYERDIFF_DOUBLE_GPUS");
+    return count ? std::atoi(count) : 1;
+}
 
 } // namespace
 
@@ -24,12 +31,12 @@ int cuda::usable()
 
 API int cuInit(unsigned) { initialized = true; return kSuccess; }
 API int cuDriverGetVersion(int* version) { *version = 12080; return kSuccess; }
-API int cuDeviceGetCount(int* count) { *count = 1; return initialized ? kSuccess : kNotInitialized; }
+API int cuDeviceGetCount(int* count) { *count = devices(); return initialized ? kSuccess : kNotInitialized; }
 
 API int cuDeviceGet(int* device, int ordinal)
 {
-    *device = 0;
-    return !initialized ? kNotInitialized : ordinal == 0 ? kSuccess : kInvalidDevice;
+    *device = ordinal;
+    return !initialized ? kNotInitialized : ordinal >= 0 && ordinal < devices() ? kSuccess : kInvalidDevice;
 }
 
 API int cuDeviceGetName(char* name, int size, int)
@@ -55,11 +62,14 @@ API int cuDeviceGetAttribute(int* value, int attribute, int)
     return kSuccess;
 }
 
-API int cuDevicePrimaryCtxRetain(void** context, int)
+API int cuDevicePrimaryCtxRetain(void** context, int device)
 {
     if (!initialized)
         return kNotInitialized;
+    if (contexts > 0 && device != device_of_context)
+        return kInvalidDevice;
     ++contexts;
+    device_of_context = device;
     *context = &context_of_device;
     return kSuccess;
 }
@@ -75,7 +85,7 @@ API int cuDevicePrimaryCtxRelease_v2(int)
 API int cuDevicePrimaryCtxRelease(int device) { return cuDevicePrimaryCtxRelease_v2(device); }
 API int cuCtxSetCurrent(void* context) { current = context; return kSuccess; }
 API int cuCtxGetCurrent(void** context) { *context = current; return kSuccess; }
-API int cuCtxGetDevice(int* device) { *device = 0; return usable(); }
+API int cuCtxGetDevice(int* device) { *device = device_of_context; return usable(); }
 
 API int cuCtxSynchronize()
 {

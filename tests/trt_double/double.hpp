@@ -22,6 +22,7 @@
 //   LAYERDIFF_DOUBLE_LEAKS  file: libcuda appends the bytes not freed when a process ends; FILE.objects has the count of
 //                           TensorRT objects not deleted
 //   LAYERDIFF_DOUBLE_MEMORY bytes of device memory of the libcuda double, 8 GiB without it
+//   LAYERDIFF_DOUBLE_GPUS   devices of the libcuda double, 1 without it; a process may use one of them
 //   LAYERDIFF_DOUBLE_FAULT  faults, `;` between them, read when the engine is built. NODE is a node's name and may hold `*`.
 //     wrong=NODE            its float outputs become 1.5 x + 0.1, always
 //     wrong_fused=NODE      only when none of its outputs is an output or debug mark (the unfused mark keeps it wrong)

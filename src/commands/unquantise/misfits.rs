@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Quantised;
 use super::losses::Loss;
-use super::{JOBS, Quantised};
 use crate::commands::progress::Progress;
 use crate::commands::trials::{Run, Trials};
 use crate::overrides::{Cure, Trial, Units};
@@ -188,13 +188,14 @@ impl From<'_> {
     fn needed(&mut self, first: &[usize], others: &[usize]) -> Result<Needed, RunError> {
         let mut all = Needed::All;
         let candidates: Vec<usize> = first.iter().rev().copied().collect();
-        for some in candidates.chunks(JOBS) {
+        for some in candidates.chunks(self.trials.jobs) {
             if self.left < some.len() {
                 return Ok(Needed::Unknown);
             }
             let kept = |node: &usize| without(&sorted([first, others].concat()), &[*node]);
             let sets: Vec<Vec<usize>> = some.iter().map(kept).collect();
-            for (node, trial) in some.iter().zip(self.ask(&sets)?) {
+            for ((node, set), trial) in some.iter().zip(&sets).zip(self.tried(&sets)?) {
+                self.note(set.len(), trial.error);
                 match trial.answer {
                     Answer::Good => return Ok(Needed::Not(*node)),
                     Answer::Unknown => all = Needed::Unknown,
@@ -206,9 +207,14 @@ impl From<'_> {
     }
 
     fn ask(&mut self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
+        let tried = self.tried(sets)?;
+        sets.iter().zip(&tried).for_each(|(set, trial)| self.note(set.len(), trial.error));
+        Ok(tried)
+    }
+
+    fn tried(&mut self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
         let tried = self.trials.ask(sets, self.run)?;
         self.left -= sets.len().min(self.left);
-        sets.iter().zip(&tried).for_each(|(set, trial)| self.note(set.len(), trial.error));
         Ok(tried)
     }
 

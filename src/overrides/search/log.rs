@@ -1,6 +1,7 @@
-//! Every trial, remembered; the one place that asks for trials and counts them.
+//! Every trial, remembered; the one place that asks for trials and counts them. What was only tried along with something else
+//! saves time and changes no answer: with any number of jobs the search sees what it would see with one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::units::Set;
 use super::Trial;
@@ -16,6 +17,10 @@ pub enum Stop<E> {
 
 pub struct Log<T> {
     trials: HashMap<Set, Trial>,
+    /// The sets that one job would have tried.
+    asked: HashSet<Set>,
+    /// No trial is left: the answer is the best of all that was tried.
+    spent: bool,
     budget: usize,
     jobs: usize,
     test: T,
@@ -23,7 +28,7 @@ pub struct Log<T> {
 
 impl<T> Log<T> {
     pub fn new(budget: usize, jobs: usize, test: T) -> Log<T> {
-        Log { trials: HashMap::new(), budget, jobs, test }
+        Log { trials: HashMap::new(), asked: HashSet::new(), spent: false, budget, jobs, test }
     }
 
     /// The answer for the first set. The others are tried along with it, as far as the jobs and the budget allow; nothing
@@ -33,11 +38,13 @@ impl<T> Log<T> {
         T: FnMut(&[Set]) -> Result<Vec<Trial>, E>,
     {
         let Some(first) = sets.first() else { return Ok(Answer::Unknown) };
+        self.asked.insert(first.clone());
         if let Some(answer) = self.known(first) {
             return Ok(answer);
         }
         let left = self.budget - self.trials.len();
         if left == 0 {
+            self.spent = true;
             return Err(Stop::Spent);
         }
         let mut asked: Vec<Set> = Vec::new();
@@ -64,6 +71,11 @@ impl<T> Log<T> {
         Ok(self.ask(&[set.to_vec()])? == Answer::Good)
     }
 
+    /// These were asked for too, and their answers are known.
+    pub fn add_asked(&mut self, sets: impl IntoIterator<Item = Set>) {
+        self.asked.extend(sets);
+    }
+
     pub fn known(&self, set: &[usize]) -> Option<Answer> {
         self.trials.get(set).map(|trial| trial.answer)
     }
@@ -80,9 +92,14 @@ impl<T> Log<T> {
         self.trials.get(set).map_or(f64::INFINITY, |trial| trial.error)
     }
 
+    /// What the search may know of: see the top of this file.
+    fn seen(&self) -> impl Iterator<Item = (&Set, &Trial)> {
+        self.trials.iter().filter(|(set, _)| self.spent || self.asked.contains(*set))
+    }
+
     /// The smallest good set; of several, one that is known to be minimal, then the one with the smallest error.
     pub fn best(&self) -> Option<Set> {
-        let good = || self.trials.iter().filter(|(_, trial)| trial.answer == Answer::Good);
+        let good = || self.seen().filter(|(_, trial)| trial.answer == Answer::Good);
         let least = good().map(|(set, _)| set.len()).min()?;
         let smallest = good().filter(|(set, _)| set.len() == least);
         let best = smallest.min_by(|(a, ta), (b, tb)| {
@@ -94,7 +111,9 @@ impl<T> Log<T> {
 
     /// What is known of the set without each one of its nodes.
     pub fn removals(&self, set: &[usize]) -> impl Iterator<Item = Option<Answer>> {
-        (0..set.len()).map(|i| self.known(&[&set[..i], &set[i + 1..]].concat()))
+        let without = |i: usize| [&set[..i], &set[i + 1..]].concat();
+        let seen = |set: Set| self.known(&set).filter(|_| self.spent || self.asked.contains(&set));
+        (0..set.len()).map(move |i| seen(without(i)))
     }
 
     /// Was every single removal tried, and none of them good?
@@ -105,7 +124,7 @@ impl<T> Log<T> {
     /// By number of nodes kept, the smallest error.
     pub fn curve(&self) -> Vec<(usize, f64)> {
         let mut curve: BTreeMap<usize, f64> = BTreeMap::new();
-        for (set, trial) in &self.trials {
+        for (set, trial) in self.seen() {
             let least = curve.entry(set.len()).or_insert(f64::INFINITY);
             *least = least.min(trial.error);
         }

@@ -73,6 +73,16 @@ fn run(units: &Units, budget: usize, jobs: usize, truth: &dyn Fn(&[usize]) -> Tr
     cure
 }
 
+/// The same cure with any number of jobs, where the budget is large enough for all of them.
+fn same_with_more_jobs(units: &Units, truth: &dyn Fn(&[usize]) -> Trial) {
+    let alone = run(units, usize::MAX, 1, truth);
+    for jobs in [2, 3, 8] {
+        let cure = run(units, usize::MAX, jobs, truth);
+        assert!(cure.trials >= alone.trials, "{} trials with {jobs} jobs, {} with one", cure.trials, alone.trials);
+        assert_eq!(Cure { trials: alone.trials, ..cure }, alone, "{jobs} jobs");
+    }
+}
+
 /// All of `needed` cure the model; found within `most` trials.
 #[track_caller]
 fn check(units: &Units, needed: &[usize], most: usize) {
@@ -80,9 +90,7 @@ fn check(units: &Units, needed: &[usize], most: usize) {
     let cure = run(units, usize::MAX, 1, &truth);
     assert_eq!(cure.nodes, needed);
     assert!(cure.trials <= most, "{needed:?} took {} trials", cure.trials);
-    for jobs in [2, 3, 8] {
-        assert_eq!(run(units, usize::MAX, jobs, &truth).nodes, needed);
-    }
+    same_with_more_jobs(units, &truth);
 }
 
 #[test]
@@ -291,6 +299,7 @@ proptest! {
         }
         let truth = |set: &[usize]| trial(table[set.iter().map(|n| 1usize << n).sum::<usize>()], set.len() as f64);
         run(&units, budget, jobs, &truth);
+        same_with_more_jobs(&units, &truth);
     }
 
     /// If supersets of good sets are good, there may be several cures; the one found is one of the minimal ones.

@@ -78,7 +78,7 @@ fn a_fault_fed_by_a_constant_is_one_node_without_inputs() {
     let found = among(&whole(&model, &graph, None), &main_nodes(&graph), 1, fails_with(&["n"])).unwrap().unwrap();
     assert_eq!(names(&found.case), ["n"]);
     assert!(found.case.feeds.is_empty());
-    let outwards = around(&whole(&model, &graph, Some("y")), &[1], false, fails_with(&["n"])).unwrap().unwrap();
+    let outwards = around(&whole(&model, &graph, Some("y")), &[1], false, 1, fails_with(&["n"])).unwrap().unwrap();
     assert_eq!((names(&outwards.case), outwards.case.feeds.len()), (vec!["n"], 0));
 }
 
@@ -106,7 +106,7 @@ fn from_the_culprit_outwards() {
     let check = |faulty: &[&str], known: bool, most: usize| {
         let mut probes = 0;
         let mut test = fails_with(faulty);
-        let found = around(&whole, &[60], known, |attempts: &[Attempt]| {
+        let found = around(&whole, &[60], known, 1, |attempts: &[Attempt]| {
             probes += attempts.len();
             test(attempts)
         });
@@ -127,7 +127,7 @@ fn from_the_culprit_outwards() {
 fn what_never_fails_is_not_found() {
     let model = chain(10);
     let graph = Graph::new(&model).unwrap();
-    let found = around(&whole(&model, &graph, Some("t9")), &[9], false, fails_with(&["absent"])).unwrap();
+    let found = around(&whole(&model, &graph, Some("t9")), &[9], false, 1, fails_with(&["absent"])).unwrap();
     assert!(found.is_none());
 }
 

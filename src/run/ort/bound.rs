@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, RunOptions};
 
+use super::Session;
 use super::value::{self, Placed, Remote};
-use super::{DEVICE, Session};
 use crate::compare::Tolerance;
 use crate::interrupt;
 use crate::report::Status;
@@ -28,7 +28,7 @@ impl Session {
         comparer: &Comparer,
     ) -> Result<(Tensors, Judged), RunError> {
         let failed = self.failed();
-        let binding = self.bind(feed, tolerance).map_err(&failed)?;
+        let binding = self.bind(feed, tolerance, comparer.cuda().number()).map_err(&failed)?;
         let options = Arc::new(RunOptions::new().map_err(&failed)?);
         let stop = options.clone();
         let busy = interrupt::busy(move || drop(stop.terminate()));
@@ -67,9 +67,10 @@ impl Session {
         Ok((kept, judged))
     }
 
-    /// Binds all inputs, and every output to the GPU or to the host.
-    fn bind(&self, feed: &Tensors, compared: &HashMap<String, Tolerance>) -> ort::Result<IoBinding> {
-        let gpu = MemoryInfo::new(AllocationDevice::CUDA, DEVICE as i32, AllocatorType::Device, MemoryType::Default)?;
+    /// Binds all inputs, and every output to the GPU of this number or to the host.
+    fn bind(&self, feed: &Tensors, compared: &HashMap<String, Tolerance>, device: usize) -> ort::Result<IoBinding> {
+        let device = i32::try_from(device).unwrap_or(i32::MAX);
+        let gpu = MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)?;
         let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput)?;
         let mut binding = self.session.create_binding()?;
         for (name, tensor) in feed {

@@ -69,13 +69,13 @@ struct Missing {
     at_once: bool,
 }
 
-/// CUDA as one of ONNX Runtime's providers, with float32 products in TF32 or in full.
-pub fn provider(tf32: bool) -> ExecutionProviderDispatch {
+/// CUDA as one of ONNX Runtime's providers on a GPU, with float32 products in TF32 or in full.
+pub fn provider(tf32: bool, device: usize) -> ExecutionProviderDispatch {
     // Always said, since versions differ in what they take for granted. By timing (the default), the same convolution may get
     // another kernel in each session, and rows of two sessions could not be compared; the heuristic depends on shapes and GPU
     // alone, and takes no time.
     let cuda = ep::CUDA::default().with_tf32(tf32).with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic);
-    cuda.build().error_on_failure()
+    cuda.with_device_id(i32::try_from(device).unwrap_or(i32::MAX)).build().error_on_failure()
 }
 
 /// Loads what the CUDA provider beside ONNX Runtime's `library` needs. What it may need later and is nowhere comes back as a

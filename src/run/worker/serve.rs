@@ -139,9 +139,8 @@ fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>, Option<Against>),
     let bytes = take(&job.model).map_err(lost)?.to_vec();
     let open = |parcels: Vec<Parcel>| parcels.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>();
     let feeds = open(job.feeds).map_err(lost)?;
-    let unseal = |sealed: Sealed| {
-        Ok(Against { reference: open(sealed.reference).map_err(lost)?, tolerance: sealed.tolerance })
-    };
+    let unseal =
+        |sealed: Sealed| Ok(Against { reference: open(sealed.reference).map_err(lost)?, tolerance: sealed.tolerance });
     let against = job.against.map(unseal).transpose()?;
     Ok((Lean { bytes, folder: job.folder }, feeds, against))
 }

@@ -217,6 +217,7 @@ fn same_with_more_jobs(n: usize, guesses: &[Vec<usize>], truth: &dyn Fn(&[usize]
     for jobs in [2, 3, 8] {
         let (found, batches) = minimal(n, guesses, jobs, truth);
         assert_eq!((&found.items, found.unknown), (&alone.items, alone.unknown), "{jobs} jobs");
+        assert_eq!(found.asked, alone.asked, "{jobs} jobs");
         assert!(batches <= tests, "{batches} batches with {jobs} jobs, {tests} with one");
     }
     alone

@@ -61,6 +61,31 @@ fn a_single_fault_in_a_chain_takes_the_ideal_number_of_probes() {
 }
 
 #[test]
+fn builds_at_the_same_time_save_rounds() {
+    let rounds = |dag: &Dag, fault: usize, limits: Limits| {
+        let (truth, mut rounds) = (spread(dag, &[fault]), 0);
+        let known = (0..dag.len()).map(|i| (i == dag.len() - 1).then_some(Bad)).collect();
+        let found = bisect(dag, known, &[dag.len() - 1], limits, |round| {
+            rounds += 1;
+            Ok::<_, Infallible>(round.iter().copied().flatten().map(|&i| truth[i]).collect())
+        });
+        let Ok(found) = found;
+        assert_eq!(items(&found.suspects), [fault]);
+        (rounds, found.probes)
+    };
+    let dag = chain_of(440);
+    for (marks, builds) in [(1, 2), (1, 8), (4, 4), (16, 4)] {
+        for fault in 0..dag.len() {
+            let (rounds, probes) = rounds(&dag, fault, Limits { marks, builds, ..AMPLE });
+            assert!(rounds <= ideal(440, marks * builds), "{rounds} rounds of {builds} builds with {marks} marks");
+            assert!(probes <= rounds * builds);
+        }
+    }
+    // What fits into one build is one.
+    assert_eq!(rounds(&chain_of(9), 3, Limits { marks: 8, builds: 4, ..AMPLE }), (1, 1));
+}
+
+#[test]
 fn a_single_fault_in_a_network_takes_one_probe_more_at_most() {
     for n in [20, 100, 440, 729] {
         for (shape, dag) in [("residual", residual_of(n)), ("inception", inception_of(n))] {

@@ -18,11 +18,12 @@ fn sinks(dag: &Dag) -> Vec<usize> {
     (0..dag.len()).filter(|&i| dag.children(i).is_empty()).collect()
 }
 
-/// A DAG with a truth made by `truth` from random words, one an item.
-fn any_truth(truth: impl Fn(&Dag, &[u32]) -> Vec<Answer>) -> impl Strategy<Value = (Dag, Vec<Answer>, usize)> {
+/// A DAG with a truth made by `truth` from random words, one an item, and limits of a search.
+fn any_truth(truth: impl Fn(&Dag, &[u32]) -> Vec<Answer>) -> impl Strategy<Value = (Dag, Vec<Answer>, Limits)> {
     let words = |dag: &Dag| prop::collection::vec(any::<u32>(), dag.len());
-    let case = any_dag().prop_flat_map(move |dag| (words(&dag), Just(dag), 1..10usize));
-    case.prop_map(move |(words, dag, marks)| (dag.clone(), truth(&dag, &words), marks))
+    let limits = (1..10usize, 1..5usize).prop_map(|(marks, builds)| Limits { marks, builds, ..AMPLE });
+    let case = any_dag().prop_flat_map(move |dag| (words(&dag), Just(dag), limits.clone()));
+    case.prop_map(move |(words, dag, limits)| (dag.clone(), truth(&dag, &words), limits))
 }
 
 /// One to three faults that spread.
@@ -84,30 +85,30 @@ proptest! {
     }
 
     #[test]
-    fn faults_that_spread_are_all_found((dag, truth, marks) in any_truth(spreading)) {
+    fn faults_that_spread_are_all_found((dag, truth, limits) in any_truth(spreading)) {
         let targets = sinks(&dag);
-        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        let found = search(&dag, &truth, &targets, limits);
         prop_assert_eq!(found.suspects, classify(&dag, &truth, &targets));
         prop_assert!(!found.unexplained);
     }
 
     #[test]
-    fn faults_are_all_found_around_unknown_items((dag, truth, marks) in any_truth(spreading_unseen)) {
+    fn faults_are_all_found_around_unknown_items((dag, truth, limits) in any_truth(spreading_unseen)) {
         let targets = sinks(&dag);
         let expected = classify(&dag, &truth, &targets);
-        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        let found = search(&dag, &truth, &targets, limits);
         prop_assert_eq!(&found.suspects, &expected);
 
         // The same when it only turns out on the way what cannot be observed.
         let known = (0..dag.len()).map(|i| targets.contains(&i).then_some(truth[i])).collect();
-        let found = search_knowing(&dag, &truth, known, &targets, Limits { marks, ..AMPLE });
+        let found = search_knowing(&dag, &truth, known, &targets, limits);
         prop_assert_eq!(&found.suspects, &expected);
     }
 
     #[test]
-    fn masked_faults_never_make_a_false_suspect((dag, truth, marks) in any_truth(masked)) {
+    fn masked_faults_never_make_a_false_suspect((dag, truth, limits) in any_truth(masked)) {
         let targets = sinks(&dag);
-        let found = search(&dag, &truth, &targets, Limits { marks, ..AMPLE });
+        let found = search(&dag, &truth, &targets, limits);
         let all = classify(&dag, &truth, &targets);
         prop_assert!(found.suspects.iter().all(|s| all.contains(s)), "{:?} of {:?}", found.suspects, all);
         prop_assert_eq!(found.suspects.is_empty(), targets.iter().all(|&t| truth[t] == Good));
