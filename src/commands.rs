@@ -18,6 +18,7 @@ pub mod opening;
 pub mod prepare;
 mod price;
 pub mod progress;
+mod rank;
 pub mod reduce;
 pub mod report;
 pub mod reproduce;

@@ -4,7 +4,7 @@
 mod everywhere;
 mod together;
 
-pub use everywhere::everywhere;
+pub use everywhere::{everywhere, everywhere_emulated};
 pub use together::together;
 
 use crate::compare::Comparison;
@@ -164,7 +164,7 @@ fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) ->
 /// explains. `None` where the node cannot be run so.
 pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: DType) -> Option<Metrics> {
     let side = probe.reference;
-    if !side.on_cpu() || !side.is_plain() || side.half {
+    if !emulates(side) {
         return None;
     }
     let nodes = [side.graph.tensors[tensor].node];
@@ -172,6 +172,11 @@ pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: DType) -> Opti
     let name = std::slice::from_ref(&cut.output);
     let values = side.run_as(low, &cut.model, &cut.types, &[cut.feeds], name).ok()?;
     judge(probe, tensor, sample, values.first()?.get(&cut.output))?.metrics
+}
+
+/// Can the side run models as if they were stored in a lower precision?
+fn emulates(side: &Side) -> bool {
+    side.on_cpu() && side.is_plain() && !side.half
 }
 
 fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {

@@ -56,6 +56,14 @@ pub struct Report {
     /// The nodes with the largest local errors, in the candidate's precision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitivity: Vec<Sensitivity>,
+    /// What the candidate's lower precision does to single nodes, the worst first: those that are worse than the precision
+    /// itself, then by local error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranking: Vec<Ranked>,
+    /// No node is to blame: everything is as wrong as the precision makes it. The culprits are then merely the first beyond
+    /// the tolerance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision_limited: Option<PrecisionLimited>,
     pub environment: Environment,
     pub seconds: f64,
     /// What the user should know before trusting the rest: unknown fields dropped, synthetic data, fallbacks taken.
@@ -350,13 +358,52 @@ pub struct Routes {
     pub of: usize,
 }
 
-/// Tests of the candidate itself: "identical", or what differs.
+/// Tests of the candidate itself: "identical", or what differs. Empty where it was not tested.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trust {
     /// The same input twice.
     pub repeat: String,
     /// Equal rows of one batch.
     pub rows: String,
+    /// Does it multiply float32 with mantissas of 10 bits? "off (measured)" or what else; for NVIDIA's providers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<String>,
+    /// The reference, where it is not ONNX Runtime on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ReferenceTrust>,
+}
+
+/// Tests of the reference, as in [`Trust`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ReferenceTrust {
+    pub repeat: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<String>,
+}
+
+/// A node in the candidate's lower precision. Errors are relative RMS; of the first sample.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Ranked {
+    pub node: String,
+    pub op_type: String,
+    /// The output that is meant: the one with the largest local error.
+    pub tensor: String,
+    /// Of the node alone, fed with reference inputs.
+    pub local: Real,
+    /// The same in an emulation of the precision on the CPU; null where that could not be had.
+    pub emulated: Option<Real>,
+    /// Local error over the emulation's: above 4 the node is worse than its precision. 1 where the candidate is the
+    /// emulation.
+    pub rho: Option<Real>,
+    /// Accumulated error of the output over the largest one among the inputs; null where those are exact or unknown.
+    pub gain: Option<Real>,
+}
+
+/// Why no node is to blame.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PrecisionLimited {
+    pub largest_rho: Real,
+    pub why: String,
 }
 
 /// How much one node matters in the candidate's precision. Errors as in [`Overrides`].

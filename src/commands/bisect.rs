@@ -1,4 +1,4 @@
-//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> reduce -> report.
+//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> rank -> reduce -> report.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,6 +12,7 @@ use super::narrow;
 use super::opening;
 use super::prepare::{Prepared, prepare};
 use super::progress::Progress;
+use super::rank;
 use super::reproduce::{self, Request};
 use super::route;
 use super::scan;
@@ -85,17 +86,27 @@ pub fn answer(
     let mut found = investigate(plan.search, &mut probe, outputs, &mut report, &progress, dir);
     verdict::measured(&mut report, &probe);
     deliver::clear(dir);
+    let mut ranked = None;
+    if found.is_ok() && report.verdict == Verdict::Diverged && plan.search.by != By::BuildRoute {
+        opening::so_far(dir, &report);
+        match rank::rank(&mut probe, &mut report, plan.cure.is_some(), &progress) {
+            Ok(measured) => ranked = measured,
+            Err(e) => found = Err(e),
+        }
+    }
     if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
         opening::so_far(dir, &report);
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
+        let all = rank::worst_alone(&mut report);
         found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
+        report.culprits = all.unwrap_or(report.culprits);
     }
     let cure = plan.cure.filter(|_| plan.search.by != By::BuildRoute);
     if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, cure) {
         opening::so_far(dir, &report);
         found = match candidate.spec.model.is_some() {
             true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
-            false => cure::cure(&mut probe, outputs, &mut report, args, dir, &progress),
+            false => cure::cure(&mut probe, outputs, &mut report, args, dir, ranked, &progress),
         };
     }
     if plan.search.by == By::Precision && report.verdict == Verdict::Diverged {
@@ -150,6 +161,7 @@ fn investigate(
     progress.step("both models, unmarked");
     report.outputs = probe.unmarked(outputs)?;
     verdict::judge(report);
+    trust::reference(probe, outputs, report, progress)?;
     if report.verdict != Verdict::Diverged {
         return Ok(());
     }

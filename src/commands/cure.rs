@@ -1,13 +1,13 @@
 //! The smallest set of nodes to keep in float32 so that the outputs agree: rank, search, prove, export.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::price;
 use super::progress::Progress;
-use super::trials::{Trials, relative};
+use super::rank::{self, Locals};
+use super::trials::Trials;
 use crate::cli::CureArgs;
-use crate::isolate;
 use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
 use crate::precision::Kept;
@@ -21,20 +21,26 @@ use crate::tensor::{DType, Tensors};
 const FOLDER: &str = "overrides";
 
 /// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a lower precision of the
-/// reference's own model.
+/// reference's own model. `ranked` is what every node does alone, where that was measured already.
 pub fn cure(
     probe: &mut Probe,
     outputs: &[String],
     report: &mut Report,
     args: &CureArgs,
     dir: &Path,
+    ranked: Option<Locals>,
     progress: &Progress,
 ) -> Result<(), RunError> {
     let (reference, candidate) = (probe.reference, probe.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
     let (Some(low), false) = (candidate.lowering.low(), own_model) else { return Ok(()) };
-    progress.step("every node alone");
-    let local = local_errors(probe)?;
+    let local = match ranked {
+        Some(local) => local,
+        None => {
+            progress.step("every node alone");
+            rank::local_errors(probe)?
+        }
+    };
     let (right, _) = probe.reference_outputs(outputs)?;
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
@@ -103,32 +109,6 @@ fn export(
     refused.map_or(Ok(files), Err)
 }
 
-/// A node's own error, alone on reference inputs.
-struct Local {
-    tensor: String,
-    /// Relative RMS; infinite where it makes NaN or an infinity of its own.
-    error: f64,
-}
-
-/// By node of the candidate's graph.
-fn local_errors(probe: &mut Probe) -> Result<HashMap<usize, Local>, RunError> {
-    let keys: Vec<String> = probe.reference.graph.tensors.iter().map(|t| t.key.clone()).collect();
-    probe.fetch(probe.reference, &keys)?;
-    let mut errors: HashMap<usize, Local> = HashMap::new();
-    for (tensor, comparison) in isolate::everywhere(probe, 0)? {
-        let Some(metrics) = comparison.metrics else { continue };
-        let key = &probe.reference.graph.tensors[tensor].key;
-        let Some(theirs) = probe.candidate.graph.tensor(key) else { continue };
-        let error = relative(&metrics);
-        let entry = errors.entry(probe.candidate.graph.tensors[theirs].node);
-        let worst = entry.or_insert(Local { tensor: key.clone(), error: 0.0 });
-        if error > worst.error {
-            *worst = Local { tensor: key.clone(), error };
-        }
-    }
-    Ok(errors)
-}
-
 /// Nodes that make floats. Constants go with who reads them; of an If, what is in its branches.
 fn may_be_kept(side: &Side) -> Vec<usize> {
     let graph = &side.graph;
@@ -148,7 +128,7 @@ fn keys(side: &Side, set: &[usize]) -> Kept {
 fn sensitivity(
     side: &Side,
     units: &Units,
-    local: &HashMap<usize, Local>,
+    local: &Locals,
     most: usize,
     ask: impl Fn(&[Vec<usize>]) -> Result<Vec<Trial>, RunError>,
 ) -> Result<Vec<Sensitivity>, RunError> {

@@ -10,8 +10,10 @@ use crate::spec::Precision;
 use crate::tensor::DType;
 use crate::tolerance::Rules;
 
+pub const CODE: &str = "precision-limited";
+
 /// Errors up to this many times the emulation's own are the precision's.
-const NEAR: f64 = 4.0;
+pub const NEAR: f64 = 4.0;
 
 /// As wrong as the precision makes it, and no more.
 pub fn precision_limited(case: &Case) -> Option<Finding> {
@@ -24,7 +26,7 @@ pub fn precision_limited(case: &Case) -> Option<Finding> {
     }
     let advice = if ordinary { loosen(case) } else { keep(case) };
     let evidence = evidence(case, emulated, rho);
-    Some(Finding { code: "precision-limited", sure: Sure::Possible, evidence, advice })
+    Some(Finding { code: CODE, sure: Sure::Possible, evidence, advice })
 }
 
 /// What the precision alone does to the node.
@@ -109,7 +111,8 @@ mod tests {
     use crate::report::Kind;
     use crate::spec::Precision::{Bf16, Fp16, Fp32};
 
-    const CODE: &str = "precision-limited";
+    use super::CODE;
+
     const TIGHT: Judged = Judged { tolerance: Some(Tolerance { atol: 1e-5, rtol: 0.0 }), emulation: true };
 
     fn values() -> Vec<f32> {

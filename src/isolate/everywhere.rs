@@ -1,5 +1,5 @@
 //! The local error of every node at once: one model in which each node of the main graph reads reference values, so that no
-//! error reaches another node. One build and one run, whatever the size of the model.
+//! error reaches another node. One build and one run, whatever the size of the model. Ranks nothing.
 
 use crate::compare::Comparison;
 use crate::mark::Types;
@@ -13,16 +13,36 @@ use crate::types;
 /// one sample. Tensors without a reference value at hand are computed on the way and not judged. For candidates that run
 /// the reference's own model.
 pub fn everywhere(probe: &Probe, sample: usize) -> Result<Vec<(usize, Comparison)>, RunError> {
-    let side = probe.candidate;
     let Islands { model, types, feeds, tensors } = islands(probe, sample);
     let names: Vec<String> = tensors.iter().map(|(_, name)| name.clone()).collect();
-    let mut values = side.run_model(&model, &types, &[feeds], &names)?.pop().unwrap_or_default();
+    let values = probe.candidate.run_model(&model, &types, &[feeds], &names)?;
+    Ok(judged(probe, sample, tensors, values))
+}
+
+/// The same by the emulation of the candidate's precision, in the reference: what that precision explains. `None` where
+/// there is no emulation to be had.
+pub fn everywhere_emulated(probe: &Probe, sample: usize) -> Result<Option<Vec<(usize, Comparison)>>, RunError> {
+    let side = probe.reference;
+    let Some(low) = probe.candidate.lowering.low().filter(|_| super::emulates(side)) else { return Ok(None) };
+    let Islands { model, types, feeds, tensors } = islands(probe, sample);
+    let names: Vec<String> = tensors.iter().map(|(_, name)| name.clone()).collect();
+    let values = side.run_as(low, &model, &types, &[feeds], &names)?;
+    Ok(Some(judged(probe, sample, tensors, values)))
+}
+
+fn judged(
+    probe: &Probe,
+    sample: usize,
+    tensors: Vec<(usize, String)>,
+    mut values: Vec<Tensors>,
+) -> Vec<(usize, Comparison)> {
+    let mut values = values.pop().unwrap_or_default();
     let judged = tensors.into_iter().filter_map(|(tensor, name)| {
         let key = &probe.reference.graph.tensors[tensor].key;
         let right = probe.reference_value(tensor, sample)?;
         Some((tensor, probe.rules.judge(key, right, &values.swap_remove(&name)?)))
     });
-    Ok(judged.collect())
+    judged.collect()
 }
 
 struct Islands {

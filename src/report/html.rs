@@ -5,6 +5,7 @@ mod chart;
 mod cure;
 mod curve;
 mod page;
+mod ranking;
 mod scale;
 mod table;
 
@@ -25,8 +26,16 @@ pub fn render(report: &Report) -> String {
     let mut out = head(&title);
     page::banner(&mut out, report);
     page::warnings(&mut out, report);
-    page::culprits(&mut out, report);
-    cure::card(&mut out, report);
+    // The answer first.
+    if report.precision_limited.is_some() {
+        ranking::table(&mut out, report);
+        cure::card(&mut out, report);
+        page::culprits(&mut out, report);
+    } else {
+        page::culprits(&mut out, report);
+        cure::card(&mut out, report);
+        ranking::table(&mut out, report);
+    }
     cure::sensitivity(&mut out, report);
     chart::draw(&mut out, report);
     table::outputs(&mut out, report);

@@ -2,6 +2,7 @@
 //! No colours, no HTML but `<details>`.
 
 mod cure;
+mod ranking;
 
 use super::text::story;
 use super::text::words::{bytes, clean, cosine, decibels, file_name, number, plural, seconds, shell, type_of};
@@ -9,20 +10,29 @@ use super::{Culprit, Metrics, Report, TensorResult, Verdict};
 
 /// Culprits told in full.
 const IN_DETAIL: usize = 8;
+/// The same where they are to blame for nothing.
+const BLAMELESS: usize = 3;
 
 /// The whole ticket.
 pub fn render(report: &Report) -> String {
     let mut out = String::new();
     headline(&mut out, report);
-    for (at, one) in report.culprits.iter().take(IN_DETAIL).enumerate() {
+    let limited = report.precision_limited.is_some();
+    let most = if limited { BLAMELESS } else { IN_DETAIL };
+    if limited {
+        ranking::table(&mut out, report);
+    }
+    for (at, one) in report.culprits.iter().take(most).enumerate() {
         culprit(&mut out, report, at, one);
     }
-    if report.culprits.len() > IN_DETAIL {
-        let names: Vec<String> =
-            report.culprits[IN_DETAIL..].iter().map(|c| code(&story::node_name(&c.node))).collect();
+    if report.culprits.len() > most {
+        let names: Vec<String> = report.culprits[most..].iter().map(|c| code(&story::node_name(&c.node))).collect();
         out += &format!("Also: {}\n\n", names.join(", "));
     }
     cure::nodes(&mut out, report);
+    if !limited {
+        ranking::table(&mut out, report);
+    }
     cure::sensitivity(&mut out, report);
     surroundings(&mut out, report);
     outputs(&mut out, report);
@@ -37,6 +47,9 @@ pub fn render(report: &Report) -> String {
 fn headline(out: &mut String, report: &Report) {
     let model = code(file_name(&report.model.path));
     *out += &match (report.verdict, report.culprits.first()) {
+        (Verdict::Diverged, _) if report.precision_limited.is_some() => {
+            format!("## {model} diverges: precision-limited, no single culprit\n\n")
+        }
         (Verdict::Diverged, Some(first)) => {
             let op = story::op(&first.node);
             format!("## {model} diverges at {} ({})\n\n", code(&story::node_name(&first.node)), text(&op))
@@ -64,7 +77,8 @@ fn culprit(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
     let number = if report.culprits.len() > 1 { format!(" {}", at + 1) } else { String::new() };
     let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in subgraph {}", code(s)));
     let name = format!("{} ({}){within}", code(&story::node_name(node)), text(&story::op(node)));
-    *out += &format!("### Culprit{number}: {name}\n\n");
+    let title = if report.precision_limited.is_some() { "First beyond the tolerance" } else { "Culprit" };
+    *out += &format!("### {title}{number}: {name}\n\n");
     *out += &format!("It {}.\n\n", text(&story::deed(culprit)));
     let mut item = |label: &str, body: &str| *out += &format!("- **{label}**: {body}\n");
     item("output", &code(&culprit.tensor));
@@ -240,7 +254,7 @@ mod tests {
     use super::*;
     use crate::report::Status;
     use crate::report::text::sample::{
-        agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report,
+        agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
     };
 
     #[test]
@@ -249,6 +263,7 @@ mod tests {
         check_golden("agreed.md", &render(&agreed_report()));
         check_golden("inconclusive.md", &render(&partial_report()));
         check_golden("check.md", &render(&check_report()));
+        check_golden("limited.md", &render(&limited_report()));
     }
 
     #[test]

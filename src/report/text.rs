@@ -2,6 +2,7 @@
 //! Makes a string; writes nothing.
 
 pub mod paint;
+mod ranking;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod story;
@@ -15,6 +16,8 @@ use super::{Culprit, Report, Status, TensorResult, Verdict};
 
 /// Culprits told in full; more than that is a list of names.
 const IN_DETAIL: usize = 8;
+/// The same where they are to blame for nothing.
+const BLAMELESS: usize = 3;
 
 /// The result of a run for a terminal of `width` columns.
 pub fn summary(report: &Report, color: bool, width: usize) -> String {
@@ -78,7 +81,13 @@ fn agreed(page: &mut Page, report: &Report) {
 }
 
 fn diverged(page: &mut Page, report: &Report) {
-    let detailed = &report.culprits[..report.culprits.len().min(IN_DETAIL)];
+    let limited = report.precision_limited.is_some();
+    let most = if limited { BLAMELESS } else { IN_DETAIL };
+    let detailed = &report.culprits[..report.culprits.len().min(most)];
+    if limited {
+        ranking::draw(page, report);
+        page.blank();
+    }
     for (at, one) in detailed.iter().enumerate() {
         if at > 0 {
             page.blank();
@@ -87,9 +96,11 @@ fn diverged(page: &mut Page, report: &Report) {
     }
     let more = &report.culprits[detailed.len()..];
     if !more.is_empty() {
-        let names: Vec<String> = more.iter().map(|c| format!("\"{}\"", story::node_name(&c.node))).collect();
+        let shown = more.iter().take(if limited { IN_DETAIL } else { more.len() });
+        let names: Vec<String> = shown.map(|c| format!("\"{}\"", story::node_name(&c.node))).collect();
+        let rest = if names.len() < more.len() { ", …" } else { "" };
         page.blank();
-        page.headline(Ink::Red, &format!("{} more", more.len()), &names.join(", "));
+        page.headline(Ink::Red, &format!("{} more", more.len()), &(names.join(", ") + rest));
     }
     if report.culprits.is_empty()
         && let Some(why) = &report.why
@@ -97,6 +108,9 @@ fn diverged(page: &mut Page, report: &Report) {
         page.field(Ink::Dim, "because", &clean(why));
     }
     surroundings(page, report, detailed);
+    if !limited {
+        ranking::draw(page, report);
+    }
     footer(page, report);
 }
 
@@ -121,7 +135,8 @@ fn culprit(page: &mut Page, report: &Report, culprit: &Culprit) {
     let node = &culprit.node;
     let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in subgraph \"{}\"", clean(s)));
     let name = format!("node \"{}\" ({}){within} {}", story::node_name(node), story::op(node), story::deed(culprit));
-    page.headline(Ink::Red, "culprit", &name);
+    let ink = if report.precision_limited.is_some() { Ink::Yellow } else { Ink::Red };
+    page.headline(ink, story::precision::label(report), &name);
     match &culprit.local {
         Some(local) => page.field(Ink::Bold, "local error", &story::error(local)),
         None => page.field(Ink::Bold, "local error", "not measured, the node could not be run alone"),

@@ -49,7 +49,11 @@ pub fn culprits(out: &mut String, report: &Report) {
     if report.culprits.is_empty() {
         return;
     }
-    let title = if report.culprits.len() == 1 { "Culprit" } else { "Culprits, in topological order" };
+    let title = match (report.precision_limited.is_some(), report.culprits.len()) {
+        (true, _) => "First beyond the tolerance, in topological order",
+        (false, 1) => "Culprit",
+        (false, _) => "Culprits, in topological order",
+    };
     *out += &format!("<section><h2>{title}</h2>\n<div class=\"cards\">\n");
     for (at, culprit) in report.culprits.iter().enumerate() {
         card(out, report, at, culprit);

@@ -3,12 +3,28 @@
 use super::*;
 use crate::report::Status;
 use crate::report::text::sample::{
-    agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report,
+    agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
 };
 
 /// The page without its own style and script.
 fn body(report: &Report) -> String {
     render(report).replace(STYLE, "").replace(SCRIPT, "")
+}
+
+#[test]
+fn the_ranking_leads_where_nobody_is_to_blame() {
+    let at = |page: &str, what: &str| page.find(what).unwrap_or_else(|| panic!("lacks '{what}':\n{page}"));
+    let (ranking, first) = ("<section id=\"ranking\">", "<h2>First beyond the tolerance");
+    let mut report = limited_report();
+    let page = body(&report);
+    assert!(at(&page, ranking) < at(&page, "<section id=\"cure\">"));
+    assert!(at(&page, "<section id=\"cure\">") < at(&page, first));
+    assert!(page.contains("</th><td>Softmax</td><td class=\"n\">4.10e-3</td><td class=\"n\">3.15e-3</td>"), "{page}");
+    report.precision_limited = None;
+    let page = body(&report);
+    assert!(at(&page, "<h2>Culprits") < at(&page, ranking) && !page.contains(first));
+    report.ranking.clear();
+    assert!(!body(&report).contains(ranking));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::report::text::sample::{partial_report, sample_report};
+use crate::report::text::sample::{limited_report, partial_report, sample_report};
 use crate::report::{Metrics, Real};
 
 fn value(report: &Report) -> Value {
@@ -33,6 +33,7 @@ fn check_error(text: &str, wants: &[&str]) {
 fn schema_accepts_full_and_partial_reports() {
     check_valid(&value(&sample_report()), true);
     check_valid(&value(&partial_report()), true);
+    check_valid(&value(&limited_report()), true);
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn schema_is_named_and_pins_the_version() {
 
 #[test]
 fn schema_refuses_what_the_types_refuse() {
-    let full = value(&sample_report());
+    let full = value(&limited_report());
     for (at, bad) in [
         ("/verdict", json!("maybe")),
         ("/tensors/0/max_abs", json!("nan")),
@@ -54,6 +55,8 @@ fn schema_refuses_what_the_types_refuse() {
         ("/culprits/0/kind", json!("other")),
         ("/culprits/0/node/subgraph", json!(3)),
         ("/tolerance/atol", json!(null)),
+        ("/ranking/0/rho", json!("large")),
+        ("/precision_limited/why", json!(null)),
     ] {
         let mut value = full.clone();
         *value.pointer_mut(at).unwrap() = bad;

@@ -119,6 +119,30 @@ pub fn agreed_report() -> Report {
     }
 }
 
+/// Rounding under a tight tolerance: four are the first beyond it, and none is to blame.
+pub fn limited_report() -> Report {
+    let row = |node: &str, op_type: &str, local: f64, rho: f64, gain: Option<f64>| Ranked {
+        node: node.into(),
+        op_type: op_type.into(),
+        tensor: format!("{node}_output_0"),
+        local: Real(local),
+        emulated: Some(Real(local / rho)),
+        rho: Some(Real(rho)),
+        gain: gain.map(Real),
+    };
+    let why = "every node is as wrong as FP16 makes it (largest rho 1.30)".to_string();
+    let mut ranking = vec![
+        row("/attn/Softmax", "Softmax", 4.1e-3, 1.3, Some(1.9)),
+        row("/norm/Pow", "Pow", 9.6e-4, 1.1, Some(2.0)),
+        row("/emb/Gather", "Gather", 2.9e-4, 0.7, None),
+    ];
+    ranking.extend((0..4).map(|i| row(&format!("/head/Add_{i}"), "Add", 2e-4, 1.0, Some(1.0))));
+    let mut report = sample_report();
+    report.culprits = vec![softmax(); 4];
+    report.candidate = BackendInfo { provider: "cuda (built in)".into(), ..backend("ort-cuda:fp16", "fp16") };
+    Report { ranking, precision_limited: Some(PrecisionLimited { largest_rho: Real(1.3), why }), why: None, ..report }
+}
+
 /// A command says that the model fails: nothing is compared, so there are no tensors.
 pub fn check_report() -> Report {
     Report {
@@ -181,6 +205,10 @@ pub fn hostile_report() -> Report {
         overrides.why = Some(NAME.into());
     }
     for row in &mut report.sensitivity {
+        (row.node, row.op_type, row.tensor) = (NAME.into(), NAME.into(), NAME.into());
+    }
+    report.ranking = limited_report().ranking;
+    for row in &mut report.ranking {
         (row.node, row.op_type, row.tensor) = (NAME.into(), NAME.into(), NAME.into());
     }
     report.candidate.precision = NAME.into();

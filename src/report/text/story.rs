@@ -3,6 +3,7 @@
 
 pub mod cure;
 pub mod engine;
+pub mod precision;
 pub mod reproducers;
 
 use super::words::{clean, count, decibels, file_name, index, number, plural, seconds, setting};
@@ -23,6 +24,9 @@ pub fn headline(report: &Report) -> (&'static str, String) {
     let pair = format!("{} against {}", backend(&report.candidate), backend(&report.reference));
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("every output of {model} is within tolerance, {pair}")),
+        Verdict::Diverged if report.precision_limited.is_some() => {
+            ("diverged", precision::limited(report).unwrap_or_default())
+        }
         Verdict::Diverged => {
             let found = match report.culprits.len() {
                 0 => "no culprit found".into(),

@@ -1,6 +1,8 @@
 //! The terminal's summary: goldens for the whole, assertions for what must never be lost.
 
-use super::sample::{agreed_report, check_golden, check_report, hostile_report, partial_report, sample_report};
+use super::sample::{
+    agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
+};
 use super::*;
 use crate::report::Real;
 
@@ -11,6 +13,7 @@ fn goldens() {
     check_golden("agreed.txt", &summary(&agreed_report(), false, 100));
     check_golden("inconclusive.txt", &summary(&partial_report(), false, 100));
     check_golden("check.txt", &summary(&check_report(), false, 100));
+    check_golden("limited.txt", &summary(&limited_report(), false, 120));
     check_golden("tensors.txt", &tensors(&sample_report(), false, 120));
 }
 
@@ -27,6 +30,17 @@ fn the_first_five_lines_are_the_answer() {
     ] {
         assert!(head[line].contains(want), "line {line}: {}", head[line]);
     }
+}
+
+#[test]
+fn a_ranking_is_shown_where_it_tells_something() {
+    let mut report = limited_report();
+    report.precision_limited = None;
+    let title = "worst in this precision";
+    let shown = |report: &Report| summary(report, false, 120).contains(title);
+    assert!(shown(&report), "rho is not 1 everywhere");
+    report.ranking.iter_mut().for_each(|row| row.rho = Some(Real(1.0)));
+    assert!(!shown(&report), "an emulation's culprits say it all");
 }
 
 #[test]

@@ -21,10 +21,21 @@ pub fn realised(culprit: &Culprit) -> Option<String> {
     }
 }
 
-/// `the same input twice: identical; equal rows of a batch: identical`.
+/// `the same input twice: identical; equal rows of a batch: identical; TF32 off (measured)`.
 pub fn trust(report: &Report) -> Option<String> {
     let trust = report.trust.as_ref()?;
-    Some(format!("the same input twice: {}; equal rows of a batch: {}", clean(&trust.repeat), clean(&trust.rows)))
+    let tf32 = |told: &Option<String>| told.as_ref().map(|told| format!("TF32 {}", clean(told)));
+    let mut parts: Vec<String> = Vec::new();
+    if !trust.repeat.is_empty() {
+        parts.push(format!("the same input twice: {}", clean(&trust.repeat)));
+        parts.push(format!("equal rows of a batch: {}", clean(&trust.rows)));
+    }
+    parts.extend(tf32(&trust.tf32));
+    if let Some(reference) = &trust.reference {
+        parts.push(format!("the reference twice: {}", clean(&reference.repeat)));
+        parts.extend(tf32(&reference.tf32).map(|told| format!("its {told}")));
+    }
+    Some(parts.join("; "))
 }
 
 /// `-fuse_pointwise=off makes the outputs agree; verified: yes; 3 builds, 4 knobs`.
@@ -40,8 +51,8 @@ pub fn routes(routes: &Routes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Realised;
     use crate::report::text::sample;
+    use crate::report::{Realised, ReferenceTrust, Trust};
 
     #[test]
     fn a_culprit_is_shown_in_its_layer() {
@@ -53,6 +64,23 @@ mod tests {
         assert_eq!(realised(culprit).unwrap(), "layer \"l\" of its own; ran as Half");
         culprit.engine.as_mut().unwrap().nodes.push("b".into());
         assert_eq!(realised(culprit).unwrap(), "fused with \"b\" into layer \"l\"; ran as Half");
+    }
+
+    #[test]
+    fn trust_tells_what_was_tested() {
+        let same = || "identical".to_string();
+        let mut report = sample::sample_report();
+        assert_eq!(trust(&report), None);
+        report.trust = Some(Trust { repeat: same(), rows: same(), ..Trust::default() });
+        let candidate = "the same input twice: identical; equal rows of a batch: identical";
+        assert_eq!(trust(&report).unwrap(), candidate);
+        let reference = ReferenceTrust { repeat: same(), tf32: Some("off (measured)".into()) };
+        let tested = report.trust.as_mut().unwrap();
+        (tested.tf32, tested.reference) = (Some("on (measured)".into()), Some(reference.clone()));
+        let told = "the reference twice: identical; its TF32 off (measured)";
+        assert_eq!(trust(&report).unwrap(), format!("{candidate}; TF32 on (measured); {told}"));
+        report.trust = Some(Trust { reference: Some(reference), ..Trust::default() });
+        assert_eq!(trust(&report).unwrap(), told);
     }
 
     #[test]
