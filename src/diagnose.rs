@@ -149,7 +149,7 @@ const MOST: usize = 3;
 /// candidate of a precision that can be emulated is taken for the emulation where nothing was measured with another.
 pub fn diagnose(e: &Evidence) -> Vec<Diagnosis> {
     let widened = e.candidate_output.is_some_and(|t| t.dtype == DType::Float32);
-    let emulation = e.candidate.storage().is_some() && e.emulated.is_none() && widened;
+    let emulation = e.candidate.low().is_some() && e.emulated.is_none() && widened;
     diagnose_judged(e, &Judged { tolerance: None, emulation })
 }
 

@@ -14,7 +14,8 @@ use crate::onnx::ModelProto;
 use crate::probe::{Feed, Probe, Side};
 use crate::report::{Kind, Metrics, Status};
 use crate::run::RunError;
-use crate::tensor::{DType, Tensor, Tensors};
+use crate::spec::Low;
+use crate::tensor::{Tensor, Tensors};
 use crate::types;
 
 /// What the node does on its own.
@@ -162,7 +163,7 @@ fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) ->
 
 /// What the emulation of `low` makes of the node alone, in the reference, on reference inputs: the error that this precision
 /// explains. `None` where the node cannot be run so.
-pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: DType) -> Option<Metrics> {
+pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: Low) -> Option<Metrics> {
     let side = probe.reference;
     if !emulates(side) {
         return None;

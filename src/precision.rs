@@ -4,11 +4,26 @@
 pub mod convert;
 mod emulate;
 mod expose;
+mod split;
+pub mod tf32;
 
-pub use emulate::{Kept, ROUND, ROUND_DOMAIN, emulate};
+pub use emulate::{Kept, ROUND, ROUND_DOMAIN};
 pub use expose::expose;
+pub use split::split;
 
+use crate::mark::Types;
+use crate::onnx::ModelProto;
+use crate::spec::Low;
 use crate::tensor::{DType, Tensor};
+
+/// `model` as a device computes it in `low`, on a backend that has only float32. Nodes in `kept` compute in float32. `types`
+/// must hold the element types of all tensors, inputs and initializers; what it lacks is left alone.
+pub fn emulate(model: &ModelProto, types: &Types, low: Low, kept: &Kept) -> ModelProto {
+    match low.storage() {
+        Some(storage) => emulate::emulate(model, types, storage, kept),
+        None => tf32::emulate(model, types, kept),
+    }
+}
 
 /// A float32 tensor as `low` stores it, widened again; other types are given back as they are.
 pub fn rounded(tensor: &Tensor, low: DType) -> Tensor {

@@ -41,6 +41,26 @@ pub enum Precision {
     Fp8,
 }
 
+/// A precision below float32, as far as the CPU can emulate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Low {
+    Float16,
+    Bfloat16,
+    /// NVIDIA's: float32 everywhere, but products take 10 bits of mantissa of each operand.
+    Tf32,
+}
+
+impl Low {
+    /// The type that values are stored in; TF32 is a way to multiply, and stores float32.
+    pub fn storage(self) -> Option<DType> {
+        match self {
+            Low::Float16 => Some(DType::Float16),
+            Low::Bfloat16 => Some(DType::Bfloat16),
+            Low::Tf32 => None,
+        }
+    }
+}
+
 impl Precision {
     const ALL: [(&str, Precision); 6] = [
         ("fp32", Precision::Fp32),
@@ -51,13 +71,19 @@ impl Precision {
         ("fp8", Precision::Fp8),
     ];
 
+    /// What it is below float32, if it is and can be emulated.
+    pub fn low(self) -> Option<Low> {
+        match self {
+            Precision::Tf32 => Some(Low::Tf32),
+            Precision::Fp16 => Some(Low::Float16),
+            Precision::Bf16 => Some(Low::Bfloat16),
+            Precision::Fp32 | Precision::Int8 | Precision::Fp8 => None,
+        }
+    }
+
     /// The storage type that emulates it by casts, if one does.
     pub fn storage(self) -> Option<DType> {
-        match self {
-            Precision::Fp16 => Some(DType::Float16),
-            Precision::Bf16 => Some(DType::Bfloat16),
-            _ => None,
-        }
+        self.low()?.storage()
     }
 }
 

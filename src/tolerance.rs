@@ -148,7 +148,9 @@ fn auto(precision: Precision) -> (f64, f64) {
     }
 }
 
-/// Tuned on healthy real models (README, "No false alarm").
+/// Tuned on healthy real models (README, "No false alarm"). TF32 has FP16's mantissa, though in products alone: of those models
+/// its worst tensors have 37 dB and are off by 0.06 of their largest value, and devices that cut operands off instead of
+/// rounding them err by twice that.
 fn floor(precision: Precision) -> Option<Floor> {
     match precision {
         Precision::Fp32 => None,
@@ -213,6 +215,13 @@ mod tests {
         check(&fp16, &reference, &noisy, Status::Agrees);
         noisy[0] = 0.5;
         check(&fp16, &reference, &noisy, Status::Diverges);
+    }
+
+    #[test]
+    fn tf32_is_allowed_the_rounding_of_its_operands() {
+        let tf32 = Rules { precision: Precision::Tf32, ..Rules::default() };
+        check(&tf32, &[1.0, 1e-3], &[1.0 + 2f32.powi(-10), 0.0], Status::Agrees);
+        check(&tf32, &[1.0, 1.0], &[1.0, 1.1], Status::Diverges);
     }
 
     #[test]

@@ -5,11 +5,12 @@ mod common;
 use std::path::PathBuf;
 
 use common::testdata;
-use layerdiff::load::{Lean, Model, npz};
+use layerdiff::load::{Lean, Model, npz, testset};
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
-use layerdiff::precision;
+use layerdiff::precision::{self, Kept, tf32};
 use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::spec::Low;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 
@@ -49,14 +50,15 @@ fn rounding_is_what_casts_do_bit_by_bit() {
     let values = patterns();
     let input = ValueInfoProto::tensor("x", DType::Float32, &[values.len()]);
     let feeds = [Tensors::from([("x".to_string(), Tensor::from_vec(DType::Float32, vec![values.len()], values))])];
-    for low in [DType::Float16, DType::Bfloat16] {
+    for emulated in [Low::Float16, Low::Bfloat16] {
+        let low = emulated.storage().unwrap();
         let cast = |from: &str, to: &str, dtype: DType| {
             NodeProto::new("Cast", to, &[from], &[to]).with(AttributeProto::int("to", dtype.onnx().into()))
         };
         let casts = model(vec![cast("x", "low", low), cast("low", "y", DType::Float32)], input.clone(), "y");
         let plain = model(vec![NodeProto::new("Identity", "i", &["x"], &["y"])], input.clone(), "y");
         let types = [("x".to_string(), DType::Float32), ("y".to_string(), DType::Float32)].into();
-        let rounds = precision::emulate(&plain, &types, low, &precision::Kept::new());
+        let rounds = precision::emulate(&plain, &types, emulated, &Kept::new());
         let run = |m: &ModelProto| cpu().run(&lean(m), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
         let (want, got) = (run(&casts), run(&rounds));
         let mut nans = 0;
@@ -65,6 +67,32 @@ fn rounding_is_what_casts_do_bit_by_bit() {
             assert!(w.to_bits() == g.to_bits() || (w.is_nan() && g.is_nan()), "{low}: {i}: {w:e} {g:e}");
         }
         assert!(nans > 0);
+    }
+}
+
+#[test]
+fn operands_of_tf32_are_rounded_bit_by_bit() {
+    let values = patterns();
+    let count = values.len();
+    let input = ValueInfoProto::tensor("x", DType::Float32, &[count]);
+    // By a factor of one, so that the results are the operands; -0 becomes 0 in any sum.
+    let mut by_one = model(vec![NodeProto::new("Einsum", "e", &["x", "one"], &["y"])], input, "y");
+    let graph = by_one.graph.as_mut().unwrap();
+    graph.node[0].attribute.push(AttributeProto {
+        name: Some("equation".into()),
+        s: Some("i,->i".into()),
+        r#type: Some(3),
+        ..Default::default()
+    });
+    graph.initializer.push(testset::tensor_to_proto("one", &Tensor::f32(&[], &[1.0])));
+    let feeds = [Tensors::from([("x".to_string(), Tensor::from_vec(DType::Float32, vec![count], values.clone()))])];
+    let types = ["x", "one", "y"].map(|name| (name.to_string(), DType::Float32)).into();
+    let run = |m: &ModelProto| cpu().run(&lean(m), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
+    let got = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::new()));
+    let kept = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::from(["y".to_string()])));
+    for (x, (got, kept)) in values.iter().zip(got.view::<f32>().iter().zip(kept.view::<f32>().iter())) {
+        let same = |a: f32, b: f32| a == b || (a.is_nan() && b.is_nan());
+        assert!(same(*got, tf32::nearest(*x)) && same(*kept, *x), "{x:e}: {got:e}, kept {kept:e}");
     }
 }
 

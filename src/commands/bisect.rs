@@ -130,7 +130,7 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
     let lowered = candidate.lowering.low().is_some() && !own_model;
     ensure!(
         plan.search.by != By::Precision || (lowered && plan.cure.is_some()),
-        "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16 or BF16 that runs this very model, and without --no-overrides"
+        "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16, BF16 or TF32 that runs this very model, and without --no-overrides"
     );
     ensure!(
         plan.search.by != By::BuildRoute || candidate.backend.is_engine(),

@@ -8,17 +8,22 @@ use super::progress::Progress;
 use super::rank::{self, Locals};
 use super::trials::Trials;
 use crate::cli::CureArgs;
+use crate::onnx::ModelProto;
 use crate::overrides::export::{self, Group, Override, Story};
 use crate::overrides::{self, Cure, Trial, Units};
-use crate::precision::Kept;
 use crate::precision::convert::{self, Converter};
+use crate::precision::{self, Kept, tf32};
 use crate::probe::{Probe, Side};
 use crate::report::{Overrides, Real, Report, Sensitivity};
 use crate::run::RunError;
+use crate::spec::{Low, Precision};
 use crate::tensor::{DType, Tensors};
 
 /// The exported files, in the report's folder.
 const FOLDER: &str = "overrides";
+
+/// How nodes are kept out of TF32, and what else could be done.
+const SPLIT: &str = "TF32 is one switch for all products of a session, so these nodes get their FP32 from three products of split operands; or switch TF32 off: use_tf32=0, NVIDIA_TF32_OVERRIDE=0, trtexec --noTF32";
 
 /// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a lower precision of the
 /// reference's own model. `ranked` is what every node does alone, where that was measured already.
@@ -33,6 +38,12 @@ pub fn cure(
 ) -> Result<(), RunError> {
     let (reference, candidate) = (probe.reference, probe.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
+    if candidate.lowering.low().is_none() && candidate.spec.precision == Precision::Tf32 {
+        report.warnings.push(format!(
+            "no overrides were sought: '{}' multiplies in TF32 as a whole; switch TF32 off (NVIDIA_TF32_OVERRIDE=0, trtexec --noTF32), or seek them with ort:tf32",
+            candidate.spec
+        ));
+    }
     let (Some(low), false) = (candidate.lowering.low(), own_model) else { return Ok(()) };
     let local = match ranked {
         Some(local) => local,
@@ -48,7 +59,7 @@ pub fn cure(
     };
     let rank = |node: usize| local.get(&node).map_or(0.0, |l| l.error);
     let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();
-    let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), may_be_kept(candidate), ranks);
+    let units = Units::new(&candidate.graph, overrides::groups(&candidate.graph), may_be_kept(candidate, low), ranks);
     let (cure, mut found) = trials.search(&units, args.builds, "in float32", progress, &run)?;
     let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);
     report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
@@ -61,6 +72,8 @@ pub fn cure(
             Ok(files) => found.files = files,
             Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),
         }
+        let how = (low == Low::Tf32).then(|| SPLIT.to_string());
+        found.why = found.why.into_iter().chain(how).reduce(|a, b| format!("{a}; {b}"));
     }
     report.overrides = Some(found);
     Ok(())
@@ -69,21 +82,14 @@ pub fn cure(
 /// One file for each consumer, the model with explicit Casts among them.
 fn export(
     side: &Side,
-    low: DType,
+    low: Low,
     cure: &Cure,
     units: &Units,
     found: &Overrides,
     dir: &Path,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let options = convert::Options { low, keep_io: true, int32_inputs: false };
-    let mixed = Converter::new(&side.model, &side.graph, &side.types, options).and_then(|converter| {
-        converter.convert(&|node| {
-            let number = node.writes.first().map(|t| side.graph.tensors[*t].node);
-            number.is_some_and(|n| cure.nodes.contains(&n))
-        })
-    });
-    let (mixed, refused) = match mixed {
-        Ok(converted) => (Some(side.model.lean(&converted.model)), None),
+    let (mixed, refused) = match mixed(side, low, &cure.nodes) {
+        Ok(mixed) => (Some(side.model.lean(&mixed)), None),
         Err(e) => (None, Some(e)),
     };
     let group = |part: Vec<usize>| Group { title: units.describe(&part).join(", "), nodes: part };
@@ -109,13 +115,28 @@ fn export(
     refused.map_or(Ok(files), Err)
 }
 
-/// Nodes that make floats. Constants go with who reads them; of an If, what is in its branches.
-fn may_be_kept(side: &Side) -> Vec<usize> {
+/// The candidate's model with these nodes kept in FP32 for any program.
+fn mixed(side: &Side, low: Low, nodes: &[usize]) -> anyhow::Result<ModelProto> {
+    let Some(low) = low.storage() else {
+        return Ok(precision::split(&side.model.proto, &side.types, &keys(side, nodes)));
+    };
+    let options = convert::Options { low, keep_io: true, int32_inputs: false };
+    let converter = Converter::new(&side.model, &side.graph, &side.types, options)?;
+    let converted = converter.convert(&|node| {
+        let number = node.writes.first().map(|t| side.graph.tensors[*t].node);
+        number.is_some_and(|n| nodes.contains(&n))
+    })?;
+    Ok(converted.model)
+}
+
+/// Nodes that make floats, and compute otherwise in `low`. Constants go with who reads them; of an If, what is in its branches.
+fn may_be_kept(side: &Side, low: Low) -> Vec<usize> {
     let graph = &side.graph;
     let float = |t: &usize| side.types.get(&graph.tensors[*t].key) == Some(&DType::Float32);
     let hands_on = |n: &usize| graph.nodes[*n].op_type == "Constant" || !graph.nodes[*n].results.is_empty();
     let computes = |n: &usize| !hands_on(n) && graph.nodes[*n].writes.iter().any(float);
-    (0..graph.nodes.len()).filter(computes).collect()
+    let multiplies = |n: &usize| graph.nodes[*n].proto(&side.model.proto).is_some_and(tf32::multiplies);
+    (0..graph.nodes.len()).filter(|n| computes(n) && (low != Low::Tf32 || multiplies(n))).collect()
 }
 
 /// The nodes of `set`, as the emulation knows them.

@@ -8,7 +8,8 @@ use crate::onnx::NodeProto;
 use crate::probe::{Lowering, Probe, Side};
 use crate::report::{Culprit, Diagnosis};
 use crate::run::RunError;
-use crate::tensor::{DType, Tensor};
+use crate::spec::Low;
+use crate::tensor::Tensor;
 
 /// Steps up and down in which the op types are told.
 const STEPS: usize = 3;
@@ -43,11 +44,11 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     });
     // How far off this precision is by itself, where the candidate is no emulation but computes in it.
     let half = probe.candidate_value(tensor, sample).map(|t| t.dtype);
-    let half = half.filter(|d| matches!(d, DType::Float16 | DType::Bfloat16));
+    let half = half.and_then(|d| [Low::Float16, Low::Bfloat16].into_iter().find(|low| low.storage() == Some(d)));
     let low = match theirs.lowering {
-        Lowering::None => half,
+        Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
         Lowering::Emulate(_) => None,
-        Lowering::Convert(low) | Lowering::Backend(low) => Some(low),
+        Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
     };
     let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
     let scales = counterpart.and_then(|t| quantizer(theirs, t));

@@ -16,7 +16,7 @@ use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
 use crate::run::{Backend, RunError};
-use crate::spec::{Place, Precision, Spec};
+use crate::spec::{Low, Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
 pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, engine: &EngineArgs) -> anyhow::Result<Side> {
@@ -69,7 +69,8 @@ fn is_cuda(spec: &Spec, global: &GlobalArgs) -> bool {
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let (info, precision) = (side.backend.info(), side.spec.precision);
     let precision = match side.lowering {
-        Lowering::None => format!("{precision}{}", products(&info.provider, precision)),
+        Lowering::None | Lowering::Products => format!("{precision}{}", products(&info.provider, precision)),
+        Lowering::Emulate(Low::Tf32) => format!("{precision} (emulated: products of 10-bit mantissas)"),
         Lowering::Emulate(_) => format!("{precision} (emulated: every value rounded where it is made)"),
         Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
         Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
@@ -94,13 +95,13 @@ fn backend(
     global: &GlobalArgs,
     engine: &EngineArgs,
 ) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
-    let low = spec.precision.storage();
+    let (low, storage) = (spec.precision.low(), spec.precision.storage());
     let outputs = || graph.outputs.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>();
     Ok(match &spec.place {
         Place::Cpu => {
             ensure!(
-                matches!(spec.precision, Precision::Fp32 | Precision::Fp16 | Precision::Bf16),
-                "'{spec}': on the CPU {} cannot be emulated; use ort:fp16 or ort:bf16, or a quantised model with ort@MODEL",
+                spec.precision == Precision::Fp32 || low.is_some(),
+                "'{spec}': on the CPU {} cannot be emulated; use ort:fp16, ort:bf16 or ort:tf32, or a quantised model with ort@MODEL",
                 spec.precision
             );
             let library = library::find(global.ort_library.as_deref())?;
@@ -109,7 +110,7 @@ fn backend(
         Place::Provider(name) => {
             ensure!(
                 spec.precision != Precision::Tf32 || matches!(name.as_str(), "cuda" | "tensorrt"),
-                "'{spec}': TF32 is NVIDIA's; use ort-cuda:tf32 or trt:tf32"
+                "'{spec}': TF32 is NVIDIA's; use ort-cuda:tf32 or trt:tf32, or ort:tf32 to emulate it"
             );
             let known = !matches!(spec.precision, Precision::Int8 | Precision::Fp8);
             ensure!(
@@ -120,7 +121,12 @@ fn backend(
             let task = task(name, spec.precision, global)?;
             let devices = if is_cuda(spec, global) { engine.gpus() } else { &[0] };
             let pool = Pool::start(devices, |device| Worker::start(&task.clone().on(device)))?;
-            (Box::new(pool), low.map_or(Lowering::None, Lowering::Convert))
+            let lowering = match storage {
+                Some(storage) => Lowering::Convert(storage),
+                None if low == Some(Low::Tf32) && name == "cuda" => Lowering::Products,
+                None => Lowering::None,
+            };
+            (Box::new(pool), lowering)
         }
         Place::TensorRt => engine::start(spec, engine, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),

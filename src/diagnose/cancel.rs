@@ -5,11 +5,40 @@ use super::stats::{self, Summary};
 use super::words::num;
 use super::{Finding, Sure};
 use crate::report::Kind;
+use crate::spec::Precision;
 
 /// The result must be this many times smaller than the operands.
 const RATIO: f64 = 16.0;
 
 pub fn cancellation(case: &Case) -> Option<Finding> {
+    in_tf32(case).or_else(|| difference(case))
+}
+
+/// Products of TF32 that add up to little: their operands are rounded, their sum is not.
+fn in_tf32(case: &Case) -> Option<Finding> {
+    let products = case.e.candidate == Precision::Tf32 && case.is_any(&["MatMul", "Gemm", "Conv"]);
+    if !products || case.nonfinite_new() {
+        return None;
+    }
+    let (n, out) = (case.terms()?, case.output.as_ref()?.rms());
+    let size = (n as f64).sqrt() * case.input(0)?.rms() * case.input(1)?.rms();
+    let ratio = size / out;
+    let explained = case.relative_error().is_none_or(|measured| case.unit() * ratio >= 0.1 * measured);
+    if !(out > 0.0 && ratio > RATIO && explained) {
+        return None;
+    }
+    let evidence = format!(
+        "each value is a sum of {n} products, which with signs at random were of size {}, and is of size {}: what TF32 takes from the operands (up to {} of each) counts {} times as much in it",
+        num(size),
+        num(out),
+        num(case.unit()),
+        num(ratio)
+    );
+    let advice = format!("keep {} in FP32, or switch TF32 off", case.name());
+    Some(Finding { code: "cancellation", sure: Sure::Shown, evidence, advice })
+}
+
+fn difference(case: &Case) -> Option<Finding> {
     if !case.is_any(&["Sub", "Add", "Sum"]) || case.nonfinite_new() {
         return None;
     }
@@ -64,6 +93,18 @@ mod tests {
         check(sub().fp16(&y, &c), "cancellation", "counts 10000 times as much");
         let amplifies = sub().kind(Kind::Amplifies).their(0, &[10.0011, 9.9991]);
         check(amplifies.precision(Precision::Fp32, &y, &[0.0011, -0.0009]), "cancellation", "size 10 and 10");
+    }
+
+    #[test]
+    fn products_of_tf32_that_cancel() {
+        let product = |second: f32| {
+            let (x, w) = ([1.0, 1.0], [10.0, second]);
+            Sample::new("MatMul", &["x", "w"]).input("x", &x).constant("w", &w)
+        };
+        let cancels = || product(-9.999).precision(Precision::Tf32, &[0.001], &[0.0]);
+        check(cancels(), "cancellation", "a sum of 2 products, which with signs at random were of size 14.14");
+        without(product(-9.999).precision(Precision::Fp32, &[0.001], &[0.0]), "cancellation");
+        without(product(10.0).precision(Precision::Tf32, &[20.0], &[19.0]), "cancellation");
     }
 
     #[test]

@@ -45,9 +45,10 @@ fn is_ordinary(case: &Case) -> bool {
 }
 
 fn precision(case: &Case) -> Option<Precision> {
-    match super::low_type(case.e)? {
-        DType::Bfloat16 => Some(Precision::Bf16),
-        _ => Some(Precision::Fp16),
+    match super::low_type(case.e) {
+        Some(DType::Bfloat16) => Some(Precision::Bf16),
+        Some(_) => Some(Precision::Fp16),
+        None => Some(case.e.candidate).filter(|p| *p == Precision::Tf32),
     }
 }
 
@@ -61,7 +62,10 @@ fn evidence(case: &Case, emulated: &Metrics, rho: f64) -> String {
         num(rho)
     );
     let (unit, rms) = (case.unit(), case.output.as_ref().map_or(0.0, |s| s.rms()));
-    text += &format!("; {name} rounds by up to {} of a value, here about {}", num(unit), num(unit * rms));
+    text += &match case.e.candidate {
+        Precision::Tf32 => format!("; {name} rounds what it multiplies by up to {} of a value", num(unit)),
+        _ => format!("; {name} rounds by up to {} of a value, here about {}", num(unit), num(unit * rms)),
+    };
     if let Some(t) = case.judged.tolerance {
         text += &format!("; the tolerance is atol {}, rtol {}", num(t.atol), num(t.rtol));
     }
@@ -91,7 +95,10 @@ fn keep(case: &Case) -> String {
 
 /// Of the low type: a candidate of its own file has no precision by its name.
 fn name(case: &Case) -> &'static str {
-    case.format.map_or("low-precision", |f| f.name)
+    match case.e.candidate {
+        Precision::Tf32 => "TF32",
+        _ => case.format.map_or("low-precision", |f| f.name),
+    }
 }
 
 /// To two digits, so that the number itself is enough.
@@ -109,7 +116,7 @@ mod tests {
     use crate::diagnose::Judged;
     use crate::diagnose::sample::{Sample, check, halves, without};
     use crate::report::Kind;
-    use crate::spec::Precision::{Bf16, Fp16, Fp32};
+    use crate::spec::Precision::{Bf16, Fp16, Fp32, Tf32};
 
     use super::CODE;
 
@@ -148,6 +155,18 @@ mod tests {
         let advice = |sample: Sample| sample.diagnoses().remove(0).advice;
         assert!(advice(conv(1.1, 0.05)).contains("keep 'node' in FP32"));
         assert!(advice(conv(1.0005, 0.0005)).contains("ordinary FP16 rounding"));
+    }
+
+    #[test]
+    fn products_of_tf32() {
+        let off: Vec<f32> = values().iter().map(|x| x * 1.0003).collect();
+        let product = || Sample::new("MatMul", &["x", "w"]).precision(Tf32, &values(), &off);
+        // The emulation itself, and a device that is as wrong.
+        check(product().judged(TIGHT), CODE, "TF32 rounds what it multiplies by up to 4.883e-4 of a value");
+        let device = || product().emulated(1e-4).judged(Judged { emulation: false, ..TIGHT });
+        check(device(), CODE, "exact TF32 rounding makes 1e-4");
+        assert!(device().diagnoses()[0].advice.starts_with("ordinary TF32 rounding, no single culprit"));
+        without(product().emulated(1e-6).judged(Judged { emulation: false, ..TIGHT }), CODE);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::words::{num, percent};
 use super::{Finding, Sure};
+use crate::spec::Precision;
 
 /// Fewer terms are no large reduction.
 const MANY: usize = 64;
@@ -38,6 +39,10 @@ fn overflowing(case: &Case, terms: usize) -> Option<Finding> {
 
 /// The error is too large for one rounding and of the size that adding up makes.
 fn inaccurate(case: &Case, terms: usize) -> Option<Finding> {
+    // Sums are FP32's there.
+    if case.e.candidate == Precision::Tf32 {
+        return None;
+    }
     let (n, unit) = (terms as f64, case.unit());
     let scale = magnitude(case, n)?;
     let error = case.metrics().rmse.0;

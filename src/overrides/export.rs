@@ -36,7 +36,7 @@ pub struct Override<'a> {
     pub kept: &'a [usize],
     /// What all other nodes run in.
     pub low: Precision,
-    /// The model with explicit Casts, ready to be written.
+    /// The model with explicit Casts, or (TF32) with split operands, ready to be written.
     pub mixed: Option<Lean>,
     pub story: Story,
 }
@@ -89,12 +89,15 @@ pub fn write(dir: &Path, o: &Override) -> anyhow::Result<BTreeMap<String, String
     let onnx = own_path.filter(|_| !copied).unwrap_or_else(|| NAMED.to_string());
     let trtexec = trtexec::arguments(&onnx, o.low, &kept);
     let page = readme::Page { o, kept: &kept, onnx: &onnx, renamed: &renamed, refused: &trtexec.refused };
-    let mut texts = vec![
-        ("nodes", LIST, lists::nodes(o, &kept, &onnx)?),
-        ("trtexec", "trtexec.args", trtexec.text),
-        ("polygraphy", "trt_network.py", script::network(o.low, &kept)?),
-        ("modelopt", "modelopt_autocast.args", autocast::arguments(&onnx, o.low, &patterns)),
-    ];
+    let mut texts = vec![("nodes", LIST, lists::nodes(o, &kept, &onnx)?)];
+    // No program can be told to leave TF32 at single nodes: there is the model alone.
+    if o.low != Precision::Tf32 {
+        texts.extend([
+            ("trtexec", "trtexec.args", trtexec.text),
+            ("polygraphy", "trt_network.py", script::network(o.low, &kept)?),
+            ("modelopt", "modelopt_autocast.args", autocast::arguments(&onnx, o.low, &patterns)),
+        ]);
+    }
     if o.low == Precision::Fp16 {
         texts.push(("onnxruntime", "ort_float16.json", lists::float16(&onnx, &kept)?));
     }

@@ -10,6 +10,7 @@ use crate::graph::{Graph, Outputs, Source, Step, extract};
 use crate::load::testset::tensor_from_proto;
 use crate::mark::Types;
 use crate::precision;
+use crate::spec::Low;
 use crate::tensor::{Tensor, Tensors};
 use crate::types;
 
@@ -65,7 +66,8 @@ fn constant(side: &Side, tensor: usize) -> Option<Tensor> {
     }
     let node = side.graph.producer(tensor).proto(&side.model.proto)?;
     let value = tensor_from_proto(node.attr("value")?.t.as_ref()?).ok()?;
-    Some(side.lowering.low().map_or_else(|| value.clone(), |low| precision::rounded(&value, low)))
+    let stored = side.lowering.low().and_then(Low::storage);
+    Some(stored.map_or_else(|| value.clone(), |low| precision::rounded(&value, low)))
 }
 
 /// Runs the nodes of one scope that make `tensors`, fed with the fixed `values` they read.

@@ -6,7 +6,7 @@ use crate::mark::{self, Types};
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::{self, Kept, convert};
 use crate::run::{Against, Answer, Backend, How, Observe, RunError};
-use crate::spec::{Place, Spec};
+use crate::spec::{Low, Place, Spec};
 use crate::tensor::{DType, Tensors};
 
 /// How a side computes in a lower precision.
@@ -14,20 +14,25 @@ use crate::tensor::{DType, Tensors};
 pub enum Lowering {
     /// It runs models as they are.
     None,
-    /// Every tensor is rounded to this type where it is made, and computed with in float32.
-    Emulate(DType),
+    /// Models are rewritten so that float32 operations round as this precision does.
+    Emulate(Low),
     /// Models are converted, with explicit Casts, before they run: it computes in this very type.
     Convert(DType),
     /// The backend itself lowers float32 models: a weakly typed TensorRT engine.
     Backend(DType),
+    /// The backend multiplies in TF32, all of a session's products or none: kept ones are computed of split operands.
+    Products,
 }
 
 impl Lowering {
-    /// The lower type, if there is one.
-    pub fn low(self) -> Option<DType> {
+    /// The lower precision, if single nodes can be kept out of it.
+    pub fn low(self) -> Option<Low> {
         match self {
             Lowering::None => None,
-            Lowering::Emulate(low) | Lowering::Convert(low) | Lowering::Backend(low) => Some(low),
+            Lowering::Emulate(low) => Some(low),
+            Lowering::Convert(DType::Bfloat16) | Lowering::Backend(DType::Bfloat16) => Some(Low::Bfloat16),
+            Lowering::Convert(_) | Lowering::Backend(_) => Some(Low::Float16),
+            Lowering::Products => Some(Low::Tf32),
         }
     }
 }
@@ -183,6 +188,7 @@ impl Side {
                 backend: self.spec.to_string(),
                 reason: format!("it cannot be converted: {e:#}"),
             })?),
+            Lowering::Products => (!kept.is_empty()).then(|| precision::split(model, types, kept)),
             Lowering::None | Lowering::Backend(_) if self.half => Some(precision::expose(model, types)),
             Lowering::None | Lowering::Backend(_) => None,
         })
@@ -199,10 +205,10 @@ impl Side {
         Ok(convert::convert(&source, &graph, &known, &request)?.model)
     }
 
-    /// Runs a model of float32 tensors as if they were stored as `low`.
+    /// Runs a model of float32 tensors as a device computes it in `low`.
     pub fn run_as(
         &self,
-        low: DType,
+        low: Low,
         model: &ModelProto,
         types: &Types,
         feeds: &[Tensors],

@@ -36,6 +36,9 @@ pub fn page(page: &Page) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(text, "- {}: {} nodes", one_line(&group.title), group.nodes.len());
     }
+    if low == Precision::Tf32 {
+        return text + &products(page);
+    }
     text += "\nRun the commands in this folder, in bash. The model is ";
     let _ = writeln!(text, "`{onnx}`.\n");
     if !renamed.is_empty() {
@@ -83,6 +86,25 @@ pub fn page(page: &Page) -> String {
         text +=
             "**ort_float16.json**: the block list for ONNX Runtime's float16 converter; `usage` in it says how.\n\n";
     }
+    text + "**nodes.json**: the nodes, for scripts.\n"
+}
+
+/// What there is against TF32, which no program has for single nodes.
+fn products(page: &Page) -> String {
+    let mut text = format!("\nThe model is `{}`.\n\n", page.onnx);
+    if !page.renamed.is_empty() {
+        text += "`model.named.onnx` is the same model with a name for every node, which nodes.json speaks of.\n\n";
+    }
+    if page.o.mixed.is_some() {
+        text += "**model.mixed.onnx** multiplies these nodes as in FP32 although the session is one of TF32: each operand is \
+                 split into a part that TF32 holds and the rest, and three products of the parts are added. It has float32 \
+                 operators alone, and takes three products for each of these nodes.\n\n";
+    }
+    text += "TF32 is switched for a session or an engine as a whole, never for a node. That is why there are no arguments for \
+             trtexec, Polygraphy or ModelOpt here: in them \"fp32\" is what multiplies in TF32.\n\n\
+             **Without TF32** the original model needs none of this: `use_tf32=0` among the options of ONNX Runtime's CUDA \
+             provider, `--noTF32` for trtexec, no `--tf32` for Polygraphy, or `NVIDIA_TF32_OVERRIDE=0` in the environment of any \
+             program on NVIDIA's libraries. All products are slower then.\n\n";
     text + "**nodes.json**: the nodes, for scripts.\n"
 }
 

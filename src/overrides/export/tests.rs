@@ -109,6 +109,20 @@ fn bfloat16_has_no_float16_list() {
 }
 
 #[test]
+fn tf32_has_a_model_and_a_page_and_no_arguments() {
+    let (home, files) = written(&[], Precision::Tf32);
+    assert_eq!(listed(&home), ["README.md", "model.mixed.onnx", "nodes.json"]);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["nodes", "onnx", "readme"]);
+    let page = read(&home, "README.md");
+    for want in ["others run in tf32", "three products", "`use_tf32=0`", "`--noTF32`", "`NVIDIA_TF32_OVERRIDE=0`"] {
+        assert!(page.contains(want), "lacks {want}:\n{page}");
+    }
+    assert!(!page.contains("trtexec.args") && read(&home, "nodes.json").contains("\"low\": \"tf32\""), "{page}");
+    let (home, _) = written(&[("pow", "")], Precision::Tf32);
+    assert!(read(&home, "README.md").contains("`model.named.onnx` is the same model"));
+}
+
+#[test]
 fn names_are_made_first_where_they_lack() {
     let (home, files) = written(&[("pow", ""), ("add", "div")], Precision::Fp16);
     assert!(files["named"].ends_with("model.named.onnx"));

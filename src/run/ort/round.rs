@@ -1,4 +1,5 @@
-//! The operator that emulates a storage type: float32 -> low precision -> float32, in one pass.
+//! The operator that emulates a low precision: float32 -> fewer bits -> float32, in one pass. Its attribute `to` is a storage
+//! type, as of Cast; `mantissa` is 10, for TF32.
 //!
 //! Two Casts would say the same, but ONNX Runtime hunts for cast pairs at every optimisation level, which takes a second
 //! for a thousand of them, and has no BF16 Cast below opset 13. A test holds this operator against Casts, bit by bit.
@@ -11,7 +12,7 @@ use ort::operator::{
 };
 use ort::value::{DynTensorRef, TensorElementType};
 
-use crate::precision::{ROUND, ROUND_DOMAIN};
+use crate::precision::{ROUND, ROUND_DOMAIN, tf32};
 use crate::tensor::DType;
 
 /// The domain with the one operator, to be registered with every session.
@@ -38,10 +39,11 @@ impl Operator for Round {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
         let low = context.get::<i64>("to").and_then(|code| DType::from_onnx(i32::try_from(code).ok()?));
-        let round: fn(&mut [f32]) = match low {
-            Some(DType::Float16) => to_f16,
-            Some(DType::Bfloat16) => to_bf16,
-            _ => return Err(ort::Error::new("Round knows float16 and bfloat16")),
+        let round: fn(&mut [f32]) = match (low, context.get::<i64>("mantissa")) {
+            (Some(DType::Float16), None) => to_f16,
+            (Some(DType::Bfloat16), None) => to_bf16,
+            (None, Some(tf32::MANTISSA)) => to_tf32,
+            _ => return Err(ort::Error::new("Round knows float16, bfloat16 and mantissas of 10 bits")),
         };
         Ok(Box::new(move |context: &ComputeContext| {
             let input = context.input(0)?.ok_or_else(|| ort::Error::new("Round has no input"))?;
@@ -71,6 +73,12 @@ fn to_f16(values: &mut [f32]) {
         let low = &mut low[..block.len()];
         low.convert_from_f32_slice(block);
         low.convert_to_f32_slice(block);
+    }
+}
+
+fn to_tf32(values: &mut [f32]) {
+    for x in values {
+        *x = tf32::nearest(*x);
     }
 }
 

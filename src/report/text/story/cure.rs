@@ -32,6 +32,13 @@ const KEPT: Purposes = &[
     ("nodes", "the nodes as JSON, for scripts"),
     (README, "how to use each of them"),
 ];
+/// Of TF32 there is the model alone: no program has a switch for single nodes.
+const PRODUCTS: Purposes = &[
+    (MIXED, "the model with three products for each of these nodes, which are FP32 even of TF32"),
+    ("named", "the same model with a name for every node: the one that nodes.json speaks of"),
+    ("nodes", "the nodes as JSON, for scripts"),
+    (README, "how to use them, and how to switch TF32 off"),
+];
 const UNQUANTISED: Purposes = &[
     (MIXED, "the quantised model without the Q/DQ pairs of these nodes, for every backend"),
     ("modelopt", "arguments of ModelOpt's quantiser (python -m modelopt.onnx.quantization)"),
@@ -47,6 +54,11 @@ const README: &str = "readme";
 /// Are the nodes left unquantised, rather than kept in FP32? The losses of the pairs are written for QDQ models only.
 pub fn unquantised(o: &Overrides) -> bool {
     o.files.contains_key(QDQ_LOSS)
+}
+
+/// Are the nodes kept out of TF32? Every other precision has arguments of trtexec.
+fn out_of_tf32(o: &Overrides) -> bool {
+    !o.files.is_empty() && !unquantised(o) && !o.files.contains_key("trtexec")
 }
 
 /// What becomes of the nodes: `in FP32`, `left unquantised`.
@@ -147,7 +159,11 @@ pub fn folder(o: &Overrides) -> Option<&str> {
 pub fn files(o: &Overrides) -> Vec<File> {
     let whole = folder(o).is_none();
     let file = |path: &str, purpose: String| File { name: clean(if whole { path } else { file_name(path) }), purpose };
-    let purposes = if unquantised(o) { UNQUANTISED } else { KEPT };
+    let purposes = match (unquantised(o), out_of_tf32(o)) {
+        (true, _) => UNQUANTISED,
+        (false, true) => PRODUCTS,
+        (false, false) => KEPT,
+    };
     let known = purposes.iter().filter_map(|(consumer, purpose)| {
         let path = o.files.get(*consumer)?;
         Some(file(path, purpose.to_string()))

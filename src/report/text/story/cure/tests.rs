@@ -65,6 +65,21 @@ fn nodes_of_a_qdq_model_are_left_unquantised() {
 }
 
 #[test]
+fn files_against_tf32_are_no_casts() {
+    let mut o = overrides();
+    for consumer in ["modelopt", "onnxruntime", "polygraphy", "trtexec"] {
+        o.files.remove(consumer);
+    }
+    let listed = files(&o);
+    assert_eq!(
+        listed.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        ["model.mixed.onnx", "nodes.json", "README.md"]
+    );
+    assert!(listed[0].purpose.contains("three products") && listed[2].purpose.contains("TF32 off"), "{listed:?}");
+    assert_eq!(fate(&o), "in FP32");
+}
+
+#[test]
 fn errors_before_and_after() {
     check(|_| (), price, "relative RMS error of the worst output: NaN or Inf before, 2.10e-4 after; 11 trials");
     check(
