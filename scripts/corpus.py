@@ -96,6 +96,8 @@ def arguments():
     parser.add_argument("--case", type=int, help="this one only")
     parser.add_argument("--models", default=os.environ.get("LAYERDIFF_MODELS", venv.ROOT / "target/models"))
     parser.add_argument("--layerdiff", default=venv.ROOT / "target/release/layerdiff")
+    parser.add_argument("--candidate", default="ort", help="what runs the planted model: ort-cuda, say")
+    parser.add_argument("--reference", default="ort", help="what runs the healthy one")
     parser.add_argument("--keep", help="keep every candidate model and report in this folder")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--plant-only", action="store_true", help="plant and measure the truth, without layerdiff")
@@ -191,7 +193,9 @@ def ask_layerdiff(case, search, options):
         folder = Path(options.keep or temporary).absolute() / f"case{case.number}"
         folder.mkdir(parents=True, exist_ok=True)
         onnx.save(case.candidate, folder / "candidate.onnx")
-        command = [str(options.layerdiff), "bisect", str(ref.path), "--candidate", f"ort@{folder / 'candidate.onnx'}"]
+        candidate = f"{options.candidate}@{folder / 'candidate.onnx'}"
+        command = [str(options.layerdiff), "bisect", str(ref.path), "--candidate", candidate]
+        command += ["--reference", options.reference]
         command += ["--inputs", str(ref.inputs), "--atol", str(truth.ATOL), "--rtol", str(truth.RTOL)]
         command += [*SEARCHES[search], "-o", str(folder / search), "--json"]
         if options.keep:

@@ -1,12 +1,12 @@
 //! `layerdiff bisect` where the precision itself is the answer: no node is blamed, nodes are ranked, and the override is told.
-//! Where there is a real reason, it stays the answer. On the emulation, on OpenVINO in FP16, and as a reference.
+//! Where there is a real reason, it stays the answer. On the emulation, on OpenVINO in FP16, and on the double of TensorRT.
 
 mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{Run, layerdiff, program, real_model, root, testdata};
+use common::{Run, doubles, layerdiff, program, real_model, root, testdata, with_doubles};
 use layerdiff::report::{Kind, Report, Status, Verdict};
 use serde::Deserialize;
 
@@ -107,6 +107,42 @@ fn an_overflow_is_the_worst_of_all() {
     assert!(report.precision_limited.is_none());
     let worst = &report.ranking[0];
     assert_eq!((worst.local.0, worst.node.as_str()), (f64::INFINITY, report.culprits[0].node.name.as_str()));
+}
+
+// ---- an engine
+
+/// On the double of TensorRT 10, which computes in FP16 when it may.
+fn engine(fault: &str, more: &[&str]) -> (Report, String) {
+    let (folder, dir) = (testdata("healthy_transformer"), tempfile::tempdir().unwrap());
+    let mut command = program();
+    command.arg("bisect").arg(folder.join("model.onnx")).arg("-i").arg(folder.join("inputs.npz"));
+    command.args(["-c", "trt:fp16", "--no-reduce"]).args(more).arg("-o").arg(dir.path());
+    command.arg("--timing-cache").arg(dir.path().join("timing")).arg("--trt-library").arg(doubles().join("10"));
+    let output = with_doubles(&mut command, fault).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    (serde_json::from_slice(&std::fs::read(dir.path().join("report.json")).unwrap()).unwrap(), stdout)
+}
+
+#[test]
+fn a_kernel_that_is_worse_than_its_precision_comes_first() {
+    let (report, stdout) = engine("wrong=ffn1_bias", &[]);
+    let worst = &report.ranking[0];
+    assert!(worst.node == "ffn1_bias" && worst.rho.unwrap().0 > 100.0, "{worst:?}");
+    assert!(report.ranking[1..].iter().all(|row| row.rho.unwrap().0 < 4.0), "{:?}", report.ranking);
+    assert!(report.precision_limited.is_none() && report.culprits[0].node.name == "ffn1_bias", "{stdout}");
+}
+
+#[test]
+fn a_healthy_engine_is_as_good_as_its_precision() {
+    let tight = ["--atol", "1e-4", "--rtol", "0"];
+    let (report, stdout) = engine("", &tight);
+    assert!(report.precision_limited.is_some_and(|l| l.largest_rho.0 < 4.0), "{stdout}");
+    // Without overrides no engine is built for the ranking alone, and the culprits speak for themselves.
+    let (report, stdout) = engine("", &[&tight[..], &["--no-overrides"]].concat());
+    assert!(report.ranking.is_empty() && stdout.contains("the nodes are not ranked"), "{stdout}");
+    let limited = report.precision_limited.unwrap_or_else(|| panic!("{stdout}"));
+    assert!(limited.why.starts_with("every culprit is as wrong as FP16 makes it"), "{}", limited.why);
 }
 
 // ---- another execution provider

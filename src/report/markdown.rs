@@ -22,11 +22,13 @@ pub fn render(report: &Report) -> String {
     if limited {
         ranking::table(&mut out, report);
     }
-    for (at, one) in report.culprits.iter().take(most).enumerate() {
+    let culprits = story::precision::ordered(report);
+    let (detailed, more) = culprits.split_at(culprits.len().min(most));
+    for (at, one) in detailed.iter().enumerate() {
         culprit(&mut out, report, at, one);
     }
-    if report.culprits.len() > most {
-        let names: Vec<String> = report.culprits[most..].iter().map(|c| code(&story::node_name(&c.node))).collect();
+    if !more.is_empty() {
+        let names: Vec<String> = more.iter().map(|c| code(&story::node_name(&c.node))).collect();
         out += &format!("Also: {}\n\n", names.join(", "));
     }
     cure::nodes(&mut out, report);

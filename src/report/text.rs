@@ -83,7 +83,8 @@ fn agreed(page: &mut Page, report: &Report) {
 fn diverged(page: &mut Page, report: &Report) {
     let limited = report.precision_limited.is_some();
     let most = if limited { BLAMELESS } else { IN_DETAIL };
-    let detailed = &report.culprits[..report.culprits.len().min(most)];
+    let culprits = story::precision::ordered(report);
+    let (detailed, more) = culprits.split_at(culprits.len().min(most));
     if limited {
         ranking::draw(page, report);
         page.blank();
@@ -94,7 +95,6 @@ fn diverged(page: &mut Page, report: &Report) {
         }
         culprit(page, report, one);
     }
-    let more = &report.culprits[detailed.len()..];
     if !more.is_empty() {
         let shown = more.iter().take(if limited { IN_DETAIL } else { more.len() });
         let names: Vec<String> = shown.map(|c| format!("\"{}\"", story::node_name(&c.node))).collect();

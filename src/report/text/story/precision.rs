@@ -1,9 +1,11 @@
 //! What is said of a candidate's precision itself: that no node is to blame, and how much each node is hurt by it. All
 //! strings are cleaned of control characters.
 
+use std::borrow::Cow;
+
 use super::{backend, cure};
 use crate::report::text::words::{clean, file_name, number};
-use crate::report::{Ranked, Real, Report};
+use crate::report::{Culprit, Ranked, Real, Report};
 
 /// What stands over the columns of [`figures`].
 pub const FIGURES: [&str; 4] = ["local", "emulated", "rho", "gain"];
@@ -30,6 +32,21 @@ pub fn limited(report: &Report) -> Option<String> {
 /// What a node at the beginning of the divergence is called.
 pub fn label(report: &Report) -> &'static str {
     if report.precision_limited.is_some() { "first beyond the tolerance" } else { "culprit" }
+}
+
+/// The culprits in the order in which they are told: that of the graph, and where none is to blame the worst first, those that
+/// compute before constants.
+pub fn ordered(report: &Report) -> Cow<'_, [Culprit]> {
+    if report.precision_limited.is_none() {
+        return Cow::Borrowed(&report.culprits);
+    }
+    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).sqnr_db.0;
+    let mut culprits = report.culprits.clone();
+    culprits.sort_by(|a, b| {
+        let constant = |c: &Culprit| c.node.inputs.is_empty();
+        constant(a).cmp(&constant(b)).then(decibels(a).total_cmp(&decibels(b)))
+    });
+    Cow::Owned(culprits)
 }
 
 /// Does the ranking tell something that the culprits do not? Under an emulation every rho is 1.
@@ -70,6 +87,22 @@ mod tests {
         assert_eq!(said(&report), start);
         report.precision_limited = None;
         assert_eq!(limited(&report), None);
+    }
+
+    #[test]
+    fn the_worst_is_told_first_where_none_is_to_blame() {
+        let mut report = limited_report();
+        for (culprit, (tensor, db)) in
+            report.culprits.iter_mut().zip([("a", 40.0), ("c", 10.0), ("b", 30.0), ("d", 50.0)])
+        {
+            culprit.tensor = tensor.into();
+            culprit.local.as_mut().unwrap().sqnr_db = Real(db);
+        }
+        report.culprits[1].node.inputs.clear();
+        let order = |report: &Report| ordered(report).iter().map(|c| c.tensor.clone()).collect::<String>();
+        assert_eq!(order(&report), "badc");
+        report.precision_limited = None;
+        assert_eq!(order(&report), "acbd");
     }
 
     #[test]
