@@ -19,7 +19,6 @@ use layerdiff::commands::prepare::prepare;
 use layerdiff::commands::progress::Progress;
 use layerdiff::load::Lean;
 use layerdiff::report::{BackendInfo, Report, Verdict};
-use layerdiff::run::cuda::Cuda;
 use layerdiff::run::ort::{Provider, library};
 use layerdiff::run::pool::Pool;
 use layerdiff::run::worker::{Task, Worker};
@@ -227,33 +226,6 @@ fn a_machine_without_a_driver_says_so() {
             .unwrap();
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
         assert!(run.status.code() == Some(3) && said.contains("no NVIDIA driver here"), "{devices}: {said}");
-    }
-}
-
-#[test]
-fn real_gpus_side_by_side() {
-    let gpus = (0..2).take_while(|gpu| Cuda::open(*gpu).is_ok()).count();
-    if gpus == 0 || library::find_with_provider(None, "cuda").is_err() {
-        println!("skipped: real_gpus_side_by_side: no NVIDIA GPU, or no onnxruntime-gpu");
-        return;
-    }
-    let (model, inputs) = (testdata("layernorm_overflow/model.onnx"), testdata("layernorm_overflow/inputs.npz"));
-    let run = |devices: &str, words: &[&str]| {
-        let same = ["-c", "ort-cuda:fp16", "-i", inputs.to_str().unwrap(), "--devices", devices];
-        layerdiff("bisect", &model, &[&same, words].concat())
-    };
-    let missing = run("0,1000", &[]);
-    assert!(missing.status == 3 && missing.stderr.contains("there is no GPU number 1000"), "{}", missing.stderr);
-    if gpus == 1 {
-        println!("skipped: the rest of real_gpus_side_by_side: there is one GPU");
-        return;
-    }
-    for words in [&["--strategy", "scan"][..], &["--strategy", "bisect", "--marks", "2"]] {
-        let (one, two) = (run("0", words), run("0,1", words));
-        assert_eq!((one.status, two.status), (1, 1), "{}{}", one.stderr, two.stderr);
-        assert_eq!(answers(&one.report()), answers(&two.report()), "{words:?}");
-        assert!(two.report().reduced.is_some_and(|r| r.reproduces));
-        assert_eq!(two.report().candidate.provider, "cuda (built in); devices 0, 1 side by side");
     }
 }
 

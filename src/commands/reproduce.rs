@@ -10,14 +10,16 @@ use super::deliver::{self, Delivery, FITS, MOST};
 use super::judge::Judge;
 use super::progress::Progress;
 use super::story::{self, Told};
+use super::verdict;
 use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
+use crate::graph::Source;
 use crate::isolate;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::ValueInfoProto;
-use crate::probe::{Feed, Probe, Side};
+use crate::probe::{Feed, Lowering, Probe, Side};
 use crate::reduce::nodes::{self, Found, Whole};
 use crate::reduce::{self, Attempt, Case, Options, Outside, Test};
-use crate::report::{Culprit, Kind, Reduced, Report};
+use crate::report::{Culprit, Kind, Reduced, Report, Status};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
@@ -49,8 +51,9 @@ pub fn reproduce(
     let mut result = Ok(());
     for culprit in chosen(&culprits) {
         let folder = deliver::folder_name(made.len());
-        match one(probe, culprit, report, request, &mut attempts, &folder) {
-            Ok(Ok(reduced)) => made.push(reduced),
+        let shown = stand_in(probe, culprit);
+        match one(probe, shown.as_ref().unwrap_or(culprit), report, request, &mut attempts, &folder) {
+            Ok(Ok(reduced)) => made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced }),
             Ok(Err(why)) => report.warnings.push(format!("no reproducer for '{}': {why}", culprit.tensor)),
             Err(RunError::Interrupted) => {
                 result = Err(RunError::Interrupted);
@@ -76,6 +79,26 @@ fn chosen(culprits: &[Culprit]) -> Vec<&Culprit> {
     order.truncate(MOST);
     order.sort_unstable();
     order.into_iter().map(|i| &culprits[i]).collect()
+}
+
+/// In place of a constant that the candidate stores in a lower precision, the first diverging tensor that is made from it:
+/// a converted model hands out its constants as they were.
+fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
+    let stores = matches!(probe.candidate.lowering, Lowering::Convert(_) | Lowering::Backend(_));
+    let graph = &probe.reference.graph;
+    let constant = graph.tensor(&culprit.tensor).filter(|t| stores && graph.is_constant(*t))?;
+    let mut readers = graph.nodes.iter().filter(|n| n.reads.iter().any(|r| r.source == Source::Tensor(constant)));
+    let (node, result) = readers.find_map(|node| {
+        let results = node.writes.iter().filter_map(|t| probe.results[*t].as_ref());
+        Some((node, results.into_iter().find(|r| r.status == Status::Diverges)?))
+    })?;
+    Some(Culprit {
+        node: verdict::node_ref(graph, node),
+        tensor: result.name.clone(),
+        accumulated: result.metrics.clone().unwrap_or_default(),
+        local: None,
+        ..culprit.clone()
+    })
 }
 
 /// One culprit's reproducer, or why there is none.
@@ -154,7 +177,6 @@ fn one(
         proof: &|model| story::prove(&told, model),
     };
     let mut reduced = deliver::deliver(smaller, &delivery)?;
-    reduced.culprit = Some(culprit.tensor.clone());
     reduced.minimal = minimal;
     reduced.probes = attempts.count - before + 1;
     reduced.seconds = started.elapsed().as_secs_f64();

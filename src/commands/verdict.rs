@@ -134,7 +134,8 @@ fn given(node: &Node) -> Vec<String> {
     node.reads.iter().filter(|r| !made(&r.source)).map(|r| r.name.clone()).collect()
 }
 
-fn node_ref(graph: &Graph, node: &Node) -> NodeRef {
+/// The node, for the report.
+pub fn node_ref(graph: &Graph, node: &Node) -> NodeRef {
     NodeRef {
         name: node.name.clone(),
         op_type: node.op_type.clone(),

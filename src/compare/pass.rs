@@ -108,7 +108,7 @@ fn measure_identical(block: &Block, judge: Judge) -> Option<Sums> {
     let mut sums = Sums::none();
     sums.add_range(block);
     (sums.finite, sums.cc, sums.rc) = (block.n as u64, sums.rr, sums.rr);
-    (sums.rr.is_finite() && judge.accepts(0.0, 0.0)).then_some(sums)
+    (sums.rr.is_finite() && judge.accepts_all_up_to(0.0)).then_some(sums)
 }
 
 /// Measures a block; pairs that are not finite are taken out of it.

@@ -198,3 +198,15 @@ fn the_number_of_threads_changes_nothing() {
         assert_eq!(with(threads), one, "{threads} threads");
     }
 }
+
+#[test]
+fn tolerances_that_are_no_distances_are_applied_to_every_element() {
+    let check = |r: &[f32], c: &[f32], atol: f64, rtol: f64, want: u64| {
+        let verdict = compare(&Tensor::f32(&[r.len()], r), &Tensor::f32(&[c.len()], c), Tolerance { atol, rtol });
+        assert_eq!(verdict.metrics.unwrap().mismatched, want, "atol {atol}, rtol {rtol}");
+    };
+    // An infinity times a reference of 0 is no number, and accepts nothing; other blocks do not change that.
+    check(&[0.0, 1.0], &[0.1, 1.1], 0.5, f64::INFINITY, 1);
+    // Equal numbers are beyond a negative tolerance.
+    check(&[0.0, 1.0], &[0.0, 1.0], 0.5, -1.0, 1);
+}

@@ -2,11 +2,11 @@
 //!
 //! TF32 is no type of tensors: each operand of a product loses all but 10 bits of its mantissa on the way in, products and
 //! sums are FP32, and results are not rounded. So a Round comes in front of both operands of every Conv, ConvTranspose, Gemm,
-//! MatMul and Einsum of two, wherever in the model; biases stay as they are. Depthwise and grouped convolutions are treated
-//! like the others, although NVIDIA's libraries often compute them without tensor cores. What multiplies inside (attention
+//! MatMul and Einsum of two, wherever in the model; biases stay as they are. Not in front of those that NVIDIA's libraries compute
+//! without tensor cores: see [`on_tensor_cores`]. What multiplies inside (attention
 //! as one node, Einsum of three, FusedConv and FusedGemm of optimised files) or has no TF32 in ONNX Runtime (LSTM, GRU, RNN) is not emulated.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Kept, ROUND, ROUND_DOMAIN};
 use crate::graph::node_name;
@@ -33,6 +33,22 @@ pub fn multiplies(node: &NodeProto) -> bool {
     is_product(node) || node.subgraphs().any(inside)
 }
 
+/// Would NVIDIA's libraries take tensor cores for it? Not for grouped convolutions, and not where channels, rows or columns of
+/// the second operand (its dimensions, where they are known) do not come in fours, the 16 bytes that tensor cores load: so
+/// it was measured on an H200 with cuDNN 9 and cuBLAS 13. They have more reasons, which only they know (a picture of one pixel,
+/// say), so that the emulation errs on the side of more TF32.
+fn on_tensor_cores(node: &NodeProto, second: Option<&[i64]>) -> bool {
+    if node.attr("group").is_some_and(|group| group.i() > 1) {
+        return false;
+    }
+    let pair = second.and_then(|dims| match node.op_type() {
+        "Conv" | "ConvTranspose" => dims.first_chunk::<2>(),
+        "Gemm" | "MatMul" => dims.last_chunk::<2>(),
+        _ => None,
+    });
+    pair.is_none_or(|pair| pair.iter().all(|n| n % 4 == 0))
+}
+
 /// Its first two inputs are what it multiplies, and both have the type of its output.
 fn is_product(node: &NodeProto) -> bool {
     match (node.domain(), node.op_type()) {
@@ -48,8 +64,9 @@ pub fn emulate(model: &ModelProto, types: &Types, kept: &Kept) -> ModelProto {
     let mut emulated = model.clone();
     let Some(main) = emulated.graph.as_mut() else { return emulated };
     each_product(main, types, kept, &mut |at: Product, nodes| {
-        let Product { mut node, prefix, kept, seen } = at;
-        for input in node.input.iter_mut().take(if kept { 0 } else { 2 }) {
+        let Product { mut node, prefix, kept, seen, second } = at;
+        let exact = kept || !on_tensor_cores(&node, second);
+        for input in node.input.iter_mut().take(if exact { 0 } else { 2 }) {
             let rounded = format!("{prefix}{input}/tf32");
             if seen.insert(input.clone()) {
                 let mut round = NodeProto::new(ROUND, &format!("{rounded}/round"), &[input], &[&rounded]);
@@ -73,6 +90,8 @@ pub(super) struct Product<'a> {
     pub kept: bool,
     /// Operands that are dealt with in this graph.
     pub seen: &'a mut HashSet<String>,
+    /// The dimensions of its second operand, where they are written in the model.
+    pub second: Option<&'a [i64]>,
 }
 
 /// Takes every float32 product out of the model, and puts what `put` pushes in its place.
@@ -94,6 +113,7 @@ fn walk(
 ) {
     let (types, chosen) = about;
     let mut seen = HashSet::new();
+    let dimensions = dimensions(graph);
     let mut nodes = Vec::with_capacity(graph.node.len() * 3);
     for mut node in std::mem::take(&mut graph.node) {
         let path = node_name(&node);
@@ -107,12 +127,25 @@ fn walk(
         // One of the three is known even where a cut knows only what it is fed with.
         let mut names = node.output.iter().chain(node.input.iter().take(2));
         let float = names.any(|name| types.get(&format!("{prefix}{name}")) == Some(&DType::Float32));
-        match is_product(&node) && float {
-            true => put(Product { node, prefix, kept, seen: &mut seen }, &mut nodes),
-            false => nodes.push(node),
+        if !(is_product(&node) && float) {
+            nodes.push(node);
+            continue;
         }
+        let second = node.input.get(1).and_then(|name| dimensions.get(name)).map(Vec::as_slice);
+        put(Product { node, prefix, kept, seen: &mut seen, second }, &mut nodes);
     }
     graph.node = nodes;
+}
+
+/// Of the graph's initializers, constants and inputs: what is written there.
+fn dimensions(graph: &GraphProto) -> HashMap<String, Vec<i64>> {
+    let weights = graph.initializer.iter().map(|t| (t.name().to_string(), t.dims.clone()));
+    let constants = graph.node.iter().filter_map(|n| Some((n.output.first()?.clone(), n.constant()?.dims.clone())));
+    let inputs = graph.input.iter().filter_map(|v| {
+        let shape = v.concrete_shape()?;
+        Some((v.name().to_string(), shape.into_iter().map(|d| d as i64).collect()))
+    });
+    weights.chain(constants).chain(inputs).collect()
 }
 
 #[cfg(test)]

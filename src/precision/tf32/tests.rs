@@ -129,3 +129,20 @@ fn bodies_are_part_of_the_model() {
     assert!(emulated(choice(), &types, &["z"]).iter().all(|line| !line.contains("Round")));
     assert!(multiplies(&choice()[0]) && !multiplies(&NodeProto::new("Relu", "r", &["x"], &["y"])));
 }
+
+#[test]
+fn tensor_cores_take_what_comes_in_fours() {
+    let check = |node: NodeProto, second: Option<&[i64]>, want: bool| {
+        assert_eq!(on_tensor_cores(&node, second), want, "{} {second:?}", node.op_type());
+    };
+    let conv = || NodeProto::new("Conv", "c", &["x", "w"], &["y"]);
+    let product = || NodeProto::new("MatMul", "m", &["x", "w"], &["y"]);
+    check(conv(), Some(&[16, 8, 3, 3]), true);
+    check(conv(), Some(&[16, 3, 3, 3]), false);
+    check(conv(), Some(&[22, 88, 1, 1]), false);
+    check(conv().with(AttributeProto::int("group", 16)), Some(&[16, 4, 3, 3]), false);
+    check(conv(), None, true);
+    check(product(), Some(&[5, 200, 4]), true);
+    check(product(), Some(&[200, 2]), false);
+    check(product(), Some(&[200]), true);
+}

@@ -1,4 +1,4 @@
-//! The comparison on an NVIDIA GPU against the one on the host. Without a GPU or NVRTC every test says that it is skipped.
+//! The comparison on the GPU against the one on the host.
 
 use std::sync::OnceLock;
 
@@ -9,6 +9,7 @@ use layerdiff::run::cuda::compare::Comparer;
 use layerdiff::run::cuda::{Cuda, Memory};
 use layerdiff::tensor::{DType, Tensor};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 const TOLERANCE: Tolerance = Tolerance { atol: 1e-3, rtol: 1e-2 };
 const TYPES: [DType; 13] = [
@@ -27,21 +28,14 @@ const TYPES: [DType; 13] = [
     DType::Uint64,
 ];
 
-/// The GPU, if there is one; the reason is printed with the test's name.
-fn gpu(test: &str) -> Option<&'static (Cuda, Comparer)> {
-    static GPU: OnceLock<Result<(Cuda, Comparer), String>> = OnceLock::new();
-    let open = || -> Result<_, layerdiff::run::cuda::CudaError> {
-        let cuda = Cuda::open(0)?;
-        let comparer = Comparer::new(&cuda)?;
-        Ok((cuda, comparer))
-    };
-    match GPU.get_or_init(|| open().map_err(|e| e.to_string())) {
-        Ok(gpu) => Some(gpu),
-        Err(why) => {
-            println!("skipped: {test}: {why}");
-            None
-        }
-    }
+/// The GPU, which the caller knows to be there.
+fn gpu() -> &'static (Cuda, Comparer) {
+    static GPU: OnceLock<(Cuda, Comparer)> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let cuda = Cuda::open(0).unwrap();
+        let comparer = Comparer::new(&cuda).unwrap();
+        (cuda, comparer)
+    })
 }
 
 fn upload(cuda: &Cuda, tensor: &Tensor) -> Memory {
@@ -141,9 +135,8 @@ fn pair(dtype: DType, seed: u64, n: usize, scale: f64, error: f64, specials: boo
     (tensor(dtype, &r), tensor(dtype, &c))
 }
 
-#[test]
-fn tensors_of_every_size_and_scale_are_measured_alike() {
-    let Some(gpu) = gpu("tensors_of_every_size_and_scale_are_measured_alike") else { return };
+pub fn tensors_of_every_size_and_scale_are_measured_alike() {
+    let gpu = gpu();
     for dtype in TYPES {
         for (i, n) in [0, 1, 7, 255, 256, 257, 2048, 4099, 70_001].into_iter().enumerate() {
             for (scale, error) in
@@ -158,9 +151,8 @@ fn tensors_of_every_size_and_scale_are_measured_alike() {
     }
 }
 
-#[test]
-fn a_large_tensor_is_measured_alike() {
-    let Some(gpu) = gpu("a_large_tensor_is_measured_alike") else { return };
+pub fn a_large_tensor_is_measured_alike() {
+    let gpu = gpu();
     for dtype in [DType::Float32, DType::Float16, DType::Bfloat16] {
         for specials in [false, true] {
             let (r, c) = pair(dtype, 7, 3_000_017, 4.0, 2e-2, specials);
@@ -169,9 +161,8 @@ fn a_large_tensor_is_measured_alike() {
     }
 }
 
-#[test]
-fn tolerances_of_every_kind_are_applied_alike() {
-    let Some(gpu) = gpu("tolerances_of_every_kind_are_applied_alike") else { return };
+pub fn tolerances_of_every_kind_are_applied_alike() {
+    let gpu = gpu();
     let values = [0.0, 1e-50, 1e-9, 1e-3, 0.5, 1e40, f64::INFINITY, f64::NAN, -1.0];
     for dtype in [DType::Float32, DType::Float16, DType::Int64] {
         for specials in [false, true] {
@@ -185,9 +176,8 @@ fn tolerances_of_every_kind_are_applied_alike() {
     }
 }
 
-#[test]
-fn memory_that_is_not_aligned_is_measured_alike() {
-    let Some(gpu) = gpu("memory_that_is_not_aligned_is_measured_alike") else { return };
+pub fn memory_that_is_not_aligned_is_measured_alike() {
+    let gpu = gpu();
     let (cuda, comparer) = gpu;
     let (r, c) = pair(DType::Float32, 5, 1001, 1.0, 1e-2, true);
     let (r_memory, c_memory) = (upload(cuda, &r), upload(cuda, &c));
@@ -201,31 +191,29 @@ fn memory_that_is_not_aligned_is_measured_alike() {
     same(&got.unwrap().unwrap().metrics.unwrap(), &want, "not aligned");
 }
 
-#[test]
-fn types_without_a_kernel_are_left_to_the_host() {
-    let Some((cuda, comparer)) = gpu("types_without_a_kernel_are_left_to_the_host") else { return };
+pub fn types_without_a_kernel_are_left_to_the_host() {
+    let (cuda, comparer) = gpu();
     let memory = cuda.allocate(16).unwrap();
     assert!(comparer.compare(&memory, &memory, DType::Complex64, &[2], TOLERANCE).unwrap().is_none());
     assert!(comparer.compare(&memory, &memory, DType::Float32, &[5], TOLERANCE).is_err());
 }
 
-proptest! {
-    #[test]
-    fn any_bits_are_measured_alike(
-        kind in 0..TYPES.len(),
-        reference in prop::collection::vec(any::<u64>(), 0..400),
-        other in prop::collection::vec(any::<u64>(), 400),
-        mix in 0..4u8,
-    ) {
-        let Some(gpu) = gpu("any_bits_are_measured_alike") else { return Ok(()) };
+pub fn any_bits_are_measured_alike() {
+    let gpu = gpu();
+    let words = prop::collection::vec(any::<u64>(), 0..400);
+    let others = prop::collection::vec(any::<u64>(), 400);
+    let any_pair = (0..TYPES.len(), words, others, 0..4usize);
+    let measure = |(kind, reference, other, mix): (usize, Vec<u64>, Vec<u64>, usize)| {
         let dtype = TYPES[kind];
         // A few bits differ, all may, or none.
-        let mask = [0, 0x0000_0007_0000_0003, 0x0003_0001_0003_0001, u64::MAX][mix as usize];
+        let mask = [0, 0x0000_0007_0000_0003, 0x0003_0001_0003_0001, u64::MAX][mix];
         let candidate: Vec<u64> = reference.iter().zip(&other).map(|(r, o)| r ^ (o & mask)).collect();
         let n = reference.len() * 64 / dtype.bits();
         let tensor = |words: Vec<u64>| {
             Tensor::new(dtype, vec![n], words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>()).unwrap()
         };
         check(gpu, &tensor(reference), &tensor(candidate), TOLERANCE);
-    }
+        Ok(())
+    };
+    TestRunner::default().run(&any_pair, measure).unwrap();
 }
