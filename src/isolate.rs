@@ -100,7 +100,14 @@ pub fn gather(probe: &mut Probe, tensors: &[usize]) -> Result<(), RunError> {
     let mut needed: Vec<usize> = tensors.iter().flat_map(of).collect();
     needed.sort_unstable();
     needed.dedup();
-    probe.values_of(&needed)
+    let before = probe.counts.candidate_runs;
+    probe.values_of(&needed)?;
+    // A run for proofs, not of the search.
+    let more = probe.counts.candidate_runs - before;
+    probe.counts.candidate_runs -= more;
+    probe.counts.candidate_builds -= more;
+    probe.counts.proof_builds += more;
+    Ok(())
 }
 
 /// Most nodes of the candidate that may stand for one of the reference.

@@ -176,6 +176,20 @@ fn a_device_in_fp16_is_held_against_the_emulation() {
     assert_eq!((trust.repeat.as_str(), trust.tf32, trust.reference.is_none()), ("identical", None, true));
 }
 
+/// What a constant becomes in the converted model is not seen where it is handed out, which is in FP32: its reader shows it.
+#[test]
+fn a_constant_that_overflows_is_the_culprit_and_its_reader_reproduces_it() {
+    let data = real_model("det.npz");
+    let args = ["-c", "ort-openvino:fp16", "-i", data.to_str().unwrap(), "--no-overrides"];
+    let (status, report, stdout) = with_openvino("bisect", &real_model("det.onnx"), &args);
+    assert_eq!(status, 1, "{stdout}");
+    let [culprit] = &report.culprits[..] else { panic!("{stdout}") };
+    assert_eq!((culprit.tensor.as_str(), culprit.kind), ("batch_norm_0.w_2", Kind::Introduces));
+    assert!(culprit.diagnosis.iter().any(|d| d.code == "fp16-overflow"), "{:?}", culprit.diagnosis);
+    let reduced = report.reduced.unwrap();
+    assert!(reduced.reproduces && reduced.nodes == 1, "{reduced:?}");
+}
+
 /// A reference that is no CPU is run twice before anything is compared with it, whatever the verdict.
 #[test]
 fn another_reference_is_tested_too() {

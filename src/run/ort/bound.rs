@@ -34,7 +34,7 @@ impl Session {
         let busy = interrupt::busy(move || drop(stop.terminate()));
         let backend = self.backend.clone();
         let on_gpu = |e: CudaError| RunError::Run { backend: backend.clone(), reason: e.to_string() };
-        let results = self.session.run_binding_with_options(&binding, &*options).map_err(&failed)?;
+        let results = self.session.run_binding_with_options(&binding, &options).map_err(&failed)?;
         drop(busy);
         binding.synchronize_outputs().map_err(&failed)?;
         let wanted: HashSet<&str> = outputs.iter().map(String::as_str).collect();
