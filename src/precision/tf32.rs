@@ -33,20 +33,17 @@ pub fn multiplies(node: &NodeProto) -> bool {
     is_product(node) || node.subgraphs().any(inside)
 }
 
-/// Would NVIDIA's libraries take tensor cores for it? Not for grouped convolutions, and not where channels, rows or columns of
-/// the second operand (its dimensions, where they are known) do not come in fours, the 16 bytes that tensor cores load: so
-/// it was measured on an H200 with cuDNN 9 and cuBLAS 13. They have more reasons, which only they know (a picture of one pixel,
-/// say), so that the emulation errs on the side of more TF32.
+/// Would NVIDIA's libraries take tensor cores for it? Not for grouped convolutions, and not where the channels of a convolution
+/// (`second`: the dimensions of its weights, where they are known) do not come in fours, the 16 bytes that tensor cores load:
+/// so it was measured on an H200 with cuDNN 9. The libraries have more reasons, which only they know (a picture of one
+/// pixel, say), so that the emulation errs on the side of more TF32.
 fn on_tensor_cores(node: &NodeProto, second: Option<&[i64]>) -> bool {
     if node.attr("group").is_some_and(|group| group.i() > 1) {
         return false;
     }
-    let pair = second.and_then(|dims| match node.op_type() {
-        "Conv" | "ConvTranspose" => dims.first_chunk::<2>(),
-        "Gemm" | "MatMul" => dims.last_chunk::<2>(),
-        _ => None,
-    });
-    pair.is_none_or(|pair| pair.iter().all(|n| n % 4 == 0))
+    let channels =
+        second.filter(|_| matches!(node.op_type(), "Conv" | "ConvTranspose")).and_then(|d| d.first_chunk::<2>());
+    channels.is_none_or(|channels| channels.iter().all(|n| n % 4 == 0))
 }
 
 /// Its first two inputs are what it multiplies, and both have the type of its output.
