@@ -7,6 +7,7 @@ use crate::probe::Probe;
 use crate::report::{Report, Status};
 use crate::run::RunError;
 use crate::search::{self, Answer, Dag, Limits, Suspect};
+use crate::spec::Place;
 
 /// Tensors a run, where few are asked for and nobody says how many.
 const MARKS: usize = 8;
@@ -120,13 +121,21 @@ const SATURATING: &[&str] = &["HardSigmoid", "Sigmoid", "Clip", "Softmax", "Tanh
 /// Agreeing tensors above the targets that are not exactly the reference's, and that no suspect explains, where both
 /// sides compute exactly alike.
 fn traces(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize]) -> Vec<usize> {
-    if !probe.candidate.on_cpu() || !probe.candidate.is_plain() {
+    if !alike(probe) {
         return Vec::new();
     }
     let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();
     let (below, above) = (dag.descendants(&items), dag.ancestors(targets));
     let agrees = |t: &usize| probe.answer(*t) == Some(Answer::Good) && differs(probe, *t) == Some(Answer::Bad);
     (0..dag.len()).filter(|t| above[*t] && !below[*t]).filter(agrees).collect()
+}
+
+/// Would the two sides give the same bits for the same model? A wrong guess costs runs and accuses nobody.
+fn alike(probe: &Probe) -> bool {
+    let (own, other) = (&probe.reference.spec, &probe.candidate.spec);
+    let same =
+        matches!(other.place, Place::Provider(_)) && own.place == other.place && own.precision == other.precision;
+    probe.candidate.is_plain() && (probe.candidate.on_cpu() || same)
 }
 
 /// Is the measured value exactly the reference's (`Good`) or not (`Bad`)?
