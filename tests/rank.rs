@@ -186,6 +186,9 @@ fn a_constant_that_overflows_is_the_culprit_and_its_reader_reproduces_it() {
     let [culprit] = &report.culprits[..] else { panic!("{stdout}") };
     assert_eq!((culprit.tensor.as_str(), culprit.kind), ("batch_norm_0.w_2", Kind::Introduces));
     assert!(culprit.diagnosis.iter().any(|d| d.code == "fp16-overflow"), "{:?}", culprit.diagnosis);
+    // The emulation stores it as the device does, so that its reader is as wrong as FP16 makes it.
+    let reader = report.ranking.iter().find(|row| row.op_type == "BatchNormalization").expect("not ranked");
+    assert!(reader.local.0 > 0.5 && reader.rho.is_some_and(|rho| (0.5..2.0).contains(&rho.0)), "{reader:?}");
     let reduced = report.reduced.unwrap();
     assert!(reduced.reproduces && reduced.nodes == 1, "{reduced:?}");
 }

@@ -62,7 +62,13 @@ fn islands(probe: &Probe, sample: usize) -> Islands {
         main.output.clear();
         main.value_info.clear();
         types = types::declared(main);
-        for node in main.node.iter_mut().filter(|n| !n.is("Constant")) {
+        for node in &mut main.node {
+            if node.is("Constant") {
+                // It reads nothing, and is stored in the lower precision as a weight is.
+                let typed = |name: &String| Some((name.clone(), *probe.survey.types.get(name)?));
+                types.extend(node.output.iter().filter_map(typed));
+                continue;
+            }
             for output in node.output.iter_mut().filter(|o| !o.is_empty()) {
                 let known = probe.reference.graph.tensor(output);
                 let Some((tensor, value)) = known.and_then(|t| Some((t, probe.reference_value(t, sample)?))) else {
