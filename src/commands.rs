@@ -1,34 +1,11 @@
-//! One file per subcommand: the visible main path of each. What several share stands beside them.
+//! One file per subcommand: the visible main path of each, made of `steps`.
 
-pub mod attempts;
 pub mod bisect;
-pub mod checked;
-pub mod choose;
 pub mod compare;
 pub mod convert;
-mod cure;
-pub mod deliver;
 pub mod doctor;
-pub mod engine;
-mod explain;
 pub mod inspect;
-pub mod judge;
-pub mod narrow;
-pub mod opening;
-pub mod prepare;
-mod price;
-pub mod progress;
-mod rank;
 pub mod reduce;
 pub mod report;
-pub mod reproduce;
-pub mod route;
-mod scan;
 pub mod setup;
-pub mod sides;
-pub mod story;
-pub mod trials;
-mod trust;
-pub mod unquantise;
-pub mod verdict;
 pub mod worker;

@@ -6,8 +6,9 @@
 //! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> diagnose -> reduce -> override -> report
 //! ```
 //!
-//! Imports point down only: `commands` use `probe`, `isolate`, `diagnose`, `reduce`, `overrides` and `report`; those use `load`, `mark`, `precision`, `run`
-//! and `compare`; those use `graph`, `onnx`, `tensor` and `search`. `tests/layers.rs` guards it.
+//! Imports point down only: `commands` are made of `steps`, which know the `cli` and use `probe`, `isolate`, `diagnose`, `reduce`,
+//! `overrides` and `report`; those use `load`, `mark`, `precision`, `run` and `compare`; those use `graph`, `onnx`, `tensor` and
+//! `search`. `tests/layers.rs` guards it.
 
 pub mod tensor;
 
@@ -49,6 +50,8 @@ pub mod report;
 
 pub mod interrupt;
 
-pub mod commands;
-
 pub mod cli;
+
+pub mod steps;
+
+pub mod commands;

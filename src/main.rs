@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
-use layerdiff::commands::verdict::Exit;
-use layerdiff::commands::{bisect, compare, convert, doctor, inspect, opening, reduce, report, setup, worker};
+use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
 use layerdiff::interrupt;
 use layerdiff::run::RunError;
+use layerdiff::steps::opening;
+use layerdiff::steps::verdict::Exit;
 
 /// How long a run may take to notice Ctrl-C before the process ends without it.
 const PATIENCE: Duration = Duration::from_millis(700);

@@ -15,14 +15,14 @@ use clap::Parser;
 use common::{Run, bisect, doubles, layerdiff, program, testdata, with_doubles};
 use layerdiff::cli::{Cli, Command, GlobalArgs};
 use layerdiff::commands::bisect::{Plan, answer};
-use layerdiff::commands::prepare::prepare;
-use layerdiff::commands::progress::Progress;
 use layerdiff::load::Lean;
 use layerdiff::report::{BackendInfo, Report, Verdict};
 use layerdiff::run::ort::{Provider, library};
 use layerdiff::run::pool::Pool;
 use layerdiff::run::worker::{Task, Worker};
 use layerdiff::run::{Answer, Backend, How, RunError};
+use layerdiff::steps::prepare::prepare;
+use layerdiff::steps::progress::Progress;
 use layerdiff::tensor::Tensors;
 
 /// `bisect MODEL WORDS...` whose candidate, `ort` in a lower precision, runs in these workers.

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the top to the bottom; those of one line may use each other.
-const LAYERS: [&[&str]; 7] = [
-    &["cli", "commands"],
+const LAYERS: [&[&str]; 9] = [
+    &["commands"],
+    &["steps"],
+    &["cli"],
     &["isolate", "diagnose", "reduce", "overrides", "qdq"],
     &["probe"],
     &["tolerance", "precision", "mark", "types", "run", "load"],

@@ -6,25 +6,17 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use super::cure;
-use super::deliver;
-use super::narrow;
-use super::opening;
-use super::prepare::{Prepared, prepare};
-use super::progress::Progress;
-use super::rank;
-use super::reproduce::{self, Request};
-use super::route;
-use super::scan;
-use super::trust;
-use super::unquantise;
-use super::verdict::{self, Exit, Shown};
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
 use crate::probe::first::First;
 use crate::probe::journal::{Journal, Known};
 use crate::probe::{Probe, Side};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
+use crate::steps::prepare::{Prepared, prepare};
+use crate::steps::progress::Progress;
+use crate::steps::reproduce::{self, Request};
+use crate::steps::verdict::{self, Exit, Shown};
+use crate::steps::{cure, deliver, narrow, opening, rank, route, scan, trust, unquantise};
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;

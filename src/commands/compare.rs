@@ -4,16 +4,16 @@
 use std::io::Write;
 use std::time::Instant;
 
-use super::opening;
-use super::prepare::{Prepared, prepare};
-use super::progress::Progress;
-use super::scan::batches;
-use super::verdict::{self, Exit, Shown};
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::probe::Probe;
 use crate::probe::journal::Journal;
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
+use crate::steps::opening;
+use crate::steps::prepare::{Prepared, prepare};
+use crate::steps::progress::Progress;
+use crate::steps::scan::batches;
+use crate::steps::verdict::{self, Exit, Shown};
 
 pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let started = Instant::now();

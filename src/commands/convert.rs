@@ -10,8 +10,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use prost::Message;
 
-use super::sides;
-use crate::cli::GlobalArgs;
+use crate::cli::{ConvertArgs, GlobalArgs, Keep, Low};
 use crate::graph::{Graph, Node};
 use crate::load::{Lean, Model, materialise};
 use crate::onnx::{EXTERNAL, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
@@ -19,43 +18,8 @@ use crate::precision::convert::{self, Request};
 use crate::probe::Survey;
 use crate::run::RunError;
 use crate::run::ort::{Ort, Provider, library};
+use crate::steps::sides;
 use crate::tensor::DType;
-
-#[derive(clap::Args, Clone, Debug)]
-pub struct ConvertArgs {
-    /// The ONNX model to convert
-    pub model: PathBuf,
-    /// The precision to convert to; bf16 runs on devices only: ONNX Runtime's CPU provider has no kernels for it
-    #[arg(long, value_enum)]
-    pub to: Low,
-    /// A node that stays in FP32: its name, op:TYPE for all of an operator, or re:REGEX for names that match (repeatable)
-    #[arg(long, value_name = "NODE|op:TYPE|re:REGEX", value_parser = parse_keep)]
-    pub keep: Vec<Keep>,
-    /// Inputs and outputs of the model stay float32
-    #[arg(long)]
-    pub keep_io: bool,
-    /// int64 inputs become int32, with a Cast behind each: for engines that misread 64-bit token ids
-    #[arg(long)]
-    pub int32_inputs: bool,
-    /// Where the model goes [default: MODEL_STEM.fp16.onnx or MODEL_STEM.bf16.onnx]
-    #[arg(short = 'o', long = "output", value_name = "OUT.onnx")]
-    pub output: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Low {
-    Fp16,
-    Bf16,
-}
-
-/// Which nodes a `--keep` means.
-#[derive(Clone, Debug)]
-pub enum Keep {
-    /// By name, or by name behind the path of its subgraph (`if_3/then_branch/add`).
-    Name(String),
-    Operator(String),
-    Pattern(regex::Regex),
-}
 
 /// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
 const INLINE: u64 = 1 << 30;
@@ -114,26 +78,6 @@ impl Keep {
             Keep::Operator(op_type) => node.op_type == *op_type,
             Keep::Pattern(regex) => regex.is_match(&node.name),
         }
-    }
-}
-
-impl std::fmt::Display for Keep {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Keep::Name(name) => write!(f, "{name}"),
-            Keep::Operator(op_type) => write!(f, "op:{op_type}"),
-            Keep::Pattern(regex) => write!(f, "re:{regex}"),
-        }
-    }
-}
-
-pub fn parse_keep(text: &str) -> Result<Keep, String> {
-    if let Some(op_type) = text.strip_prefix("op:") {
-        return Ok(Keep::Operator(op_type.to_string()));
-    }
-    match text.strip_prefix("re:") {
-        Some(pattern) => regex::Regex::new(pattern).map(Keep::Pattern).map_err(|e| e.to_string()),
-        None => Ok(Keep::Name(text.to_string())),
     }
 }
 

@@ -5,27 +5,21 @@ pub mod nvidia;
 mod tensorrt;
 
 use std::cell::{Cell, OnceCell};
-use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde::Serialize;
 
+use crate::cli::DoctorArgs;
 use crate::report::text::words::wrap;
+use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
 use crate::run::ort::{Ort, Provider};
 use crate::run::tensorrt::library::Found;
 
 /// Of the details of a finding.
 const COLUMNS: usize = 88;
-
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct DoctorArgs {
-    /// Print the findings as JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// What ONNX Runtime says about itself once it is loaded.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +65,7 @@ fn look(
     let python = Python::start();
     let variable = |name: &str| std::env::var_os(name);
     let env = Env { variable: &variable, python: &|module| python.package(module) };
-    let places = nvidia::Places::of(&env);
+    let places = Places::of(&env);
     // ONNX Runtime is loaded while Python starts.
     let mut findings = vec![onnxruntime(flag, &env, probe)];
     findings.extend(["cuda", "openvino"].map(|provider| other_build(flag, provider, &env)));
@@ -138,12 +132,6 @@ fn other_build(flag: Option<&Path>, provider: &str, env: &Env) -> Finding {
         }
         Err(error) => Finding { name, advice: Some(error.to_string()), ..Finding::default() },
     }
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    paths.sort();
-    paths
 }
 
 /// Python's import path, asked for once: Python starts at once and is waited for when somebody needs the answer.

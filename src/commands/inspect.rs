@@ -13,32 +13,12 @@ mod types;
 mod weights;
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use facts::{Differences, Facts, Inspection, SCHEMA};
 use file::File;
 
-use super::verdict::{Exit, colour, width};
-use crate::cli::GlobalArgs;
-
-#[derive(clap::Args, Clone, Debug)]
-pub struct InspectArgs {
-    /// An ONNX model, or a TensorRT engine
-    #[arg(value_name = "MODEL|ENGINE")]
-    pub file: PathBuf,
-    /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
-    #[arg(long, value_name = "MODEL|ENGINE")]
-    pub against: Option<PathBuf>,
-    /// List every node with its inputs and outputs (of an engine: every layer)
-    #[arg(long)]
-    pub nodes: bool,
-    /// Print the findings as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
-    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
-    pub trt_library: Option<PathBuf>,
-}
+use crate::cli::{GlobalArgs, InspectArgs};
+use crate::steps::verdict::{Exit, colour, width};
 
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file)?;

@@ -6,11 +6,11 @@ use std::io::Write;
 use anyhow::ensure;
 
 use super::bisect::{self, Plan};
-use super::checked;
-use super::verdict::Exit;
 use crate::cli::{GlobalArgs, ReduceArgs};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
+use crate::steps::checked;
+use crate::steps::verdict::Exit;
 
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let report = match &args.check.check {

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use anyhow::Context;
 
-use super::verdict::{self, Exit};
 use crate::cli::ReportArgs;
 use crate::report::{html, json, markdown, text};
+use crate::steps::verdict::{self, Exit};
 
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {

@@ -9,18 +9,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
+use crate::cli::SetupArgs;
 use crate::run::RunError;
 use crate::run::ort::library::{self, Env, VERSION};
-
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct SetupArgs {
-    /// Fetch and install again, even if it is there already
-    #[arg(long)]
-    pub force: bool,
-    /// Install into this folder instead of the user's cache
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-}
 
 /// A wheel as pip names its platform, and its checksum.
 struct Wheel {

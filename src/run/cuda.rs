@@ -3,6 +3,7 @@
 //! `cudarc` panics when the driver is not there: [`Cuda::open`] asks first, and nothing else starts it.
 
 pub mod compare;
+pub mod installed;
 mod nvrtc;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use super::Quantised;
 use super::losses::Loss;
-use crate::commands::progress::Progress;
-use crate::commands::trials::{Run, Trials};
 use crate::overrides::{Cure, Trial, Units};
 use crate::report::{Overrides, Real};
 use crate::run::RunError;
 use crate::search::Answer;
+use crate::steps::progress::Progress;
+use crate::steps::trials::{Run, Trials};
 use crate::tensor::Tensors;
 
 /// A pair whose parameters do not fit the values.

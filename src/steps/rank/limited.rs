@@ -2,12 +2,12 @@
 //! whole report is the precision itself. Decides; measures no more than the culprits that the ranking does not have.
 
 use super::{gain, is_emulation, rho, unit};
-use crate::commands::trials::relative;
 use crate::diagnose::{NEAR, PRECISION_LIMITED};
 use crate::isolate;
 use crate::probe::Probe;
 use crate::report::text::words::number;
 use crate::report::{Culprit, Kind, Metrics, PrecisionLimited, Ranked, Real, Report, TensorResult};
+use crate::steps::trials::relative;
 
 /// Said of nodes that enlarge what came in.
 const GAIN: &str = "gain";

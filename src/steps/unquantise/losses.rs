@@ -3,13 +3,13 @@
 use rayon::prelude::*;
 
 use super::Quantised;
-use crate::commands::trials::relative;
 use crate::graph::initializer;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::{NodeProto, TensorProto};
 use crate::probe::{Feed, Probe, Side};
 use crate::qdq::{self, Losses, Pair};
 use crate::run::RunError;
+use crate::steps::trials::relative;
 
 /// The sample in which a pair loses most.
 pub struct Loss {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Export, Misfit};
-use crate::commands::trials::relative;
 use crate::qdq::{Exclusions, Pair};
 use crate::report::{Metrics, Real};
+use crate::steps::trials::relative;
 
 /// All that is known of the cure, for scripts.
 pub fn nodes(e: &Export) -> anyhow::Result<String> {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::doctor::nvidia::{self, Places};
+use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
 use crate::run::tensorrt::library as tensorrt;
 use crate::spec::Spec;
 
 /// The candidate, and why it is the one.
 pub fn best(ort_library: Option<&Path>) -> anyhow::Result<(Spec, String)> {
-    let gpus = nvidia::gpus(&Places::of(&Env::process())).details;
+    let gpus = Places::of(&Env::process()).gpus();
     let trt = tensorrt::find(None).ok().flatten().map(|found| found.kind);
     let cuda = !gpus.is_empty() && library::find_with_provider(ort_library, "cuda").is_ok();
     let (text, why) = choice(&gpus, trt, cuda);

@@ -1,0 +1,102 @@
+//! What is compared with what: the flags that every comparing command has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{Devices, parse_bound, parse_bytes, parse_devices, parse_profile};
+use crate::load::synthetic::{parse_range, parse_shape};
+use crate::run::tensorrt::Range;
+use crate::spec::Spec;
+use crate::tolerance::OutputMetric;
+
+/// What is compared with what, on which data, how closely.
+#[derive(Args, Debug, Clone)]
+pub struct SetArgs {
+    /// The ONNX model under debugging
+    pub model: PathBuf,
+    /// The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE
+    #[arg(long, short = 'c', value_name = "SPEC")]
+    pub candidate: Option<Spec>,
+    /// The run that is believed
+    #[arg(long, value_name = "SPEC", default_value = "ort")]
+    pub reference: Spec,
+
+    /// Input data: .npz, .npy, Polygraphy JSON or a test_data_set folder (repeatable: each is a sample)
+    #[arg(long, short = 'i', value_name = "PATH", help_heading = "Inputs")]
+    pub inputs: Vec<PathBuf>,
+    /// Shape of a synthetic input (repeatable)
+    #[arg(long, value_name = "NAME=1x3x224x224", value_parser = parse_shape, help_heading = "Inputs")]
+    pub shape: Vec<(String, Vec<usize>)>,
+    /// Range of synthetic values, of one input or of all (repeatable)
+    #[arg(long, value_name = "[NAME=]LO..HI", value_parser = parse_range, allow_hyphen_values = true, help_heading = "Inputs")]
+    pub range: Vec<(Option<String>, f64, f64)>,
+    /// Seed of synthetic data
+    #[arg(long, default_value_t = 0, help_heading = "Inputs")]
+    pub seed: u64,
+    /// How many synthetic samples
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Inputs")]
+    pub samples: Option<u64>,
+
+    /// Largest absolute difference that agrees [default: scale-aware]
+    #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]
+    pub atol: Vec<(Option<String>, f64)>,
+    /// Largest relative difference that agrees [default: by precision]
+    #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]
+    pub rtol: Vec<(Option<String>, f64)>,
+    /// Judge final outputs by cosine=0.999, sqnr=30 or topk=5 instead
+    #[arg(long, value_name = "METRIC=THRESHOLD", help_heading = "Tolerance")]
+    pub metric: Option<OutputMetric>,
+    /// Judge these tensors instead of the model's outputs
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Tolerance")]
+    pub outputs: Vec<String>,
+
+    /// Bytes of tensors held at once, both sides together (1G, 500M) [default: half of what is free]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+    /// Keep both runs' values of the measured tensors
+    #[arg(long, value_name = "FILE.npz")]
+    pub save_tensors: Option<PathBuf>,
+    /// Where the report goes [default: MODEL_STEM.layerdiff]
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// How engines are built.
+#[derive(Args, Debug, Clone, Default)]
+pub struct EngineArgs {
+    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
+    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
+    pub trt_library: Option<PathBuf>,
+    /// Shapes of an input that the engine is built for (repeatable) [default: those of the data]
+    #[arg(long, value_name = "NAME=MIN:OPT:MAX", value_parser = parse_profile, help_heading = "TensorRT")]
+    pub profile: Vec<Range>,
+    /// On TensorRT 10, take precisions from a converted model too, as TensorRT 11 and RTX do
+    #[arg(long, help_heading = "TensorRT")]
+    pub strongly_typed: bool,
+    /// Timings of earlier builds, shared by all builds [default: in layerdiff's cache]
+    #[arg(long, value_name = "FILE", help_heading = "TensorRT")]
+    pub timing_cache: Option<PathBuf>,
+    /// Device memory that the builder may use (1G, 500M)
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "TensorRT")]
+    pub workspace: Option<u64>,
+    /// Builder optimisation level [default: TensorRT's own]
+    #[arg(long, value_name = "0..5", value_parser = clap::value_parser!(u64).range(0..=5), help_heading = "TensorRT")]
+    pub builder_level: Option<u64>,
+    /// GPUs of ort-cuda and trt by their numbers; with several, builds and runs go on side by side [default: 0]
+    #[arg(long, visible_alias = "device", value_name = "N,...", value_parser = parse_devices, help_heading = "GPUs")]
+    pub devices: Option<Devices>,
+}
+
+impl EngineArgs {
+    /// The numbers of the GPUs to use: one at least.
+    pub fn gpus(&self) -> &[usize] {
+        self.devices.as_ref().map_or(&[0], Devices::numbers)
+    }
+}
