@@ -166,6 +166,8 @@ impl Python {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -14,8 +14,7 @@ use super::{Attempt, Case};
 use crate::onnx::TensorProto;
 use crate::search::Answer;
 use crate::tensor::Tensor;
-use cut::{Cuts, Whole};
-use groups::Axis;
+use cut::{Axis, Cuts, Whole};
 
 /// Questions in one reduction at most.
 const QUESTIONS: usize = 64;

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use super::facts::EngineFacts;
-use super::model::counted;
+use super::facts::{Count, EngineFacts};
 use super::port;
 use crate::report::BackendInfo;
 use crate::run::ort::library::Env;
@@ -96,8 +95,8 @@ fn facts(path: &Path, bytes: u64, found: &Found, info: &BackendInfo, engine: &En
         outputs: ports(false),
         profiles: engine.bindings.iter().map(|b| b.profiles.len()).max().unwrap_or(0),
         device_memory: engine.device_memory,
-        kinds: counted(engine.layers.iter().map(|l| l.kind.clone()).filter(|kind| !kind.is_empty())),
-        precisions: counted(engine.layers.iter().filter(|l| !l.types.is_empty()).map(|l| types(&l.types))),
+        kinds: Count::each(engine.layers.iter().map(|l| l.kind.clone()).filter(|kind| !kind.is_empty())),
+        precisions: Count::each(engine.layers.iter().filter(|l| !l.types.is_empty()).map(|l| types(&l.types))),
         fusions: engine.layers.iter().filter(|l| l.nodes.len() > 1).count(),
         nodes: nodes.len(),
         layers: engine.layers.clone(),
@@ -167,7 +166,7 @@ mod tests {
     #[test]
     fn an_engine_is_summed_up() {
         let facts = sample::engine(DType::Float32, [vec![1, 3], vec![4, 3], vec![8, 3]]);
-        let count = |name: &str, count| super::super::facts::Count { name: name.into(), count };
+        let count = |name: &str, count| Count { name: name.into(), count };
         assert_eq!((facts.fusions, facts.nodes, facts.profiles), (1, 3, 1));
         assert_eq!(facts.precisions, [count("Float", 2), count("Half", 1)]);
         assert_eq!(facts.version, "TensorRT 10.16.0");

@@ -1,4 +1,6 @@
-//! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads or computes.
+//! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
+
+use std::collections::HashMap;
 
 use serde::Serialize;
 
@@ -32,6 +34,17 @@ pub enum Facts {
 pub struct Count {
     pub name: String,
     pub count: usize,
+}
+
+impl Count {
+    /// How often each occurs; the most frequent first.
+    pub fn each(names: impl Iterator<Item = String>) -> Vec<Count> {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        names.for_each(|name| *counts.entry(name).or_default() += 1);
+        let mut counts: Vec<Count> = counts.into_iter().map(|(name, count)| Count { name, count }).collect();
+        counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+        counts
+    }
 }
 
 /// An input or output.

@@ -117,17 +117,8 @@ fn quantised(source: &Source) -> Option<Quantised> {
     let weights = pairs.iter().filter(|p| p.weight).count();
     let unequal = pairs.iter().filter(|p| p.quantizer.is_some()).map(|p| p.tensor.clone()).collect();
     let per_channel = pairs.iter().filter(|p| p.axis.is_some()).count();
-    let types = counted(pairs.iter().map(|p| p.dtype.to_string()));
+    let types = Count::each(pairs.iter().map(|p| p.dtype.to_string()));
     Some(Quantised { weights, activations: pairs.len() - weights, per_channel, unequal, types })
-}
-
-/// How often each occurs; the most frequent first.
-pub fn counted(names: impl Iterator<Item = String>) -> Vec<Count> {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    names.for_each(|name| *counts.entry(name).or_default() += 1);
-    let mut counts: Vec<Count> = counts.into_iter().map(|(name, count)| Count { name, count }).collect();
-    counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-    counts
 }
 
 pub fn each_node<'a>(graph: &'a GraphProto, f: &mut impl FnMut(&'a NodeProto)) {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::facts::{Computes, Dim};
+use super::facts::{Computes, Count, Dim};
 use super::file::Source;
-use super::model::counted;
 use super::port;
 use crate::graph::node_name;
 use crate::mark::Types;
@@ -67,7 +66,7 @@ impl Typing {
         let mut made = Vec::new();
         self.made(main, "", &mut made);
         let unknown = made.iter().filter(|dtype| dtype.is_none()).count();
-        let types = counted(made.into_iter().flatten().map(|dtype| dtype.to_string()));
+        let types = Count::each(made.into_iter().flatten().map(|dtype| dtype.to_string()));
         let source = if self.why.is_none() { "onnxruntime" } else { "declared" };
         Computes { source, why: self.why.clone(), types, unknown }
     }

@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use indexmap::IndexMap;
 
-use super::groups::Axis;
 use super::slice::{slice, whole_bytes};
 use crate::load::testset::{tensor_from_proto, tensor_to_proto};
 use crate::onnx::{DimValue, Dimension, GraphProto, TensorProto, TensorShapeProto, TypeValue, ValueInfoProto};
 use crate::reduce::Case;
 use crate::tensor::{DType, Tensor};
+
+/// Number of a tensor in [`Whole`], and one of its axes.
+pub type Axis = (usize, usize);
 
 /// What is kept of an axis, in places of the whole tensor; axes that are not named are whole.
 pub type Cuts = BTreeMap<Axis, Range<usize>>;

@@ -1,9 +1,6 @@
 //! Which axes to cut together, and where the failing element is along each: guesses from sizes and places. Asks nobody.
 
-use super::cut::{Cuts, Whole};
-
-/// Number of a tensor in [`Whole`], and one of its axes.
-pub type Axis = (usize, usize);
+use super::cut::{Axis, Cuts, Whole};
 
 /// So many guesses there are for one axis.
 pub const CHOICES: usize = 5;
