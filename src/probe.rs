@@ -58,6 +58,8 @@ pub struct Probe<'a> {
     values: Values,
     /// By tensor of the candidate's graph, and sample: what it compared itself, where its values lay.
     judged: HashMap<usize, Vec<Option<Comparison>>>,
+    /// Why the candidate compared nothing itself although it could.
+    pub unjudged: Option<String>,
     /// Values that depend on no input: the reference's, the candidate's.
     fixed: HashMap<usize, (Tensor, Tensor)>,
     pub journal: Journal,
@@ -112,6 +114,7 @@ impl<'a> Probe<'a> {
             ahead: Ahead::new(),
             values: Values::default(),
             judged: HashMap::new(),
+            unjudged: None,
             fixed: HashMap::new(),
             journal,
             counts: Counts::default(),

@@ -80,6 +80,8 @@ pub struct Answer {
     pub built: Option<Built>,
     /// By sample: what was compared where it lay. Of these, what agrees has no value.
     pub judged: Vec<Judged>,
+    /// Why nothing was compared there although it could be.
+    pub unjudged: Option<String>,
 }
 
 /// Comparisons by the name of the tensor.

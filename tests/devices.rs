@@ -9,36 +9,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clap::Parser;
-use common::{Run, bisect, doubles, layerdiff, program, testdata, with_doubles};
-use layerdiff::cli::{Cli, Command, GlobalArgs};
-use layerdiff::commands::bisect::{Plan, answer};
+use common::{Run, bisect, bisect_in, doubles, layerdiff, program, testdata, with_doubles};
 use layerdiff::load::Lean;
 use layerdiff::report::{BackendInfo, Report, Verdict};
 use layerdiff::run::ort::{Provider, library};
 use layerdiff::run::pool::Pool;
 use layerdiff::run::worker::{Task, Worker};
 use layerdiff::run::{Answer, Backend, How, RunError};
-use layerdiff::steps::prepare::prepare;
-use layerdiff::steps::progress::Progress;
 use layerdiff::tensor::Tensors;
-
-/// `bisect MODEL WORDS...` whose candidate, `ort` in a lower precision, runs in these workers.
-fn bisect_in(backend: Box<dyn Backend>, case: &str, words: &[&str], out: &Path) -> Report {
-    let (model, inputs) = (testdata(&format!("{case}/model.onnx")), testdata(&format!("{case}/inputs.npz")));
-    let (model, inputs, out) = (model.to_str().unwrap(), inputs.to_str().unwrap(), out.to_str().unwrap());
-    let line = ["layerdiff", "bisect", model, "-i", inputs, "-o", out, "-c", "ort:fp16"];
-    let Command::Bisect(args) = Cli::parse_from(line.iter().chain(words)).command else { unreachable!() };
-    let global = GlobalArgs { quiet: true, ..GlobalArgs::default() };
-    let (mut prepared, first) = prepare(&args.set, &global, false).unwrap();
-    prepared.candidate.backend = backend;
-    let reproducer = (!args.no_reduce).then_some(&args.reproducer);
-    let cure = (!args.cure.no_overrides).then_some(&args.cure);
-    let plan = Plan { set: &args.set, search: &args.search, reproducer, cure };
-    answer(&plan, &global, prepared, first, Instant::now(), Progress::new(true), &mut Vec::new()).unwrap()
-}
 
 /// ONNX Runtime on the CPU, a process for each device.
 fn on_cpu(devices: &[usize]) -> Pool<Worker> {

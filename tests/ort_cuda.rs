@@ -4,8 +4,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{Run, bisect, testdata};
+use common::{Run, bisect, bisect_in, testdata};
+use layerdiff::load::Lean;
+use layerdiff::report::{BackendInfo, Verdict};
 use layerdiff::run::cuda::driver_is_present;
+use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::run::{Against, Answer, Backend, RunError};
+use layerdiff::tensor::Tensors;
 
 fn case(name: &str, args: &[&str]) -> Run {
     let (model, inputs) = (testdata(&format!("{name}/model.onnx")), testdata(&format!("{name}/inputs.npz")));
@@ -31,4 +36,43 @@ fn a_machine_without_it_is_told_what_is_missing() {
     assert_eq!(run.status, 3, "{}", run.stderr);
     let told = ["onnxruntime-gpu", "no NVIDIA driver", "nvidia-", "CUDA"];
     assert!(told.iter().any(|what| run.stderr.contains(what)), "{}", run.stderr);
+}
+
+/// A GPU on which nothing can compare.
+struct WithoutNvrtc(Ort);
+
+impl Backend for WithoutNvrtc {
+    fn info(&self) -> BackendInfo {
+        self.0.info()
+    }
+
+    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        self.0.run(model, feeds, outputs)
+    }
+
+    fn compares(&self) -> bool {
+        true
+    }
+
+    fn run_against(
+        &self,
+        model: &Lean,
+        feeds: &[Tensors],
+        outputs: &[String],
+        _: &Against,
+    ) -> Result<Answer, RunError> {
+        let unjudged = Some("NVRTC was not found".to_string());
+        Ok(Answer { values: self.run(model, feeds, outputs)?, unjudged, ..Answer::default() })
+    }
+}
+
+#[test]
+fn what_the_gpu_cannot_compare_is_compared_here_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let ort = Ort::new(&library::find(None).unwrap().path, Provider::Cpu).unwrap();
+    let words = ["--no-reduce", "--no-overrides"];
+    let report = bisect_in(Box::new(WithoutNvrtc(ort)), "layernorm_overflow", &words, dir.path());
+    assert_eq!((report.verdict, &*report.culprits[0].node.name), (Verdict::Diverged, "ln_pow"));
+    let told = |w: &&String| w.ends_with("were copied to the host and compared there: NVRTC was not found");
+    assert_eq!(report.warnings.iter().filter(told).count(), 1, "{:?}", report.warnings);
 }

@@ -28,6 +28,7 @@ impl Probe<'_> {
         self.counts.candidate_runs += 1;
         let disturbance = self.disturbance(&answer.values);
         self.judged = self.by_candidate(answer.judged);
+        self.unjudged = self.unjudged.take().or(answer.unjudged);
         self.values.keep(None, by_tensor(&self.candidate.graph, answer.values), self.memory);
         Ok(disturbance)
     }

@@ -23,8 +23,8 @@ use ort::value::ValueType;
 
 use serde::{Deserialize, Serialize};
 
-use super::cuda::Cuda;
 use super::cuda::compare::Comparer;
+use super::cuda::{Cuda, CudaError};
 use super::{Against, Answer, Backend, RunError};
 use crate::interrupt;
 use crate::load::Lean;
@@ -39,8 +39,8 @@ pub struct Ort {
     provider: Provider,
     /// Libraries that a model may need and that are nowhere, for the message of one that fails.
     lacks: Option<String>,
-    /// What compares on the GPU, from the first comparison on; `None` within where nothing can.
-    comparer: OnceLock<Option<Arc<Comparer>>>,
+    /// What compares on the GPU, from the first comparison on, or why nothing can.
+    comparer: OnceLock<Result<Arc<Comparer>, String>>,
 }
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
@@ -239,8 +239,11 @@ impl Backend for Ort {
         outputs: &[String],
         against: &Against,
     ) -> Result<Answer, RunError> {
-        let Some(comparer) = self.comparer() else {
-            return Ok(Answer { values: self.run(model, feeds, outputs)?, ..Answer::default() });
+        let comparer = match self.comparer() {
+            Ok(comparer) => comparer,
+            Err(unjudged) => {
+                return Ok(Answer { values: self.run(model, feeds, outputs)?, unjudged, ..Answer::default() });
+            }
         };
         let mut session = self.open(model)?;
         let mut answer = Answer::default();
@@ -270,11 +273,11 @@ impl Backend for Ort {
 }
 
 impl Ort {
-    /// What compares on the GPU that the provider runs on. Where NVRTC is missing, values are compared on the host.
-    fn comparer(&self) -> Option<Arc<Comparer>> {
-        let Provider::Cuda { device, .. } = self.provider else { return None };
-        let open = || Comparer::new(&Cuda::open(device).ok()?).ok().map(Arc::new);
-        self.comparer.get_or_init(open).clone()
+    /// What compares on the GPU that the provider runs on. Where there is one and nothing can compare on it: why.
+    fn comparer(&self) -> Result<Arc<Comparer>, Option<String>> {
+        let Provider::Cuda { device, .. } = self.provider else { return Err(None) };
+        let open = || Ok(Arc::new(Comparer::new(&Cuda::open(device)?)?));
+        self.comparer.get_or_init(|| open().map_err(|e: CudaError| e.to_string())).clone().map_err(Some)
     }
 }
 

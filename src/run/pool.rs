@@ -68,6 +68,7 @@ impl<B: Backend> Pool<B> {
             whole.values.extend(part.values);
             whole.judged.extend(part.judged);
             whole.built = whole.built.or(part.built);
+            whole.unjudged = whole.unjudged.or(part.unjudged);
         }
         Ok(whole)
     }

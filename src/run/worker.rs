@@ -151,6 +151,7 @@ enum Reply {
         values: Vec<Parcel>,
         built: Option<Built>,
         judged: Vec<Judged>,
+        unjudged: Option<String>,
     },
     Routes(Option<String>),
     Engine(Option<Engine>),

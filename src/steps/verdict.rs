@@ -176,6 +176,9 @@ pub fn measured(report: &mut Report, probe: &Probe) {
     if probe.candidate.backend.is_engine() {
         search.observed = probe.sight.ways.iter().map(|way| format!("{way:?}").to_lowercase()).collect();
     }
+    if let Some(why) = &probe.unjudged {
+        report.warnings.push(format!("the GPU's values were copied to the host and compared there: {why}"));
+    }
     match (search.perturbed, probe.sight.disturbed) {
         (false, _) => {}
         (true, 0) => report.warnings.push("marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does".to_string()),

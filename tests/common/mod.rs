@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use clap::Parser;
+use layerdiff::cli::{self, Cli, GlobalArgs};
+use layerdiff::commands::bisect::{Plan, answer};
 use layerdiff::report::Report;
+use layerdiff::run::Backend;
+use layerdiff::steps::prepare::prepare;
+use layerdiff::steps::progress::Progress;
 
 /// What a run of the program left behind.
 pub struct Run {
@@ -68,6 +74,21 @@ pub fn bisect(model: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Run {
     let args: Vec<String> = args.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     layerdiff("bisect", model, &args)
+}
+
+/// `bisect MODEL WORDS...` whose candidate, `ort` in a lower precision, runs in these workers.
+pub fn bisect_in(backend: Box<dyn Backend>, case: &str, words: &[&str], out: &Path) -> Report {
+    let (model, inputs) = (testdata(&format!("{case}/model.onnx")), testdata(&format!("{case}/inputs.npz")));
+    let (model, inputs, out) = (model.to_str().unwrap(), inputs.to_str().unwrap(), out.to_str().unwrap());
+    let line = ["layerdiff", "bisect", model, "-i", inputs, "-o", out, "-c", "ort:fp16"];
+    let cli::Command::Bisect(args) = Cli::parse_from(line.iter().chain(words)).command else { unreachable!() };
+    let global = GlobalArgs { quiet: true, ..GlobalArgs::default() };
+    let (mut prepared, first) = prepare(&args.set, &global, false).unwrap();
+    prepared.candidate.backend = backend;
+    let reproducer = (!args.no_reduce).then_some(&args.reproducer);
+    let cure = (!args.cure.no_overrides).then_some(&args.cure);
+    let plan = Plan { set: &args.set, search: &args.search, reproducer, cure };
+    answer(&plan, &global, prepared, first, std::time::Instant::now(), Progress::new(true), &mut Vec::new()).unwrap()
 }
 
 /// A real plug-in execution provider (scripts/providers.sh fetches it); the test fails when it is not there.

@@ -135,10 +135,10 @@ impl Worker {
     /// Has a model built and run.
     fn perform(&self, job: impl FnOnce(&Process) -> io::Result<Job>) -> Result<Answer, RunError> {
         match self.ask(|process| Ok(Order::Run(job(process)?)))? {
-            Reply::Done { values, built, judged } => {
+            Reply::Done { values, built, judged, unjudged } => {
                 let opened = values.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
                 let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
-                Ok(Answer { values: opened.map_err(lost)?, built, judged })
+                Ok(Answer { values: opened.map_err(lost)?, built, judged, unjudged })
             }
             _ => Err(confused(&self.task.name())),
         }

@@ -17,7 +17,7 @@ use super::steps::{self, Step};
 use super::{Job, Order, Reply, Sealed, Task};
 use crate::interrupt;
 use crate::load::Lean;
-use crate::run::{Against, Backend, RunError};
+use crate::run::{Against, Answer, Backend, RunError};
 use crate::tensor::Tensors;
 
 /// How long a worker may take to end by itself once its parent has gone.
@@ -123,7 +123,8 @@ fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Re
     let full =
         |e: io::Error| RunError::Run { backend: name.to_string(), reason: format!("no room for its results: {e}") };
     let packed = answer.values.iter().map(|tensors| Parcel::pack(tensors, rooms)).collect::<io::Result<_>>();
-    Ok(Reply::Done { values: packed.map_err(full)?, built: answer.built, judged: answer.judged })
+    let Answer { built, judged, unjudged, .. } = answer;
+    Ok(Reply::Done { values: packed.map_err(full)?, built, judged, unjudged })
 }
 
 fn time(backend: &dyn Backend, job: Job, runs: usize, name: &str) -> Result<Option<f64>, RunError> {
