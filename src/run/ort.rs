@@ -3,11 +3,15 @@
 //! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
 //! so that weights stay mapped. Both hold for the reference and for the candidate.
 
-mod bound;
 mod cuda;
 pub mod library;
+mod provider;
 mod round;
+mod session;
 mod value;
+
+pub use provider::Provider;
+pub use session::{Output, Session};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,13 +19,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{RunOptions, SessionInputValue};
-use ort::value::ValueType;
-
-use serde::{Deserialize, Serialize};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
@@ -30,7 +29,7 @@ use crate::interrupt;
 use crate::load::Lean;
 use crate::precision::ROUND_DOMAIN;
 use crate::report::BackendInfo;
-use crate::tensor::{DType, Tensors};
+use crate::tensor::Tensors;
 
 /// ONNX Runtime with one execution provider.
 pub struct Ort {
@@ -41,42 +40,6 @@ pub struct Ort {
     lacks: Option<String>,
     /// What compares on the GPU, from the first comparison on, or why nothing can.
     comparer: OnceLock<Result<Arc<Comparer>, String>>,
-}
-
-/// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Provider {
-    Cpu,
-    /// A provider of the loaded library: `openvino`, `tensorrt`.
-    Built(String),
-    /// The provider `cuda` of the loaded library on the GPU of this number; float32 products in full, or in TF32.
-    Cuda {
-        tf32: bool,
-        device: usize,
-    },
-    /// A plug-in library, registered under a name.
-    Plugin {
-        name: String,
-        library: PathBuf,
-    },
-}
-
-/// A built session and what ONNX Runtime inferred about its outputs.
-pub struct Session {
-    session: ort::session::Session,
-    pub outputs: Vec<Output>,
-    backend: String,
-    lacks: Option<String>,
-}
-
-/// One output of a session.
-#[derive(Clone, Debug)]
-pub struct Output {
-    pub name: String,
-    /// `None` for sequences, maps and optionals.
-    pub dtype: Option<DType>,
-    /// `None` for dimensions that only a run can tell.
-    pub shape: Vec<Option<usize>>,
 }
 
 /// One environment a process: ONNX Runtime has no more.
@@ -144,8 +107,7 @@ impl Ort {
             *known = true;
         }
         drop(busy);
-        let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
-        Ok(Session { session, outputs, backend: self.name(), lacks: self.lacks.clone() })
+        Ok(Session::new(session, self.name(), self.lacks.clone()))
     }
 
     fn name(&self) -> String {
@@ -165,54 +127,6 @@ impl Ort {
             .with_intra_op_spinning(false)?
             .with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         Ok(builder)
-    }
-
-    /// Makes a plug-in library known to the environment.
-    fn register(&self) -> Result<(), RunError> {
-        let Provider::Plugin { name, library } = &self.provider else { return Ok(()) };
-        if self.providers().iter().any(|p| same_provider(p, name)) {
-            return Ok(());
-        }
-        self.environment.register_ep_library(name, library).map_err(|e| {
-            let reason = one_line(&e.to_string());
-            RunError::Missing(format!("{} is not a plug-in provider of this ONNX Runtime: {reason}", library.display()))
-        })
-    }
-
-    fn provide(&self, builder: SessionBuilder) -> Result<SessionBuilder, RunError> {
-        let refused = |e: ort::Error<SessionBuilder>| {
-            let reason = reason(&e, self.lacks.as_deref());
-            RunError::Missing(format!("{} could not start its provider: {reason}", self.name()))
-        };
-        match &self.provider {
-            // Once a plug-in is registered, ordinary sessions run on it silently: name the CPU's device instead.
-            Provider::Cpu => {
-                let cpu = self.environment.devices().filter(|d| d.ep().is_ok_and(|ep| ep == "CPUExecutionProvider"));
-                builder.with_devices(cpu, None).map_err(refused)
-            }
-            Provider::Plugin { name, .. } => {
-                let devices: Vec<_> =
-                    self.environment.devices().filter(|d| d.ep().is_ok_and(|ep| same_provider(ep, name))).collect();
-                if devices.is_empty() {
-                    let offered = self.providers().join(", ");
-                    return Err(RunError::Missing(format!(
-                        "no device of provider '{name}' here; there are: {offered}"
-                    )));
-                }
-                builder.with_devices(devices, None).map_err(refused)
-            }
-            Provider::Cuda { tf32, device } => {
-                builder.with_execution_providers([cuda::provider(*tf32, *device)]).map_err(refused)
-            }
-            Provider::Built(name) => {
-                let provider = built_in(name).ok_or_else(|| {
-                    RunError::Missing(format!(
-                        "execution provider '{name}' is unknown; use cuda, tensorrt or openvino, or name its plug-in library with --ep-library {name}=PATH"
-                    ))
-                })?;
-                builder.with_execution_providers([provider]).map_err(refused)
-            }
-        }
     }
 }
 
@@ -281,67 +195,6 @@ impl Ort {
     }
 }
 
-impl Session {
-    /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
-    /// those named in `outputs` are kept.
-    pub fn run(&mut self, feed: &Tensors, outputs: &[String]) -> Result<Tensors, RunError> {
-        let failed = self.failed();
-        let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(feed.len());
-        for (name, tensor) in feed {
-            inputs.push((name, value::to_ort(tensor).map_err(&failed)?.into()));
-        }
-        let options = Arc::new(RunOptions::new().map_err(&failed)?);
-        let stop = options.clone();
-        let busy = interrupt::busy(move || drop(stop.terminate()));
-        let results = self.session.run_with_options(inputs, &*options).map_err(&failed)?;
-        drop(busy);
-        let wanted: std::collections::HashSet<&str> = outputs.iter().map(String::as_str).collect();
-        let mut kept = Tensors::with_capacity(outputs.len());
-        for (name, result) in results {
-            if wanted.contains(name)
-                && let Some(tensor) = value::from_ort(result)
-            {
-                kept.insert(name.to_string(), tensor);
-            }
-        }
-        Ok(kept)
-    }
-
-    /// What becomes of an error of a run.
-    fn failed(&self) -> impl Fn(ort::Error) -> RunError + use<> {
-        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
-        move |e| match interrupt::requested() {
-            true => RunError::Interrupted,
-            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
-        }
-    }
-}
-
-impl Provider {
-    /// Does it need NVIDIA's libraries?
-    fn is_on_cuda(&self) -> bool {
-        match self {
-            Provider::Cuda { .. } => true,
-            Provider::Built(name) => name == "tensorrt",
-            Provider::Cpu | Provider::Plugin { .. } => false,
-        }
-    }
-}
-
-impl Output {
-    fn new(name: &str, of: &ValueType) -> Output {
-        let dtype = of.tensor_type().and_then(value::dtype);
-        let shape = of.tensor_shape().map(|s| s.iter().map(|d| usize::try_from(*d).ok()).collect()).unwrap_or_default();
-        Output { name: name.to_string(), dtype, shape }
-    }
-
-    /// Bytes of a value, where the shape is known.
-    pub fn bytes(&self) -> Option<usize> {
-        let elements = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d)?))?;
-        self.dtype?.byte_len(elements)
-    }
-}
-
 fn load(library: &Path) -> Result<Environment, RunError> {
     let refused = |reason: String| {
         RunError::Missing(format!(
@@ -372,25 +225,10 @@ pub fn version(library: &Path) -> String {
         .unwrap_or_else(|| "unknown".to_string())
 }
 
-fn built_in(name: &str) -> Option<ExecutionProviderDispatch> {
-    let provider = match name {
-        "tensorrt" => ep::TensorRT::default().build(),
-        "openvino" => ep::OpenVINO::default().build(),
-        _ => return None,
-    };
-    Some(provider.error_on_failure())
-}
-
 /// Why ONNX Runtime refused, and what it may have missed.
 fn reason<T>(error: &ort::Error<T>, lacks: Option<&str>) -> String {
     let why = one_line(&error.to_string());
     lacks.map_or(why.clone(), |lacks| format!("{why} ({lacks})"))
-}
-
-/// `ggml`, `GGML` and `GgmlExecutionProvider` are the same provider.
-fn same_provider(full: &str, name: &str) -> bool {
-    let short = |s: &str| s.to_ascii_lowercase().replace("executionprovider", "");
-    short(full) == short(name)
 }
 
 /// The first line of a foreign message; of one that a C++ compiler wrote, the two ends.
@@ -417,11 +255,5 @@ mod tests {
         assert_eq!(one_line(""), "no reason given");
         let long = one_line(&format!("start{}end", "ä".repeat(1000)));
         assert!(long.starts_with("startä") && long.ends_with("äend") && long.chars().count() == 283, "{long}");
-    }
-
-    #[test]
-    fn providers_have_several_spellings() {
-        assert!(same_provider("CPUExecutionProvider", "cpu") && same_provider("ggml", "GGML"));
-        assert!(!same_provider("ggml", "cpu"));
     }
 }

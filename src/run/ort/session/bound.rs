@@ -7,12 +7,12 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, RunOptions};
 
 use super::Session;
-use super::value::{self, Placed, Remote};
 use crate::compare::Tolerance;
 use crate::interrupt;
 use crate::report::Status;
 use crate::run::cuda::CudaError;
 use crate::run::cuda::compare::{Comparer, is_supported};
+use crate::run::ort::value::{self, Placed, Remote};
 use crate::run::{Judged, RunError};
 use crate::tensor::{Tensor, Tensors};
 

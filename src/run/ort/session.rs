@@ -1,0 +1,88 @@
+//! A built session: one run, and what ONNX Runtime says of its outputs.
+
+mod bound;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::ValueType;
+
+use super::{reason, value};
+use crate::interrupt;
+use crate::run::RunError;
+use crate::tensor::{DType, Tensors};
+
+/// A built session and what ONNX Runtime inferred about its outputs.
+pub struct Session {
+    session: ort::session::Session,
+    pub outputs: Vec<Output>,
+    backend: String,
+    lacks: Option<String>,
+}
+
+/// One output of a session.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    /// `None` for sequences, maps and optionals.
+    pub dtype: Option<DType>,
+    /// `None` for dimensions that only a run can tell.
+    pub shape: Vec<Option<usize>>,
+}
+
+impl Session {
+    /// `backend` is what errors call it; `lacks` says what it may have missed.
+    pub(super) fn new(session: ort::session::Session, backend: String, lacks: Option<String>) -> Session {
+        let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
+        Session { session, outputs, backend, lacks }
+    }
+
+    /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
+    /// those named in `outputs` are kept.
+    pub fn run(&mut self, feed: &Tensors, outputs: &[String]) -> Result<Tensors, RunError> {
+        let failed = self.failed();
+        let mut inputs: Vec<(&str, SessionInputValue)> = Vec::with_capacity(feed.len());
+        for (name, tensor) in feed {
+            inputs.push((name, value::to_ort(tensor).map_err(&failed)?.into()));
+        }
+        let options = Arc::new(RunOptions::new().map_err(&failed)?);
+        let stop = options.clone();
+        let busy = interrupt::busy(move || drop(stop.terminate()));
+        let results = self.session.run_with_options(inputs, &*options).map_err(&failed)?;
+        drop(busy);
+        let wanted: HashSet<&str> = outputs.iter().map(String::as_str).collect();
+        let mut kept = Tensors::with_capacity(outputs.len());
+        for (name, result) in results {
+            if wanted.contains(name)
+                && let Some(tensor) = value::from_ort(result)
+            {
+                kept.insert(name.to_string(), tensor);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What becomes of an error of a run.
+    fn failed(&self) -> impl Fn(ort::Error) -> RunError + use<> {
+        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
+        move |e| match interrupt::requested() {
+            true => RunError::Interrupted,
+            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
+        }
+    }
+}
+
+impl Output {
+    fn new(name: &str, of: &ValueType) -> Output {
+        let dtype = of.tensor_type().and_then(value::dtype);
+        let shape = of.tensor_shape().map(|s| s.iter().map(|d| usize::try_from(*d).ok()).collect()).unwrap_or_default();
+        Output { name: name.to_string(), dtype, shape }
+    }
+
+    /// Bytes of a value, where the shape is known.
+    pub fn bytes(&self) -> Option<usize> {
+        let elements = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d)?))?;
+        self.dtype?.byte_len(elements)
+    }
+}
