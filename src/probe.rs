@@ -8,6 +8,9 @@ mod feeding;
 pub mod first;
 mod fixed;
 pub mod journal;
+mod marked;
+mod pairs;
+mod results;
 mod side;
 mod sight;
 mod survey;
@@ -22,18 +25,16 @@ pub use survey::Survey;
 use std::collections::HashMap;
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use crate::compare::Comparison;
-use crate::mark;
 use crate::report::{Status, TensorResult};
-use crate::run::{Built, Observe, RunError};
+use crate::run::{Built, RunError};
 use crate::search::Answer;
-use crate::tensor::{DType, Tensor, Tensors};
+use crate::tensor::{Tensor, Tensors};
 use crate::tolerance::Rules;
 use ahead::Ahead;
 use first::First;
 use journal::Journal;
+use pairs::Pair;
 use values::{Values, by_tensor};
 use worst::worst;
 
@@ -69,12 +70,6 @@ pub struct Probe<'a> {
     pub built: Option<Built>,
     /// Kept for `--save-tensors`, under `reference/NAME` and `candidate/NAME`.
     pub saved: Option<Tensors>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pair {
-    reference: usize,
-    candidate: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -140,30 +135,6 @@ impl<'a> Probe<'a> {
                 self.results[tensor] = Some(result);
             }
         }
-    }
-
-    fn pair(&self, tensor: usize) -> Result<Pair, String> {
-        let (mine, theirs) = (&self.reference.graph, &self.candidate.graph);
-        let key = &mine.tensors[tensor].key;
-        if !self.reference.backend.stores(key) {
-            return Err("the reference has no value for it".to_string());
-        }
-        let Some(candidate) = mark::counterpart(theirs, key) else {
-            return Err("it exists in the reference model only".to_string());
-        };
-        // A quantised candidate of a model that is quantised itself: both are seen behind the quantizer.
-        let quantised = theirs.tensor(key) != Some(candidate);
-        let reference = mark::behind_quantizer(mine, tensor).filter(|_| quantised).unwrap_or(tensor);
-        if !self.survey.types.contains_key(&mine.tensors[reference].key) {
-            return Err("it is not a tensor, or its element type is unknown".to_string());
-        }
-        if self.candidate.backend.is_engine() && self.survey.types.get(key) == Some(&DType::Bool) {
-            return Err("an engine has no bool among its outputs".to_string());
-        }
-        if !self.candidate.backend.stores(&theirs.tensors[candidate].key) {
-            return Err("the candidate has no value for it".to_string());
-        }
-        Ok(Pair { reference, candidate })
     }
 
     /// The model's own outputs from unmarked runs: the verdict, before anything is marked.
@@ -277,109 +248,6 @@ impl<'a> Probe<'a> {
         open.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect()
     }
 
-    /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.
-    fn wanted(&self, theirs: &[usize]) -> Vec<String> {
-        let mut wanted: Vec<String> = theirs.iter().map(|t| self.candidate.graph.tensors[*t].key.clone()).collect();
-        let finals = self.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
-        let more: Vec<String> = finals.filter(|f| !wanted.contains(f)).cloned().collect();
-        wanted.extend(more);
-        wanted
-    }
-
-    /// Compares the values at hand of these tensors.
-    fn judge_all(&mut self, tensors: &[(usize, Pair)]) {
-        let judged: Vec<(usize, TensorResult)> = tensors
-            .par_iter()
-            .map(|(tensor, pair)| {
-                let nothing = Vec::new();
-                let r = self.values.reference.get(&pair.reference).unwrap_or(&nothing);
-                let c = self.values.candidate.get(&pair.candidate).unwrap_or(&nothing);
-                let samples = 0..self.feeds.len();
-                let references: Vec<_> = samples.clone().map(|s| r.get(s).and_then(Option::as_ref)).collect();
-                let candidates: Vec<_> = samples.map(|s| c.get(s).and_then(Option::as_ref)).collect();
-                let name = &self.reference.graph.tensors[*tensor].key;
-                let judged = self.judged.get(&pair.candidate);
-                let verdict = |s: usize, right: &Tensor| match judged.and_then(|j| j.get(s)?.clone()) {
-                    Some(verdict) => Some(self.rules.settled(name, right, verdict)),
-                    None => Some(self.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
-                };
-                (*tensor, self.result(*tensor, &references, &candidates, verdict))
-            })
-            .collect();
-        for (tensor, result) in judged {
-            self.results[tensor] = Some(result);
-        }
-    }
-
-    /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always. Gives back why the
-    /// candidate's values say nothing about its unmarked self, if they do not.
-    fn run_marked(&mut self, asked: &[(usize, Pair)], way: Observe) -> Result<Option<String>, RunError> {
-        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
-        let theirs: &[usize] = &asked.iter().map(|(_, p)| p.candidate).collect::<Vec<_>>();
-        let missing: Vec<usize> = mine.iter().copied().filter(|t| !self.values.reference.contains_key(t)).collect();
-        let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
-            tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
-        };
-        let wanted = self.wanted(theirs);
-        let ran = self.everything.take().or_else(|| self.take_ahead(theirs, way));
-        let (reference, candidate) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| match ran {
-                Some(answer) => answer,
-                None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
-            });
-            let own = (!missing.is_empty())
-                .then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
-            (own.transpose(), join(other))
-        });
-        let reference = reference?.map(|values| {
-            self.counts.reference_runs += 1;
-            by_tensor(&self.reference.graph, values)
-        });
-        self.counts.candidate_builds += 1;
-        self.counts.candidate_runs += 1;
-        let (candidate, disturbance) = match candidate {
-            Ok(values) => {
-                let disturbance = self.disturbance(&values);
-                (values, disturbance)
-            }
-            // The unmarked engine was built and ran: it is the marks that this one cannot bear.
-            Err(e) if self.candidate.backend.is_engine() && e != RunError::Interrupted => {
-                (Vec::new(), Some(format!("with it marked, {e}")))
-            }
-            Err(e) => return Err(e),
-        };
-        self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
-        Ok(disturbance)
-    }
-
-    /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
-    fn run_reference(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let names: Vec<String> = tensors.iter().map(|t| self.reference.graph.tensors[*t].key.clone()).collect();
-        let values = self.reference.run(tensors, self.feeds, &names)?;
-        self.counts.reference_runs += 1;
-        self.values.keep(Some(by_tensor(&self.reference.graph, values)), HashMap::new(), self.memory);
-        Ok(())
-    }
-
-    /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
-    pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
-        let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
-        // An engine is not built once more for what may be forgotten or was never seen.
-        let engine = self.candidate.backend.is_engine();
-        let known = |(_, p): &(usize, Pair)| {
-            let candidate = engine || self.values.candidate.contains_key(&p.candidate);
-            self.values.reference.contains_key(&p.reference) && candidate
-        };
-        if pairs.iter().all(known) {
-            return Ok(());
-        }
-        match engine {
-            true => self.run_reference(&pairs.iter().map(|(_, p)| p.reference).collect::<Vec<_>>()),
-            false => self.run_marked(&pairs, Observe::Outputs).map(drop),
-        }
-    }
-
     /// A measured value of the reference for `sample`.
     pub fn reference_value(&self, tensor: usize, sample: usize) -> Option<&Tensor> {
         if let Some((reference, _)) = self.fixed.get(&tensor) {
@@ -398,11 +266,6 @@ impl<'a> Probe<'a> {
         self.values.candidate.get(&pair.candidate)?.get(sample)?.as_ref()
     }
 
-    /// What stands for `tensor` in the candidate's graph.
-    pub fn counterpart(&self, tensor: usize) -> Option<usize> {
-        self.pairs[tensor].as_ref().ok().map(|p| p.candidate)
-    }
-
     pub fn answer(&self, tensor: usize) -> Option<Answer> {
         self.results[tensor].as_ref().map(|r| match r.status {
             Status::Agrees => Answer::Good,
@@ -414,49 +277,4 @@ impl<'a> Probe<'a> {
     pub fn answers(&self) -> Vec<Option<Answer>> {
         (0..self.results.len()).map(|t| self.answer(t)).collect()
     }
-
-    fn save(&mut self, asked: &[(usize, Pair)]) {
-        let Some(saved) = self.saved.as_mut() else { return };
-        let first = |values: &HashMap<usize, Vec<Option<Tensor>>>, t: usize| values.get(&t)?.first()?.clone();
-        for (tensor, pair) in asked {
-            let name = &self.reference.graph.tensors[*tensor].key;
-            if let Some(value) = first(&self.values.reference, pair.reference) {
-                saved.insert(format!("reference/{name}"), value);
-            }
-            if let Some(value) = first(&self.values.candidate, pair.candidate) {
-                saved.insert(format!("candidate/{name}"), value);
-            }
-        }
-    }
-
-    fn not_compared(&self, tensor: usize, why: &str) -> TensorResult {
-        let graph = &self.reference.graph;
-        let (name, node) = (graph.tensors[tensor].key.clone(), graph.producer(tensor).name.clone());
-        let dtype = self.survey.types.get(&name).map_or(String::new(), |d| d.to_string());
-        let why = Some(why.to_string());
-        TensorResult { name, node, dtype, shape: Vec::new(), status: Status::NotCompared, why, metrics: None }
-    }
-
-    fn result(
-        &self,
-        tensor: usize,
-        references: &[Option<&Tensor>],
-        candidates: &[Option<&Tensor>],
-        verdict: impl Fn(usize, &Tensor) -> Option<Comparison>,
-    ) -> TensorResult {
-        let graph = &self.reference.graph;
-        let node = graph.producer(tensor);
-        let absent = |t: &Option<&Tensor>| t.is_some_and(|t| t.elements() == 0);
-        if !node.scope.is_empty() && references.iter().chain(candidates).all(absent) {
-            return self.not_compared(tensor, "its branch did not run");
-        }
-        worst(&graph.tensors[tensor].key, node.name.clone(), references, verdict)
-    }
-}
-
-/// A panic in a backend's thread is that backend's failure, not ours.
-fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, RunError>>) -> Result<T, RunError> {
-    thread.join().unwrap_or_else(|_| {
-        Err(RunError::Crash { backend: "the candidate".to_string(), reason: "its thread panicked".to_string() })
-    })
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::thread;
 
-use super::{Probe, join};
+use super::Probe;
+use super::marked::join;
 use crate::probe::values::by_tensor;
 use crate::run::{Observe, RunError};
 use crate::search::Answer;

@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
+use super::Side;
+use super::marked::join;
 use super::survey::{Survey, Surveyed};
-use super::{Side, join};
 use crate::mark;
 use crate::run::ort::Ort;
 use crate::run::{Answer, Built, Observe, RunError};

@@ -1,0 +1,95 @@
+//! The runs: both sides with tensors marked, side by side, and what is kept of their values. Compares nothing.
+
+use std::collections::HashMap;
+use std::thread::{self, ScopedJoinHandle};
+
+use super::values::by_tensor;
+use super::{Pair, Probe, Side};
+use crate::run::{Observe, RunError};
+
+impl Probe<'_> {
+    /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.
+    pub(super) fn wanted(&self, theirs: &[usize]) -> Vec<String> {
+        let mut wanted: Vec<String> = theirs.iter().map(|t| self.candidate.graph.tensors[*t].key.clone()).collect();
+        let finals = self.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
+        let more: Vec<String> = finals.filter(|f| !wanted.contains(f)).cloned().collect();
+        wanted.extend(more);
+        wanted
+    }
+
+    /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always. Gives back why the
+    /// candidate's values say nothing about its unmarked self, if they do not.
+    pub(super) fn run_marked(&mut self, asked: &[(usize, Pair)], way: Observe) -> Result<Option<String>, RunError> {
+        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
+        let theirs: &[usize] = &asked.iter().map(|(_, p)| p.candidate).collect::<Vec<_>>();
+        let missing: Vec<usize> = mine.iter().copied().filter(|t| !self.values.reference.contains_key(t)).collect();
+        let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
+            tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
+        };
+        let wanted = self.wanted(theirs);
+        let ran = self.everything.take().or_else(|| self.take_ahead(theirs, way));
+        let (reference, candidate) = thread::scope(|scope| {
+            let other = scope.spawn(|| match ran {
+                Some(answer) => answer,
+                None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
+            });
+            let own = (!missing.is_empty())
+                .then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
+            (own.transpose(), join(other))
+        });
+        let reference = reference?.map(|values| {
+            self.counts.reference_runs += 1;
+            by_tensor(&self.reference.graph, values)
+        });
+        self.counts.candidate_builds += 1;
+        self.counts.candidate_runs += 1;
+        let (candidate, disturbance) = match candidate {
+            Ok(values) => {
+                let disturbance = self.disturbance(&values);
+                (values, disturbance)
+            }
+            // The unmarked engine was built and ran: it is the marks that this one cannot bear.
+            Err(e) if self.candidate.backend.is_engine() && e != RunError::Interrupted => {
+                (Vec::new(), Some(format!("with it marked, {e}")))
+            }
+            Err(e) => return Err(e),
+        };
+        self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
+        Ok(disturbance)
+    }
+
+    /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
+    pub(super) fn run_reference(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        let names: Vec<String> = tensors.iter().map(|t| self.reference.graph.tensors[*t].key.clone()).collect();
+        let values = self.reference.run(tensors, self.feeds, &names)?;
+        self.counts.reference_runs += 1;
+        self.values.keep(Some(by_tensor(&self.reference.graph, values)), HashMap::new(), self.memory);
+        Ok(())
+    }
+
+    /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
+    pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
+        let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
+        // An engine is not built once more for what may be forgotten or was never seen.
+        let engine = self.candidate.backend.is_engine();
+        let known = |(_, p): &(usize, Pair)| {
+            let candidate = engine || self.values.candidate.contains_key(&p.candidate);
+            self.values.reference.contains_key(&p.reference) && candidate
+        };
+        if pairs.iter().all(known) {
+            return Ok(());
+        }
+        match engine {
+            true => self.run_reference(&pairs.iter().map(|(_, p)| p.reference).collect::<Vec<_>>()),
+            false => self.run_marked(&pairs, Observe::Outputs).map(drop),
+        }
+    }
+}
+
+/// A panic in a backend's thread is that backend's failure, not ours.
+pub(super) fn join<T>(thread: ScopedJoinHandle<'_, Result<T, RunError>>) -> Result<T, RunError> {
+    thread.join().unwrap_or_else(|_| {
+        Err(RunError::Crash { backend: "the candidate".to_string(), reason: "its thread panicked".to_string() })
+    })
+}
