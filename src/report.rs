@@ -3,13 +3,17 @@
 //!
 //! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
 
+mod culprit;
 pub mod html;
 pub mod json;
 pub mod markdown;
+mod metrics;
+mod overrides;
 pub mod text;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised};
+pub use metrics::{Metrics, Real, Status, TensorResult};
+pub use overrides::{Overrides, Routes, Sensitivity};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,72 +131,6 @@ pub struct ToleranceInfo {
     pub why: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Culprit {
-    pub node: NodeRef,
-    /// The output of the node that diverges.
-    pub tensor: String,
-    pub accumulated: Metrics,
-    /// The node alone in the candidate, fed with reference inputs; null when it could not be run alone (see `why`).
-    pub local: Option<Metrics>,
-    /// Every compared input of the node was measured and agrees.
-    pub inputs_agree: bool,
-    /// Inputs that are model inputs or initializers: the same data on both sides, nothing to measure.
-    #[serde(default)]
-    pub given: Vec<String>,
-    pub kind: Kind,
-    /// What the engine made of the node, where the candidate tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<Realised>,
-    /// The nodes between the agreeing inputs and the diverging output; one node unless the answer is a region.
-    pub region: Vec<String>,
-    pub diagnosis: Vec<Diagnosis>,
-    /// What decided `kind`, in one sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
-/// A layer of the candidate's unmarked engine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Realised {
-    pub layer: String,
-    /// Realised types of its outputs, as the engine calls them.
-    pub types: Vec<String>,
-    /// All nodes that were fused into it.
-    pub nodes: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct NodeRef {
-    pub name: String,
-    pub op_type: String,
-    pub domain: String,
-    /// Position in its graph's node list.
-    pub index: usize,
-    pub inputs: Vec<String>,
-    pub outputs: Vec<String>,
-    /// `node/attribute` of the enclosing If, Loop or Scan, outermost first; null in the main graph.
-    pub subgraph: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Wrong on its own, fed with reference inputs.
-    Introduces,
-    /// Right on its own: it makes a tolerable difference of its inputs intolerable.
-    Amplifies,
-    /// Agreeing inputs, diverging output, and no single node to blame.
-    Region,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Diagnosis {
-    pub code: String,
-    pub evidence: String,
-    pub advice: String,
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SearchInfo {
     pub strategy: String,
@@ -214,70 +152,6 @@ pub struct SearchInfo {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<String>,
     pub seconds: f64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct TensorResult {
-    pub name: String,
-    /// The node that makes it; empty for a graph input.
-    pub node: String,
-    /// The reference's element type; empty if the reference has no value.
-    pub dtype: String,
-    pub shape: Vec<usize>,
-    pub status: Status,
-    /// Why it was not compared, or what differs besides the numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Absent when nothing was measured.
-    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<Metrics>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Agrees,
-    Diverges,
-    NotCompared,
-}
-
-/// How far a candidate tensor c is from a reference tensor r. All sums are accumulated in f64; elements where exactly
-/// one side is NaN, or an infinity differs, count as mismatched and are left out of the sums.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Metrics {
-    /// max |c - r|
-    pub max_abs: Real,
-    /// mean |c - r|
-    pub mean_abs: Real,
-    /// 99th percentile of |c - r|, read from a histogram with 32 bins per octave: at most 3.2 % above the true value.
-    pub p99_abs: Real,
-    /// max |c - r| / max(|r|, t), t = 2^-10 for fp16 and bf16, 2^-20 otherwise
-    pub max_rel: Real,
-    pub mean_rel: Real,
-    /// sqrt(mean (c - r)^2)
-    pub rmse: Real,
-    /// r.c / (|r| |c|); both zero 1, one zero 0
-    pub cosine: Real,
-    /// 20 log10(|r| / |r - c|); Infinity when equal
-    pub sqnr_db: Real,
-    /// max |c - r| in units of the last place of r, in the tensor's own format
-    pub max_ulp: Real,
-    /// Elements beyond the tolerance, non-finite mismatches included.
-    pub mismatched: u64,
-    pub elements: u64,
-    /// Smallest and largest finite reference value.
-    pub ref_min: Real,
-    pub ref_max: Real,
-    pub ref_nonfinite: u64,
-    pub cand_nonfinite: u64,
-    /// Fraction of reference elements with |r| > 65504.
-    pub overflow_fraction: Real,
-    /// Fraction of reference elements with 0 < |r| < 2^-14.
-    pub subnormal_fraction: Real,
-    /// Index of the first mismatched element; empty when there is none.
-    pub first_mismatch: Vec<usize>,
-    /// The sample these numbers are from: the worst one.
-    pub sample: usize,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -307,57 +181,6 @@ pub struct Reduced {
     pub why: Option<String>,
 }
 
-/// The smallest set of nodes that cures the outputs when it is kept in float32. Errors are relative: the largest RMS of
-/// (c - r) over the RMS of r, of all outputs and samples.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Overrides {
-    pub nodes: Vec<String>,
-    /// The outputs were seen to agree with exactly these nodes in float32.
-    pub verified: bool,
-    /// With nothing kept.
-    pub error_before: Real,
-    pub error_after: Real,
-    /// Seconds of one run of the candidate, with nothing kept and with these nodes kept: the median of repeated runs. `None`
-    /// where it was not measured: an emulation takes its own time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_before: Option<Real>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_after: Option<Real>,
-    /// Models that were tried.
-    pub builds: usize,
-    /// By consumer.
-    pub files: BTreeMap<String, String>,
-    /// The same nodes as an engineer reads them: "LayerNorm 'encoder/ln_1': Pow, ReduceMean".
-    #[serde(default)]
-    pub groups: Vec<String>,
-    /// Without any single one of them it was seen not to agree.
-    #[serde(default)]
-    pub minimal: bool,
-    /// Of how many nodes with float32 outputs.
-    #[serde(default)]
-    pub of: usize,
-    /// Nodes kept, and the smallest error seen with that many.
-    #[serde(default)]
-    pub curve: Vec<(usize, Real)>,
-    /// Why nothing is verified, or what else the user should know.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
-/// Knobs of an engine's compiler that, turned off together, make the outputs agree.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Routes {
-    /// As the builder takes them: `-fuse_pointwise=off`. Empty: none cures it.
-    pub knobs: Vec<String>,
-    /// What the compiler says of each.
-    pub help: Vec<String>,
-    pub verified: bool,
-    /// Engines that were built for it.
-    pub builds: usize,
-    /// Of how many knobs that can be turned off.
-    pub of: usize,
-}
-
 /// Tests of the candidate itself: "identical", or what differs. Empty where it was not tested.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trust {
@@ -381,45 +204,6 @@ pub struct ReferenceTrust {
     pub tf32: Option<String>,
 }
 
-/// A node in the candidate's lower precision. Errors are relative RMS; of the first sample.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Ranked {
-    pub node: String,
-    pub op_type: String,
-    /// The output that is meant: the one with the largest local error.
-    pub tensor: String,
-    /// Of the node alone, fed with reference inputs.
-    pub local: Real,
-    /// The same in an emulation of the precision on the CPU; null where that could not be had.
-    pub emulated: Option<Real>,
-    /// Local error over the emulation's: above 4 the node is worse than its precision. 1 where the candidate is the
-    /// emulation.
-    pub rho: Option<Real>,
-    /// Accumulated error of the output over the largest one among the inputs; null where those are exact or unknown.
-    pub gain: Option<Real>,
-}
-
-/// Why no node is to blame.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct PrecisionLimited {
-    pub largest_rho: Real,
-    pub why: String,
-}
-
-/// How much one node matters in the candidate's precision. Errors as in [`Overrides`].
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Sensitivity {
-    pub node: String,
-    pub op_type: String,
-    pub tensor: String,
-    /// Of the node's own output, fed with reference inputs.
-    pub local: Real,
-    /// Of the model's outputs with this node alone in float32; null where it was not tried.
-    pub promoted: Option<Real>,
-    /// Of the model's outputs with this node alone in the low precision.
-    pub demoted: Option<Real>,
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     pub os: String,
@@ -428,55 +212,4 @@ pub struct Environment {
     pub onnxruntime: String,
     pub cuda: Option<String>,
     pub tensorrt: Option<String>,
-}
-
-/// An f64 whose JSON is strict: a number, or "NaN", "Infinity", "-Infinity".
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
-pub struct Real(pub f64);
-
-impl From<f64> for Real {
-    fn from(x: f64) -> Real {
-        Real(x)
-    }
-}
-
-impl Serialize for Real {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            x if x.is_nan() => s.serialize_str("NaN"),
-            f64::INFINITY => s.serialize_str("Infinity"),
-            f64::NEG_INFINITY => s.serialize_str("-Infinity"),
-            x => s.serialize_f64(x),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Real {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Real, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(f64),
-            Word(String),
-        }
-        match Form::deserialize(d)? {
-            Form::Number(x) => Ok(Real(x)),
-            Form::Word(w) => match w.as_str() {
-                "NaN" => Ok(Real(f64::NAN)),
-                "Infinity" => Ok(Real(f64::INFINITY)),
-                "-Infinity" => Ok(Real(f64::NEG_INFINITY)),
-                other => Err(serde::de::Error::custom(format!("'{other}' is not a number"))),
-            },
-        }
-    }
-}
-
-impl JsonSchema for Real {
-    fn schema_name() -> Cow<'static, str> {
-        "Real".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [{ "type": "number" }, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
-    }
 }

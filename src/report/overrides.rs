@@ -1,0 +1,73 @@
+//! What the report says of cures: nodes in FP32, what each of them does, knobs of the compiler.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Real;
+
+/// The smallest set of nodes that cures the outputs when it is kept in float32. Errors are relative: the largest RMS of
+/// (c - r) over the RMS of r, of all outputs and samples.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Overrides {
+    pub nodes: Vec<String>,
+    /// The outputs were seen to agree with exactly these nodes in float32.
+    pub verified: bool,
+    /// With nothing kept.
+    pub error_before: Real,
+    pub error_after: Real,
+    /// Seconds of one run of the candidate, with nothing kept and with these nodes kept: the median of repeated runs. `None`
+    /// where it was not measured: an emulation takes its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_before: Option<Real>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_after: Option<Real>,
+    /// Models that were tried.
+    pub builds: usize,
+    /// By consumer.
+    pub files: BTreeMap<String, String>,
+    /// The same nodes as an engineer reads them: "LayerNorm 'encoder/ln_1': Pow, ReduceMean".
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Without any single one of them it was seen not to agree.
+    #[serde(default)]
+    pub minimal: bool,
+    /// Of how many nodes with float32 outputs.
+    #[serde(default)]
+    pub of: usize,
+    /// Nodes kept, and the smallest error seen with that many.
+    #[serde(default)]
+    pub curve: Vec<(usize, Real)>,
+    /// Why nothing is verified, or what else the user should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How much one node matters in the candidate's precision. Errors as in [`Overrides`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Sensitivity {
+    pub node: String,
+    pub op_type: String,
+    pub tensor: String,
+    /// Of the node's own output, fed with reference inputs.
+    pub local: Real,
+    /// Of the model's outputs with this node alone in float32; null where it was not tried.
+    pub promoted: Option<Real>,
+    /// Of the model's outputs with this node alone in the low precision.
+    pub demoted: Option<Real>,
+}
+
+/// Knobs of an engine's compiler that, turned off together, make the outputs agree.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Routes {
+    /// As the builder takes them: `-fuse_pointwise=off`. Empty: none cures it.
+    pub knobs: Vec<String>,
+    /// What the compiler says of each.
+    pub help: Vec<String>,
+    pub verified: bool,
+    /// Engines that were built for it.
+    pub builds: usize,
+    /// Of how many knobs that can be turned off.
+    pub of: usize,
+}
