@@ -13,7 +13,13 @@ use crate::compare::device::{COUNTERS, WORDS, finish, rules};
 use crate::compare::{Comparison, Tolerance};
 use crate::tensor::DType;
 
-const SOURCE: &str = include_str!("compare.cu");
+const SOURCE: &str = concat!(
+    include_str!("compare/types.cu"),
+    include_str!("compare/plain.cu"),
+    include_str!("compare/lanes.cu"),
+    include_str!("compare/fast.cu"),
+    include_str!("compare/kernel.cu"),
+);
 
 const THREADS: u32 = 128;
 /// Blocks that a multiprocessor runs at a time: as many as the registers of the fast path allow.
