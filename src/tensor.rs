@@ -3,176 +3,19 @@
 //! The bytes are shared, never copied: a [`Tensor`] may look into a mapped file, into memory that ONNX Runtime owns, or
 //! into a vector of its own. All targets of layerdiff are little-endian, and so are the bytes of every tensor.
 
+mod dtype;
+
+pub use dtype::DType;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 
 /// Tensors by name, in the order the model declares them.
 pub type Tensors = IndexMap<String, Tensor>;
-
-/// An ONNX element type; the discriminants are `TensorProto.DataType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(i32)]
-pub enum DType {
-    Float32 = 1,
-    Uint8 = 2,
-    Int8 = 3,
-    Uint16 = 4,
-    Int16 = 5,
-    Int32 = 6,
-    Int64 = 7,
-    String = 8,
-    Bool = 9,
-    Float16 = 10,
-    Float64 = 11,
-    Uint32 = 12,
-    Uint64 = 13,
-    Complex64 = 14,
-    Complex128 = 15,
-    Bfloat16 = 16,
-    Float8e4m3fn = 17,
-    Float8e4m3fnuz = 18,
-    Float8e5m2 = 19,
-    Float8e5m2fnuz = 20,
-    Uint4 = 21,
-    Int4 = 22,
-    Float4e2m1 = 23,
-    Float8e8m0 = 24,
-    Uint2 = 25,
-    Int2 = 26,
-}
-
-impl DType {
-    pub const ALL: [DType; 26] = {
-        use DType::*;
-        [
-            Float32,
-            Uint8,
-            Int8,
-            Uint16,
-            Int16,
-            Int32,
-            Int64,
-            String,
-            Bool,
-            Float16,
-            Float64,
-            Uint32,
-            Uint64,
-            Complex64,
-            Complex128,
-            Bfloat16,
-            Float8e4m3fn,
-            Float8e4m3fnuz,
-            Float8e5m2,
-            Float8e5m2fnuz,
-            Uint4,
-            Int4,
-            Float4e2m1,
-            Float8e8m0,
-            Uint2,
-            Int2,
-        ]
-    };
-
-    /// The type with this `TensorProto.DataType` number, if there is one.
-    pub fn from_onnx(code: i32) -> Option<DType> {
-        DType::ALL.into_iter().find(|d| *d as i32 == code)
-    }
-
-    pub fn onnx(self) -> i32 {
-        self as i32
-    }
-
-    /// The type with this name, as [`DType::name`] writes it (NumPy's words).
-    pub fn from_name(name: &str) -> Option<DType> {
-        DType::ALL.into_iter().find(|d| d.name() == name)
-    }
-
-    pub fn name(self) -> &'static str {
-        use DType::*;
-        match self {
-            Float32 => "float32",
-            Uint8 => "uint8",
-            Int8 => "int8",
-            Uint16 => "uint16",
-            Int16 => "int16",
-            Int32 => "int32",
-            Int64 => "int64",
-            String => "string",
-            Bool => "bool",
-            Float16 => "float16",
-            Float64 => "float64",
-            Uint32 => "uint32",
-            Uint64 => "uint64",
-            Complex64 => "complex64",
-            Complex128 => "complex128",
-            Bfloat16 => "bfloat16",
-            Float8e4m3fn => "float8e4m3fn",
-            Float8e4m3fnuz => "float8e4m3fnuz",
-            Float8e5m2 => "float8e5m2",
-            Float8e5m2fnuz => "float8e5m2fnuz",
-            Uint4 => "uint4",
-            Int4 => "int4",
-            Float4e2m1 => "float4e2m1",
-            Float8e8m0 => "float8e8m0",
-            Uint2 => "uint2",
-            Int2 => "int2",
-        }
-    }
-
-    /// Bits of one element; 0 for strings, which have no fixed size.
-    pub fn bits(self) -> usize {
-        use DType::*;
-        match self {
-            String => 0,
-            Uint2 | Int2 => 2,
-            Uint4 | Int4 | Float4e2m1 => 4,
-            Uint8 | Int8 | Bool | Float8e4m3fn | Float8e4m3fnuz | Float8e5m2 | Float8e5m2fnuz | Float8e8m0 => 8,
-            Uint16 | Int16 | Float16 | Bfloat16 => 16,
-            Float32 | Int32 | Uint32 => 32,
-            Float64 | Int64 | Uint64 | Complex64 => 64,
-            Complex128 => 128,
-        }
-    }
-
-    /// Bytes of `elements` of them, packed as ONNX packs sub-byte types; `None` on overflow or for strings.
-    pub fn byte_len(self, elements: usize) -> Option<usize> {
-        match self {
-            DType::String => None,
-            _ => Some(elements.checked_mul(self.bits())?.div_ceil(8)),
-        }
-    }
-
-    /// Is it a (real) floating-point type?
-    pub fn is_float(self) -> bool {
-        use DType::*;
-        matches!(
-            self,
-            Float32
-                | Float16
-                | Float64
-                | Bfloat16
-                | Float8e4m3fn
-                | Float8e4m3fnuz
-                | Float8e5m2
-                | Float8e5m2fnuz
-                | Float4e2m1
-                | Float8e8m0
-        )
-    }
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Why bytes could not become a tensor.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -301,22 +144,6 @@ pub fn shape_text(shape: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_and_names_round_trip() {
-        for d in DType::ALL {
-            assert_eq!(DType::from_onnx(d.onnx()), Some(d));
-            assert_eq!(DType::from_name(d.name()), Some(d));
-        }
-        assert_eq!(DType::from_onnx(0), None);
-    }
-
-    #[test]
-    fn sub_byte_types_are_packed() {
-        assert_eq!(DType::Int4.byte_len(5), Some(3));
-        assert_eq!(DType::Uint2.byte_len(5), Some(2));
-        assert_eq!(DType::Float32.byte_len(usize::MAX), None);
-    }
 
     #[test]
     fn a_wrong_length_is_refused() {

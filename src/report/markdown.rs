@@ -3,10 +3,12 @@
 
 mod cure;
 mod ranking;
+pub mod span;
 
 use super::text::story;
-use super::text::words::{bytes, clean, cosine, decibels, file_name, number, plural, seconds, shell, type_of};
+use super::text::words::{bytes, cosine, decibels, file_name, number, plural, seconds, shell, type_of};
 use super::{Culprit, Metrics, Report, TensorResult, Verdict};
+use span::{cell, code, fenced, text};
 
 /// Culprits told in full.
 const IN_DETAIL: usize = 8;
@@ -214,43 +216,6 @@ fn table<'r>(out: &mut String, report: &Report, title: &str, rows: impl Iterator
     out.push('\n');
 }
 
-/// Text whose punctuation stays punctuation.
-pub(crate) fn text(raw: &str) -> String {
-    let mut out = String::new();
-    for c in clean(raw).chars() {
-        if "\\`*_[]<>|~&#".contains(c) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// A code span: nothing in it is Markdown, and its fence is longer than any run of backticks inside.
-pub(crate) fn code(raw: &str) -> String {
-    let raw = clean(raw);
-    if raw.is_empty() {
-        return String::new();
-    }
-    let fence = "`".repeat(longest_run(&raw) + 1);
-    let pad = if raw.starts_with('`') || raw.ends_with('`') { " " } else { "" };
-    format!("{fence}{pad}{raw}{pad}{fence}")
-}
-
-/// A code span in a table: there a pipe ends the cell, even inside code.
-pub(crate) fn cell(raw: &str) -> String {
-    code(raw).replace('|', "\\|")
-}
-
-fn fenced(raw: &str) -> String {
-    let fence = "`".repeat(longest_run(raw).max(2) + 1);
-    format!("{fence}sh\n{}\n{fence}\n", clean(raw))
-}
-
-fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,13 +271,6 @@ mod tests {
         let plain: String = ticket.lines().filter(|l| !l.contains('`')).collect();
         assert!(!plain.replace("\\<", "").contains("<script"), "{plain}");
         assert_eq!(text("<b>*_|`"), r"\<b\>\*\_\|\`");
-    }
-
-    #[test]
-    fn code_spans_hold_backticks_and_pipes() {
-        assert_eq!([code("a"), code("a`b"), code("``"), code("")], ["`a`", "``a`b``", "``` `` ```", ""]);
-        assert_eq!(cell("a|b"), "`a\\|b`");
-        assert_eq!(fenced("echo ```"), "````sh\necho ```\n````\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The cure in a ticket: what to keep in FP32 or to leave unquantised, whether that was shown, the files, and the most sensitive nodes.
 
-use super::{cell, code, text};
+use super::span::{cell, code, text};
 use crate::report::text::story::cure;
 use crate::report::{Real, Report, Sensitivity};
 

@@ -1,6 +1,6 @@
 //! The nodes that a precision hurts most, in a ticket.
 
-use super::{cell, text};
+use super::span::{cell, text};
 use crate::report::Report;
 use crate::report::text::story::precision;
 
