@@ -73,6 +73,7 @@ fn unsafe_stays_where_it_belongs() {
         "src/run/tensorrt/backend/observe.rs",
         "src/run/tensorrt/backend/session.rs",
         "src/run/tensorrt/callback.rs",
+        "src/run/tensorrt/callback/recorder.rs",
         "src/run/tensorrt/callback/tests.rs",
         "src/run/tensorrt/context.rs",
         "src/run/tensorrt/open.rs",

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::values::no_pattern;
+
 #[derive(Args, Clone, Debug)]
 pub struct ConvertArgs {
     /// The ONNX model to convert
@@ -55,7 +57,7 @@ fn parse_keep(text: &str) -> Result<Keep, String> {
         return Ok(Keep::Operator(op_type.to_string()));
     }
     match text.strip_prefix("re:") {
-        Some(pattern) => regex::Regex::new(pattern).map(Keep::Pattern).map_err(|e| e.to_string()),
+        Some(pattern) => regex::Regex::new(pattern).map(Keep::Pattern).map_err(|e| no_pattern(&e)),
         None => Ok(Keep::Name(text.to_string())),
     }
 }

@@ -60,7 +60,13 @@ pub fn parse_devices(text: &str) -> Result<Devices, String> {
 const MOST_DEVICES: usize = 1024;
 
 pub fn parse_pattern(text: &str) -> Result<regex::Regex, String> {
-    check::pattern(text).map_err(|e| e.to_string())
+    check::pattern(text).map_err(|e| no_pattern(&e))
+}
+
+/// The library draws where the mistake is, over several lines; the last one says what it is.
+pub fn no_pattern(error: &regex::Error) -> String {
+    let text = error.to_string();
+    format!("no regular expression: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: "))
 }
 
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -73,6 +73,17 @@ struct Listener : Probe<IDebugListener>
         return true;
     }
 };
+struct Recorder : Probe<IErrorRecorder>
+{
+    int32_t getNbErrors() const noexcept override { return 0; }
+    ErrorCode getErrorCode(int32_t) const noexcept override { return ErrorCode::kSUCCESS; }
+    ErrorDesc getErrorDesc(int32_t) const noexcept override { return ""; }
+    bool hasOverflowed() const noexcept override { return false; }
+    void clear() noexcept override {}
+    bool reportError(ErrorCode, ErrorDesc) noexcept override { return true; }
+    RefCount incRefCount() noexcept override { return 0; }
+    RefCount decRefCount() noexcept override { return 0; }
+};
 struct Allocator : Probe<IOutputAllocator>
 {
     void notifyShape(char const*, Dims const&) noexcept override {}
@@ -84,6 +95,7 @@ static bool deletesProbe(char const* name, long long slot)
     if (!std::strcmp(name, "IProgressMonitor")) return deletes(new Monitor, slot);
     if (!std::strcmp(name, "IDebugListener")) return deletes(new Listener, slot);
     if (!std::strcmp(name, "IOutputAllocator")) return deletes(new Allocator, slot);
+    if (!std::strcmp(name, "IErrorRecorder")) return deletes(new Recorder, slot);
     // IParser is NVIDIA's to implement: its destructors lie between these two.
     return !std::strcmp(name, "IParser") && slot == ::slot(&IParser::clearErrors) + 2
         && slot == ::slot(&IParser::getUsedVCPluginLibraries) - 1;

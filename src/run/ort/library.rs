@@ -79,7 +79,7 @@ pub fn find_with_provider_in(flag: Option<&Path>, provider: &str, env: &Env) -> 
     let default = named(flag, env)?;
     default.into_iter().chain(installed(env)).find(|library| has_provider(&library.path, &provider)).ok_or_else(|| {
         let package = match provider.as_str() {
-            "cuda" | "tensorrt" => "onnxruntime-gpu".to_string(),
+            "cuda" | "tensorrt" => "'onnxruntime-gpu[cuda,cudnn]'".to_string(),
             _ => format!("onnxruntime-{provider}"),
         };
         missing(format!(

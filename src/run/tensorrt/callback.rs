@@ -1,5 +1,7 @@
 //! Objects of ours that TensorRT calls back, with vtables made by hand in the layout of the family. No panic leaves them.
 
+mod recorder;
+
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -58,6 +58,12 @@ pub fn add(severity: i32, text: &str) {
     log().add(severity, text);
 }
 
+/// Takes an error that TensorRT recorded. It may have logged the same; that is sorted out where messages are made.
+pub fn report(code: i32, text: &str) {
+    let known = text.contains("Error Code");
+    log().add(Severity::Error as i32, &if known { text.to_string() } else { format!("Error Code {code}: {text}") });
+}
+
 fn log() -> MutexGuard<'static, Log> {
     LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -91,8 +97,13 @@ impl Log {
 fn one_line(messages: Vec<Message>) -> Option<String> {
     let errors = messages.into_iter().filter(|message| message.severity <= Severity::Error);
     let (driver, others): (Vec<_>, Vec<_>) = errors.partition(|message| is_about_the_driver(&message.text));
-    let mut texts: Vec<String> = others.iter().map(|message| tidy(&message.text)).collect();
-    texts.dedup();
+    let mut texts: Vec<String> = Vec::new();
+    for text in others.iter().map(|message| tidy(&message.text)) {
+        if !texts.iter().any(|told| told.contains(&text)) {
+            texts.retain(|told| !text.contains(told));
+            texts.push(text);
+        }
+    }
     texts.truncate(3);
     match (texts.is_empty(), driver.is_empty()) {
         (false, _) => Some(texts.join("; ")),
@@ -167,5 +178,9 @@ mod tests {
         assert!(one_line(vec![warning, driver.clone()]).unwrap().contains("no NVIDIA driver"));
         let cause = error("the cause");
         assert_eq!(one_line(vec![driver, cause.clone(), cause]).as_deref(), Some("the cause"));
+        let (logged, recorded) = (error("[a.cpp::f::7] IBuilder::build: Error Code 4: x"), error("Error Code 4: x"));
+        let told = Some("IBuilder::build: Error Code 4: x");
+        assert_eq!(one_line(vec![logged.clone(), recorded.clone()]).as_deref(), told);
+        assert_eq!(one_line(vec![recorded, logged]).as_deref(), told);
     }
 }

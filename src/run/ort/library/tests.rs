@@ -112,7 +112,7 @@ fn a_build_is_known_by_its_provider() {
         "~/python/onnxruntime/capi/libonnxruntime.so.1.23.0",
     );
     check_provider(&[CACHED, PYTHON], &[HOME], "openvino", "pip install onnxruntime-openvino`");
-    check_provider(&[CACHED, PYTHON], &[HOME], "cuda", "pip install onnxruntime-gpu`");
+    check_provider(&[CACHED, PYTHON], &[HOME], "cuda", "pip install 'onnxruntime-gpu[cuda,cudnn]'`");
     let variable = ("LAYERDIFF_ORT_CUDA", "~/gpu.so");
     check_provider(&["gpu.so"], &[variable], "CUDA", "~/gpu.so (LAYERDIFF_ORT_CUDA)");
     check_provider(&[PYTHON], &[variable], "cuda", "LAYERDIFF_ORT_CUDA names ~/gpu.so, which is not a file");

@@ -98,3 +98,39 @@ fn loggers_of_both_layouts_write_into_one_log() {
     let said = log::since(mark).into_iter().filter(|message| message.text == "said by a test of loggers").count();
     assert_eq!(said, VERSIONS.len());
 }
+
+#[test]
+fn a_recorder_keeps_errors_until_they_are_cleared() {
+    type Count = extern "C" fn(*mut c_void) -> i32;
+    type At = extern "C" fn(*mut c_void, i32) -> i32;
+    type TextAt = extern "C" fn(*mut c_void, i32) -> *const c_char;
+    type Is = extern "C" fn(*mut c_void) -> bool;
+    type Report = extern "C" fn(*mut c_void, i32, *const c_char) -> bool;
+    for abi in abis() {
+        let recorder = Callback::recorder(&abi);
+        let object = recorder.as_object();
+        macro_rules! method {
+            ($name:literal as $kind:ty) => {{
+                let slot = abi.slot("IErrorRecorder", $name).unwrap();
+                // SAFETY: as NVIDIA's headers have it.
+                unsafe { std::mem::transmute::<*const c_void, $kind>(method(object, slot)) }
+            }};
+        }
+        let (count, code) = (method!("getNbErrors" as Count), method!("getErrorCode" as At));
+        let (description, report) = (method!("getErrorDesc" as TextAt), method!("reportError" as Report));
+        let (overflowed, clear) = (method!("hasOverflowed" as Is), method!("clear" as Destroy));
+        let before = log::mark();
+        assert!(report(object, 4, c"recorded: no such input".as_ptr()));
+        assert!(log::errors(before).unwrap().contains("Error Code 4: recorded: no such input"));
+        assert_eq!((count(object), code(object, 0), code(object, 1), overflowed(object)), (1, 4, 0, false));
+        // SAFETY: the texts belong to the recorder, which lives.
+        let told = [0, 1, -1].map(|at| unsafe { text(description(object, at)) });
+        assert_eq!(told, ["recorded: no such input", "", ""]);
+        (0..200).for_each(|_| assert!(report(object, 1, c"again".as_ptr())));
+        assert_eq!((count(object), overflowed(object)), (100, true));
+        clear(object);
+        assert_eq!((count(object), overflowed(object)), (0, false));
+        let (hold, release) = (method!("incRefCount" as Count), method!("decRefCount" as Count));
+        assert_eq!((hold(object), hold(object), release(object)), (1, 2, 1));
+    }
+}

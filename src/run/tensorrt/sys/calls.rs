@@ -78,6 +78,7 @@ class! { Builder = "VBuilder" {
     fn create_config = createBuilderConfig() -> New;
     fn create_network = createNetworkV2(flags: u32) -> New;
     fn create_profile = createOptimizationProfile() -> New;
+    unsafe fn set_error_recorder = setErrorRecorder(recorder: *mut c_void);
     fn build = buildSerializedNetwork(network: Ref<'_, Network>, config: Ref<'_, Config>) -> New;
 } }
 
@@ -167,6 +168,7 @@ class! { Profile = "VOptimizationProfile" {
 
 class! { Runtime = "VRuntime" {
     unsafe fn deserialize = deserializeCudaEngine(plan: *const c_void, size: usize) -> New;
+    unsafe fn set_error_recorder = setErrorRecorder(recorder: *mut c_void);
 } }
 
 class! { Engine = "VCudaEngine" {

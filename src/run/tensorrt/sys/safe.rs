@@ -13,7 +13,12 @@ impl Owned<Builder> {
     pub fn create(library: &Library) -> Option<Owned<Builder>> {
         let raw = library.create_builder()?;
         // SAFETY: a new builder, ours to delete.
-        Some(unsafe { Owned::adopt(raw, library, &[]) })
+        let builder: Owned<Builder> = unsafe { Owned::adopt(raw, library, &[]) };
+        let recorder = Callback::recorder(library.abi());
+        // SAFETY: the builder keeps the recorder; what is made of it does not outlive it.
+        unsafe { builder.get().set_error_recorder(recorder.as_object()) }.ok()?;
+        builder.keep("error recorder".to_string(), recorder);
+        Some(builder)
     }
 
     pub fn network(&self, flags: u32) -> Option<Owned<Network>> {
@@ -114,7 +119,12 @@ impl Owned<Runtime> {
     pub fn create(library: &Library) -> Option<Owned<Runtime>> {
         let raw = library.create_runtime()?;
         // SAFETY: a new runtime, ours to delete.
-        Some(unsafe { Owned::adopt(raw, library, &[]) })
+        let runtime: Owned<Runtime> = unsafe { Owned::adopt(raw, library, &[]) };
+        let recorder = Callback::recorder(library.abi());
+        // SAFETY: the runtime keeps the recorder; what is made of it does not outlive it.
+        unsafe { runtime.get().set_error_recorder(recorder.as_object()) }.ok()?;
+        runtime.keep("error recorder".to_string(), recorder);
+        Some(runtime)
     }
 
     pub fn engine(&self, plan: &[u8]) -> Result<Option<Owned<Engine>>, RunError> {
