@@ -401,8 +401,15 @@ fn what_goes_wrong_is_an_answer() {
     for version in VERSIONS {
         let parse = run(version, "unsupported=Relu");
         assert!(matches!(parse, RunError::Build { .. }) && reason(&parse).contains("'relu0' (Relu)"), "{parse}");
-        let build = run(version, "fail_build=no kernel for this");
-        assert!(matches!(build, RunError::Build { .. }) && reason(&build).contains("no kernel for this"), "{build}");
+        for fault in ["fail_build=no kernel for this", "fail_build=no kernel for this;unlogged"] {
+            let build = run(version, fault);
+            assert!(matches!(build, RunError::Build { .. }), "{build}");
+            assert_eq!(
+                reason(&build).matches("no kernel for this").count(),
+                1,
+                "told once, from log or recorder: {build}"
+            );
+        }
         for fault in ["crash_build", "crash_run"] {
             let crash = run(version, fault);
             assert!(matches!(crash, RunError::Crash { .. }), "{fault}: {crash}");
