@@ -45,7 +45,7 @@ void Voice::say(ILogger::Severity severity, std::string const& text) const noexc
 
 void Voice::error(ErrorCode code, std::string const& text) const noexcept
 {
-    if (!recorder || !Faults().has("unlogged"))
+    if (!Faults().has("unlogged"))
         say(ILogger::Severity::kERROR, "Error Code " + std::to_string(static_cast<int>(code)) + ": " + text);
     if (recorder)
         recorder->reportError(code, text.c_str());

@@ -35,7 +35,7 @@
 //     route=KNOB:NODE       wrong unless the build route has -KNOB=off (11 only)
 //     slow_build=SECONDS    with progress steps every 50 ms
 //     fail_build=TEXT       the build fails and logs TEXT
-//     unlogged              errors go to the error recorder alone, where there is one
+//     unlogged              errors go to the error recorder alone
 //     unsupported=OP        the parser refuses nodes of this type
 //     crash_build  crash_run  crash_if_marked=TENSOR   abort()
 #pragma once
