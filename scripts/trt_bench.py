@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What the TensorRT path costs. First: looking for TensorRT, and choosing a candidate, where there is none (medians of
-many calls; must be under 5 ms, and print nothing). Second: engines built to find one planted fault among 600 nodes with 16
-marks, on the test doubles of TensorRT 10 and 11, in every mode of fault, beside Polygraphy's arithmetic: its precision
+many calls; must be under 5 ms, and print nothing). Second: engines built to find one planted fault among 600 nodes (or --nodes)
+with 16 marks, on the test doubles of TensorRT 10 and 11, in every mode of fault, beside Polygraphy's arithmetic: its precision
 bisection halves the layers, one build each time. Prints Markdown tables.
 
 A build of a real engine takes minutes: builds are the cost, and seconds on a double mean nothing.
 
-Exit status: 0 when start-up is cheap enough, every fault is found, and no search takes more than 5 builds.
+Exit status: 0 when start-up is cheap enough, every fault is found, and no search among N nodes takes more than
+ceil(log17(N)) + 2 builds: 5 of 600.
 """
 
 import venv
@@ -29,18 +30,28 @@ from onnx import TensorProto, helper, numpy_helper
 
 import bench
 
-NODES, MARKS, MOST_BUILDS, MOST_MS = 600, 16, 5, 5.0
+MARKS, MOST_MS = 16, 5.0
 # A fault that hides when it is marked is found as a region: what was fused.
 MOST_NODES = 3
 WIDTH = 8
-FIRST, EARLY, LATE, LAST = "matmul_0", "add_57", "relu_150", "relu_199"
-# What is told, the double's words for it, and the node that is wrong.
-FAULTS = [
-    *((f"wrong kernel, {node}", f"wrong={node}", node) for node in (FIRST, EARLY, "relu_100", "matmul_133", LAST)),
-    *((f"away when marked, {node}", f"wrong_fused={node}", node) for node in ("add_10", "relu_88", "add_190")),
-    ("marking plants a second one, add_57", "wrong=add_57;wrong_marked=matmul_0*", EARLY),
-    ("marking disturbs all, relu_150", "wrong=relu_150;perturb_marked=relu_*", LATE),
-]
+
+
+def faults(nodes):
+    """What is told, the double's words for it, and the node that is wrong."""
+    at = lambda op, share: f"{op}_{int(share * (nodes // 3 - 1))}"
+    first, early, late, last = at("matmul", 0), at("add", 0.29), at("relu", 0.75), at("relu", 1)
+    plain = (first, early, at("relu", 0.5), at("matmul", 0.67), last)
+    fused = (at("add", 0.05), at("relu", 0.44), at("add", 0.95))
+    return [
+        *((f"wrong kernel, {node}", f"wrong={node}", node) for node in plain),
+        *((f"away when marked, {node}", f"wrong_fused={node}", node) for node in fused),
+        (f"marking plants a second one, {early}", f"wrong={early};wrong_marked=matmul_0*", early),
+        (f"marking disturbs all, {late}", f"wrong={late};perturb_marked=relu_*", late),
+    ]
+
+
+def most_builds(nodes):
+    return math.ceil(math.log(nodes, MARKS + 1)) + 2
 
 
 def main():
@@ -55,6 +66,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2000, help="calls of which the median is taken")
+    parser.add_argument("--nodes", type=int, default=600, help="of the model that a fault is planted into")
     parser.add_argument("--release", default=venv.ROOT / "target/release", help="folder of the built programs")
     parser.add_argument("--doubles", default=venv.ROOT / "target/trt_double", help="what scripts/trt_double.sh made")
     options = parser.parse_args()
@@ -101,12 +113,13 @@ def bare():
 
 def builds(options, folder):
     """Prints the builds of each search; says whether all found their fault, with few enough."""
-    write_model(folder)
+    nodes, bound = options.nodes, most_builds(options.nodes)
+    write_model(folder, nodes)
     # Each of Polygraphy's builds halves what is left.
-    peer, wrong = math.ceil(math.log2(NODES)), []
-    print(f"| fault among {NODES} nodes | TensorRT | found | search | before | proof | engines made | Polygraphy |")
+    peer, wrong = math.ceil(math.log2(nodes)), []
+    print(f"| fault among {nodes} nodes | TensorRT | found | search | before | proof | engines made | Polygraphy |")
     print("|---|---|---|---|---|---|---|---|")
-    for what, fault, node in FAULTS:
+    for what, fault, node in faults(nodes):
         for version in (10, 11):
             report, made = bisect(options, folder, version, fault)
             accused, search = told(report), report["search"]
@@ -114,12 +127,12 @@ def builds(options, folder):
             found = "no" if not right else "node" if len(accused[0]) == 1 else f"{len(accused[0])} nodes"
             counts = [search["candidate_builds"], search["trust_builds"], search["proof_builds"]]
             print(f"| {what} | {version} | {found} | {' | '.join(map(str, counts))} | {made} | {peer} |", flush=True)
-            if not right or counts[0] > MOST_BUILDS:
+            if not right or counts[0] > bound:
                 wrong.append(f"{what} on TensorRT {version}: accused {accused}, {counts[0]} builds")
     print(
-        f"\nsearch: builds to the culprit, {MARKS} marks each (bound: {MOST_BUILDS}); before: the candidate's own trust; proof: "
+        f"\nsearch: builds to the culprit, {MARKS} marks each (bound: {bound}); before: the candidate's own trust; proof: "
         "the accused alone; engines made: as the double counts them. Polygraphy: the arithmetic of `debug precision` "
-        f"by bisection, ceil(log2({NODES})), which asks for a cure, not for a culprit."
+        f"by bisection, ceil(log2({nodes})), which asks for a cure, not for a culprit."
     )
     print("\n" + ("; ".join(wrong) or "good: every fault found, with few enough builds"))
     return not wrong
@@ -163,18 +176,22 @@ def told(report):
 # ---- the model, as in tests/trt_search/network.rs
 
 
-def write_model(folder):
-    """Blocks of MatMul, Add and LeakyRelu that lose no error on the way; every ninth also reads the one three before."""
+def write_model(folder, count):
+    """Blocks of MatMul, Add and LeakyRelu that lose no error on the way; every ninth also reads the one three before (of
+    more than 600 nodes fewer do, or values would overflow)."""
     nodes, weights, last = [], [], "x"
-    for block in range(NODES // 3):
+    # As much is lost and gained on the way through a deep one as through 200 blocks.
+    deeper = max(count // 600, 1)
+    alpha = 0.99 ** (1 / deeper)
+    for block in range(count // 3):
         weights.append(numpy_helper.from_array(turn(block), f"w_{block}"))
         bias = numpy.array([(block * 5 + i * 3) % 7 * 0.01 - 0.03 for i in range(WIDTH)], numpy.float32)
         weights.append(numpy_helper.from_array(bias, f"b_{block}"))
-        other = f"relu_out_{block - 3}" if block % 9 == 8 else f"b_{block}"
+        other = f"relu_out_{block - 3}" if block % (9 * deeper) == 8 else f"b_{block}"
         product, total, out = f"matmul_out_{block}", f"add_out_{block}", f"relu_out_{block}"
         nodes.append(helper.make_node("MatMul", [last, f"w_{block}"], [product], f"matmul_{block}"))
         nodes.append(helper.make_node("Add", [product, other], [total], f"add_{block}"))
-        nodes.append(helper.make_node("LeakyRelu", [total], [out], f"relu_{block}", alpha=0.99))
+        nodes.append(helper.make_node("LeakyRelu", [total], [out], f"relu_{block}", alpha=alpha))
         last = out
     value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, WIDTH])
     graph = helper.make_graph(nodes, "deep", [value("x")], [value(last)], weights)
