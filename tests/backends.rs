@@ -5,7 +5,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{bisect, layerdiff, program, real_model, root, testdata};
+use common::{bisect, layerdiff, openvino, program, real_model, testdata};
 use layerdiff::load::testset::tensor_to_proto;
 use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
 use layerdiff::report::{Kind, Report, Verdict};
@@ -21,8 +21,6 @@ fn example(name: &str) -> PathBuf {
 
 #[test]
 fn a_healthy_model_agrees_with_another_build_of_onnx_runtime() {
-    let library = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
-    assert!(library.exists(), "{} is missing: run scripts/providers.sh", library.display());
     for name in ["cls", "nudenet", "silero_ifless"] {
         let dir = tempfile::tempdir().unwrap();
         let output = program()
@@ -32,7 +30,7 @@ fn a_healthy_model_agrees_with_another_build_of_onnx_runtime() {
             .arg(real_model(&format!("{name}.npz")))
             .arg("-o")
             .arg(dir.path())
-            .env("LAYERDIFF_ORT_OPENVINO", &library)
+            .env("LAYERDIFF_ORT_OPENVINO", openvino())
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -47,7 +45,6 @@ fn a_healthy_model_agrees_with_another_build_of_onnx_runtime() {
 /// Beside 1000 the error of the first node is lost in the tolerance; without it, it is too large again.
 #[test]
 fn a_fault_behind_tensors_that_agree_is_found_in_a_provider() {
-    let library = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, scale: f32| {
         let mut graph = GraphProto { name: Some("lost".into()), ..Default::default() };
@@ -73,7 +70,7 @@ fn a_fault_behind_tensors_that_agree_is_found_in_a_provider() {
         let output = program()
             .args(["bisect", "right.onnx", "-i", "x.npz", "--reference", provider, "-o", "out", "--marks", "1"])
             .args(["-c", &format!("{provider}@wrong.onnx"), "--atol", "1e-5", "--rtol", "1e-3", "--no-reduce"])
-            .env("LAYERDIFF_ORT_OPENVINO", &library)
+            .env("LAYERDIFF_ORT_OPENVINO", openvino())
             .current_dir(dir.path())
             .output()
             .unwrap();
@@ -87,8 +84,6 @@ fn a_fault_behind_tensors_that_agree_is_found_in_a_provider() {
 
 #[test]
 fn a_converted_model_runs_elsewhere_and_its_cure_has_a_price() {
-    let library = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
-    assert!(library.exists(), "{} is missing: run scripts/providers.sh", library.display());
     let dir = tempfile::tempdir().unwrap();
     let output = program()
         .args(["bisect", "--candidate", "ort-openvino:fp16"])
@@ -97,7 +92,7 @@ fn a_converted_model_runs_elsewhere_and_its_cure_has_a_price() {
         .arg(testdata("flt_max_mask/inputs.npz"))
         .arg("-o")
         .arg(dir.path())
-        .env("LAYERDIFF_ORT_OPENVINO", &library)
+        .env("LAYERDIFF_ORT_OPENVINO", openvino())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

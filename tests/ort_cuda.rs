@@ -2,23 +2,13 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{Run, bisect, bisect_in, testdata};
+use common::{bisect_in, case};
 use layerdiff::load::Lean;
 use layerdiff::report::{BackendInfo, Verdict};
 use layerdiff::run::cuda::driver_is_present;
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::run::{Against, Answer, Backend, RunError};
 use layerdiff::tensor::Tensors;
-
-fn case(name: &str, args: &[&str]) -> Run {
-    let (model, inputs) = (testdata(&format!("{name}/model.onnx")), testdata(&format!("{name}/inputs.npz")));
-    let inputs: &Path = &inputs;
-    let mut words: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"-i", &inputs];
-    words.extend(args.iter().map(|arg| arg as &dyn AsRef<std::ffi::OsStr>));
-    bisect(&model, &words)
-}
 
 #[test]
 fn tf32_is_nvidias() {

@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Run, doubles, layerdiff, program, real_model, root, testdata, with_doubles};
+use common::{Run, doubles, layerdiff, openvino, program, real_model, testdata, with_doubles};
 use layerdiff::report::{Kind, Report, Status, Verdict};
 use serde::Deserialize;
 
@@ -148,11 +148,9 @@ fn a_healthy_engine_is_as_good_as_its_precision() {
 // ---- another execution provider
 
 fn with_openvino(command: &str, model: &Path, args: &[&str]) -> (i32, Report, String) {
-    let library = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
-    assert!(library.exists(), "{} is missing: run scripts/providers.sh", library.display());
     let dir = tempfile::tempdir().unwrap();
     let mut program: Command = program();
-    program.arg(command).arg(model).args(args).arg("-o").arg(dir.path()).env("LAYERDIFF_ORT_OPENVINO", &library);
+    program.arg(command).arg(model).args(args).arg("-o").arg(dir.path()).env("LAYERDIFF_ORT_OPENVINO", openvino());
     let output = program.output().unwrap();
     let report = std::fs::read(dir.path().join("report.json")).unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -69,6 +69,15 @@ pub fn layerdiff(command: &str, model: &Path, args: &[&str]) -> Run {
     }
 }
 
+/// `bisect` on a model of testdata and its data.
+pub fn case(name: &str, args: &[&str]) -> Run {
+    let (model, inputs) = (testdata(&format!("{name}/model.onnx")), testdata(&format!("{name}/inputs.npz")));
+    let inputs: &Path = &inputs;
+    let mut words: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"-i", &inputs];
+    words.extend(args.iter().map(|arg| arg as &dyn AsRef<std::ffi::OsStr>));
+    bisect(&model, &words)
+}
+
 /// `layerdiff bisect`, for paths and words mixed.
 pub fn bisect(model: &Path, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Run {
     let args: Vec<String> = args.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
@@ -89,6 +98,13 @@ pub fn bisect_in(backend: Box<dyn Backend>, case: &str, words: &[&str], out: &Pa
     let cure = (!args.cure.no_overrides).then_some(&args.cure);
     let plan = Plan { set: &args.set, search: &args.search, reproducer, cure };
     answer(&plan, &global, prepared, first, std::time::Instant::now(), Progress::new(true), &mut Vec::new()).unwrap()
+}
+
+/// ONNX Runtime with OpenVINO (scripts/providers.sh fetches it); the test fails when it is not there.
+pub fn openvino() -> PathBuf {
+    let path = root().join("target/providers/onnxruntime/capi/libonnxruntime.so.1.24.1");
+    assert!(path.exists(), "{} is missing: run scripts/providers.sh", path.display());
+    path
 }
 
 /// A real plug-in execution provider (scripts/providers.sh fetches it); the test fails when it is not there.

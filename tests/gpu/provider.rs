@@ -1,17 +1,7 @@
 //! `ort-cuda` end to end.
 
-use std::path::Path;
-
-use crate::common::{Run, bisect, layerdiff, testdata};
+use crate::common::{case, layerdiff, testdata};
 use layerdiff::report::{Kind, Report, Verdict};
-
-fn case(name: &str, args: &[&str]) -> Run {
-    let (model, inputs) = (testdata(&format!("{name}/model.onnx")), testdata(&format!("{name}/inputs.npz")));
-    let inputs: &Path = &inputs;
-    let mut words: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"-i", &inputs];
-    words.extend(args.iter().map(|arg| arg as &dyn AsRef<std::ffi::OsStr>));
-    bisect(&model, &words)
-}
 
 pub fn float32_agrees_and_says_that_tf32_is_off() {
     let run = case("healthy_transformer", &["-c", "ort-cuda:fp32"]);
