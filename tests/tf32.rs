@@ -61,6 +61,31 @@ fn what_tf32_costs_is_told_and_cured_in_tf32_itself() {
     assert_eq!(output.status, Status::Agrees, "{}", again.stdout);
 }
 
+/// As cuDNN does it: a picture of one pixel is convolved without tensor cores.
+#[test]
+fn one_pixel_is_convolved_in_fp32() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |pixels: usize, status: i32| {
+        let values = |n: usize| (0..n).map(|i| 1.0 + i as f32 / 999.0).collect::<Vec<f32>>();
+        let graph = GraphProto {
+            node: vec![NodeProto::new("Conv", "c", &["x", "w"], &["y"])],
+            initializer: vec![testset::tensor_to_proto("w", &Tensor::f32(&[4, 4, 1, 1], &values(16)))],
+            input: vec![ValueInfoProto::tensor("x", DType::Float32, &[1, 4, 1, pixels])],
+            output: vec![ValueInfoProto::tensor("y", DType::Float32, &[1, 4, 1, pixels])],
+            ..GraphProto::default()
+        };
+        let (model, data) = (dir.path().join("m.onnx"), dir.path().join("x.npz"));
+        std::fs::write(&model, model_of(graph).encode_to_vec()).unwrap();
+        let x = Tensor::f32(&[1, 4, 1, pixels], &values(4 * pixels));
+        npz::write(&data, &Tensors::from([("x".to_string(), x)])).unwrap();
+        let words = ["-c", "ort:tf32", "-i", data.to_str().unwrap(), "--atol", "0", "--rtol", "0"];
+        let run = layerdiff("compare", &model, &words);
+        assert_eq!(run.status, status, "{pixels} pixels: {}{}", run.stdout, run.stderr);
+    };
+    check(1, 0);
+    check(2, 1);
+}
+
 // ---- a fault that TF32 alone has
 
 /// `q = x b` adds up terms that cancel but for one part in ten thousand, beside a product that does nothing of the kind.

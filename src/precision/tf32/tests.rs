@@ -104,6 +104,30 @@ fn operands_of_products_are_rounded_once_and_biases_never() {
     );
 }
 
+/// What is convolved is read by the rounding of both operands: a picture of one pixel is left alone.
+#[test]
+fn a_convolution_shows_its_picture() {
+    let nodes = vec![
+        NodeProto::new("Conv", "c", &["x", "w", "b"], &["y"]),
+        NodeProto::new("Conv", "d", &["y", "w"], &["a"]),
+        NodeProto::new("MatMul", "m", &["y", "y"], &["z"]),
+    ];
+    let f = DType::Float32;
+    assert_eq!(
+        emulated(nodes, &[("y", f), ("a", f), ("z", f)], &[]),
+        [
+            "Round(x,x) -> x/tf32/x",
+            "Round(w,x) -> w/tf32/x",
+            "Conv(x/tf32/x,w/tf32/x,b) -> y",
+            "Round(y,y) -> y/tf32/y",
+            "Round(w,y) -> w/tf32/y",
+            "Conv(y/tf32/y,w/tf32/y) -> a",
+            "Round(y) -> y/tf32",
+            "MatMul(y/tf32,y/tf32) -> z",
+        ]
+    );
+}
+
 fn choice() -> Vec<NodeProto> {
     let branch = |t: &str| GraphProto {
         node: vec![NodeProto::new("MatMul", t, &["x", "x"], &[t])],
@@ -137,7 +161,9 @@ fn tensor_cores_take_what_comes_in_fours() {
     };
     let conv = || NodeProto::new("Conv", "c", &["x", "w"], &["y"]);
     let product = || NodeProto::new("MatMul", "m", &["x", "w"], &["y"]);
-    check(conv(), Some(&[16, 8, 3, 3]), true);
+    check(conv(), Some(&[64, 32, 3, 3]), true);
+    check(conv(), Some(&[32, 32, 3, 3]), false);
+    check(conv(), Some(&[16, 8, 1, 1]), true);
     check(conv(), Some(&[16, 3, 3, 3]), false);
     check(conv(), Some(&[22, 88, 1, 1]), false);
     check(conv().with(AttributeProto::int("group", 16)), Some(&[16, 4, 3, 3]), false);

@@ -1,5 +1,6 @@
 //! The operator that emulates a low precision: float32 -> fewer bits -> float32, in one pass. Its attribute `to` is a storage
-//! type, as of Cast; `mantissa` is 10, for TF32.
+//! type, as of Cast; `mantissa` is 10, for TF32. A second input is a picture that is convolved: if it has one pixel, the values
+//! stay as they are.
 //!
 //! Two Casts would say the same, but ONNX Runtime hunts for cast pairs at every optimisation level, which takes a second
 //! for a thousand of them, and has no BF16 Cast below opset 13. A test holds this operator against Casts, bit by bit.
@@ -30,7 +31,7 @@ impl Operator for Round {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        [OperatorInput::required(TensorElementType::Float32)]
+        [OperatorInput::required(TensorElementType::Float32), OperatorInput::optional(TensorElementType::Float32)]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -58,10 +59,19 @@ impl Operator for Round {
             // SAFETY: both are float32 tensors of the same shape in host memory, so `to` has exactly as many bytes as are
             // read, and an input is never its kernel's output buffer. Bytes, because a mapped weight may lie at any offset.
             unsafe { std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast::<u8>(), size_of_val(to)) };
-            round(to);
+            let picture =
+                context.input(1)?.map(|value| Ok::<_, ort::Error>(has_one_pixel(value.downcast()?))).transpose()?;
+            if picture != Some(true) {
+                round(to);
+            }
             Ok(())
         }))
     }
+}
+
+/// Batch, channels, and nothing but ones.
+fn has_one_pixel(picture: DynTensorRef) -> bool {
+    picture.shape().get(2..).is_some_and(|sizes| sizes.iter().all(|size| *size == 1))
 }
 
 /// Elements converted at a time: a buffer that stays in the first-level cache.
