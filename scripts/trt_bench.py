@@ -67,6 +67,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2000, help="calls of which the median is taken")
     parser.add_argument("--nodes", type=int, default=600, help="of the model that a fault is planted into")
+    parser.add_argument("--observe", default="auto", help="as of layerdiff bisect")
     parser.add_argument("--release", default=venv.ROOT / "target/release", help="folder of the built programs")
     parser.add_argument("--doubles", default=venv.ROOT / "target/trt_double", help="what scripts/trt_double.sh made")
     options = parser.parse_args()
@@ -153,7 +154,7 @@ def bisect(options, folder, version, fault):
     }
     command = [options.release / "layerdiff", "bisect", folder / "deep.onnx", "-i", folder / "deep.npz", "--quiet"]
     command += ["--candidate", "trt", "--trt-library", options.doubles / str(version), "--marks", str(MARKS)]
-    command += ["--no-reduce", "-o", folder / "out", "--timing-cache", folder / f"timing{version}", "--json"]
+    command += ["--observe", options.observe, "--no-reduce", "-o", folder / "out", "--timing-cache", folder / f"timing{version}", "--json"]
     ran = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
     if ran.returncode not in (0, 1, 3):
         sys.exit(f"layerdiff ended with {ran.returncode}:\n{ran.stderr[-2000:]}")
