@@ -1,6 +1,4 @@
-//! What commands are put together from, in the order of the journey; each step says what it takes for granted.
-//!
-//! Nothing here knows which command it serves.
+//! What commands are put together from, in the order of the journey. Commands choose steps; no step calls a command.
 
 // Before the first run.
 pub mod choose;
