@@ -5,6 +5,7 @@
 //! `NAME/fp32` or `NAME/fp16` to all such readers. Weights have the precision of their readers. No file is written here.
 
 mod attributes;
+mod build;
 mod decide;
 mod judge;
 mod notes;
@@ -84,7 +85,7 @@ impl<'a> Converter<'a> {
             options.low == DType::Float16 || opset >= 13,
             "{path} is of opset {opset}, whose Cast knows no bfloat16; convert it to opset 13 or newer first (onnx.version_converter), or use fp16"
         );
-        let plan = Plan::new(&model.proto, graph, types, &options).context("the model has no graph")?;
+        let plan = build::plan(&model.proto, graph, types, &options).context("the model has no graph")?;
         let mut converter = Converter { model, plan, options, weights: Weights::default() };
         converter.keep_small_scales()?;
         Ok(converter)
