@@ -58,15 +58,21 @@ pub fn compare(reference: &Tensor, candidate: &Tensor, tolerance: Tolerance) -> 
         (None, None) => compare_numbers(reference, candidate, tolerance),
         _ => return Comparison { status: Status::Diverges, why, metrics: None },
     };
-    let status = if metrics.mismatched > 0 { Status::Diverges } else { Status::Agrees };
-    Comparison { status, why, metrics: Some(metrics) }
+    Comparison::of(metrics, why)
+}
+
+impl Comparison {
+    /// Where every element was set against another.
+    fn of(metrics: Metrics, why: Option<String>) -> Comparison {
+        let status = if metrics.mismatched > 0 { Status::Diverges } else { Status::Agrees };
+        Comparison { status, why, metrics: Some(metrics) }
+    }
 }
 
 fn compare_numbers(reference: &Tensor, candidate: &Tensor, tolerance: Tolerance) -> Metrics {
     let format = Format::of(reference.dtype);
     let (sums, histogram) = pass::measure(&Pair::new(reference, candidate), format, tolerance);
-    let metrics = metrics(&sums, &histogram, format, reference.elements());
-    Metrics { first_mismatch: sums.first_mismatch.map_or(Vec::new(), |at| index(at, &reference.shape)), ..metrics }
+    metrics(&sums, &histogram, format, &reference.shape)
 }
 
 /// Strings are equal or not: the numeric metrics stay those of a tensor without elements.
@@ -85,7 +91,8 @@ fn compare_strings(reference: &[String], candidate: &[String], shape: &[usize]) 
     }
 }
 
-fn metrics(sums: &Sums, histogram: &Histogram, format: Format, elements: usize) -> Metrics {
+fn metrics(sums: &Sums, histogram: &Histogram, format: Format, shape: &[usize]) -> Metrics {
+    let elements: usize = shape.iter().product();
     let per_pair = |total: f64| Real(if sums.finite == 0 { 0.0 } else { total / sums.finite as f64 });
     let fraction = |count: u64| Real(if elements == 0 { 0.0 } else { count as f64 / elements as f64 });
     let bounded = |x: f64| Real(if sums.min_r <= sums.max_r { x } else { f64::NAN });
@@ -108,7 +115,7 @@ fn metrics(sums: &Sums, histogram: &Histogram, format: Format, elements: usize) 
         cand_nonfinite: sums.cand_nonfinite,
         overflow_fraction: fraction(sums.overflow),
         subnormal_fraction: fraction(sums.subnormal),
-        first_mismatch: Vec::new(),
+        first_mismatch: sums.first_mismatch.map_or(Vec::new(), |at| index(at, shape)),
         sample: 0,
     }
 }

@@ -86,6 +86,11 @@ impl Graph {
         self.by_key.get(key).copied()
     }
 
+    /// The keys of these tensors, in the same order.
+    pub fn keys(&self, tensors: &[usize]) -> Vec<String> {
+        tensors.iter().map(|t| self.tensors[*t].key.clone()).collect()
+    }
+
     pub fn producer(&self, tensor: usize) -> &Node {
         &self.nodes[self.tensors[tensor].node]
     }

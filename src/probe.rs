@@ -50,6 +50,8 @@ pub struct Probe<'a> {
     /// By tensor: what stands for it in the reference and in the candidate, or why it cannot be compared.
     pairs: Vec<Result<Pair, String>>,
     pub results: Vec<Option<TensorResult>>,
+    /// The final outputs of the reference, by sample.
+    right: Vec<Tensors>,
     /// The final outputs of the unmarked candidate run, by sample.
     unmarked: Vec<Tensors>,
     /// The candidate's first answers, until they are asked for.
@@ -103,6 +105,7 @@ impl<'a> Probe<'a> {
             memory: first.memory,
             pairs: Vec::with_capacity(tensors),
             results: vec![None; tensors],
+            right: Vec::new(),
             unmarked: Vec::new(),
             first: Some(first.unmarked),
             everything: first.marked,
@@ -139,8 +142,7 @@ impl<'a> Probe<'a> {
 
     /// The model's own outputs from unmarked runs: the verdict, before anything is marked.
     pub fn unmarked(&mut self, outputs: &[String]) -> Result<Vec<TensorResult>, RunError> {
-        let (reference, ran) = self.reference_outputs(outputs)?;
-        self.counts.reference_runs += usize::from(ran);
+        self.right = self.reference_outputs(outputs)?;
         self.counts.candidate_builds += 1;
         self.unmarked = match self.first.take() {
             Some(answer) => answer?,
@@ -149,7 +151,7 @@ impl<'a> Probe<'a> {
         self.counts.candidate_runs += 1;
         let mut results = Vec::new();
         for name in outputs {
-            let pairs = reference.iter().zip(&self.unmarked).map(|(r, c)| (r.get(name), c.get(name)));
+            let pairs = self.right.iter().zip(&self.unmarked).map(|(r, c)| (r.get(name), c.get(name)));
             let pairs: Vec<_> = pairs.collect();
             if let (Some(saved), Some((Some(r), Some(c)))) = (self.saved.as_mut(), pairs.first()) {
                 saved.insert(format!("reference/{name}"), (*r).clone());
@@ -168,13 +170,18 @@ impl<'a> Probe<'a> {
         Ok(results)
     }
 
+    /// The reference's final outputs, by sample.
+    pub fn right_outputs(&self) -> &[Tensors] {
+        &self.right
+    }
+
     /// The candidate's final outputs of the unmarked run, by sample.
     pub fn unmarked_outputs(&self) -> &[Tensors] {
         &self.unmarked
     }
 
-    /// The reference's outputs: from the survey's run where that was one, else from a run (and then `true`).
-    pub fn reference_outputs(&self, outputs: &[String]) -> Result<(Vec<Tensors>, bool), RunError> {
+    /// From the survey's run where that was one of the reference, else from a run of its own.
+    fn reference_outputs(&mut self, outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
         let graph = &self.reference.graph;
         let known =
             |name: &String| self.values.reference.get(&graph.tensor(name)?).filter(|v| v.iter().all(Option::is_some));
@@ -182,9 +189,11 @@ impl<'a> Probe<'a> {
             let samples = (0..self.feeds.len()).map(|sample| {
                 outputs.iter().filter_map(|o| Some((o.clone(), known(o)?.get(sample)?.clone()?))).collect()
             });
-            return Ok((samples.collect(), false));
+            return Ok(samples.collect());
         }
-        Ok((self.reference.run(&first::inner(self.reference, outputs), self.feeds, outputs)?, true))
+        let values = self.reference.run(&first::inner(self.reference, outputs), self.feeds, outputs)?;
+        self.counts.reference_runs += 1;
+        Ok(values)
     }
 
     /// Did the branch that holds the tensor run, as far as the reference's values tell?

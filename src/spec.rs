@@ -51,6 +51,11 @@ pub enum Low {
 }
 
 impl Low {
+    /// The one that stores values so.
+    pub fn stored_as(dtype: DType) -> Option<Low> {
+        [Low::Float16, Low::Bfloat16].into_iter().find(|low| low.storage() == Some(dtype))
+    }
+
     /// The type that values are stored in; TF32 is a way to multiply, and stores float32.
     pub fn storage(self) -> Option<DType> {
         match self {

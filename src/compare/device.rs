@@ -4,8 +4,7 @@
 use super::format::Format;
 use super::histogram::{BINS, Histogram};
 use super::pass::Sums;
-use super::{Comparison, Tolerance, index, metrics};
-use crate::report::{Metrics, Status};
+use super::{Comparison, Tolerance, metrics};
 use crate::tensor::DType;
 
 /// 64-bit words of one part: 11 f64 as bits, then 7 counts, in the order in which [`finish`] takes them.
@@ -35,13 +34,10 @@ pub fn rules(dtype: DType, tolerance: Tolerance) -> Rules {
 /// Joins the parts in their order; their elements may lie anywhere. Zero errors need not have been counted in the histogram.
 pub fn finish(dtype: DType, shape: &[usize], parts: &[[u64; WORDS]], counts: &[u64]) -> Comparison {
     let parts: Vec<Sums> = parts.iter().map(part).collect();
-    let first = parts.iter().filter_map(|part| part.first_mismatch).min();
-    let sums = parts.iter().fold(Sums::none(), |total, part| total.plus(part));
+    let first_mismatch = parts.iter().filter_map(|part| part.first_mismatch).min();
+    let sums = Sums { first_mismatch, ..parts.iter().fold(Sums::none(), |total, part| total.plus(part)) };
     let histogram = Histogram::of_counts(counts, sums.finite);
-    let metrics = metrics(&sums, &histogram, Format::of(dtype), shape.iter().product());
-    let first_mismatch = first.map_or(Vec::new(), |at| index(at, shape));
-    let status = if metrics.mismatched > 0 { Status::Diverges } else { Status::Agrees };
-    Comparison { status, why: None, metrics: Some(Metrics { first_mismatch, ..metrics }) }
+    Comparison::of(metrics(&sums, &histogram, Format::of(dtype), shape), None)
 }
 
 fn part(words: &[u64; WORDS]) -> Sums {
@@ -72,6 +68,7 @@ fn part(words: &[u64; WORDS]) -> Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Status;
 
     #[test]
     fn parts_are_joined_and_the_first_mismatch_is_the_smallest() {

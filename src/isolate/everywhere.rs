@@ -1,6 +1,8 @@
 //! The local error of every node at once: one model in which each node of the main graph reads reference values, so that no
 //! error reaches another node. One build and one run, whatever the size of the model. Ranks nothing.
 
+use std::slice;
+
 use crate::compare::Comparison;
 use crate::mark::Types;
 use crate::onnx::{ModelProto, ValueInfoProto};
@@ -13,10 +15,9 @@ use crate::types;
 /// one sample. Tensors without a reference value at hand are computed on the way and not judged. For candidates that run
 /// the reference's own model.
 pub fn everywhere(probe: &Probe, sample: usize) -> Result<Vec<(usize, Comparison)>, RunError> {
-    let Islands { model, types, feeds, tensors } = islands(probe, sample);
-    let names: Vec<String> = tensors.iter().map(|(_, name)| name.clone()).collect();
-    let values = probe.candidate.run_model(&model, &types, &[feeds], &names)?;
-    Ok(judged(probe, sample, tensors, values))
+    judged(probe, sample, |islands, names| {
+        probe.candidate.run_model(&islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
+    })
 }
 
 /// The same by the emulation of the candidate's precision, in the reference: what that precision explains. `None` where
@@ -24,25 +25,27 @@ pub fn everywhere(probe: &Probe, sample: usize) -> Result<Vec<(usize, Comparison
 pub fn everywhere_emulated(probe: &Probe, sample: usize) -> Result<Option<Vec<(usize, Comparison)>>, RunError> {
     let side = probe.reference;
     let Some(low) = probe.candidate.lowering.low().filter(|_| super::emulates(side)) else { return Ok(None) };
-    let Islands { model, types, feeds, tensors } = islands(probe, sample);
-    let names: Vec<String> = tensors.iter().map(|(_, name)| name.clone()).collect();
-    let values = side.run_as(low, &model, &types, &[feeds], &names)?;
-    Ok(Some(judged(probe, sample, tensors, values)))
+    let compared = judged(probe, sample, |islands, names| {
+        side.run_as(low, &islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
+    });
+    compared.map(Some)
 }
 
+/// Runs the islands somewhere, and compares what each node made.
 fn judged(
     probe: &Probe,
     sample: usize,
-    tensors: Vec<(usize, String)>,
-    mut values: Vec<Tensors>,
-) -> Vec<(usize, Comparison)> {
-    let mut values = values.pop().unwrap_or_default();
-    let judged = tensors.into_iter().filter_map(|(tensor, name)| {
+    run: impl FnOnce(&Islands, &[String]) -> Result<Vec<Tensors>, RunError>,
+) -> Result<Vec<(usize, Comparison)>, RunError> {
+    let islands = islands(probe, sample);
+    let names: Vec<String> = islands.tensors.iter().map(|(_, name)| name.clone()).collect();
+    let mut values = run(&islands, &names)?.pop().unwrap_or_default();
+    let judged = islands.tensors.into_iter().filter_map(|(tensor, name)| {
         let key = &probe.reference.graph.tensors[tensor].key;
         let right = probe.reference_value(tensor, sample)?;
         Some((tensor, probe.rules.judge(key, right, &values.swap_remove(&name)?)))
     });
-    judged.collect()
+    Ok(judged.collect())
 }
 
 struct Islands {

@@ -28,7 +28,7 @@ pub fn emulate(model: &ModelProto, types: &Types, low: DType, kept: &Kept) -> Mo
     let mut emulated = model.clone();
     if let Some(main) = emulated.graph.as_mut() {
         Rounding { types, low, kept }.graph(main, "", &HashMap::new(), Place::Main);
-        emulated.opset_import.push(OperatorSetIdProto { domain: Some(ROUND_DOMAIN.to_string()), version: Some(1) });
+        import(&mut emulated);
     }
     emulated
 }
@@ -145,9 +145,19 @@ impl Rounding<'_> {
 
 /// `to` = `from`, rounded to `low`.
 fn round(from: &str, to: &str, low: DType, nodes: &mut Vec<NodeProto>) {
-    let mut node = NodeProto::new(ROUND, &format!("{to}/round"), &[from], &[to]);
+    nodes.push(rounding(&[from], to, AttributeProto::int("to", low.onnx().into())));
+}
+
+/// A node that makes `to` of the first that it reads; `how` says to which bits.
+pub(super) fn rounding(reads: &[&str], to: &str, how: AttributeProto) -> NodeProto {
+    let mut node = NodeProto::new(ROUND, &format!("{to}/round"), reads, &[to]);
     node.domain = Some(ROUND_DOMAIN.to_string());
-    nodes.push(node.with(AttributeProto::int("to", low.onnx().into())));
+    node.with(how)
+}
+
+/// Makes the operator known to the model.
+pub(super) fn import(model: &mut ModelProto) {
+    model.opset_import.push(OperatorSetIdProto { domain: Some(ROUND_DOMAIN.to_string()), version: Some(1) });
 }
 
 /// Inputs that are float32 in every precision: coordinates and quantisation scales.

@@ -8,10 +8,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Kept, ROUND, ROUND_DOMAIN};
+use super::Kept;
+use super::emulate::{import, rounding};
 use crate::graph::node_name;
 use crate::mark::Types;
-use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use crate::tensor::DType;
 
 /// Explicit bits of TF32's mantissa; an attribute of Round.
@@ -75,15 +76,13 @@ pub fn emulate(model: &ModelProto, types: &Types, kept: &Kept) -> ModelProto {
             let rounded = format!("{prefix}{input}/tf32{beside}");
             if seen.insert(rounded.clone()) {
                 let read: Vec<&str> = [input.as_str()].into_iter().chain(picture.as_deref()).collect();
-                let mut round = NodeProto::new(ROUND, &format!("{rounded}/round"), &read, &[&rounded]);
-                round.domain = Some(ROUND_DOMAIN.to_string());
-                nodes.push(round.with(AttributeProto::int("mantissa", MANTISSA)));
+                nodes.push(rounding(&read, &rounded, AttributeProto::int("mantissa", MANTISSA)));
             }
             *input = rounded;
         }
         nodes.push(node);
     });
-    emulated.opset_import.push(OperatorSetIdProto { domain: Some(ROUND_DOMAIN.to_string()), version: Some(1) });
+    import(&mut emulated);
     emulated
 }
 

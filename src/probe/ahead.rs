@@ -1,13 +1,13 @@
 //! Several looks of the candidate at the same time, where its backend takes several calls: the builds run ahead, and what they
 //! gave is judged one by one, as if each had been asked for alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::thread;
 
 use super::Probe;
-use super::marked::join;
+use super::marked::CANDIDATE;
 use crate::probe::values::by_tensor;
-use crate::run::{Observe, RunError};
+use crate::run::{Observe, RunError, join};
 use crate::search::Answer;
 use crate::tensor::Tensors;
 
@@ -42,18 +42,16 @@ impl Probe<'_> {
                 (theirs, wanted)
             })
             .collect();
-        let mine = open.iter().flatten().map(|(_, pair)| pair.reference);
-        let missing: BTreeSet<usize> = mine.filter(|t| !self.values.reference.contains_key(t)).collect();
-        let missing: Vec<usize> = missing.into_iter().collect();
+        let missing = self.missing(open.iter().flatten());
         let (reference, candidate, feeds) = (self.reference, self.candidate, self.feeds);
         let (own, ahead) = thread::scope(|scope| {
             let see = |(theirs, wanted): &(Vec<usize>, Vec<String>)| {
                 candidate.see(theirs, feeds, wanted, way).map(|answer| answer.values)
             };
             let threads: Vec<_> = builds.iter().map(|build| scope.spawn(move || see(build))).collect();
-            let names: Vec<String> = missing.iter().map(|t| reference.graph.tensors[*t].key.clone()).collect();
+            let names = reference.graph.keys(&missing);
             let own = (!missing.is_empty()).then(|| reference.run(&missing, feeds, &names)).transpose();
-            (own, threads.into_iter().map(join).collect::<Vec<_>>())
+            (own, threads.into_iter().map(|thread| join(thread, CANDIDATE)).collect::<Vec<_>>())
         });
         self.ahead = builds.into_iter().map(|(theirs, _)| theirs).zip(ahead).collect();
         if let Some(values) = own? {

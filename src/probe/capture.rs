@@ -63,7 +63,7 @@ impl<'a> Capture<'a> {
         let missing = keys.iter().filter(|k| !self.feeds.contains_key(*k) && !held.contains_key(*k));
         let missing: Vec<usize> = missing.filter_map(|k| graph.tensor(k)).collect();
         if !self.complete && !missing.is_empty() {
-            let names: Vec<String> = missing.iter().map(|t| graph.tensors[*t].key.clone()).collect();
+            let names = graph.keys(&missing);
             let one = std::slice::from_ref(self.feeds);
             // What does not fit into memory with the rest is not kept beyond this cut.
             *held = self.side.run(&missing, one, &names).ok().and_then(|v| v.into_iter().next()).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Side {
         let all: Vec<usize> = (0..graph.tensors.len())
             .filter(|t| graph.producer(*t).scope.is_empty() && observable(&graph, *t))
             .collect();
-        let names: Vec<String> = all.iter().map(|t| graph.tensors[*t].key.clone()).collect();
+        let names = graph.keys(&all);
         let types = types_of(model);
         let marked = mark::mark(model, &graph, &all, &types);
         let mut values = match self.run_model(&marked, &types, std::slice::from_ref(feeds), &names) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::values::by_tensor;
 use super::{Pair, Probe};
+use crate::compare::Comparison;
 use crate::run::{Against, Judged, RunError};
 use crate::tensor::Tensors;
 
@@ -16,8 +17,7 @@ impl Probe<'_> {
 
     /// As `run_marked`; what the candidate compared is in `judged`.
     pub(super) fn run_compared(&mut self, asked: &[(usize, Pair)]) -> Result<Option<String>, RunError> {
-        let known = |p: &Pair| self.values.reference.contains_key(&p.reference);
-        let missing: Vec<usize> = asked.iter().map(|(_, p)| p).filter(|p| !known(p)).map(|p| p.reference).collect();
+        let missing = self.missing(asked);
         if !missing.is_empty() {
             self.run_reference(&missing)?;
         }
@@ -52,7 +52,7 @@ impl Probe<'_> {
         Against { reference, tolerance }
     }
 
-    fn by_candidate(&self, judged: Vec<Judged>) -> HashMap<usize, Vec<Option<crate::compare::Comparison>>> {
+    fn by_candidate(&self, judged: Vec<Judged>) -> HashMap<usize, Vec<Option<Comparison>>> {
         let mut by_tensor = HashMap::new();
         let samples = judged.len();
         for (sample, comparisons) in judged.into_iter().enumerate() {

@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 
 use super::Side;
-use super::marked::join;
+use super::marked::CANDIDATE;
 use super::survey::{Survey, Surveyed};
 use crate::mark;
 use crate::run::ort::Ort;
-use crate::run::{Answer, Built, Observe, RunError};
+use crate::run::{Answer, Built, Observe, RunError, join};
 use crate::tensor::Tensors;
 
 /// What is wanted of the first runs.
@@ -48,7 +48,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
         let first = std::thread::scope(|scope| {
             let unmarked = scope.spawn(|| unmarked(candidate, plan));
             let surveyed = survey(reference, plan)?;
-            finish(reference, candidate, plan, surveyed, || join(unmarked))
+            finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
         })?;
         reference.types = first.survey.types.clone();
         if candidate.spec.model.is_none() {
@@ -86,7 +86,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
     let (reference, candidate) = (&*reference, &*candidate);
     std::thread::scope(|scope| {
         let unmarked = scope.spawn(|| unmarked(candidate, plan));
-        finish(reference, candidate, plan, surveyed, || join(unmarked))
+        finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
     })
 }
 
@@ -117,7 +117,7 @@ fn finish(
             Ok(Answer { values, built, .. }) => (Ok(values), built),
             Err(e) => (Err(e), None),
         };
-        let marked = marked.map(join);
+        let marked = marked.map(|thread| join(thread, CANDIDATE));
         Ok(First { survey, memory: plan.memory, reference: values?, unmarked, built, marked })
     })
 }
@@ -127,7 +127,7 @@ fn all_values(reference: &Side, candidate: &Side, plan: &Plan) -> Result<Vec<Ten
     let stands = reference.graph.tensors.iter().filter_map(|t| mark::counterpart(&candidate.graph, &t.key));
     let mut tensors: Vec<usize> = stands.collect::<HashSet<_>>().into_iter().collect();
     tensors.sort_unstable();
-    let mut names: Vec<String> = tensors.iter().map(|t| candidate.graph.tensors[*t].key.clone()).collect();
+    let mut names = candidate.graph.keys(&tensors);
     names.extend(plan.outputs.iter().filter(|o| candidate.graph.tensor(o).is_none()).cloned());
     candidate.run(&tensors, plan.feeds, &names)
 }

@@ -1,31 +1,37 @@
 //! The runs: both sides with tensors marked, side by side, and what is kept of their values. Compares nothing.
 
-use std::collections::HashMap;
-use std::thread::{self, ScopedJoinHandle};
+use std::collections::{BTreeSet, HashMap};
+use std::thread;
 
 use super::values::by_tensor;
-use super::{Pair, Probe, Side};
-use crate::run::{Observe, RunError};
+use super::{Pair, Probe};
+use crate::run::{Observe, RunError, join};
+
+/// What a thread of it is called.
+pub(super) const CANDIDATE: &str = "the candidate";
 
 impl Probe<'_> {
     /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.
     pub(super) fn wanted(&self, theirs: &[usize]) -> Vec<String> {
-        let mut wanted: Vec<String> = theirs.iter().map(|t| self.candidate.graph.tensors[*t].key.clone()).collect();
+        let mut wanted = self.candidate.graph.keys(theirs);
         let finals = self.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
         let more: Vec<String> = finals.filter(|f| !wanted.contains(f)).cloned().collect();
         wanted.extend(more);
         wanted
     }
 
+    /// The reference's tensors behind what is asked for whose values are not known, each once.
+    pub(super) fn missing<'t>(&self, asked: impl IntoIterator<Item = &'t (usize, Pair)>) -> Vec<usize> {
+        let mine = asked.into_iter().map(|(_, pair)| pair.reference);
+        let missing: BTreeSet<usize> = mine.filter(|t| !self.values.reference.contains_key(t)).collect();
+        missing.into_iter().collect()
+    }
+
     /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always. Gives back why the
     /// candidate's values say nothing about its unmarked self, if they do not.
     pub(super) fn run_marked(&mut self, asked: &[(usize, Pair)], way: Observe) -> Result<Option<String>, RunError> {
-        let mine: Vec<usize> = asked.iter().map(|(_, p)| p.reference).collect();
         let theirs: &[usize] = &asked.iter().map(|(_, p)| p.candidate).collect::<Vec<_>>();
-        let missing: Vec<usize> = mine.iter().copied().filter(|t| !self.values.reference.contains_key(t)).collect();
-        let names = |side: &Side, tensors: &[usize]| -> Vec<String> {
-            tensors.iter().map(|t| side.graph.tensors[*t].key.clone()).collect()
-        };
+        let missing = self.missing(asked);
         let wanted = self.wanted(theirs);
         let ran = self.everything.take().or_else(|| self.take_ahead(theirs, way));
         let (reference, candidate) = thread::scope(|scope| {
@@ -34,8 +40,8 @@ impl Probe<'_> {
                 None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
             });
             let own = (!missing.is_empty())
-                .then(|| self.reference.run(&missing, self.feeds, &names(self.reference, &missing)));
-            (own.transpose(), join(other))
+                .then(|| self.reference.run(&missing, self.feeds, &self.reference.graph.keys(&missing)));
+            (own.transpose(), join(other, CANDIDATE))
         });
         let reference = reference?.map(|values| {
             self.counts.reference_runs += 1;
@@ -60,8 +66,7 @@ impl Probe<'_> {
 
     /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
     pub(super) fn run_reference(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let names: Vec<String> = tensors.iter().map(|t| self.reference.graph.tensors[*t].key.clone()).collect();
-        let values = self.reference.run(tensors, self.feeds, &names)?;
+        let values = self.reference.run(tensors, self.feeds, &self.reference.graph.keys(tensors))?;
         self.counts.reference_runs += 1;
         self.values.keep(Some(by_tensor(&self.reference.graph, values)), HashMap::new(), self.memory);
         Ok(())
@@ -85,11 +90,4 @@ impl Probe<'_> {
             false => self.run_marked(&pairs, Observe::Outputs).map(drop),
         }
     }
-}
-
-/// A panic in a backend's thread is that backend's failure, not ours.
-pub(super) fn join<T>(thread: ScopedJoinHandle<'_, Result<T, RunError>>) -> Result<T, RunError> {
-    thread.join().unwrap_or_else(|_| {
-        Err(RunError::Crash { backend: "the candidate".to_string(), reason: "its thread panicked".to_string() })
-    })
 }

@@ -1,7 +1,7 @@
 //! One of the two runs that are set against each other: a backend, the model it runs, and what is done to the model first.
 
 use crate::graph::{Graph, Node};
-use crate::load::Model;
+use crate::load::{Lean, Model};
 use crate::mark::{self, Types};
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::{self, Kept, convert};
@@ -30,8 +30,7 @@ impl Lowering {
         match self {
             Lowering::None => None,
             Lowering::Emulate(low) => Some(low),
-            Lowering::Convert(DType::Bfloat16) | Lowering::Backend(DType::Bfloat16) => Some(Low::Bfloat16),
-            Lowering::Convert(_) | Lowering::Backend(_) => Some(Low::Float16),
+            Lowering::Convert(storage) | Lowering::Backend(storage) => Low::stored_as(storage),
             Lowering::Products => Some(Low::Tf32),
         }
     }
@@ -114,8 +113,7 @@ impl Side {
     ) -> Result<Answer, RunError> {
         let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
         let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(&marked, feed)).collect();
-        let lowered = self.lowered(&self.kept, &marked, &self.types)?;
-        self.backend.run_against(&self.model.lean(lowered.as_ref().unwrap_or(&marked)), &feeds, outputs, against)
+        self.backend.run_against(&self.lean(&self.kept, &marked, &self.types)?, &feeds, outputs, against)
     }
 
     /// Runs another model (a cut of this one) the way this side runs its own.
@@ -158,12 +156,11 @@ impl Side {
         outputs: &[String],
     ) -> Result<Answer, RunError> {
         let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
-        let lowered = self.lowered(kept, model, types)?;
         let how = match self.lowering {
             Lowering::Backend(_) => &How { float32: names_of(kept, model), ..how.clone() },
             _ => how,
         };
-        self.backend.build(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feeds, outputs, how)
+        self.backend.build(&self.lean(kept, model, types)?, &feeds, outputs, how)
     }
 
     /// Seconds of one run of the built model, where the backend can tell: the median over `runs`.
@@ -176,11 +173,15 @@ impl Side {
         runs: usize,
     ) -> Result<Option<f64>, RunError> {
         let feed = as_declared(model, feed);
-        let lowered = self.lowered(kept, model, types)?;
-        self.backend.latency(&self.model.lean(lowered.as_ref().unwrap_or(model)), &feed, runs)
+        self.backend.latency(&self.lean(kept, model, types)?, &feed, runs)
     }
 
-    /// What the backend gets in place of `model`; `None`: the model as it is.
+    /// What the backend gets for `model`.
+    fn lean(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Lean, RunError> {
+        Ok(self.model.lean(self.lowered(kept, model, types)?.as_ref().unwrap_or(model)))
+    }
+
+    /// What is run in place of `model`; `None`: the model as it is.
     fn lowered(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Option<ModelProto>, RunError> {
         Ok(match self.lowering {
             Lowering::Emulate(low) => Some(precision::emulate(model, types, low, kept)),

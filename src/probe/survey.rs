@@ -84,7 +84,7 @@ impl Everything {
     pub(super) fn values(mut self, reference: &Side, feeds: &[Tensors]) -> Result<Vec<Tensors>, RunError> {
         let graph = &reference.graph;
         let all: Vec<usize> = (0..graph.tensors.len()).filter(|t| observable(graph, *t)).collect();
-        let names: Vec<String> = all.iter().map(|t| graph.tensors[*t].key.clone()).collect();
+        let names = graph.keys(&all);
         match !reference.half && graph.nodes.iter().all(|n| n.scope.is_empty()) {
             true => feeds.iter().map(|f| self.0.run(f, &names)).collect(),
             false => reference.run(&all, feeds, &names),

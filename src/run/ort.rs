@@ -111,11 +111,7 @@ impl Ort {
     }
 
     fn name(&self) -> String {
-        match &self.provider {
-            Provider::Cpu => "ONNX Runtime".to_string(),
-            Provider::Cuda { .. } => "ONNX Runtime with cuda".to_string(),
-            Provider::Built(name) | Provider::Plugin { name, .. } => format!("ONNX Runtime with {name}"),
-        }
+        self.provider.name().map_or("ONNX Runtime".to_string(), |name| format!("ONNX Runtime with {name}"))
     }
 
     fn builder(&self, model: &Lean) -> ort::Result<SessionBuilder> {
@@ -132,11 +128,10 @@ impl Ort {
 
 impl Backend for Ort {
     fn info(&self) -> BackendInfo {
-        let provider = match &self.provider {
-            Provider::Cpu => "CPUExecutionProvider".to_string(),
-            Provider::Cuda { .. } => "cuda (built in)".to_string(),
-            Provider::Built(name) => format!("{name} (built in)"),
-            Provider::Plugin { name, .. } => name.clone(),
+        let provider = match (self.provider.name(), &self.provider) {
+            (None, _) => "CPUExecutionProvider".to_string(),
+            (Some(name), Provider::Plugin { .. }) => name.to_string(),
+            (Some(name), _) => format!("{name} (built in)"),
         };
         BackendInfo { backend: "onnxruntime".to_string(), version: self.version(), provider, ..Default::default() }
     }

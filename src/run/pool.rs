@@ -3,12 +3,14 @@
 
 use std::ops::{Deref, Range};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
-use super::{Against, Answer, Backend, Engine, How, Observe, RunError};
+use super::{Against, Answer, Backend, Engine, How, Observe, RunError, at_the_same_time};
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::tensor::Tensors;
+
+/// What a thread of one is called.
+const WORKER: &str = "a worker";
 
 pub struct Pool<B> {
     workers: Vec<B>,
@@ -25,7 +27,7 @@ impl<B: Backend> Pool<B> {
         if devices.is_empty() {
             return Err(RunError::Missing("no device was named to run on".to_string()));
         }
-        let workers = at_the_same_time(devices.iter().map(|device| || worker(*device)))?;
+        let workers = at_the_same_time(WORKER, devices.iter().map(|device| || worker(*device)))?;
         let idle = Mutex::new(vec![true; workers.len()]);
         Ok(Pool { workers, devices: devices.to_vec(), idle, freed: Condvar::new() })
     }
@@ -64,7 +66,7 @@ impl<B: Backend> Pool<B> {
         let (work, share) = (&work, samples.div_ceil(hired.len()));
         let parts = (0..samples).step_by(share).map(|start| start..samples.min(start + share)).zip(hired);
         let mut whole = Answer::default();
-        for part in at_the_same_time(parts.map(|(part, worker)| move || work(&worker, part)))? {
+        for part in at_the_same_time(WORKER, parts.map(|(part, worker)| move || work(&worker, part)))? {
             whole.values.extend(part.values);
             whole.judged.extend(part.judged);
             whole.built = whole.built.or(part.built);
@@ -173,18 +175,6 @@ impl<B: Backend> Backend for Pool<B> {
     fn routes(&self) -> Result<Option<String>, RunError> {
         self.hire().routes()
     }
-}
-
-/// Each in a thread of its own; the results in order, or the first error.
-fn at_the_same_time<T: Send>(
-    work: impl Iterator<Item = impl FnOnce() -> Result<T, RunError> + Send>,
-) -> Result<Vec<T>, RunError> {
-    let panicked = || RunError::Crash { backend: "a worker".to_string(), reason: "its thread panicked".to_string() };
-    thread::scope(|scope| {
-        let threads: Vec<_> = work.map(|work| scope.spawn(work)).collect();
-        let joined: Vec<_> = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect();
-        joined.into_iter().collect()
-    })
 }
 
 #[cfg(test)]

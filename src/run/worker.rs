@@ -86,11 +86,10 @@ impl Task {
     /// As messages call it.
     fn name(&self) -> String {
         match &self.what {
-            What::OnnxRuntime { library, provider: Provider::Cpu } => format!("ONNX Runtime ({})", library.display()),
-            What::OnnxRuntime { provider: Provider::Cuda { .. }, .. } => "ONNX Runtime with cuda".to_string(),
-            What::OnnxRuntime { provider: Provider::Built(name) | Provider::Plugin { name, .. }, .. } => {
-                format!("ONNX Runtime with {name}")
-            }
+            What::OnnxRuntime { library, provider } => match provider.name() {
+                None => format!("ONNX Runtime ({})", library.display()),
+                Some(name) => format!("ONNX Runtime with {name}"),
+            },
             What::TensorRt(_) => "TensorRT".to_string(),
         }
     }

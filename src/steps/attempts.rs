@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::progress::Progress;
 use crate::probe::journal::Journal;
 use crate::reduce::Attempt;
-use crate::run::RunError;
+use crate::run::{RunError, join};
 use crate::search::Answer;
 
 /// Everything that was asked of smaller models.
@@ -54,7 +54,7 @@ impl<'a> Attempts<'a> {
             [only] => vec![timed(only)],
             several => std::thread::scope(|scope| {
                 let threads: Vec<_> = several.iter().map(|a| scope.spawn(|| timed(a))).collect();
-                threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
+                threads.into_iter().map(|thread| join(thread, "the attempt")).collect()
             }),
         };
         for (name, answer) in open_names.into_iter().zip(answers) {
@@ -64,8 +64,4 @@ impl<'a> Attempts<'a> {
         }
         Ok(names.iter().map(|name| self.known.get(name).copied().unwrap_or(Answer::Unknown)).collect())
     }
-}
-
-fn panicked() -> RunError {
-    RunError::Crash { backend: "the attempt".to_string(), reason: "its thread panicked".to_string() }
 }

@@ -52,7 +52,7 @@ pub fn cure(
             rank::local_errors(probe)?
         }
     };
-    let (right, _) = probe.reference_outputs(outputs)?;
+    let right = probe.right_outputs().to_vec();
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
         candidate.run_kept(&keys(candidate, set), &trials.model, &candidate.types, feeds, &trials.outputs)

@@ -43,8 +43,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         maker: s.maker.as_deref(),
     });
     // How far off this precision is by itself, where the candidate is no emulation but computes in it.
-    let half = probe.candidate_value(tensor, sample).map(|t| t.dtype);
-    let half = half.and_then(|d| [Low::Float16, Low::Bfloat16].into_iter().find(|low| low.storage() == Some(d)));
+    let half = probe.candidate_value(tensor, sample).and_then(|t| Low::stored_as(t.dtype));
     let low = match theirs.lowering {
         Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
         Lowering::Emulate(_) => None,

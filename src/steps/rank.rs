@@ -12,6 +12,7 @@ use crate::diagnose::NEAR;
 use crate::graph::Source;
 use crate::isolate;
 use crate::probe::{Lowering, Probe};
+use crate::report::text::story::precision;
 use crate::report::{Culprit, Ranked, Real, Report};
 use crate::run::RunError;
 use crate::spec::Precision;
@@ -52,8 +53,7 @@ pub fn rank(
         return Ok(None);
     }
     progress.step("every node alone");
-    let measured = measure(probe);
-    let locals = match measured {
+    let locals = match measure(probe) {
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
         // What was found stays found.
         Err(e) => {
@@ -77,14 +77,7 @@ pub fn rank(
 /// is one, and gives back all of them.
 pub fn worst_alone(report: &mut Report) -> Option<Vec<Culprit>> {
     report.precision_limited.as_ref()?;
-    let error = |c: &Culprit| relative(c.local.as_ref().unwrap_or(&c.accumulated));
-    let key = |c: &Culprit| (!c.node.inputs.is_empty(), error(c));
-    let worse = |a: &&Culprit, b: &&Culprit| {
-        let (a, b) = (key(a), key(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-    };
-    // Of equals the first.
-    let worst = report.culprits.iter().rev().max_by(worse)?.clone();
+    let worst = precision::ordered(report).first()?.clone();
     Some(std::mem::replace(&mut report.culprits, vec![worst]))
 }
 
@@ -143,7 +136,9 @@ fn errors_of(compared: Vec<(usize, Comparison)>) -> impl Iterator<Item = (usize,
 fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Ranked> {
     let graph = &probe.candidate.graph;
     let unit = unit(probe.candidate.spec.precision);
-    let off = locals.iter().filter(|(_, local)| local.error > 0.0);
+    let mut off: Vec<_> = locals.iter().filter(|(_, local)| local.error > 0.0).collect();
+    // In the graph's order, so that equals have one.
+    off.sort_by_key(|(node, _)| **node);
     let row = |(node, local): (&usize, &Local)| {
         let emulated = match is_emulation(probe) {
             true => Some(local.error),
@@ -159,9 +154,6 @@ fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Rank
             gain: gain(probe, &local.tensor).map(Real),
         }
     };
-    // In the graph's order, so that equals have one.
-    let mut off: Vec<_> = off.collect();
-    off.sort_by_key(|(node, _)| **node);
     off.into_iter().map(row).collect()
 }
 

@@ -35,7 +35,7 @@ pub fn route(
                 .to_string(),
         ));
     };
-    let (right, _) = probe.reference_outputs(outputs)?;
+    let right = probe.right_outputs().to_vec();
     let mut tried = 0;
     let mut off = |set: &[usize]| -> Result<Answer, RunError> {
         tried += 1;

@@ -11,7 +11,7 @@ use crate::overrides::{self, Cure, Trial, Units};
 use crate::probe::Probe;
 use crate::probe::first::inner;
 use crate::report::{Metrics, Overrides, Real, Status};
-use crate::run::RunError;
+use crate::run::{RunError, at_the_same_time};
 use crate::search::Answer;
 use crate::tensor::Tensors;
 use crate::tolerance::Rules;
@@ -53,13 +53,7 @@ impl<'a> Trials<'a> {
 
     /// All sets at the same time, on the samples that the search sees; answered in order.
     pub fn ask(&self, sets: &[Vec<usize>], run: &Run) -> Result<Vec<Trial>, RunError> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                sets.iter().map(|set| scope.spawn(move || self.trial(set, 0..self.seen, run))).collect();
-            let panicked =
-                || RunError::Crash { backend: "a trial".to_string(), reason: "its thread panicked".to_string() };
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect()
-        })
+        at_the_same_time("a trial", sets.iter().map(|set| move || self.trial(set, 0..self.seen, run)))
     }
 
     /// The same, however many sets there are: as many at the same time as can be.

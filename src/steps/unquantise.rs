@@ -37,7 +37,7 @@ pub fn unquantise(
     let Some(quantised) = Quantised::of(reference, candidate) else { return Ok(()) };
     progress.step("every quantised tensor alone");
     let losses = losses::losses(probe, &quantised)?;
-    let (right, _) = probe.reference_outputs(outputs)?;
+    let right = probe.right_outputs().to_vec();
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
         let model = quantised.without(&trials.model, candidate, set);

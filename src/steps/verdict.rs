@@ -52,12 +52,13 @@ pub fn judge(report: &mut Report) {
 /// Each suspect becomes a culprit: its node is run alone, and the two errors together say what it did.
 pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<(), RunError> {
     let mut seen: Vec<usize> = Vec::new();
+    let (backend, chosen) = (&probe.candidate.backend, chosen(probe, suspects, most));
     // Of what it compared itself, the candidate kept what agrees.
-    if probe.candidate.backend.compares() {
-        isolate::gather(probe, &chosen(probe, suspects, most).into_iter().map(|(item, _)| item).collect::<Vec<_>>())?;
+    if backend.compares() {
+        isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
     }
-    let mut alone = match probe.candidate.backend.is_engine() && probe.candidate.backend.runs() {
-        true => isolate::together(probe, &chosen(probe, suspects, most))?,
+    let mut alone = match backend.is_engine() && backend.runs() {
+        true => isolate::together(probe, &chosen)?,
         false => HashMap::new(),
     };
     for suspect in suspects {

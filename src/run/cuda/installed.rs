@@ -50,20 +50,15 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::tree::filled;
 
     #[test]
     fn a_gpu_machine() {
-        let root = tempfile::tempdir().unwrap();
         let version =
             "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build\nGCC 15.3.0\n";
         let gpu = "Model: \t\t NVIDIA H200\nIRQ:   \t\t 41\n";
-        for (name, content) in
-            [("driver/version", version), ("driver/gpus/0:6/information", gpu), ("lib/libcuda.so.1", "")]
-        {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
+        let root =
+            filled(&[("driver/version", version), ("driver/gpus/0:6/information", gpu), ("lib/libcuda.so.1", "")]);
         let libraries = vec![root.path().join("none"), root.path().join("lib")];
         let places = Places { libraries, driver: root.path().join("driver") };
         assert_eq!(places.gpus(), ["NVIDIA H200"]);

@@ -28,6 +28,15 @@ pub enum Provider {
 }
 
 impl Provider {
+    /// As users call it; `None`: the CPU.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Provider::Cpu => None,
+            Provider::Cuda { .. } => Some("cuda"),
+            Provider::Built(name) | Provider::Plugin { name, .. } => Some(name),
+        }
+    }
+
     /// Does it need NVIDIA's libraries?
     pub(super) fn is_on_cuda(&self) -> bool {
         match self {

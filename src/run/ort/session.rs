@@ -9,7 +9,7 @@ use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
 use super::{reason, value};
-use crate::interrupt;
+use crate::interrupt::{self, Busy};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensors};
 
@@ -46,9 +46,7 @@ impl Session {
         for (name, tensor) in feed {
             inputs.push((name, value::to_ort(tensor).map_err(&failed)?.into()));
         }
-        let options = Arc::new(RunOptions::new().map_err(&failed)?);
-        let stop = options.clone();
-        let busy = interrupt::busy(move || drop(stop.terminate()));
+        let (options, busy) = stoppable().map_err(&failed)?;
         let results = self.session.run_with_options(inputs, &*options).map_err(&failed)?;
         drop(busy);
         let wanted: HashSet<&str> = outputs.iter().map(String::as_str).collect();
@@ -71,6 +69,13 @@ impl Session {
             false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
         }
     }
+}
+
+/// Options of a run that an interruption ends while the guard lives.
+fn stoppable() -> ort::Result<(Arc<RunOptions>, Busy)> {
+    let options = Arc::new(RunOptions::new()?);
+    let stop = options.clone();
+    Ok((options, interrupt::busy(move || drop(stop.terminate()))))
 }
 
 impl Output {

@@ -1,6 +1,7 @@
 //! A pool of workers that are fakes: calls meet inside it, or they never come back with an answer.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use super::*;

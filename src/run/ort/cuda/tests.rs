@@ -1,16 +1,7 @@
 //! Finding NVIDIA's libraries in folders made for the test. Nothing is loaded.
 
 use super::*;
-
-fn tree(files: &[&str]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for name in files {
-        let path = root.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-    root
-}
+use crate::run::tree::tree;
 
 fn needs(files: &[&str]) -> Needs {
     needs_from(files.iter().map(|f| f.to_string()).collect()).unwrap()

@@ -1,6 +1,7 @@
 //! Which library is found, on small made-up machines. No variable of this process is read, no Python started.
 
 use super::*;
+use crate::run::tree::tree;
 
 /// A home with these empty files, these variables (`~` is the home) and a Python that finds what is in `python`.
 struct Machine {
@@ -10,12 +11,7 @@ struct Machine {
 
 impl Machine {
     fn new(files: &[&str], variables: &[(&'static str, &str)]) -> Machine {
-        let home = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = home.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
+        let home = tree(files);
         let here = home.path().to_str().unwrap();
         let variables = variables.iter().map(|(name, value)| (*name, value.replace('~', here))).collect();
         Machine { home, variables }

@@ -1,14 +1,12 @@
 //! A run whose outputs stay on the GPU: compared there with reference values, and copied to the host only where they differ.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::{IoBinding, RunOptions};
+use ort::session::IoBinding;
 
-use super::Session;
-use crate::compare::Tolerance;
-use crate::interrupt;
+use super::{Session, stoppable};
+use crate::compare::{Comparison, Tolerance};
 use crate::report::Status;
 use crate::run::cuda::CudaError;
 use crate::run::cuda::compare::{Comparer, is_supported};
@@ -29,9 +27,7 @@ impl Session {
     ) -> Result<(Tensors, Judged), RunError> {
         let failed = self.failed();
         let binding = self.bind(feed, tolerance, comparer.cuda().number()).map_err(&failed)?;
-        let options = Arc::new(RunOptions::new().map_err(&failed)?);
-        let stop = options.clone();
-        let busy = interrupt::busy(move || drop(stop.terminate()));
+        let (options, busy) = stoppable().map_err(&failed)?;
         let backend = self.backend.clone();
         let on_gpu = |e: CudaError| RunError::Run { backend: backend.clone(), reason: e.to_string() };
         let results = self.session.run_binding_with_options(&binding, &options).map_err(&failed)?;
@@ -90,7 +86,7 @@ fn compare(
     right: &Tensor,
     got: &Remote,
     tolerance: Tolerance,
-) -> Result<Option<crate::compare::Comparison>, CudaError> {
+) -> Result<Option<Comparison>, CudaError> {
     let cuda = comparer.cuda();
     let mut memory = cuda.allocate(right.bytes().len())?;
     cuda.copy_in(&mut memory, right.bytes())?;

@@ -56,53 +56,46 @@ impl Recorder {
     }
 }
 
-extern "C" fn count(this: *const c_void) -> i32 {
-    // SAFETY: TensorRT passes the recorder that it was given; the same holds for every method here.
+/// What `f` says of the recorder that a method was called on.
+fn with<R>(this: *const c_void, otherwise: R, f: impl FnOnce(&Recorder) -> R) -> R {
+    // SAFETY: TensorRT passes the recorder that it was given.
     let recorder = unsafe { data::<Recorder>(this) };
-    guarded(0, || recorder.errors().len().min(KEPT) as i32)
+    guarded(otherwise, || f(recorder))
+}
+
+extern "C" fn count(this: *const c_void) -> i32 {
+    with(this, 0, |recorder| recorder.errors().len().min(KEPT) as i32)
 }
 
 extern "C" fn code(this: *const c_void, index: i32) -> i32 {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    guarded(0, || recorder.at(index, |error| error.0).unwrap_or(0))
+    with(this, 0, |recorder| recorder.at(index, |error| error.0).unwrap_or(0))
 }
 
 /// Valid until `clear`: the texts stay where they are when more are added.
 extern "C" fn description(this: *const c_void, index: i32) -> *const c_char {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    guarded(null(), || recorder.at(index, |error| error.1.as_ptr()).unwrap_or(c"".as_ptr()))
+    with(this, null(), |recorder| recorder.at(index, |error| error.1.as_ptr()).unwrap_or(c"".as_ptr()))
 }
 
 extern "C" fn has_overflowed(this: *const c_void) -> bool {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    guarded(false, || recorder.errors().len() > KEPT)
+    with(this, false, |recorder| recorder.errors().len() > KEPT)
 }
 
 extern "C" fn clear(this: *const c_void) {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    guarded((), || recorder.errors().clear());
+    with(this, (), |recorder| recorder.errors().clear());
 }
 
 /// Every error ends what TensorRT is doing, as in NVIDIA's samples.
 extern "C" fn report(this: *const c_void, code: i32, description: *const c_char) -> bool {
-    // SAFETY: as above, and TensorRT passes a text.
-    let (recorder, description) = unsafe { (data::<Recorder>(this), text(description)) };
-    guarded((), || recorder.report(code, description));
+    // SAFETY: TensorRT passes a text.
+    let description = unsafe { text(description) };
+    with(this, (), |recorder| recorder.report(code, description));
     true
 }
 
 extern "C" fn hold(this: *const c_void) -> i32 {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    recorder.holders.fetch_add(1, Ordering::SeqCst) + 1
+    with(this, 0, |recorder| recorder.holders.fetch_add(1, Ordering::SeqCst) + 1)
 }
 
 extern "C" fn release(this: *const c_void) -> i32 {
-    // SAFETY: as above.
-    let recorder = unsafe { data::<Recorder>(this) };
-    recorder.holders.fetch_sub(1, Ordering::SeqCst) - 1
+    with(this, 0, |recorder| recorder.holders.fetch_sub(1, Ordering::SeqCst) - 1)
 }

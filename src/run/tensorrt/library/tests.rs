@@ -1,16 +1,7 @@
 //! Finding TensorRT in folders made for the test.
 
 use super::*;
-
-fn tree(files: &[&str]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for name in files {
-        let path = root.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-    root
-}
+use crate::run::tree::tree;
 
 fn places(root: &Path) -> Places {
     Places { named: None, loader: vec![root.join("none"), root.join("lib")], sites: vec![root.join("site")] }

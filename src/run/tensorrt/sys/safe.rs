@@ -8,17 +8,24 @@ use super::super::callback::{Allocation, Callback, Listener, Monitor};
 use super::super::open::Library;
 use super::*;
 
+impl<C: Class> Owned<C> {
+    /// Gives it an error recorder, which lives as long as it does. `None`: it takes none.
+    fn record(self, set: impl FnOnce(Ref<'_, C>, *mut c_void) -> Result<(), RunError>) -> Option<Owned<C>> {
+        let recorder = Callback::recorder(self.library().abi());
+        set(self.get(), recorder.as_object()).ok()?;
+        self.keep("error recorder".to_string(), recorder);
+        Some(self)
+    }
+}
+
 /// New objects, made by the entry points of the libraries. `None`: it has none, or refused.
 impl Owned<Builder> {
     pub fn create(library: &Library) -> Option<Owned<Builder>> {
         let raw = library.create_builder()?;
         // SAFETY: a new builder, ours to delete.
         let builder: Owned<Builder> = unsafe { Owned::adopt(raw, library, &[]) };
-        let recorder = Callback::recorder(library.abi());
         // SAFETY: the builder keeps the recorder; what is made of it does not outlive it.
-        unsafe { builder.get().set_error_recorder(recorder.as_object()) }.ok()?;
-        builder.keep("error recorder".to_string(), recorder);
-        Some(builder)
+        builder.record(|builder, recorder| unsafe { builder.set_error_recorder(recorder) })
     }
 
     pub fn network(&self, flags: u32) -> Option<Owned<Network>> {
@@ -120,11 +127,8 @@ impl Owned<Runtime> {
         let raw = library.create_runtime()?;
         // SAFETY: a new runtime, ours to delete.
         let runtime: Owned<Runtime> = unsafe { Owned::adopt(raw, library, &[]) };
-        let recorder = Callback::recorder(library.abi());
         // SAFETY: the runtime keeps the recorder; what is made of it does not outlive it.
-        unsafe { runtime.get().set_error_recorder(recorder.as_object()) }.ok()?;
-        runtime.keep("error recorder".to_string(), recorder);
-        Some(runtime)
+        runtime.record(|runtime, recorder| unsafe { runtime.set_error_recorder(recorder) })
     }
 
     pub fn engine(&self, plan: &[u8]) -> Result<Option<Owned<Engine>>, RunError> {
