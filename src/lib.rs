@@ -50,8 +50,14 @@ pub mod report;
 
 pub mod interrupt;
 
+pub mod scratch;
+
+pub mod terminal;
+
 pub mod cli;
 
 pub mod steps;
 
 pub mod commands;
+
+pub mod supervise;

@@ -7,69 +7,88 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
-use layerdiff::interrupt;
 use layerdiff::run::RunError;
-use layerdiff::steps::opening;
+use layerdiff::run::ort::runtime;
 use layerdiff::steps::verdict::Exit;
+use layerdiff::steps::{crashed, opening};
+use layerdiff::supervise::{self, Ended};
+use layerdiff::{interrupt, scratch, terminal};
 
-/// How long a run may take to notice Ctrl-C before the process ends without it.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long a run may take to notice that it is to end before the process ends without it.
+const PATIENCE: Duration = Duration::from_millis(600);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    settle(&cli.command);
     if let Command::Worker = &cli.command {
         return worker::run();
     }
-    let on_interrupt = || {
-        interrupt::request();
-        std::thread::sleep(PATIENCE);
-        opening::write_so_far();
-        std::process::exit(Exit::Inconclusive as i32);
-    };
-    if let Err(e) = ctrlc::set_handler(on_interrupt) {
-        eprintln!("layerdiff: Ctrl-C will not leave a report: {e}");
+    if let Some(ended) = runs_models(&cli.command).then(supervise::run).flatten() {
+        return ExitCode::from(conclude(ended, &cli.command));
     }
-    let mut out = std::io::stdout().lock();
-    let done = dispatch(&cli, &mut out).and_then(|exit| {
-        out.flush()?;
-        Ok(exit)
-    });
-    match done {
-        Ok(exit) => ExitCode::from(exit as u8),
-        Err(e) if broken_pipe(&e) => ExitCode::from(Exit::Agreed as u8),
-        Err(e) => {
-            eprintln!("layerdiff: {e:#}");
-            ExitCode::from(status(&e) as u8)
-        }
+    if let Some(died) = supervise::settle(end) {
+        runtime::keep_apart(died);
     }
+    let status = work(&cli);
+    if interrupt::requested() {
+        supervise::end_children();
+    }
+    scratch::clear();
+    ExitCode::from(status as u8)
 }
 
-/// ONNX Runtime opens a database for telemetry as soon as it is loaded, unless the environment said otherwise when the
-/// process started. Nobody's model is told on: the program starts itself again, once, with telemetry off.
-///
-/// (Huge pages for the allocator would be set here as well. Measured: a third faster on an idle machine, slower whenever
-/// the kernel must compact memory first, so they are not.)
-#[cfg(unix)]
-fn settle(command: &Command) {
-    use std::os::unix::process::CommandExt;
-    const SILENT: &str = "ORT_DISABLE_TELEMETRY";
-    let runs_models = matches!(
+/// The work itself. What it prints comes last, whole, so that nobody sees half an answer.
+fn work(cli: &Cli) -> Exit {
+    let mut shown = Vec::new();
+    let done = dispatch(cli, &mut shown);
+    let printed = std::io::stdout().lock().write_all(&shown).and_then(|()| std::io::stdout().flush());
+    if let Err(e) = printed.or_else(nobody_listens) {
+        terminal::say(&format!("layerdiff: cannot write to stdout: {e}"));
+    }
+    done.unwrap_or_else(|e| {
+        terminal::say(&format!("layerdiff: {e:#}"));
+        status(&e)
+    })
+}
+
+/// `layerdiff ... | head` is nobody's mistake.
+fn nobody_listens(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+/// Ctrl-C, or another wish that this process ends: whoever is busy is told to stop, and what is known by now is written.
+fn end() {
+    interrupt::request();
+    std::thread::sleep(PATIENCE);
+    opening::write_so_far();
+    supervise::end_children();
+    scratch::clear();
+    std::process::exit(Exit::Inconclusive as i32);
+}
+
+/// ONNX Runtime is loaded, and may end the process.
+fn runs_models(command: &Command) -> bool {
+    matches!(
         command,
         Command::Bisect(_)
             | Command::Reduce(_)
             | Command::Compare(_)
             | Command::Convert(_)
             | Command::Inspect(_)
-            | Command::Worker
-    );
-    let (true, None, Ok(program)) = (runs_models, std::env::var_os(SILENT), std::env::current_exe()) else { return };
-    // Comes back only when it fails; then everything works all the same.
-    drop(std::process::Command::new(program).args(std::env::args_os().skip(1)).env(SILENT, "1").exec());
+            | Command::Doctor(_)
+    )
 }
 
-#[cfg(not(unix))]
-fn settle(_: &Command) {}
+/// The exit status of a run that a child did.
+fn conclude(ended: Ended, command: &Command) -> u8 {
+    match ended {
+        Ended::Status(status) => status,
+        Ended::Stopped => Exit::Inconclusive as u8,
+        Ended::Crashed(words) => {
+            terminal::say(&format!("layerdiff: {}", crashed::report(command, &words)));
+            Exit::Inconclusive as u8
+        }
+    }
+}
 
 fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match &cli.command {
@@ -101,10 +120,4 @@ fn status(error: &anyhow::Error) -> Exit {
         true => Exit::Inconclusive,
         false => Exit::BadInput,
     }
-}
-
-/// `layerdiff ... | head` is nobody's mistake.
-fn broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
-    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -142,6 +142,10 @@ impl<'a> Probe<'a> {
 
     /// The model's own outputs from unmarked runs: the verdict, before anything is marked.
     pub fn unmarked(&mut self, outputs: &[String]) -> Result<Vec<TensorResult>, RunError> {
+        if let Some(Err(_)) = &self.first {
+            // A model that cannot be run has no outputs, whatever the other side's are.
+            self.first.take().transpose()?;
+        }
         self.right = self.reference_outputs(outputs)?;
         self.counts.candidate_builds += 1;
         self.unmarked = match self.first.take() {

@@ -68,6 +68,9 @@ pub struct Report {
     /// the tolerance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision_limited: Option<PrecisionLimited>,
+    /// A side ended the process that it ran in, so that there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
     pub environment: Environment,
     pub seconds: f64,
     /// What the user should know before trusting the rest: unknown fields dropped, synthetic data, fallbacks taken.
@@ -82,6 +85,21 @@ pub enum Verdict {
     Diverged,
     #[default]
     Inconclusive,
+}
+
+/// The end of a process that ran a whole model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Crash {
+    /// "reference" or "candidate".
+    pub side: String,
+    /// "building" or "running", where that was told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<String>,
+    /// With this node the model ends the process; cut off before it, it does not. `None` where that was not found.
+    pub node: Option<String>,
+    pub op_type: Option<String>,
+    /// How the process ended: the signal, its last words.
+    pub ended: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

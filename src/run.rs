@@ -2,7 +2,7 @@
 //! A backend is given a model, feeds and the names of the tensors to return. It knows no tolerance and no search.
 
 pub mod check;
-mod child;
+pub mod child;
 mod command;
 pub mod cuda;
 pub mod exec;
@@ -24,6 +24,7 @@ use crate::compare::{Comparison, Tolerance};
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::tensor::{DType, Tensors};
+use ort::Output;
 
 /// Why a backend has no answer. None of these is a wrong result: a crash says nothing about accuracy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
@@ -228,6 +229,11 @@ pub trait Backend: Send + Sync {
     /// The engine that it was started with, if it was.
     fn engine(&self) -> Result<Option<Engine>, RunError> {
         Ok(None)
+    }
+
+    /// What it says of the outputs of `model` once that is built; nothing where it says nothing.
+    fn outputs(&self, _model: &Lean) -> Result<Vec<Output>, RunError> {
+        Ok(Vec::new())
     }
 
     /// The knobs of its compiler, as it tells them; none where it has no such thing.

@@ -31,4 +31,6 @@ pub mod trials;
 pub mod unquantise;
 
 // To the user.
+pub mod autopsy;
+pub mod crashed;
 pub mod verdict;

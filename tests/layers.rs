@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules from the top to the bottom; those of one line may use each other.
 const LAYERS: [&[&str]; 9] = [
-    &["commands"],
+    &["commands", "supervise"],
     &["steps"],
     &["cli"],
     &["isolate", "diagnose", "reduce", "overrides", "qdq"],
@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 9] = [
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],
     &["graph", "report", "spec"],
-    &["onnx", "search", "tensor", "interrupt"],
+    &["onnx", "search", "tensor", "interrupt", "scratch", "terminal"],
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -17,9 +17,10 @@ use crate::onnx::{EXTERNAL, GraphProto, ModelProto, NodeProto, StringStringEntry
 use crate::precision::convert::{self, Request};
 use crate::probe::Survey;
 use crate::run::RunError;
-use crate::run::ort::{Ort, Provider, library};
+use crate::run::ort::{Runtime, library};
 use crate::steps::sides;
 use crate::tensor::DType;
+use crate::terminal;
 
 /// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
 const INLINE: u64 = 1 << 30;
@@ -28,7 +29,7 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     let model = Model::load(&args.model)?;
     let graph = sides::named(&model, Graph::new(&model.proto))?;
     let library = library::find(global.ort_library.as_deref())?;
-    let ort = Ort::new(&library.path, Provider::Cpu)?;
+    let ort = Runtime::start(&library.path)?;
     let survey = Survey::of(&ort, &model, &graph, &[]).map_err(|e| match e {
         RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", args.model.display()),
         other => other.into(),
@@ -50,7 +51,7 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
         bail!("--keep {keep} matches no node of {}; see `layerdiff compare` for the names", args.model.display());
     }
     for note in model.warnings.iter().chain(&converted.notes) {
-        eprintln!("layerdiff: {note}");
+        terminal::say(&format!("layerdiff: {note}"));
     }
     let path = output(args);
     write(&model, &converted.model, &path)?;

@@ -15,7 +15,7 @@ use crate::cli::DoctorArgs;
 use crate::report::text::words::wrap;
 use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
-use crate::run::ort::{Ort, Provider};
+use crate::run::ort::{Ort, Provider, runtime};
 use crate::run::tensorrt::library::Found;
 
 /// Of the details of a finding.
@@ -84,6 +84,9 @@ fn look(
 
 /// Loads a library and asks it: the `probe` of every real run.
 pub fn ask(library: &Path) -> Result<OrtInfo, String> {
+    if let Some(died) = runtime::died() {
+        return Err(format!("loading it ended the process: {died}"));
+    }
     let ort = Ort::new(library, Provider::Cpu).map_err(|e| e.to_string())?;
     Ok(OrtInfo { version: ort.version(), providers: ort.providers() })
 }

@@ -10,7 +10,7 @@ use crate::load::testset::tensor_from_proto;
 use crate::mark::{self, Types};
 use crate::onnx::{ModelProto, ValueInfoProto};
 use crate::run::RunError;
-use crate::run::ort::Ort;
+use crate::run::ort::Runtime;
 use crate::tensor::{DType, Tensors};
 use crate::types;
 
@@ -28,7 +28,7 @@ impl<'a> Capture<'a> {
     /// Runs `side` on `feeds`. Where ONNX Runtime refuses the model, nothing but the feeds is known; its reason is given back.
     pub fn new(
         side: &'a mut Side,
-        ort: &Ort,
+        ort: &Runtime,
         feeds: &'a Tensors,
         memory: u64,
     ) -> Result<(Capture<'a>, Option<RunError>), RunError> {

@@ -8,14 +8,14 @@ use super::Side;
 use super::marked::CANDIDATE;
 use super::survey::{Survey, Surveyed};
 use crate::mark;
-use crate::run::ort::Ort;
+use crate::run::ort::Runtime;
 use crate::run::{Answer, Built, Observe, RunError, join};
 use crate::tensor::Tensors;
 
 /// What is wanted of the first runs.
 pub struct Plan<'a> {
     /// The library that is asked about models.
-    pub ort: &'a Ort,
+    pub ort: &'a Runtime,
     pub feeds: &'a [Tensors],
     /// The tensors that decide the verdict.
     pub outputs: &'a [String],
@@ -38,6 +38,13 @@ pub struct First {
     pub built: Option<Built>,
     /// All values of the candidate, where they were asked for and fit.
     pub marked: Option<Result<Vec<Tensors>, RunError>>,
+}
+
+impl First {
+    /// Of a run that ended before there were any values.
+    pub fn failed(why: RunError, memory: u64) -> First {
+        First { survey: Survey::default(), memory, reference: None, unmarked: Err(why), built: None, marked: None }
+    }
 }
 
 /// Runs both sides. Tells each side what the survey found out about its model. An error is the reference's.
@@ -71,16 +78,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
                 candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
                 candidate.types = theirs.survey.types;
             }
-            Err(e) => {
-                return Ok(First {
-                    survey: surveyed.survey,
-                    memory: plan.memory,
-                    reference: None,
-                    unmarked: Err(e),
-                    built: None,
-                    marked: None,
-                });
-            }
+            Err(e) => return Ok(First { survey: surveyed.survey, ..First::failed(e, plan.memory) }),
         }
     }
     let (reference, candidate) = (&*reference, &*candidate);

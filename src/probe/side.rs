@@ -176,6 +176,11 @@ impl Side {
         self.backend.latency(&self.lean(kept, model, types)?, &feed, runs)
     }
 
+    /// Builds a model the way this side runs its own, and runs nothing.
+    pub fn builds(&self, model: &ModelProto, types: &Types) -> Result<(), RunError> {
+        self.backend.outputs(&self.lean(&self.kept, model, types)?).map(drop)
+    }
+
     /// What the backend gets for `model`.
     fn lean(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Lean, RunError> {
         Ok(self.model.lean(self.lowered(kept, model, types)?.as_ref().unwrap_or(model)))

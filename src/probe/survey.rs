@@ -9,7 +9,7 @@ use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{DimValue, Dimension, ModelProto, TensorShapeProto, TypeTensor, TypeValue};
 use crate::run::RunError;
-use crate::run::ort::{Ort, Session};
+use crate::run::ort::{Opened, Runtime};
 use crate::tensor::{DType, Tensors};
 use crate::types;
 
@@ -29,11 +29,11 @@ pub struct Surveyed {
 }
 
 /// A session of a model with every tensor of the main graph marked.
-pub struct Everything(Session);
+pub struct Everything(Opened);
 
 impl Survey {
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
-    pub fn of(ort: &Ort, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
+    pub fn of(ort: &Runtime, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
         let main: Vec<usize> =
             (0..graph.tensors.len()).filter(|t| graph.producer(*t).scope.is_empty() && observable(graph, *t)).collect();
         let marked = mark::mark(&model.proto, graph, &main, &Types::new());
@@ -46,7 +46,7 @@ impl Survey {
         };
         let mut survey =
             Survey { types: model.proto.graph.as_ref().map(types::declared).unwrap_or_default(), ..Survey::default() };
-        for output in &session.outputs {
+        for output in session.outputs() {
             if let Some(dtype) = output.dtype {
                 survey.types.insert(output.name.clone(), dtype);
             }
@@ -56,7 +56,7 @@ impl Survey {
         }
         let ask = |body: &ModelProto| {
             let session = ort.open(&model.lean(body))?;
-            Ok(session.outputs.iter().map(|o| (o.name.clone(), o.dtype)).collect::<Vec<(String, Option<DType>)>>())
+            Ok(session.outputs().iter().map(|o| (o.name.clone(), o.dtype)).collect::<Vec<(String, Option<DType>)>>())
         };
         types::add_bodies(&model.proto, &mut survey.types, &ask)?;
         Ok(Surveyed { survey, session: Everything(session) })
@@ -86,7 +86,7 @@ impl Everything {
         let all: Vec<usize> = (0..graph.tensors.len()).filter(|t| observable(graph, *t)).collect();
         let names = graph.keys(&all);
         match !reference.half && graph.nodes.iter().all(|n| n.scope.is_empty()) {
-            true => feeds.iter().map(|f| self.0.run(f, &names)).collect(),
+            true => self.0.run(feeds, &names),
             false => reference.run(&all, feeds, &names),
         }
     }

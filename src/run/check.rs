@@ -10,6 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::child::{self, Ending, Keep, Running};
 use super::{RunError, command};
 use crate::load::{Lean, materialise, npz};
+use crate::scratch;
 use crate::tensor::Tensors;
 
 /// Where the user sets the seconds that one run of the command may take.
@@ -104,7 +105,7 @@ impl Check {
 
     /// The same on files of this case, which are gone afterwards.
     pub fn run_case(&self, lean: &Lean, feeds: &Tensors) -> Result<Verdict, RunError> {
-        let dir = tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder");
+        let dir = scratch::folder().context("cannot make a temporary folder");
         let dir = dir.map_err(failed)?;
         let model = materialise::write_model(lean, dir.path()).map_err(failed)?;
         let inputs = self.wants_inputs().then(|| dir.path().join("inputs.npz"));

@@ -3,7 +3,7 @@
 
 mod output;
 
-pub use self::output::Keep;
+pub use self::output::{Keep, Output};
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::output::Output;
+use super::RunError;
+use crate::interrupt;
 
 /// A running process in a process group of its own. It is killed when dropped.
 pub struct Running {
@@ -73,6 +74,14 @@ impl Running {
         }
     }
 
+    /// The same, and it is killed at once when the user interrupts: that is an error.
+    pub fn wait_interruptibly(&self, limit: Option<Duration>) -> Result<Option<ExitStatus>, RunError> {
+        let busy = interrupt::busy(self.killer());
+        let status = self.wait(limit);
+        drop(busy);
+        if interrupt::requested() { Err(RunError::Interrupted) } else { Ok(status) }
+    }
+
     /// What is remembered of its standard output and its standard error.
     pub fn output(&self) -> [Vec<u8>; 2] {
         [&self.stdout, &self.stderr].map(Output::bytes)
@@ -80,7 +89,14 @@ impl Running {
 
     /// How it ended, with the last line it wrote.
     pub fn ending(&self, status: ExitStatus) -> Ending {
-        let words = || match self.stderr.last_line().or_else(|| self.stdout.last_line()) {
+        Ending::of(status, || self.stderr.last_line().or_else(|| self.stdout.last_line()))
+    }
+}
+
+impl Ending {
+    /// In words; `last` is the last line that the process wrote.
+    pub fn of(status: ExitStatus, last: impl Fn() -> Option<String>) -> Ending {
+        let words = || match last() {
             Some(line) => format!("; last words: {line}"),
             None => "; it said nothing".to_string(),
         };
@@ -165,14 +181,17 @@ fn own_group(command: &mut Command) {
 #[cfg(not(unix))]
 fn own_group(_: &mut Command) {}
 
-/// The shell's own `kill` is everywhere; the program of that name is not.
+#[cfg(unix)]
 fn kill_group(leader: u32) {
-    if cfg!(unix) {
-        let kill = format!("kill -s KILL -- -{leader}");
-        let quiet = || Stdio::null();
-        let _ = Command::new("sh").args(["-c", &kill]).stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(leader) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        // It may have ended meanwhile.
+        let _ = kill_process_group(leader, Signal::KILL);
     }
 }
+
+#[cfg(not(unix))]
+fn kill_group(_: u32) {}
 
 #[cfg(all(test, unix))]
 mod tests {

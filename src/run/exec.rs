@@ -11,6 +11,7 @@ use super::child::{Ending, Keep};
 use super::{Backend, RunError, command};
 use crate::load::{Lean, materialise, npz};
 use crate::report::BackendInfo;
+use crate::scratch;
 use crate::tensor::Tensors;
 
 /// Seconds that one run of the command may take.
@@ -48,7 +49,7 @@ impl Backend for Exec {
     }
 
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let dir = tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder");
+        let dir = scratch::folder().context("cannot make a temporary folder");
         let dir = dir.map_err(failed)?;
         let model = materialise::write_model(model, dir.path()).map_err(failed)?;
         let sample = |(i, feed)| {

@@ -7,13 +7,16 @@ mod cuda;
 pub mod library;
 mod provider;
 mod round;
+pub mod runtime;
 mod session;
 mod value;
 
 pub use provider::Provider;
+pub use runtime::{Opened, Runtime};
 pub use session::{Output, Session};
 
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -44,6 +47,9 @@ pub struct Ort {
 
 /// One environment a process: ONNX Runtime has no more.
 static ENVIRONMENT: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
+
+/// Why a session is not built whose description cannot be read.
+const IMPOSSIBLE: &str = "an output would have a dimension below zero (a kernel larger than its input, for one)";
 
 /// Has a session with the rounding operator been built?
 static ROUND_KNOWN: Mutex<bool> = Mutex::new(false);
@@ -102,7 +108,10 @@ impl Ort {
         // ONNX Runtime checks whether a domain of operators is known, then adds it: two first sessions at a time collide.
         let first =
             emulated.then(|| ROUND_KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).filter(|known| !**known);
-        let session = builder.commit_from_memory(&model.bytes).map_err(failed)?;
+        // The crate panics where ONNX Runtime infers a dimension below zero, as of a kernel larger than its input.
+        let built = panic::catch_unwind(AssertUnwindSafe(|| builder.commit_from_memory(&model.bytes)));
+        let impossible = |_| RunError::Build { backend: self.name(), reason: IMPOSSIBLE.to_string() };
+        let session = built.map_err(impossible)?.map_err(failed)?;
         if let Some(mut known) = first {
             *known = true;
         }
@@ -165,6 +174,10 @@ impl Backend for Ort {
             answer.judged.push(judged);
         }
         Ok(answer)
+    }
+
+    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
+        Ok(self.open(model)?.outputs)
     }
 
     fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {

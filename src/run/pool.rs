@@ -4,6 +4,7 @@
 use std::ops::{Deref, Range};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::ort::Output;
 use super::{Against, Answer, Backend, Engine, How, Observe, RunError, at_the_same_time};
 use crate::load::Lean;
 use crate::report::BackendInfo;
@@ -170,6 +171,10 @@ impl<B: Backend> Backend for Pool<B> {
 
     fn engine(&self) -> Result<Option<Engine>, RunError> {
         self.hire().engine()
+    }
+
+    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
+        self.hire().outputs(model)
     }
 
     fn routes(&self) -> Result<Option<String>, RunError> {

@@ -1,5 +1,6 @@
 //! A ready engine: it was built from a model elsewhere, so it gives the model's outputs and cannot be cut or marked.
 
+use super::ort::Output;
 use super::{Answer, Backend, Engine, How, RunError};
 use crate::load::Lean;
 use crate::report::BackendInfo;
@@ -44,6 +45,10 @@ impl<B: Backend> Backend for Ready<B> {
 
     fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
         self.engine.latency(model, feed, runs)
+    }
+
+    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
+        self.engine.outputs(model)
     }
 
     fn engine(&self) -> Result<Option<Engine>, RunError> {

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use self::parcel::Parcel;
 use self::steps::Step;
-use super::ort::Provider;
+use super::ort::{Output, Provider};
 use super::{Built, Engine, How, Judged, RunError, tensorrt};
 use crate::compare::Tolerance;
 use crate::report::BackendInfo;
@@ -86,8 +86,8 @@ impl Task {
     /// As messages call it.
     fn name(&self) -> String {
         match &self.what {
-            What::OnnxRuntime { library, provider } => match provider.name() {
-                None => format!("ONNX Runtime ({})", library.display()),
+            What::OnnxRuntime { provider, .. } => match provider.name() {
+                None => "ONNX Runtime".to_string(),
                 Some(name) => format!("ONNX Runtime with {name}"),
             },
             What::TensorRt(_) => "TensorRT".to_string(),
@@ -115,6 +115,8 @@ enum Order {
     Run(Job),
     Routes,
     Engine,
+    /// What are the outputs of the job's model, once it is built?
+    Outputs(Job),
     /// How long does a run of the job's model take, on its first feed?
     Time {
         job: Job,
@@ -154,6 +156,7 @@ enum Reply {
     },
     Routes(Option<String>),
     Engine(Option<Engine>),
+    Outputs(Vec<Output>),
     /// Seconds.
     Took(Option<f64>),
     Failed(RunError),

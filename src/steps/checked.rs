@@ -23,7 +23,8 @@ use crate::reduce::{self, Case};
 use crate::report::{BackendInfo, Report, Verdict};
 use crate::run::RunError;
 use crate::run::check::{self, Check, Rules};
-use crate::run::ort::{Ort, Provider, library};
+use crate::run::ort::{Runtime, library};
+use crate::scratch;
 use crate::tensor::{DType, Tensor, Tensors};
 
 /// Smaller models may take this many times as long as the full one, and this long at least, unless the user says.
@@ -47,7 +48,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
     let mut reference = sides::side(&args.set.reference, &model, global, &args.set.engine)?;
     let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
-    let ort = Ort::new(&library::find(global.ort_library.as_deref())?.path, Provider::Cpu)?;
+    let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut report = opening::report(&model, &reference, &ort, inputs);
     report.model.sha256 = model.sha256();
     if !check.wants_inputs() {
@@ -139,8 +140,7 @@ impl Question<'_> {
         attempts: &mut Attempts,
         slowest: &mut Duration,
     ) -> anyhow::Result<Vec<check::Verdict>> {
-        let folder =
-            tempfile::Builder::new().prefix("layerdiff-").tempdir().context("cannot make a temporary folder")?;
+        let folder = scratch::folder().context("cannot make a temporary folder")?;
         let inputs = folder.path().join("inputs.npz");
         if self.check.wants_inputs() {
             npz::write(&inputs, &self.samples[sample])?;

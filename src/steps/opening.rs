@@ -8,13 +8,13 @@ use crate::load::Model;
 use crate::probe::Side;
 use crate::probe::journal::Question;
 use crate::report::{self, Environment, InputsInfo, ModelInfo, Report, Verdict};
-use crate::run::ort::Ort;
+use crate::run::ort::Runtime;
 
 /// A warning of every report without real data.
 pub const SYNTHETIC: &str = "the input data is synthetic; real data may show another first culprit";
 
 /// A report of which only the model, the reference and the data are known.
-pub fn report(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) -> Report {
+pub fn report(model: &Model, reference: &Side, ort: &Runtime, inputs: InputsInfo) -> Report {
     let mut warnings = model.warnings.clone();
     if inputs.synthetic {
         warnings.push(SYNTHETIC.to_string());
@@ -22,7 +22,7 @@ pub fn report(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) ->
     Report {
         schema: report::SCHEMA.to_string(),
         layerdiff: env!("CARGO_PKG_VERSION").to_string(),
-        command: std::env::args().collect(),
+        command: command(),
         verdict: Verdict::Inconclusive,
         why: Some("not finished".to_string()),
         model: ModelInfo {
@@ -40,7 +40,12 @@ pub fn report(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) ->
     }
 }
 
-fn environment(ort: &Ort) -> Environment {
+/// The command line, as text.
+pub fn command() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+fn environment(ort: &Runtime) -> Environment {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|l| l.starts_with("model name"))?;
         Some(line.split_once(':')?.1.trim().to_string())

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
-use super::{choose, opening, sides};
+use super::{autopsy, choose, opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
@@ -13,7 +13,7 @@ use crate::probe::Side;
 use crate::probe::first::{self, First, Plan};
 use crate::report::{InputTensor, InputsInfo, Report};
 use crate::run::RunError;
-use crate::run::ort::{Ort, Provider, library};
+use crate::run::ort::{Runtime, library, runtime};
 use crate::spec::Precision;
 use crate::tensor::Tensors;
 use crate::tolerance::Rules;
@@ -51,7 +51,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     check_inputs(&reference, &candidate)?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;
-    let ort = Ort::new(&library.path, Provider::Cpu)?;
+    let ort = Runtime::start(&library.path)?;
     let mut prepared = Prepared {
         rules: rules(args, &candidate),
         dir: dir(args),
@@ -61,26 +61,40 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         feeds,
         outputs,
     };
-    let first = first_runs(&mut prepared, &ort, memory(args), everything)?;
     prepared.report = header(&prepared, &model, &ort, inputs, why);
+    opening::so_far(&prepared.dir, &prepared.report);
+    let first = first_runs(&mut prepared, &ort, memory(args), everything)?;
     prepared.report.model.sha256 = hashing.join().unwrap_or_default();
     Ok((prepared, first))
 }
 
-/// The first runs, and what their failures mean: a reference that cannot be built or run is bad input, a candidate that
-/// cannot is its answer.
-fn first_runs(prepared: &mut Prepared, ort: &Ort, memory: u64, everything: bool) -> anyhow::Result<First> {
-    let Prepared { reference, candidate, feeds, outputs, .. } = prepared;
+/// The first runs, and what their failures mean: a reference that cannot be built or run is bad input; one that crashes is
+/// an answer, and so is a candidate that cannot be run.
+fn first_runs(prepared: &mut Prepared, ort: &Runtime, memory: u64, everything: bool) -> anyhow::Result<First> {
+    let Prepared { reference, candidate, feeds, outputs, report, .. } = prepared;
     let plan = Plan { ort, feeds, outputs, memory, everything };
-    first::run(reference, candidate, &plan).map_err(|e| match e {
-        RunError::Build { reason, .. } => {
-            anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", reference.model.path.display())
+    match first::run(reference, candidate, &plan) {
+        Ok(mut first) => {
+            first.unmarked = first.unmarked.map_err(|e| {
+                let (e, crash) = autopsy::told("candidate", candidate, feeds, e);
+                report.crash = crash;
+                e
+            });
+            Ok(first)
         }
-        RunError::Run { reason, .. } => {
-            anyhow::anyhow!("the reference fails on {}: {reason}", reference.model.path.display())
+        Err(RunError::Build { reason, .. }) => {
+            bail!("ONNX Runtime refuses {}: {reason}", reference.model.path.display())
         }
-        other => other.into(),
-    })
+        Err(RunError::Run { reason, .. }) => {
+            bail!("the reference fails on {}: {reason}", reference.model.path.display())
+        }
+        Err(e @ RunError::Crash { .. }) => {
+            let (e, crash) = autopsy::told("reference", reference, feeds, e);
+            report.crash = crash;
+            Ok(First::failed(e, memory))
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The samples that the arguments ask for, and how the report describes them.
@@ -208,9 +222,17 @@ pub fn memory(args: &SetArgs) -> u64 {
     args.memory.or_else(free).unwrap_or(2 << 30)
 }
 
-fn header(prepared: &Prepared, model: &Model, ort: &Ort, inputs: InputsInfo, why: Option<String>) -> Report {
+/// What the reader must know of a run that is the second.
+fn apart(died: &str) -> String {
+    format!(
+        "ONNX Runtime ended the process of the first run ({died}); everything was run again with it in processes of its own, where its crashes end nothing else"
+    )
+}
+
+fn header(prepared: &Prepared, model: &Model, ort: &Runtime, inputs: InputsInfo, why: Option<String>) -> Report {
     let Prepared { reference, candidate, rules, .. } = prepared;
     let mut report = opening::report(model, reference, ort, inputs);
+    report.warnings.extend(runtime::died().map(apart));
     if candidate.spec.model.is_some() {
         report.warnings.extend(candidate.model.warnings.clone());
     }

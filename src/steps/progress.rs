@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::report::text::words::clean;
 use crate::run::worker::steps::{self, Hearing, Step};
+use crate::terminal;
 
 /// A spinner with what is being done, and how far the build of an engine is.
 pub struct Progress {
@@ -16,11 +18,13 @@ pub struct Progress {
 /// Characters of a phase's name that are shown.
 const LENGTH: usize = 40;
 
+/// Times a second that it is drawn, at most.
+const HERTZ: u8 = 20;
+
 impl Progress {
     pub fn new(quiet: bool) -> Progress {
         let bar = ProgressBar::new_spinner();
-        // indicatif draws nothing when stderr is not a terminal.
-        bar.set_draw_target(if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+        bar.set_draw_target(if quiet { ProgressDrawTarget::hidden() } else { users_terminal() });
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}{prefix} ({elapsed})") {
             bar.set_style(style);
         }
@@ -38,6 +42,15 @@ impl Progress {
             self.bar.set_message(what.into());
         }
     }
+}
+
+/// indicatif draws nothing where it is no terminal.
+fn users_terminal() -> ProgressDrawTarget {
+    #[cfg(unix)]
+    if let Some((reading, writing)) = terminal::file().and_then(|f| Some((f.try_clone().ok()?, f.try_clone().ok()?))) {
+        return ProgressDrawTarget::term(Term::read_write_pair(reading, writing), HERTZ);
+    }
+    ProgressDrawTarget::stderr()
 }
 
 impl Drop for Progress {

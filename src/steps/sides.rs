@@ -11,7 +11,7 @@ use crate::precision::Kept;
 use crate::probe::{Lowering, Side};
 use crate::report::BackendInfo;
 use crate::run::exec::Exec;
-use crate::run::ort::{Ort, Provider, library};
+use crate::run::ort::{Provider, Runtime, library};
 use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
@@ -105,7 +105,7 @@ fn backend(
                 spec.precision
             );
             let library = library::find(global.ort_library.as_deref())?;
-            (Box::new(Ort::new(&library.path, Provider::Cpu)?), low.map_or(Lowering::None, Lowering::Emulate))
+            (Box::new(Runtime::start(&library.path)?), low.map_or(Lowering::None, Lowering::Emulate))
         }
         Place::Provider(name) => {
             ensure!(

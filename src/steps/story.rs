@@ -14,6 +14,8 @@ use crate::report::text::story as words;
 use crate::report::text::words::file_name;
 use crate::report::{Culprit, Metrics, Report};
 use crate::run::RunError;
+use crate::run::child::Running;
+use crate::scratch;
 use crate::spec::Spec;
 use crate::tensor::Tensor;
 use crate::tolerance;
@@ -132,7 +134,7 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let failed = |reason: String| RunError::Run { backend: "the proof".to_string(), reason };
     let program = std::env::current_exe().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
     let data = model.with_file_name(TEST_SET);
-    let out = tempfile::Builder::new().prefix("layerdiff-").tempdir().map_err(|e| failed(e.to_string()))?;
+    let out = scratch::folder().map_err(|e| failed(e.to_string()))?;
     let reference = match told.own_model {
         true => format!("saved:{}", data.display()),
         false => told.reference.for_this_model(),
@@ -146,13 +148,16 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     ]);
     command.arg("--inputs").arg(&data).args(flags(told.args));
     command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
-    let output = command.stdin(Stdio::null()).output().map_err(|e| failed(format!("it did not start: {e}")))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
-    Ok(match output.status.code() {
+    let running = Running::spawn(command.stdin(Stdio::null())).map_err(|e| failed(format!("it did not start: {e}")))?;
+    let status = running.wait_interruptibly(None)?;
+    Ok(match status.and_then(|status| status.code()) {
         Some(code) if code == Exit::Diverged as i32 => Ok(()),
         Some(code) if code == Exit::Agreed as i32 => Err("both sides agree".to_string()),
-        Some(code) => Err(format!("layerdiff compare ends with status {code}: {said}")),
-        None => Err(format!("layerdiff compare was killed: {said}")),
+        Some(code) => {
+            let [_, stderr] = running.output();
+            Err(format!("layerdiff compare ends with status {code}: {}", String::from_utf8_lossy(&stderr).trim()))
+        }
+        None => Err("layerdiff compare was killed".to_string()),
     })
 }
 

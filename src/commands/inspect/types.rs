@@ -11,7 +11,7 @@ use crate::mark::Types;
 use crate::onnx::{GraphProto, NodeProto};
 use crate::probe::Survey;
 use crate::run::RunError;
-use crate::run::ort::{Ort, Provider, library};
+use crate::run::ort::{Runtime, library};
 use crate::tensor::DType;
 
 /// Types and declared shapes by tensor key (`if_3/then_branch/y`).
@@ -40,7 +40,7 @@ fn infer(source: &Source, ort: Option<&Path>) -> Result<Types, String> {
     let model = source.model.as_ref().map_err(String::clone)?;
     let graph = source.graph.as_ref().map_err(String::clone)?;
     let library = library::find(ort).map_err(|e| e.to_string())?;
-    let ort = Ort::new(&library.path, Provider::Cpu).map_err(|e| e.to_string())?;
+    let ort = Runtime::start(&library.path).map_err(|e| e.to_string())?;
     match Survey::of(&ort, model, graph, &[]) {
         Ok(surveyed) => Ok(surveyed.survey.types),
         Err(RunError::Build { reason, .. }) => Err(format!("ONNX Runtime refuses the model: {}", first_line(&reason))),

@@ -258,7 +258,9 @@ pub fn diagnoses(culprit: &Culprit) -> Vec<(&str, Vec<&Diagnosis>)> {
 /// What to do next when there is no answer.
 pub fn next_step(report: &Report) -> &'static str {
     let outputs_unseen = !report.outputs.is_empty() && report.outputs.iter().all(|o| o.status == Status::NotCompared);
-    if check(report).is_some() {
+    if report.crash.is_some() {
+        "the crash is the library's own: tell its makers, with the model cut off behind that node, or try another version of it (--ort-library, layerdiff setup)"
+    } else if check(report).is_some() {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
+use serde::{Deserialize, Serialize};
+
 use super::{reason, value};
 use crate::interrupt::{self, Busy};
 use crate::run::RunError;
@@ -22,7 +24,7 @@ pub struct Session {
 }
 
 /// One output of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Output {
     pub name: String,
     /// `None` for sequences, maps and optionals.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::{Builder, TempDir};
 
 use crate::load::map;
+use crate::scratch;
 use crate::tensor::{DType, Tensor, Tensors};
 
 /// Tensors from this size have a file of their own.
@@ -28,8 +29,8 @@ pub struct Rooms(Vec<TempDir>);
 impl Rooms {
     pub fn open() -> io::Result<Rooms> {
         let memory = Path::new("/dev/shm");
-        let in_memory = if memory.is_dir() { private_in(memory).ok() } else { None };
-        match (in_memory, private_in(&std::env::temp_dir())) {
+        let in_memory = if memory.is_dir() { scratch::folder_in(memory).ok() } else { None };
+        match (in_memory, scratch::folder()) {
             (None, Err(e)) => Err(e),
             (first, second) => Ok(Rooms(first.into_iter().chain(second.ok()).collect())),
         }
@@ -39,14 +40,6 @@ impl Rooms {
     pub fn paths(&self) -> Vec<PathBuf> {
         self.0.iter().map(|room| room.path().to_path_buf()).collect()
     }
-}
-
-fn private_in(dir: &Path) -> io::Result<TempDir> {
-    let mut builder = Builder::new();
-    builder.prefix("layerdiff-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.tempdir_in(dir)
 }
 
 /// A new file made of `parts`, in the first of `rooms` that has space for it.

@@ -14,7 +14,7 @@ use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::run::child::{Ending, Running};
-use crate::run::ort::Provider;
+use crate::run::ort::{Output, Provider};
 use crate::run::{Against, Answer, Backend, Engine, How, Observe, RunError};
 use crate::tensor::Tensors;
 
@@ -115,6 +115,13 @@ impl Backend for Worker {
     fn routes(&self) -> Result<Option<String>, RunError> {
         match self.ask(|_| Ok(Order::Routes))? {
             Reply::Routes(routes) => Ok(routes),
+            _ => Err(confused(&self.task.name())),
+        }
+    }
+
+    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
+        match self.ask(|process| Ok(Order::Outputs(process.job(model, &[], &[], &How::default())?)))? {
+            Reply::Outputs(outputs) => Ok(outputs),
             _ => Err(confused(&self.task.name())),
         }
     }

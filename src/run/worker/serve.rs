@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,6 +17,7 @@ use super::steps::{self, Step};
 use super::{Job, Order, Reply, Sealed, Task};
 use crate::interrupt;
 use crate::load::Lean;
+use crate::run::ort::Output;
 use crate::run::{Against, Answer, Backend, RunError};
 use crate::tensor::Tensors;
 
@@ -55,6 +56,7 @@ fn converse(socket: UnixStream, backend: impl FnOnce(Task) -> Result<Box<dyn Bac
             Order::Run(job) => perform(&*backend, job, &rooms, &name),
             Order::Routes => backend.routes().map(Reply::Routes),
             Order::Engine => backend.engine().map(Reply::Engine),
+            Order::Outputs(job) => outputs(&*backend, job, &name).map(Reply::Outputs),
             Order::Time { job, runs } => time(&*backend, job, runs, &name).map(Reply::Took),
         };
         send(&socket, &reply.unwrap_or_else(Reply::Failed))?;
@@ -91,8 +93,7 @@ fn listen(socket: UnixStream) -> Receiver<Order> {
 
 /// A vendor's library in the middle of a run cannot be asked to stop, and must not hang in its own tidying up.
 fn end() {
-    let kill = format!("kill -s KILL {}", std::process::id());
-    let _ = Command::new("sh").args(["-c", &kill]).status();
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort();
 }
 
@@ -130,6 +131,10 @@ fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Re
 fn time(backend: &dyn Backend, job: Job, runs: usize, name: &str) -> Result<Option<f64>, RunError> {
     let (model, feeds, _) = unpack(job, name)?;
     feeds.first().map_or(Ok(None), |feed| backend.latency(&model, feed, runs))
+}
+
+fn outputs(backend: &dyn Backend, job: Job, name: &str) -> Result<Vec<Output>, RunError> {
+    backend.outputs(&unpack(job, name)?.0)
 }
 
 fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>, Option<Against>), RunError> {

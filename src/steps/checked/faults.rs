@@ -15,7 +15,7 @@ use crate::reduce::{self, Attempt, Case, Options, Outside};
 use crate::report::{Reduced, Report, Verdict};
 use crate::run::RunError;
 use crate::run::check;
-use crate::run::ort::Ort;
+use crate::run::ort::Runtime;
 use crate::search::Answer;
 
 /// Fills in the report's reproducers.
@@ -23,7 +23,7 @@ pub fn reproducers(
     question: &Question,
     reference: &mut Side,
     sample: usize,
-    ort: &Ort,
+    ort: &Runtime,
     report: &mut Report,
     attempts: &mut Attempts,
 ) -> Result<(), RunError> {

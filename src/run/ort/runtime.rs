@@ -1,0 +1,97 @@
+//! ONNX Runtime on the CPU, wherever it may run: in this process, where sessions share its memory; or, after it ended a
+//! process of ours, in one of its own, so that it can do so again. Who asks sees no difference but the time it takes.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::{Ort, Output, Provider, Session};
+use crate::load::Lean;
+use crate::report::BackendInfo;
+use crate::run::worker::{Task, Worker};
+use crate::run::{Backend, RunError};
+use crate::tensor::Tensors;
+
+/// How a process of ours died of it, in words, if one did.
+static AFTER: OnceLock<String> = OnceLock::new();
+
+/// From now on it runs in processes of its own, because one died `after` all.
+pub fn keep_apart(after: String) {
+    drop(AFTER.set(after));
+}
+
+/// How the process died that this one takes the place of.
+pub fn died() -> Option<&'static str> {
+    AFTER.get().map(String::as_str)
+}
+
+pub enum Runtime {
+    Here(Ort),
+    Apart(Arc<Worker>),
+}
+
+/// A session, and what is known of its outputs.
+pub enum Opened {
+    Here(Session),
+    Apart { worker: Arc<Worker>, model: Lean, outputs: Vec<Output> },
+}
+
+impl Runtime {
+    pub fn start(library: &Path) -> Result<Runtime, RunError> {
+        Ok(match died() {
+            None => Runtime::Here(Ort::new(library, Provider::Cpu)?),
+            Some(_) => Runtime::Apart(Arc::new(Worker::start(&Task::new(library.to_path_buf(), Provider::Cpu))?)),
+        })
+    }
+
+    /// Builds a session; its weights stay in their files.
+    pub fn open(&self, model: &Lean) -> Result<Opened, RunError> {
+        Ok(match self {
+            Runtime::Here(ort) => Opened::Here(ort.open(model)?),
+            Runtime::Apart(worker) => {
+                Opened::Apart { worker: worker.clone(), model: model.clone(), outputs: worker.outputs(model)? }
+            }
+        })
+    }
+
+    pub fn version(&self) -> String {
+        self.info().version
+    }
+
+    fn backend(&self) -> &dyn Backend {
+        match self {
+            Runtime::Here(ort) => ort,
+            Runtime::Apart(worker) => &**worker,
+        }
+    }
+}
+
+impl Opened {
+    pub fn outputs(&self) -> &[Output] {
+        match self {
+            Opened::Here(session) => &session.outputs,
+            Opened::Apart { outputs, .. } => outputs,
+        }
+    }
+
+    /// One run for each feed; the outputs of these names are kept.
+    pub fn run(&mut self, feeds: &[Tensors], names: &[String]) -> Result<Vec<Tensors>, RunError> {
+        match self {
+            Opened::Here(session) => feeds.iter().map(|feed| session.run(feed, names)).collect(),
+            Opened::Apart { worker, model, .. } => worker.run(model, feeds, names),
+        }
+    }
+}
+
+impl Backend for Runtime {
+    fn info(&self) -> BackendInfo {
+        self.backend().info()
+    }
+
+    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        self.backend().run(model, feeds, outputs)
+    }
+
+    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
+        self.backend().outputs(model)
+    }
+}
