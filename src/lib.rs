@@ -10,6 +10,10 @@
 //! `overrides` and `report`; those use `load`, `mark`, `precision`, `run` and `compare`; those use `graph`, `onnx`, `tensor` and
 //! `search`. `tests/layers.rs` guards it.
 
+pub mod terminal;
+
+pub mod files;
+
 pub mod tensor;
 
 pub mod onnx;

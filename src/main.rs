@@ -7,16 +7,16 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
-use layerdiff::interrupt;
 use layerdiff::run::RunError;
 use layerdiff::steps::opening;
 use layerdiff::steps::verdict::Exit;
+use layerdiff::{interrupt, terminal};
 
 /// How long a run may take to notice Ctrl-C before the process ends without it.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| refuse(&e));
     settle(&cli.command);
     if let Command::Worker = &cli.command {
         return worker::run();
@@ -28,21 +28,31 @@ fn main() -> ExitCode {
         std::process::exit(Exit::Inconclusive as i32);
     };
     if let Err(e) = ctrlc::set_handler(on_interrupt) {
-        eprintln!("layerdiff: Ctrl-C will not leave a report: {e}");
+        terminal::say(format_args!("Ctrl-C will not leave a report: {e}"));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::stdout();
     let done = dispatch(&cli, &mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)
     });
     match done {
         Ok(exit) => ExitCode::from(exit as u8),
-        Err(e) if broken_pipe(&e) => ExitCode::from(Exit::Agreed as u8),
         Err(e) => {
-            eprintln!("layerdiff: {e:#}");
+            terminal::say(format_args!("{e:#}"));
             ExitCode::from(status(&e) as u8)
         }
     }
+}
+
+/// The help, or what is wrong with the command line. It repeats words of that line, which may be names of files: where one
+/// holds what a terminal would obey, all of it is written out, colours included.
+fn refuse(error: &clap::Error) -> ! {
+    let harmful = |word: std::ffi::OsString| word.to_string_lossy().contains(terminal::harmful);
+    match error.use_stderr() && std::env::args_os().any(harmful) {
+        true => terminal::print(&error.render().to_string()),
+        false => drop(error.print()),
+    }
+    std::process::exit(error.exit_code());
 }
 
 /// ONNX Runtime opens a database for telemetry as soon as it is loaded, unless the environment said otherwise when the
@@ -101,10 +111,4 @@ fn status(error: &anyhow::Error) -> Exit {
         true => Exit::Inconclusive,
         false => Exit::BadInput,
     }
-}
-
-/// `layerdiff ... | head` is nobody's mistake.
-fn broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
-    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

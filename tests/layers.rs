@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the top to the bottom; those of one line may use each other.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["commands"],
     &["steps"],
     &["cli"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["compare"],
     &["graph", "report", "spec"],
     &["onnx", "search", "tensor", "interrupt"],
+    &["terminal", "files"],
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -10,8 +10,7 @@ use crate::steps::verdict::{self, Exit};
 
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
-        let schema = serde_json::to_string_pretty(&json::schema()).context("the schema cannot be written")?;
-        writeln!(out, "{schema}").context("cannot write to stdout")?;
+        out.write_all(json::pretty(&json::schema())?.as_bytes()).context("cannot write to stdout")?;
         return Ok(Exit::Agreed);
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };

@@ -22,7 +22,7 @@ pub fn report(model: &Model, reference: &Side, ort: &Ort, inputs: InputsInfo) ->
     Report {
         schema: report::SCHEMA.to_string(),
         layerdiff: env!("CARGO_PKG_VERSION").to_string(),
-        command: std::env::args().collect(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         verdict: Verdict::Inconclusive,
         why: Some("not finished".to_string()),
         model: ModelInfo {

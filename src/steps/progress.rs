@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::text::words::clean;
 use crate::run::worker::steps::{self, Hearing, Step};
+use crate::terminal::{clean, shown};
 
 /// A spinner with what is being done, and how far the build of an engine is.
 pub struct Progress {
@@ -35,7 +35,7 @@ impl Progress {
 
     pub fn step(&self, what: impl Into<String>) {
         if !self.bar.is_hidden() {
-            self.bar.set_message(what.into());
+            self.bar.set_message(shown(&what.into()));
         }
     }
 }
