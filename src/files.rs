@@ -3,10 +3,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileType};
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+
+/// Bytes of a text that is read as a whole.
+const LONGEST: u64 = 1 << 30;
 
 /// Opens a file for reading. A link to one is one; a folder, a pipe, a device or a socket is refused unopened.
 pub fn open(path: &Path) -> anyhow::Result<File> {
@@ -22,11 +26,13 @@ pub fn open(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The whole of a file that nobody maps.
+/// The whole of a file of text, of as many bytes as it says it has: one in /proc says none, and may never end.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let (file, failed) = (open(path)?, || format!("cannot read {}", path.display()));
+    let size = file.metadata().with_context(failed)?.len();
+    ensure!(size <= LONGEST, "{} has {size} bytes, and no text of layerdiff has more than {LONGEST}", path.display());
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut open(path)?, &mut bytes)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(size).read_to_end(&mut bytes).with_context(failed)?;
     Ok(bytes)
 }
 
@@ -107,6 +113,14 @@ mod tests {
             assert!(format!("{:#}", open(&at(name)).unwrap_err()).starts_with("cannot open "));
             ensure_writable(&at(name)).unwrap();
         }
+    }
+
+    #[test]
+    fn endless_and_sparse_files_are_not_read() {
+        assert_eq!(read(Path::new("/proc/self/status")).ok(), cfg!(target_os = "linux").then(Vec::new));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 40).unwrap();
+        assert!(read(file.path()).unwrap_err().to_string().contains("has 1099511627776 bytes"));
     }
 
     #[test]

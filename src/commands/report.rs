@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 
 use crate::cli::ReportArgs;
+use crate::files;
 use crate::report::{html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
@@ -19,6 +20,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut written = false;
     for (target, text) in forms {
         if let Some(target) = target {
+            files::ensure_writable(target)?;
             std::fs::write(target, text).with_context(|| format!("cannot write {}", target.display()))?;
             written = true;
         }

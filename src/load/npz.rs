@@ -19,6 +19,9 @@ use crate::tensor::{Tensor, Tensors};
 /// Memory that is reserved because a file says so; more comes as it is filled.
 const RESERVED: u64 = 64 << 20;
 
+/// Bytes that hold every header of an array.
+const HEAD: u64 = npy::LONGEST_HEADER as u64;
+
 /// The arrays of `path`, in the archive's order. Errors name the file and the array.
 pub fn read(path: &Path) -> anyhow::Result<Tensors> {
     read_within(path, u64::MAX)
@@ -125,8 +128,14 @@ fn entry(
     // Deflate cannot do better than 1032 to 1: a larger claim is a lie, and no reason to reserve memory.
     let room = size.min(entry.compressed_size().saturating_mul(1032)).min(RESERVED);
     let mut inflated = Vec::with_capacity(usize::try_from(room)?);
-    // What is longer than it says is not unpacked to its end: the byte too many tells.
-    entry.take(size.saturating_add(1)).read_to_end(&mut inflated).context(DAMAGED)?;
+    // What is longer than it says is not unpacked to its end: the byte too many tells. Neither is what is longer than the
+    // array in it.
+    let mut entry = entry.take(size.saturating_add(1));
+    entry.by_ref().take(HEAD).read_to_end(&mut inflated).context(DAMAGED)?;
+    if inflated.len() as u64 == HEAD {
+        npy::check_length(&inflated, size)?;
+    }
+    entry.read_to_end(&mut inflated).context(DAMAGED)?;
     ensure!(inflated.len() as u64 == size, DAMAGED);
     npy::parse(inflated.into())
 }
