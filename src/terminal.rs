@@ -5,7 +5,7 @@
 //! direction of text, or that nobody sees, would show another name than the one in the file.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
 
 /// Characters of one word, or of a whole text, that are shown. Paths are shorter, and so is what layerdiff says.
 const WORD: usize = 300;
@@ -18,12 +18,13 @@ pub fn say(message: impl Display) {
 
 /// Several lines on stderr, as they are but for what a terminal would obey. Nobody may be listening there either.
 pub fn print(text: &str) {
-    drop(io::stderr().write_all(harmless(text).as_bytes()));
+    drop(io::stderr().write_all(harmless(text, false).as_bytes()));
 }
 
 /// Standard output, behind a [`Guard`].
 pub fn stdout() -> Guard<StdoutLock<'static>> {
-    Guard::new(io::stdout().lock())
+    let colours = io::stdout().is_terminal();
+    Guard::new(io::stdout().lock(), colours)
 }
 
 /// Harmless and short.
@@ -86,13 +87,15 @@ pub fn harmful(c: char) -> bool {
 /// (`layerdiff ... | head -1`), the rest is dropped without an error: the exit status is that of the answer.
 pub struct Guard<W: Write> {
     out: W,
+    /// Nobody else's terminal is told colours.
+    colours: bool,
     pending: Vec<u8>,
     left: bool,
 }
 
 impl<W: Write> Guard<W> {
-    fn new(out: W) -> Guard<W> {
-        Guard { out, pending: Vec::new(), left: false }
+    fn new(out: W, colours: bool) -> Guard<W> {
+        Guard { out, colours, pending: Vec::new(), left: false }
     }
 
     /// Passes on the first `end` pending bytes, which end where a character ends.
@@ -101,7 +104,7 @@ impl<W: Write> Guard<W> {
         if self.left {
             return Ok(());
         }
-        let text = harmless(&String::from_utf8_lossy(&lines));
+        let text = harmless(&String::from_utf8_lossy(&lines), self.colours);
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         self.left = written.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe);
         if self.left { Ok(()) } else { written }
@@ -122,12 +125,12 @@ impl<W: Write> Write for Guard<W> {
     }
 }
 
-/// The text without what a terminal would obey, but for line ends, tabs and our own colours.
-fn harmless(text: &str) -> String {
+/// The text without what a terminal would obey, but for line ends, tabs and, if they are wanted, colours.
+fn harmless(text: &str, colours: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let whole = colour(rest).unwrap_or(c.len_utf8());
+        let whole = colour(rest).filter(|_| colours).unwrap_or(c.len_utf8());
         match whole > c.len_utf8() || c == '\t' {
             true => out.push_str(&rest[..whole]),
             false => out = escaped(out, c),
@@ -193,18 +196,19 @@ mod tests {
 
     #[test]
     fn a_guard_lets_lines_and_colours_through() {
-        let check = |pieces: &[&[u8]], want: &str| {
+        let check = |colours: bool, pieces: &[&[u8]], want: &str| {
             let mut out = Vec::new();
-            let mut guard = Guard::new(&mut out);
+            let mut guard = Guard::new(&mut out, colours);
             pieces.iter().for_each(|piece| guard.write_all(piece).unwrap());
             guard.flush().unwrap();
             drop(guard);
             assert_eq!(String::from_utf8(out).unwrap(), want);
         };
-        check(&[b"\x1b[1;31mdiverged:\x1b[0m\n\tend"], "\u{1b}[1;31mdiverged:\u{1b}[0m\n\tend");
-        check(&[b"\x1b]0;title\x07\x1b[2J\x1b[", b"31", b"m\n"], "\\u001b]0;title\\u0007\\u001b[2J\u{1b}[31m\n");
-        check(&["é\u{202e}".as_bytes().split_at(1).0, "é\u{202e}".as_bytes().split_at(1).1], "é\\u202e");
-        check(&[b"a\xffb"], "a\u{fffd}b");
+        check(true, &[b"\x1b[1;31mdiverged:\x1b[0m\n\tend"], "\u{1b}[1;31mdiverged:\u{1b}[0m\n\tend");
+        check(true, &[b"\x1b]0;title\x07\x1b[2J\x1b[", b"31", b"m\n"], "\\u001b]0;title\\u0007\\u001b[2J\u{1b}[31m\n");
+        check(true, &["é\u{202e}".as_bytes().split_at(1).0, "é\u{202e}".as_bytes().split_at(1).1], "é\\u202e");
+        check(true, &[b"a\xffb"], "a\u{fffd}b");
+        check(false, &[b"\x1b[1mbold\n"], "\\u001b[1mbold\n");
     }
 
     /// A reader who takes `room` bytes.
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn a_reader_who_leaves_is_no_error_and_a_full_disk_is() {
         let write = |then| {
-            let mut guard = Guard::new(Reader { room: 3, then });
+            let mut guard = Guard::new(Reader { room: 3, then }, false);
             guard.write_all(b"first\n").and_then(|()| guard.write_all(b"second\n")).and_then(|()| guard.flush())
         };
         assert!(write(ErrorKind::BrokenPipe).is_ok());

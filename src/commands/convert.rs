@@ -27,6 +27,8 @@ use crate::{files, terminal};
 const INLINE: u64 = 1 << 30;
 
 pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let path = output(args);
+    files::ensure_writable(&path)?;
     let model = Model::open(&args.model, global.links())?;
     let graph = sides::named(&model, Graph::new(&model.proto))?;
     let library = library::find(global.ort_library.as_deref())?;
@@ -54,13 +56,12 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     for note in model.warnings.iter().chain(&converted.notes) {
         terminal::say(note);
     }
-    let path = output(args);
     write(&model, &converted.model, &path)?;
     let weights = |proto: &ModelProto| proto.graph.as_ref().map_or(0, weight_bytes);
     let (before, after) = (weights(&model.proto), weights(&converted.model));
     let nodes = model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all());
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    writeln!(out, "{}", path.display())?;
+    writeln!(out, "{}", terminal::clean(&path.display().to_string()))?;
     writeln!(
         out,
         "{nodes} nodes, {} of them in FP32; {} Casts added; weights {} -> {}",
@@ -105,7 +106,6 @@ fn weight_bytes(graph: &GraphProto) -> u64 {
 fn write(model: &Model, converted: &ModelProto, path: &Path) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}; name another place with -o", path.display());
     let name = path.file_name().with_context(failed)?;
-    files::ensure_writable(path)?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = folder.canonicalize().with_context(failed)?;
     let work = tempfile::Builder::new().prefix(".convert-").tempdir_in(&folder).with_context(failed)?;

@@ -133,7 +133,8 @@ fn a_model_without_inputs_gets_none() {
 #[cfg(unix)]
 #[test]
 fn every_script_is_one_to_a_shell() {
-    let hostile = ["'", "\"", "`", "$(", "\\", "\nEND\n", ";;", "#", "{model}'{inputs}", "a\0b", "é\u{1b}[31m", "\u{202e}%s"];
+    let hostile =
+        ["'", "\"", "`", "$(", "\\", "\nEND\n", ";;", "#", "{model}'{inputs}", "a\0b", "é\u{1b}[31m", "\u{202e}%s"];
     for text in hostile {
         let mut story = compare_story("ort", &format!("exec:{text} {{model}} {{inputs}} {{outputs}}"), false);
         story.title = text.into();
