@@ -7,8 +7,8 @@ mod values;
 
 use std::path::PathBuf;
 
+use crate::load::Links;
 use clap::{Args, Parser, Subcommand};
-use values::parse_library;
 
 pub use convert::{ConvertArgs, Keep, Low};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
@@ -34,11 +34,22 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global")]
     pub ort_library: Option<PathBuf>,
     /// Plug-in library of an execution provider, for `ort-NAME` (repeatable)
-    #[arg(long, global = true, value_name = "NAME=PATH", value_parser = parse_library, help_heading = "Global")]
+    #[arg(long, global = true, value_name = "NAME=PATH", value_parser = values::library(), help_heading = "Global")]
     pub ep_library: Vec<(String, PathBuf)>,
+    /// Read external data through links that leave the model's folder [without: only from the folder of the model's real
+    /// file or from the one it is named in, so that a hub's cache, where both are links into one folder, works]
+    #[arg(long, global = true, help_heading = "Global")]
+    pub allow_outside: bool,
     /// No progress on stderr
     #[arg(long, short, global = true, help_heading = "Global")]
     pub quiet: bool,
+}
+
+impl GlobalArgs {
+    /// Where links may lead to external data.
+    pub fn links(&self) -> Links {
+        if self.allow_outside { Links::Anywhere } else { Links::Inside }
+    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -10,6 +10,12 @@
 //! `overrides` and `report`; those use `load`, `mark`, `precision`, `run` and `compare`; those use `graph`, `onnx`, `tensor` and
 //! `search`. `tests/layers.rs` guards it.
 
+pub mod terminal;
+
+pub mod scratch;
+
+pub mod files;
+
 pub mod tensor;
 
 pub mod onnx;
@@ -49,10 +55,6 @@ pub mod qdq;
 pub mod report;
 
 pub mod interrupt;
-
-pub mod scratch;
-
-pub mod terminal;
 
 pub mod cli;
 

@@ -6,24 +6,26 @@ pub mod materialise;
 pub mod model;
 pub mod npy;
 pub mod npz;
+pub mod places;
 pub mod polygraphy;
 pub mod samples;
 pub mod synthetic;
 pub mod testset;
 
 pub use model::{Lean, Model};
+pub use places::Links;
 
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
 use bytes::Bytes;
 
+use crate::files;
+
 /// The whole file as shared bytes that look into a memory map. An empty file gives no bytes.
 pub fn map(path: &Path) -> anyhow::Result<Bytes> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = files::open(path)?;
     let meta = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
-    anyhow::ensure!(meta.is_file(), "{} is not a file; name the file itself", path.display());
     if meta.len() == 0 {
         return Ok(Bytes::new());
     }
@@ -31,4 +33,9 @@ pub fn map(path: &Path) -> anyhow::Result<Bytes> {
     // the price of every tool that maps its input, paid for not copying gigabytes.
     let map = unsafe { memmap2::Mmap::map(&file) }.with_context(|| format!("cannot map {}", path.display()))?;
     Ok(Bytes::from_owner(map))
+}
+
+/// Did a parser stop at its limit of nesting? prost and serde_json say so in their messages only.
+fn too_deep(error: &impl std::fmt::Display) -> bool {
+    error.to_string().contains("recursion limit")
 }

@@ -18,7 +18,7 @@ use layerdiff::{interrupt, scratch, terminal};
 const PATIENCE: Duration = Duration::from_millis(600);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| refuse(&e));
     if let Command::Worker = &cli.command {
         return worker::run();
     }
@@ -36,23 +36,30 @@ fn main() -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// The work itself. What it prints comes last, whole, so that nobody sees half an answer.
+/// The help, or what is wrong with the command line. It repeats words of that line, which may be names of files: where one
+/// holds what a terminal would obey, all of it is written out, colours included.
+fn refuse(error: &clap::Error) -> ! {
+    let harmful = |word: std::ffi::OsString| word.to_string_lossy().contains(terminal::harmful);
+    match error.use_stderr() && std::env::args_os().any(harmful) {
+        true => terminal::print(&error.render().to_string()),
+        false => drop(error.print()),
+    }
+    std::process::exit(error.exit_code());
+}
+
+/// The work itself. What it prints comes last and whole, so that nobody sees half an answer; that it cannot be printed
+/// changes nothing about the answer.
 fn work(cli: &Cli) -> Exit {
     let mut shown = Vec::new();
     let done = dispatch(cli, &mut shown);
-    let printed = std::io::stdout().lock().write_all(&shown).and_then(|()| std::io::stdout().flush());
-    if let Err(e) = printed.or_else(nobody_listens) {
-        terminal::say(&format!("layerdiff: cannot write to stdout: {e}"));
+    let mut out = terminal::stdout();
+    if let Err(e) = out.write_all(&shown).and_then(|()| out.flush()) {
+        terminal::say(format_args!("cannot write to stdout: {e}"));
     }
     done.unwrap_or_else(|e| {
-        terminal::say(&format!("layerdiff: {e:#}"));
+        terminal::say(format_args!("{e:#}"));
         status(&e)
     })
-}
-
-/// `layerdiff ... | head` is nobody's mistake.
-fn nobody_listens(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 /// Ctrl-C, or another wish that this process ends: whoever is busy is told to stop, and what is known by now is written.
@@ -84,7 +91,7 @@ fn conclude(ended: Ended, command: &Command) -> u8 {
         Ended::Status(status) => status,
         Ended::Stopped => Exit::Inconclusive as u8,
         Ended::Crashed(words) => {
-            terminal::say(&format!("layerdiff: {}", crashed::report(command, &words)));
+            terminal::say(crashed::report(command, &words));
             Exit::Inconclusive as u8
         }
     }

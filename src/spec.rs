@@ -1,9 +1,11 @@
 //! `BACKEND[:PRECISION][@MODEL]`: what to run, as the user writes it. Parsing only.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::files;
 use crate::tensor::DType;
 
 /// A reference or a candidate.
@@ -13,6 +15,7 @@ pub struct Spec {
     pub precision: Precision,
     /// `@MODEL`: another file than the one under debugging.
     pub model: Option<PathBuf>,
+    /// As text, which a path may be no more than nearly.
     text: String,
 }
 
@@ -117,43 +120,61 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Spec, String> {
-        let plain = |place| Spec { place, precision: Precision::Fp32, model: None, text: text.to_string() };
+        Spec::parse(OsStr::new(text))
+    }
+}
+
+impl Spec {
+    /// From the command line, where paths may be no UTF-8; all else is.
+    pub fn parse(given: &OsStr) -> Result<Spec, String> {
+        let text = given.to_string_lossy().into_owned();
+        let rest = |from: usize| PathBuf::from(files::part(given, from..given.len()));
+        let plain = |place| Spec { place, precision: Precision::Fp32, model: None, text: text.clone() };
         if let Some(command) = text.strip_prefix("exec:") {
-            let missing: Vec<&str> =
-                ["{model}", "{inputs}", "{outputs}"].into_iter().filter(|p| !command.contains(p)).collect();
-            if !missing.is_empty() {
-                return Err(format!(
-                    "the command of '{text}' lacks {}; it reads an .onnx and an .npz and writes an .npz",
-                    missing.join(", ")
-                ));
-            }
-            return Ok(plain(Place::Exec(command.to_string())));
+            return exec(command, given).map(plain);
         }
-        if let Some(file) = text.strip_prefix("saved:") {
-            return Ok(plain(Place::Saved(PathBuf::from(file))));
+        if text.starts_with("saved:") {
+            return Ok(plain(Place::Saved(rest("saved:".len()))));
         }
         let (head, model) = match text.split_once('@') {
             Some((_, "")) => return Err(format!("'{text}' names no model after '@'")),
-            Some((head, model)) => (head, Some(PathBuf::from(model))),
-            None => (text, None),
+            // What is before it is the same bytes in both, unless it is no backend anyway.
+            Some((head, _)) => (head, given.as_encoded_bytes().iter().position(|b| *b == b'@').map(|at| rest(at + 1))),
+            None => (text.as_str(), None),
         };
         let (backend, precision) = match head.split_once(':') {
             Some((backend, name)) => (backend, parse_precision(name)?),
             None => (head, Precision::Fp32),
         };
-        let place = match backend {
-            "ort" | "ort-cpu" => Place::Cpu,
-            "trt" => Place::TensorRt,
-            _ => match backend.strip_prefix("ort-").filter(|name| !name.is_empty()) {
-                Some(name) => Place::Provider(name.to_string()),
-                None => {
-                    return Err(format!(
-                        "'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
-                    ));
-                }
-            },
-        };
-        Ok(Spec { place, precision, model, text: text.to_string() })
+        Ok(Spec { place: place(backend)?, precision, model, text: text.clone() })
+    }
+}
+
+/// The command after `exec:`.
+fn exec(command: &str, given: &OsStr) -> Result<Place, String> {
+    if given.to_str().is_none() {
+        return Err(format!("the command of 'exec:{command}' is no UTF-8; give the files in it names that are"));
+    }
+    let missing: Vec<&str> =
+        ["{model}", "{inputs}", "{outputs}"].into_iter().filter(|p| !command.contains(p)).collect();
+    if !missing.is_empty() {
+        return Err(format!(
+            "the command of 'exec:{command}' lacks {}; it reads an .onnx and an .npz and writes an .npz",
+            missing.join(", ")
+        ));
+    }
+    Ok(Place::Exec(command.to_string()))
+}
+
+fn place(backend: &str) -> Result<Place, String> {
+    let provider = backend.strip_prefix("ort-").filter(|name| !name.is_empty());
+    match (backend, provider) {
+        ("ort" | "ort-cpu", _) => Ok(Place::Cpu),
+        ("trt", _) => Ok(Place::TensorRt),
+        (_, Some(name)) => Ok(Place::Provider(name.to_string())),
+        (_, None) => Err(format!(
+            "'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
+        )),
     }
 }
 
@@ -180,6 +201,20 @@ mod tests {
         check("saved:out@1.npz", Place::Saved("out@1.npz".into()), Precision::Fp32, None);
         let command = "run {model} {inputs} {outputs}";
         check(&format!("exec:{command}"), Place::Exec(command.into()), Precision::Fp32, None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_keep_their_bytes() {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        let parse = |bytes: &[u8]| Spec::parse(OsStr::from_bytes(bytes));
+        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()));
+        let spec = parse(b"ort:fp16@a\xff@b.onnx").unwrap();
+        assert_eq!((spec.model.as_ref(), spec.for_this_model().as_str()), (Some(&path(b"a\xff@b.onnx")), "ort:fp16"));
+        assert_eq!(spec.to_string(), "ort:fp16@a\u{fffd}@b.onnx");
+        assert_eq!(parse(b"saved:\xff.npz").unwrap().place, Place::Saved(path(b"\xff.npz")));
+        assert!(parse(b"exec:\xff {model} {inputs} {outputs}").unwrap_err().contains("is no UTF-8"));
+        assert!(parse(b"\xff@m.onnx").unwrap_err().contains("is no backend"));
     }
 
     #[test]

@@ -2,7 +2,18 @@
 
 mod common;
 
+#[cfg(unix)]
+#[path = "bad_input/files.rs"]
+mod files;
+#[cfg(unix)]
+#[path = "bad_input/names.rs"]
+mod names;
+#[cfg(unix)]
+#[path = "bad_input/pipes.rs"]
+mod pipes;
+
 use std::path::Path;
+use std::process::Command;
 
 use common::{layerdiff, testdata};
 use serde::Deserialize;
@@ -27,6 +38,12 @@ fn check(model: &Path, args: &[&str], exit: &[i32], mentions: &[&str]) -> Result
         Some(missing) => Err(format!("{what}\ndoes not mention '{missing}'")),
         None => Ok(()),
     }
+}
+
+/// The exit status, and what was said on stderr.
+fn outcome(command: &mut Command) -> (i32, String) {
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[test]

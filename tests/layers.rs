@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the top to the bottom; those of one line may use each other.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["commands", "supervise"],
     &["steps"],
     &["cli"],
@@ -13,7 +13,8 @@ const LAYERS: [&[&str]; 9] = [
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],
     &["graph", "report", "spec"],
-    &["onnx", "search", "tensor", "interrupt", "scratch", "terminal"],
+    &["onnx", "search", "tensor", "interrupt"],
+    &["terminal", "files", "scratch"],
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Devices, parse_bound, parse_bytes, parse_devices, parse_profile};
+use super::values::{Devices, parse_bound, parse_bytes, parse_devices, parse_profile, spec};
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::tensorrt::Range;
 use crate::spec::Spec;
@@ -16,10 +16,10 @@ pub struct SetArgs {
     /// The ONNX model under debugging
     pub model: PathBuf,
     /// The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE
-    #[arg(long, short = 'c', value_name = "SPEC")]
+    #[arg(long, short = 'c', value_name = "SPEC", value_parser = spec())]
     pub candidate: Option<Spec>,
     /// The run that is believed
-    #[arg(long, value_name = "SPEC", default_value = "ort")]
+    #[arg(long, value_name = "SPEC", value_parser = spec(), default_value = "ort")]
     pub reference: Spec,
 
     /// Input data: .npz, .npy, Polygraphy JSON or a test_data_set folder (repeatable: each is a sample)

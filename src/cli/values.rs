@@ -1,15 +1,33 @@
 //! What users write behind flags becomes numbers, paths and patterns; a mistake is one sentence.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::files;
 use crate::run::check;
 use crate::run::tensorrt::Range;
+use crate::spec::Spec;
 
-pub fn parse_library(text: &str) -> Result<(String, PathBuf), String> {
-    let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
-    let (name, path) = parts.ok_or_else(|| format!("'{text}' is not NAME=PATH"))?;
-    Ok((name.to_string(), PathBuf::from(path)))
+/// A SPEC, whose paths may be no UTF-8.
+pub fn spec() -> impl TypedValueParser<Value = Spec> {
+    OsStringValueParser::new().try_map(|text| Spec::parse(&text))
+}
+
+/// `NAME=PATH`; the path may be no UTF-8.
+pub fn library() -> impl TypedValueParser<Value = (String, PathBuf)> {
+    OsStringValueParser::new().try_map(|text| parse_library(&text))
+}
+
+fn parse_library(text: &OsStr) -> Result<(String, PathBuf), String> {
+    let equals = text.as_encoded_bytes().iter().position(|b| *b == b'=').filter(|at| (1..text.len() - 1).contains(at));
+    let parts = equals.map(|at| (files::part(text, 0..at).into_string(), files::part(text, at + 1..text.len())));
+    match parts {
+        Some((Ok(name), path)) => Ok((name, PathBuf::from(path))),
+        _ => Err(format!("'{}' is not NAME=PATH", text.to_string_lossy())),
+    }
 }
 
 /// `X` or `TENSOR=X`; the number stands behind the last '='.

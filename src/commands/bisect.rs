@@ -12,7 +12,7 @@ use crate::probe::journal::{Journal, Known};
 use crate::probe::{Probe, Side};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
-use crate::steps::prepare::{Prepared, prepare};
+use crate::steps::prepare::{self, Prepared, prepare};
 use crate::steps::progress::Progress;
 use crate::steps::reproduce::{self, Request};
 use crate::steps::verdict::{self, Exit, Shown};
@@ -66,7 +66,7 @@ pub fn answer(
         deliver::check(dir)?;
     }
     let question = opening::question(&prepared.report);
-    let (journal, known) = Journal::open(&dir.join("journal.jsonl"), &question, plan.search.resume)?;
+    let (journal, known) = Journal::open(&prepare::journal(dir)?, &question, plan.search.resume)?;
     let Known { tensors, attempts } = known;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.recall(tensors);

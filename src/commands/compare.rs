@@ -10,7 +10,7 @@ use crate::probe::journal::Journal;
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
 use crate::steps::opening;
-use crate::steps::prepare::{Prepared, prepare};
+use crate::steps::prepare::{self, Prepared, prepare};
 use crate::steps::progress::Progress;
 use crate::steps::scan::batches;
 use crate::steps::verdict::{self, Exit, Shown};
@@ -21,7 +21,7 @@ pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     progress.step("reference");
     let (prepared, first) = prepare(&args.set, global, true)?;
     let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let (journal, _) = Journal::open(&dir.join("journal.jsonl"), &opening::question(&prepared.report), false)?;
+    let (journal, _) = Journal::open(&prepare::journal(dir)?, &opening::question(&prepared.report), false)?;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
     probe.saved = args.set.save_tensors.is_some().then(Default::default);
     let mut report = prepared.report.clone();

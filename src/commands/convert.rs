@@ -2,11 +2,12 @@
 //! element types, runs nothing.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use prost::Message;
 
@@ -20,13 +21,15 @@ use crate::run::RunError;
 use crate::run::ort::{Runtime, library};
 use crate::steps::sides;
 use crate::tensor::DType;
-use crate::terminal;
+use crate::{files, terminal};
 
 /// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
 const INLINE: u64 = 1 << 30;
 
 pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let model = Model::load(&args.model)?;
+    let path = output(args);
+    files::ensure_writable(&path)?;
+    let model = Model::open(&args.model, global.links())?;
     let graph = sides::named(&model, Graph::new(&model.proto))?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Runtime::start(&library.path)?;
@@ -51,15 +54,14 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
         bail!("--keep {keep} matches no node of {}; see `layerdiff compare` for the names", args.model.display());
     }
     for note in model.warnings.iter().chain(&converted.notes) {
-        terminal::say(&format!("layerdiff: {note}"));
+        terminal::say(note);
     }
-    let path = output(args);
     write(&model, &converted.model, &path)?;
     let weights = |proto: &ModelProto| proto.graph.as_ref().map_or(0, weight_bytes);
     let (before, after) = (weights(&model.proto), weights(&converted.model));
     let nodes = model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all());
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    writeln!(out, "{}", path.display())?;
+    writeln!(out, "{}", terminal::clean(&path.display().to_string()))?;
     writeln!(
         out,
         "{nodes} nodes, {} of them in FP32; {} Casts added; weights {} -> {}",
@@ -84,8 +86,9 @@ impl Keep {
 
 fn output(args: &ConvertArgs) -> PathBuf {
     let precision = if args.to == Low::Fp16 { "fp16" } else { "bf16" };
-    let stem = args.model.file_stem().map_or("model".into(), |s| s.to_string_lossy());
-    args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}.{precision}.onnx")))
+    let mut name = args.model.file_stem().unwrap_or(OsStr::new("model")).to_os_string();
+    name.push(format!(".{precision}.onnx"));
+    args.output.clone().unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Bytes of all initializers and constants.
@@ -103,7 +106,6 @@ fn weight_bytes(graph: &GraphProto) -> u64 {
 fn write(model: &Model, converted: &ModelProto, path: &Path) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}; name another place with -o", path.display());
     let name = path.file_name().with_context(failed)?;
-    ensure!(!path.is_dir(), "{} is a folder; name the file to write with -o", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = folder.canonicalize().with_context(failed)?;
     let work = tempfile::Builder::new().prefix(".convert-").tempdir_in(&folder).with_context(failed)?;

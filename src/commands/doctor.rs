@@ -9,9 +9,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cli::DoctorArgs;
+use crate::report;
 use crate::report::text::words::wrap;
 use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
@@ -35,9 +36,15 @@ pub struct Finding {
     present: bool,
     /// Versions, providers, models: what there is to know about it.
     pub details: Vec<String>,
+    #[serde(serialize_with = "lossily")]
     path: Option<PathBuf>,
     /// What to do when it is missing or does not work.
     advice: Option<String>,
+}
+
+/// JSON is text, and a path may be none.
+fn lossily<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(to)
 }
 
 #[derive(Serialize)]
@@ -75,7 +82,7 @@ fn look(
     findings.extend(tensorrt::findings(&tensorrt::Places::of(&env), python.folders(), &gpu, ask_tensorrt));
     let findings = Findings { layerdiff: env!("CARGO_PKG_VERSION"), findings };
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
+        out.write_all(report::json::pretty(&findings)?.as_bytes())?;
     } else {
         write_text(&findings, out)?;
     }

@@ -18,11 +18,12 @@ use facts::{Differences, Facts, Inspection, SCHEMA};
 use file::File;
 
 use crate::cli::{GlobalArgs, InspectArgs};
+use crate::report;
 use crate::steps::verdict::{Exit, colour, width};
 
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let file = File::open(&args.file)?;
-    let other = args.against.as_deref().map(File::open).transpose()?;
+    let file = File::open(&args.file, global.links())?;
+    let other = args.against.as_deref().map(|path| File::open(path, global.links())).transpose()?;
     let subject = facts(&file, args, global)?;
     let against = other.as_ref().map(|other| facts(other, args, global)).transpose()?;
     let differences = match (&against, &other) {
@@ -32,7 +33,7 @@ pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     let exit = differences.as_ref().map_or(Exit::Agreed, fit);
     let found = Inspection { schema: SCHEMA, layerdiff: env!("CARGO_PKG_VERSION"), subject, against, differences };
     let shown = match args.json {
-        true => serde_json::to_string_pretty(&found)? + "\n",
+        true => report::json::pretty(&found)?,
         false => text::render(&found, args.nodes, colour(), width()),
     };
     out.write_all(shown.as_bytes())?;

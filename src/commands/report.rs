@@ -5,13 +5,13 @@ use std::io::Write;
 use anyhow::Context;
 
 use crate::cli::ReportArgs;
+use crate::files;
 use crate::report::{html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
-        let schema = serde_json::to_string_pretty(&json::schema()).context("the schema cannot be written")?;
-        writeln!(out, "{schema}").context("cannot write to stdout")?;
+        out.write_all(json::pretty(&json::schema())?.as_bytes()).context("cannot write to stdout")?;
         return Ok(Exit::Agreed);
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
@@ -20,6 +20,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut written = false;
     for (target, text) in forms {
         if let Some(target) = target {
+            files::ensure_writable(target)?;
             std::fs::write(target, text).with_context(|| format!("cannot write {}", target.display()))?;
             written = true;
         }

@@ -5,18 +5,19 @@
 //! to clone, edit and hand to a backend, which maps the weights itself.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::map;
-use crate::onnx::{EXTERNAL, ModelProto, NEWEST_IR, StringStringEntryProto, TensorProto};
+use tempfile::TempDir;
 
-/// Initializers smaller than this stay inline: shape inference reads them, and they cost nothing.
-const INLINE_BELOW: usize = 1024;
+use super::places::{Links, Places};
+use super::{map, too_deep};
+use crate::onnx::{ModelProto, NEWEST_IR, TensorProto};
 
 /// A serialised model without its weights, and the folder that its `external_data` locations are relative to.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +39,10 @@ pub struct Model {
     /// As the user wrote it.
     pub path: PathBuf,
     pub proto: ModelProto,
-    /// What the locations in `proto` are relative to; absolute, without symbolic links.
+    /// What the locations in `proto` are relative to; absolute, and UTF-8: ONNX Runtime and workers are told it as text.
     pub folder: PathBuf,
+    /// What holds the link that stands for a folder whose own path is no UTF-8.
+    _link: Option<Arc<TempDir>>,
     /// The mapped model file.
     pub file: Bytes,
     /// Mapped weight files by location.
@@ -50,23 +53,24 @@ pub struct Model {
 }
 
 impl Model {
-    /// Maps and parses `path`; every problem is one sentence that names the file.
+    /// As [`Model::open`], with external data from the model's own folder only.
     pub fn load(path: &Path) -> anyhow::Result<Model> {
+        Model::open(path, Links::Inside)
+    }
+
+    /// Maps and parses `path`; every problem is one sentence that names the file.
+    pub fn open(path: &Path, links: Links) -> anyhow::Result<Model> {
         let shown = path.display();
         let file = map(path)?;
         ensure!(!file.is_empty(), "{shown} is empty; an ONNX model was expected");
-        let mut proto = ModelProto::decode(file.clone()).map_err(|_| {
-            anyhow::anyhow!(
-                "{shown} is not an ONNX model or is truncated ({} bytes); export or copy it again",
-                file.len()
-            )
-        })?;
+        let mut proto = decode(&file, path)?;
         check_header(&proto, path)?;
         let warnings = unknown_fields(&proto, file.len(), path).into_iter().collect();
         let canonical = path.canonicalize().with_context(|| format!("cannot resolve {shown}"))?;
-        let places = Places::new(&canonical, path, &proto)?;
+        let places = Places::new(&canonical, path, &proto, links)?;
+        let (folder, _link) = as_text(&places.folder)?;
         let mut weights = places.map_all()?;
-        weights.insert(places.own.clone(), file.clone());
+        weights.extend(places.own.clone().map(|own| (own, file.clone())));
         let mut initializer_bytes = 0u64;
         let mut problem = None;
         if let Some(graph) = proto.graph.as_mut() {
@@ -80,8 +84,7 @@ impl Model {
         if let Some(e) = problem {
             return Err(e);
         }
-        let folder = places.folder;
-        Ok(Model { path: path.to_path_buf(), proto, folder, file, weights, initializer_bytes, warnings })
+        Ok(Model { path: path.to_path_buf(), proto, folder, _link, file, weights, initializer_bytes, warnings })
     }
 
     /// SHA-256 of the model file, in hexadecimal (the external data files are not part of it).
@@ -122,6 +125,33 @@ impl Model {
     }
 }
 
+fn decode(file: &Bytes, path: &Path) -> anyhow::Result<ModelProto> {
+    let shown = path.display();
+    match ModelProto::decode(file.clone()) {
+        Ok(proto) => Ok(proto),
+        Err(e) if too_deep(&e) => bail!(
+            "{shown} is nested deeper than layerdiff reads (100 messages of protobuf, about 30 subgraphs inside each other); export it with fewer levels"
+        ),
+        Err(_) => bail!("{shown} is not an ONNX model or is truncated ({} bytes); export or copy it again", file.len()),
+    }
+}
+
+/// The folder under a path that is UTF-8: its own, or a link to it.
+fn as_text(folder: &Path) -> anyhow::Result<(PathBuf, Option<Arc<TempDir>>)> {
+    if folder.to_str().is_some() {
+        return Ok((folder.to_path_buf(), None));
+    }
+    let failed = || format!("cannot make a link to {}, whose name is no UTF-8; rename the folder", folder.display());
+    let home = tempfile::Builder::new().prefix("layerdiff-").tempdir().with_context(failed)?;
+    let link = home.path().join("model");
+    ensure!(link.to_str().is_some(), "{}: neither it nor TMPDIR is UTF-8; set another TMPDIR", folder.display());
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder, &link).with_context(failed)?;
+    #[cfg(not(unix))]
+    bail!(failed());
+    Ok((link, Some(Arc::new(home))))
+}
+
 fn check_header(proto: &ModelProto, path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     // Random bytes can parse as a message without any known field.
@@ -144,114 +174,6 @@ fn unknown_fields(proto: &ModelProto, file_len: usize, path: &Path) -> Option<St
         format!(
             "{} has about {lost} bytes in fields that layerdiff does not know; models it writes lack them",
             path.display()
-        )
-    })
-}
-
-/// Where the payloads of a model are: locations as the model writes them, resolved to real files.
-struct Places {
-    /// The common folder of all files.
-    folder: PathBuf,
-    /// The model file itself, relative to `folder`.
-    own: String,
-    /// Location as written -> (relative to `folder`, real path).
-    files: HashMap<String, (String, PathBuf)>,
-}
-
-impl Places {
-    fn new(canonical: &Path, given: &Path, proto: &ModelProto) -> anyhow::Result<Places> {
-        let home = canonical.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let beside = given.parent().map(Path::to_path_buf).unwrap_or_default();
-        let mut real = HashMap::new();
-        let mut problem = None;
-        if let Some(graph) = &proto.graph {
-            graph.each_initializer(&mut |t| {
-                if t.is_external() && problem.is_none() {
-                    let location = t.external("location").unwrap_or_default();
-                    if !real.contains_key(location) {
-                        match resolve(location, &beside, &home, t.name(), given) {
-                            Ok(path) => drop(real.insert(location.to_string(), path)),
-                            Err(e) => problem = Some(e),
-                        }
-                    }
-                }
-            });
-        }
-        if let Some(e) = problem {
-            return Err(e);
-        }
-        // Caches of model hubs keep the model and its data in different folders behind links: take the folder above all.
-        let mut folder = home;
-        for path in real.values() {
-            while !path.starts_with(&folder) {
-                folder.pop();
-            }
-        }
-        let relative = |p: &Path| p.strip_prefix(&folder).unwrap_or(p).to_string_lossy().into_owned();
-        let own = relative(canonical);
-        let files = real.into_iter().map(|(location, path)| (location, (relative(&path), path))).collect();
-        Ok(Places { own, files, folder })
-    }
-
-    fn map_all(&self) -> anyhow::Result<HashMap<String, Bytes>> {
-        self.files.values().map(|(relative, path)| Ok((relative.clone(), map(path)?))).collect()
-    }
-
-    /// Makes the payload of `t` external, or, where it is already, checks and renames its location.
-    fn move_out(&self, t: &mut TensorProto, file: &Bytes, weights: &HashMap<String, Bytes>) -> anyhow::Result<()> {
-        if t.is_external() {
-            let Some((relative, path)) = self.files.get(t.external("location").unwrap_or_default()) else {
-                bail!("initializer '{}' has external data without a location", t.name());
-            };
-            let size = weights.get(relative).map_or(0, Bytes::len);
-            let offset: usize = t.external("offset").unwrap_or("0").parse().unwrap_or(usize::MAX);
-            let fits = t.payload_len().and_then(|n| offset.checked_add(n)).is_some_and(|end| end <= size);
-            ensure!(
-                fits,
-                "{} ends at {size} bytes, before the data of initializer '{}'; copy the file again",
-                path.display(),
-                t.name()
-            );
-            for entry in t.external_data.iter_mut().filter(|e| e.key() == "location") {
-                entry.value = Some(relative.clone());
-            }
-            return Ok(());
-        }
-        let Some(raw) = t.raw_data.as_ref().filter(|raw| raw.len() >= INLINE_BELOW) else { return Ok(()) };
-        let Some(want) = t.payload_len() else { return Ok(()) };
-        ensure!(
-            want == raw.len(),
-            "initializer '{}' has {} bytes where its shape needs {want}; the model is damaged, export it again",
-            t.name(),
-            raw.len()
-        );
-        let offset = (raw.as_ptr() as usize).wrapping_sub(file.as_ptr() as usize);
-        if offset.checked_add(want).is_none_or(|end| end > file.len()) {
-            return Ok(()); // not a slice of the map: leave it inline
-        }
-        t.external_data = vec![
-            StringStringEntryProto::new("location", &self.own),
-            StringStringEntryProto::new("offset", offset.to_string()),
-            StringStringEntryProto::new("length", want.to_string()),
-        ];
-        t.data_location = Some(EXTERNAL);
-        t.raw_data = None;
-        Ok(())
-    }
-}
-
-fn resolve(location: &str, beside: &Path, home: &Path, tensor: &str, model: &Path) -> anyhow::Result<PathBuf> {
-    let escapes = Path::new(location).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
-    ensure!(
-        !escapes && !location.is_empty(),
-        "initializer '{tensor}' of {} keeps its data in '{location}', which is not a path beside the model; refused",
-        model.display()
-    );
-    let found = beside.join(location).canonicalize().or_else(|_| home.join(location).canonicalize());
-    found.map_err(|_| {
-        anyhow::anyhow!(
-            "{} needs the external data file '{location}' (initializer '{tensor}'), which is not beside it; copy it there",
-            model.display()
         )
     })
 }

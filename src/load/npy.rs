@@ -14,6 +14,9 @@ use bytes::Bytes;
 use crate::tensor::Tensor;
 use header::{Header, Kind};
 
+/// Magic number, version, length and dictionary take no more.
+pub(super) const LONGEST_HEADER: usize = header::LONGEST + 12;
+
 /// A `.npy` file in two parts: `body` shares the tensor's bytes.
 pub struct Npy {
     pub header: Vec<u8>,
@@ -37,23 +40,35 @@ impl Npy {
 
 /// The tensor in a complete `.npy`. Errors say what is wrong; the caller says in which file.
 pub fn parse(bytes: Bytes) -> anyhow::Result<Tensor> {
-    let header = Header::parse(&bytes)?;
+    let (header, elements) = fitting(&bytes, bytes.len() as u64)?;
     let body = bytes.slice(header.len..);
-    let elements = count(&header.shape);
-    let Some(want) = elements.and_then(|n| n.checked_mul(header.kind.width())) else {
-        bail!("the shape {:?} is larger than any memory; save the array again", header.shape);
-    };
-    let (have, shape) = (body.len(), &header.shape);
-    ensure!(have >= want, "truncated: the shape {shape:?} takes {want} bytes, but {have} are there; save it again");
-    ensure!(have == want, "{} bytes follow the array; keep one array in one .npy file", have - want);
+    let shape = &header.shape;
     let body = if header.fortran && shape.len() > 1 { in_c_order(&body, shape, header.kind.width()) } else { body };
     let body = if header.big_endian { swapped(&body, header.kind.word()) } else { body };
-    let elements = elements.unwrap_or(0);
     Ok(match header.kind {
         Kind::Fixed(dtype) => Tensor::new(dtype, header.shape, body)?,
         Kind::Unicode(chars) => Tensor::strings(header.shape, texts(&body, elements, chars * 4, unicode)?)?,
         Kind::Bytes(width) => Tensor::strings(header.shape, texts(&body, elements, width, utf8)?)?,
     })
+}
+
+/// Does a `.npy` that begins with `start` take `length` bytes?
+pub(super) fn check_length(start: &[u8], length: u64) -> anyhow::Result<()> {
+    fitting(start, length).map(drop)
+}
+
+/// The header and the number of elements of an array whose file has `length` bytes.
+fn fitting(start: &[u8], length: u64) -> anyhow::Result<(Header, usize)> {
+    let header = Header::parse(start)?;
+    let elements = count(&header.shape);
+    let bytes = elements.and_then(|n| n.checked_mul(header.kind.width()));
+    let (Some(elements), Some(want)) = (elements, bytes) else {
+        bail!("the shape {:?} is larger than any memory; save the array again", header.shape);
+    };
+    let (have, want, shape) = (length.saturating_sub(header.len as u64), want as u64, &header.shape);
+    ensure!(have >= want, "truncated: the shape {shape:?} takes {want} bytes, but {have} are there; save it again");
+    ensure!(have == want, "{} bytes follow the array; keep one array in one .npy file", have - want);
+    Ok((header, elements))
 }
 
 /// Elements of this shape; `None` if there are too many, or would be were its zeros ones (strides overflow then).

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::npz::atomically;
-use super::{map, npy};
+use super::{map, npy, too_deep};
 use crate::tensor::{Tensor, Tensors};
 
 /// One `Tensors` per sample of a file of inputs (a list of feed dictionaries).
@@ -132,8 +132,10 @@ fn first(json: &[u8]) -> anyhow::Result<u8> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> anyhow::Result<T> {
-    serde_json::from_slice(json)
-        .map_err(|e| anyhow::anyhow!("not Polygraphy's JSON, or truncated ({e}); save it again"))
+    serde_json::from_slice(json).map_err(|e| match too_deep(&e) {
+        true => anyhow::anyhow!("its JSON is nested deeper than 128 levels, so it is not Polygraphy's; save it again"),
+        false => anyhow::anyhow!("not Polygraphy's JSON, or truncated ({e}); save it again"),
+    })
 }
 
 fn decode(values: &Dictionary) -> anyhow::Result<Tensors> {

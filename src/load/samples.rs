@@ -8,30 +8,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::{map, npy, npz, polygraphy, testset};
+use crate::files;
 use crate::tensor::{Tensor, Tensors};
 
 pub(super) use check::{Bound, fit, no_such_input};
 pub use check::{Dim, InputSpec, check, closest};
 
 /// The samples in `path`: a folder of test data, .npz, .npy, .pb or Polygraphy's JSON; or the arrays of one sample as
-/// `NAME=FILE.npy[,NAME=FILE.npy]...`. `names` are the model's inputs, in order: they name what names itself not.
-pub fn read(path: &Path, names: &[String]) -> anyhow::Result<Vec<Tensors>> {
+/// `NAME=FILE.npy[,NAME=FILE.npy]...`. `names` are the model's inputs, in order: they name what names itself not. What is
+/// packed may take `most` bytes unpacked.
+pub fn read(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
     match kind(path)? {
         Kind::Folder => testset::read_inputs(path, names),
         Kind::Json => polygraphy::read_inputs(path),
-        Kind::Npz => Ok(vec![npz::read(path)?]),
+        Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "input"),
         Kind::Files => Ok(vec![by_name(path)?]),
     }
 }
 
 /// The stored outputs in `path`, one `Tensors` per sample: a folder of test data, .npz, Polygraphy's JSON, .npy or .pb.
-/// `names` are the model's outputs, in order: they name what names itself not.
-pub fn read_outputs(path: &Path, names: &[String]) -> anyhow::Result<Vec<Tensors>> {
+/// `names` are the model's outputs, in order: they name what names itself not. What is packed may take `most` bytes.
+pub fn read_outputs(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
     match kind(path)? {
         Kind::Folder => testset::read_outputs(path, names),
         Kind::Json => polygraphy::read_outputs(path),
-        Kind::Npz => Ok(vec![npz::read(path)?]),
+        Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "output"),
         Kind::Files => Ok(vec![by_name(path)?]),
     }
@@ -79,14 +81,22 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
     }
 }
 
-/// The pairs of `NAME=FILE,...`; none if a file has just this name or a part is no such pair.
+/// The pairs of `NAME=FILE,...`; none if a file has just this name or a part is no such pair. A file's name may be no UTF-8.
 fn named_files(path: &Path) -> Vec<(String, PathBuf)> {
-    let pair = |part: &str| {
-        let (name, file) = part.rsplit_once('=')?;
-        Some((name.to_string(), PathBuf::from(file)))
-    };
-    let pairs = || path.to_str()?.split(',').map(pair).collect::<Option<Vec<_>>>();
-    if path.exists() { Vec::new() } else { pairs().unwrap_or_default() }
+    if path.exists() {
+        return Vec::new();
+    }
+    let text = path.as_os_str();
+    let mut pairs = Vec::new();
+    let mut start = 0;
+    for pair in text.as_encoded_bytes().split(|b| *b == b',') {
+        let end = start + pair.len();
+        let Some(at) = pair.iter().rposition(|b| *b == b'=') else { return Vec::new() };
+        let Ok(name) = files::part(text, start..start + at).into_string() else { return Vec::new() };
+        pairs.push((name, files::part(text, start + at + 1..end).into()));
+        start = end + 1;
+    }
+    pairs
 }
 
 /// The arrays of `NAME=FILE,...` under these names.

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::Report;
 use super::text::story;
-use super::text::words::{clean, file_name};
+use super::text::words::file_name;
+use crate::terminal::{clean, shown};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
@@ -62,8 +63,17 @@ fn head(title: &str) -> String {
 
 /// Text for an element or a quoted attribute. Names come from models that nobody vouches for.
 fn esc(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for c in clean(raw).chars() {
+    entities(&shown(raw))
+}
+
+/// A command in full: it is for pasting.
+fn whole(raw: &str) -> String {
+    entities(&clean(raw))
+}
+
+fn entities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
         match c {
             '&' => out += "&amp;",
             '<' => out += "&lt;",

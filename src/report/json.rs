@@ -5,9 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Report, SCHEMA};
+use crate::{files, terminal};
 
 /// Any of these in a row says that the tensor was measured.
 const METRICS: [&str; 4] = ["max_abs", "rmse", "cosine", "elements"];
@@ -26,9 +28,12 @@ pub fn schema() -> Value {
 
 /// The report as pretty JSON, with a newline at the end.
 pub fn to_string(report: &Report) -> anyhow::Result<String> {
-    let mut text = serde_json::to_string_pretty(report).context("the report cannot be written as JSON")?;
-    text.push('\n');
-    Ok(text)
+    pretty(report).context("the report cannot be written as JSON")
+}
+
+/// Anything as pretty JSON that can be shown on a terminal, with a newline at the end.
+pub fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(terminal::json(serde_json::to_string_pretty(value)? + "\n"))
 }
 
 /// Writes report.json; makes its folder if need be.
@@ -38,8 +43,7 @@ pub fn write(path: &Path, report: &Report) -> anyhow::Result<()> {
 
 /// Reads a report that [`write`] wrote.
 pub fn read(path: &Path) -> anyhow::Result<Report> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("{}: cannot be read; give the path of a report.json", path.display()))?;
+    let bytes = files::read(path).context("give the path of a report.json")?;
     parse(&bytes).with_context(|| path.display().to_string())
 }
 
@@ -49,6 +53,7 @@ pub fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
     };
+    files::ensure_writable(path)?;
     let failed = || format!("{}: cannot be written; check the folder's permissions and free space", path.display());
     std::fs::create_dir_all(folder).with_context(failed)?;
     let mut file = beside(folder).with_context(failed)?;
@@ -69,6 +74,12 @@ fn beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 fn parse(bytes: &[u8]) -> anyhow::Result<Report> {
     let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
+        // serde_json says it in its message only.
+        Err(e) if e.to_string().contains("recursion limit") => {
+            bail!(
+                "its JSON is nested deeper than 128 levels, so it is no report; give the report.json that layerdiff wrote"
+            )
+        }
         Err(e) => bail!("not JSON ({e}); give the report.json that layerdiff wrote"),
     };
     check_schema(&value)?;

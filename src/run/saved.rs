@@ -18,9 +18,9 @@ pub struct Saved {
 
 impl Saved {
     /// Reads `path`: .npz, Polygraphy JSON or an ONNX test data set. `names` are the model's outputs, in order: they name
-    /// what names itself not.
-    pub fn load(path: &Path, names: &[String]) -> anyhow::Result<Saved> {
-        let saved = Saved::new(path, samples::read_outputs(path, names)?);
+    /// what names itself not. At most `most` bytes are read.
+    pub fn load(path: &Path, names: &[String], most: u64) -> anyhow::Result<Saved> {
+        let saved = Saved::new(path, samples::read_outputs(path, names, most)?);
         anyhow::ensure!(
             !saved.names.is_empty(),
             "{} holds no tensors; save the outputs of the candidate in it",

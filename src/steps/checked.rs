@@ -43,10 +43,10 @@ struct Question<'a> {
 pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Report> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
-    let model = Model::load(&args.set.model)?;
+    let model = Model::open(&args.set.model, global.links())?;
     let check = Check::new(command, rules(&args.check), args.check.check_timeout)?;
     sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
-    let mut reference = sides::side(&args.set.reference, &model, global, &args.set.engine)?;
+    let mut reference = sides::side(&args.set.reference, &model, global, &args.set)?;
     let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut report = opening::report(&model, &reference, &ort, inputs);
@@ -65,7 +65,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
     deliver::check(&question.dir)?;
-    let path = question.dir.join("journal.jsonl");
+    let path = prepare::journal(&question.dir)?;
     let open = |resume| Journal::open(&path, &opening::question(&report), resume);
     let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
     let mut attempts = Attempts::new(journal, known.attempts, &progress);

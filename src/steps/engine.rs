@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure};
 
 use crate::cli::EngineArgs;
+use crate::files;
 use crate::graph::Graph;
 use crate::probe::Lowering;
 use crate::run::ort::library::{Env, cache_folder};
@@ -38,6 +39,7 @@ pub fn start(spec: &Spec, args: &EngineArgs, graph: &Graph) -> anyhow::Result<(B
     );
     let found = found(args)?;
     let mut options = options(&found, args, spec);
+    options.timing_cache.as_deref().map(files::ensure_writable).transpose()?;
     if is_ready(spec) {
         ensure!(
             low.is_none(),
@@ -45,9 +47,7 @@ pub fn start(spec: &Spec, args: &EngineArgs, graph: &Graph) -> anyhow::Result<(B
             spec.precision
         );
         options.plan = spec.model.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-        if let Some(plan) = options.plan.as_ref().filter(|plan| !plan.is_file()) {
-            bail!("cannot read {}: there is no such file", plan.display());
-        }
+        options.plan.as_deref().map(files::open).transpose()?;
         return Ok((
             Box::new(Ready::new(pool(&options, args)?, graph.outputs.iter().map(|(name, _)| name.clone()).collect())),
             Lowering::None,

@@ -1,11 +1,13 @@
 //! What every comparing command does first: load the models and the data, start both sides, check that they fit.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
 use super::{autopsy, choose, opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
+use crate::files;
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
 use crate::onnx::ValueInfoProto;
@@ -35,7 +37,7 @@ pub struct Prepared {
 /// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
 /// for if the outputs diverge.
 pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow::Result<(Prepared, First)> {
-    let model = Model::load(&args.model)?;
+    let model = Model::open(&args.model, global.links())?;
     let hashing = std::thread::spawn({
         let model = model.clone();
         move || model.sha256()
@@ -45,9 +47,9 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
     };
     sides::check_devices(&[&args.reference, &candidate_spec], global, &args.engine)?;
-    let reference = sides::side(&args.reference, &model, global, &args.engine)?;
+    let reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = feeds(args, &reference)?;
-    let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;
+    let candidate = sides::side(&candidate_spec, &model, global, args)?;
     check_inputs(&reference, &candidate)?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;
@@ -114,7 +116,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         );
         let mut all = Vec::new();
         for path in &args.inputs {
-            let mut read = samples::read(path, &names)?;
+            let mut read = samples::read(path, &names, memory(args))?;
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
             all.extend(read);
         }
@@ -208,8 +210,15 @@ pub fn dir(args: &SetArgs) -> PathBuf {
     if let Some(dir) = &args.output_dir {
         return dir.clone();
     }
-    let stem = args.model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".to_string());
-    PathBuf::from(format!("{stem}.layerdiff"))
+    let mut name = args.model.file_stem().unwrap_or(OsStr::new("model")).to_os_string();
+    name.push(".layerdiff");
+    PathBuf::from(name)
+}
+
+/// The journal in the folder of a report, where nothing but a file may stand.
+pub fn journal(dir: &Path) -> anyhow::Result<PathBuf> {
+    let path = dir.join("journal.jsonl");
+    files::ensure_writable(&path).map(|()| path)
 }
 
 /// `--memory`, else half of what the system says is free.

@@ -5,9 +5,8 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::text::words::clean;
 use crate::run::worker::steps::{self, Hearing, Step};
-use crate::terminal;
+use crate::terminal::{self, clean, shown};
 
 /// A spinner with what is being done, and how far the build of an engine is.
 pub struct Progress {
@@ -39,7 +38,7 @@ impl Progress {
 
     pub fn step(&self, what: impl Into<String>) {
         if !self.bar.is_hidden() {
-            self.bar.set_message(what.into());
+            self.bar.set_message(shown(&what.into()));
         }
     }
 }
@@ -47,7 +46,8 @@ impl Progress {
 /// indicatif draws nothing where it is no terminal.
 fn users_terminal() -> ProgressDrawTarget {
     #[cfg(unix)]
-    if let Some((reading, writing)) = terminal::file().and_then(|f| Some((f.try_clone().ok()?, f.try_clone().ok()?))) {
+    if let Some((reading, writing)) = terminal::stderr().and_then(|f| Some((f.try_clone().ok()?, f.try_clone().ok()?)))
+    {
         return ProgressDrawTarget::term(Term::read_write_pair(reading, writing), HERTZ);
     }
     ProgressDrawTarget::stderr()

@@ -3,7 +3,8 @@
 use anyhow::ensure;
 
 use super::engine;
-use crate::cli::{EngineArgs, GlobalArgs};
+use super::prepare::memory;
+use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
@@ -19,14 +20,14 @@ use crate::run::{Backend, RunError};
 use crate::spec::{Low, Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
-pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, engine: &EngineArgs) -> anyhow::Result<Side> {
+pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
     let ready = spec.place == Place::TensorRt && engine::is_ready(spec);
     let model = match &spec.model {
-        Some(path) if !ready => Model::load(path)?,
+        Some(path) if !ready => Model::open(path, global.links())?,
         _ => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
-    let (backend, lowering) = backend(spec, &graph, global, engine)?;
+    let (backend, lowering) = backend(spec, &graph, global, args)?;
     let runs_its_file = backend.runs();
     Ok(Side {
         spec: spec.clone(),
@@ -93,7 +94,7 @@ fn backend(
     spec: &Spec,
     graph: &Graph,
     global: &GlobalArgs,
-    engine: &EngineArgs,
+    args: &SetArgs,
 ) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
     let (low, storage) = (spec.precision.low(), spec.precision.storage());
     let outputs = || graph.outputs.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>();
@@ -119,7 +120,7 @@ fn backend(
                 spec.precision
             );
             let task = task(name, spec.precision, global)?;
-            let devices = if is_cuda(spec, global) { engine.gpus() } else { &[0] };
+            let devices = if is_cuda(spec, global) { args.engine.gpus() } else { &[0] };
             let pool = Pool::start(devices, |device| Worker::start(&task.clone().on(device)))?;
             let lowering = match storage {
                 Some(storage) => Lowering::Convert(storage),
@@ -128,9 +129,9 @@ fn backend(
             };
             (Box::new(pool), lowering)
         }
-        Place::TensorRt => engine::start(spec, engine, graph)?,
+        Place::TensorRt => engine::start(spec, &args.engine, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
-        Place::Saved(path) => (Box::new(Saved::load(path, &outputs())?), Lowering::None),
+        Place::Saved(path) => (Box::new(Saved::load(path, &outputs(), memory(args))?), Lowering::None),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a reproducer tells its reader, and the proof that its files show the failure: a new process runs the very command
 //! that they tell to run.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -136,16 +137,12 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let data = model.with_file_name(TEST_SET);
     let out = scratch::folder().map_err(|e| failed(e.to_string()))?;
     let reference = match told.own_model {
-        true => format!("saved:{}", data.display()),
-        false => told.reference.for_this_model(),
+        true => [OsStr::new("saved:"), data.as_os_str()].into_iter().collect(),
+        false => OsString::from(told.reference.for_this_model()),
     };
     let mut command = Command::new(program);
-    command.arg("compare").arg(model).args([
-        "--candidate",
-        &told.candidate.for_this_model(),
-        "--reference",
-        &reference,
-    ]);
+    command.arg("compare").arg(model);
+    command.args(["--candidate", &told.candidate.for_this_model(), "--reference"]).arg(&reference);
     command.arg("--inputs").arg(&data).args(flags(told.args));
     command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
     let running = Running::spawn(command.stdin(Stdio::null())).map_err(|e| failed(format!("it did not start: {e}")))?;
@@ -162,16 +159,17 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
 }
 
 /// What is where on this very machine: for the proof, not for the reader of the reproducer.
-fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<String> {
+fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<OsString> {
     let path = |flag: &str, path: &Option<PathBuf>| {
         let absolute = path.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()));
-        absolute.map(|p| [flag.to_string(), p.display().to_string()]).into_iter().flatten()
+        absolute.map(|p| [flag.into(), p.into_os_string()]).into_iter().flatten()
     };
     // One of several is enough.
     let chosen = engine.devices.as_ref().and_then(|devices| devices.numbers().first());
-    let device = chosen.map(|number| ["--devices".to_string(), number.to_string()]).into_iter().flatten();
+    let device = chosen.map(|number| ["--devices".into(), number.to_string().into()]).into_iter().flatten();
     let trt = path("--trt-library", &engine.trt_library).chain(path("--timing-cache", &engine.timing_cache));
-    let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".to_string(), path.display().to_string()]);
-    let plugin = |(name, path): &(String, PathBuf)| ["--ep-library".to_string(), format!("{name}={}", path.display())];
+    let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".into(), path.clone().into_os_string()]);
+    let named = |name: &str, path: &Path| [OsStr::new(name), OsStr::new("="), path.as_os_str()].into_iter().collect();
+    let plugin = |(name, path): &(String, PathBuf)| ["--ep-library".into(), named(name, path)];
     ort.chain(trt).chain(device).chain(global.ep_library.iter().flat_map(plugin)).collect()
 }

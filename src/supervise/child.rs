@@ -46,7 +46,7 @@ fn silence() -> io::Result<()> {
     let nothing = File::open("/dev/null")?;
     rustix::stdio::dup2_stderr(io::stdin())?;
     rustix::stdio::dup2_stdin(&nothing)?;
-    terminal::is(File::from(user));
+    terminal::use_stderr(File::from(user));
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! The file that is inspected: an ONNX model, damaged or incomplete ones too, or an engine. Maps files; judges nothing.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use prost::Message;
 
 use crate::graph::Graph;
+use crate::load::places::Search;
 use crate::load::testset::tensor_from_proto;
-use crate::load::{Model, map};
+use crate::load::{Links, Model, map};
 use crate::onnx::{GraphProto, ModelProto, TensorProto};
 use crate::tensor::Tensor;
 
@@ -30,16 +31,16 @@ pub struct Source {
 }
 
 impl File {
-    pub fn open(path: &Path) -> anyhow::Result<File> {
+    pub fn open(path: &Path, links: Links) -> anyhow::Result<File> {
         let bytes = map(path)?;
         if is_engine(path, &bytes) {
             return Ok(File::Engine { path: path.to_path_buf(), bytes: bytes.len() as u64 });
         }
-        let model = Model::load(path);
+        let model = Model::open(path, links);
         let proto = ModelProto::decode(bytes.clone()).ok().filter(is_model);
         let (Some(proto), model) = (proto, model) else { return Err(not_a_model(path)) };
         let graph = Graph::new(&proto).map_err(|e| format!("{e:#}"));
-        let external = external(path, &proto);
+        let external = external(path, &proto, links);
         let model = model.map_err(|e| format!("{e:#}"));
         let source = Source { path: path.to_path_buf(), bytes: bytes.len() as u64, proto, model, graph, external };
         Ok(File::Model(Box::new(source)))
@@ -81,31 +82,20 @@ fn not_a_model(path: &Path) -> anyhow::Error {
     why.unwrap_or_else(|| anyhow::anyhow!("{} is neither an ONNX model nor a TensorRT engine", path.display()))
 }
 
-fn external(path: &Path, proto: &ModelProto) -> HashMap<String, Result<Bytes, String>> {
+fn external(path: &Path, proto: &ModelProto, links: Links) -> HashMap<String, Result<Bytes, String>> {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let search = Search::new(&real, path, links);
+    let mapped = |location: &str, tensor: &str| map(&search.resolve(location, tensor)?);
     let mut files: HashMap<String, Result<Bytes, String>> = HashMap::new();
     if let Some(graph) = &proto.graph {
         graph.each_initializer(&mut |t| {
             let location = t.external("location").unwrap_or_default();
             if t.is_external() && !files.contains_key(location) {
-                files.insert(location.to_string(), beside(path, location));
+                files.insert(location.to_string(), mapped(location, t.name()).map_err(|e| format!("{e:#}")));
             }
         });
     }
     files
-}
-
-/// A model in a hub's cache is a link: its data lie beside the link, or beside the file.
-fn beside(model: &Path, location: &str) -> Result<Bytes, String> {
-    let inner = |c: Component| matches!(c, Component::Normal(_) | Component::CurDir);
-    if location.is_empty() || !Path::new(location).components().all(inner) {
-        return Err("not a path beside the model: refused".to_string());
-    }
-    let real = model.canonicalize().unwrap_or_else(|_| model.to_path_buf());
-    let places = [model, real.as_path()].map(|m| m.parent().unwrap_or(Path::new("")).join(location));
-    match places.into_iter().find(|place| place.exists()) {
-        Some(place) => map(&place).map_err(|e| format!("{e:#}")),
-        None => Err("missing; copy it beside the model".to_string()),
-    }
 }
 
 #[cfg(test)]
@@ -126,18 +116,5 @@ mod tests {
         check("a.engine", &model, false);
         check("a.onnx", &model, false);
         check("a.bin", &Bytes::from_static(b"whatever"), false);
-    }
-
-    #[test]
-    fn external_data_stays_beside_the_model() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("w.bin"), "1234").unwrap();
-        let model = dir.path().join("m.onnx");
-        assert_eq!(beside(&model, "w.bin").unwrap(), "1234");
-        for (location, words) in
-            [("../w.bin", "refused"), ("/etc/passwd", "refused"), ("", "refused"), ("x", "missing")]
-        {
-            assert!(beside(&model, location).unwrap_err().contains(words), "{location}");
-        }
     }
 }

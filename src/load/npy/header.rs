@@ -49,7 +49,7 @@ impl Kind {
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Rank, dimensions and description fit in far less; more is not a header.
-const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 1 << 20;
 
 impl Header {
     pub fn parse(bytes: &[u8]) -> anyhow::Result<Header> {

@@ -3,6 +3,9 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+
+/// No test takes as much.
+const MOST: u64 = 1 << 30;
 use crate::tensor::DType;
 
 fn data(file: &str) -> PathBuf {
@@ -59,7 +62,7 @@ fn what_is_written_is_read_again_in_place() {
     assert!(identical(&read(&path).unwrap(), &some()));
     let bytes = Bytes::from(std::fs::read(&path).unwrap());
     let inside = bytes.as_ptr_range();
-    let parsed = parse(bytes.clone()).unwrap();
+    let parsed = parse(bytes.clone(), MOST).unwrap();
     assert!(inside.contains(&parsed["x"].bytes().as_ptr()), "a stored entry was copied");
     let offset = parsed["x"].bytes().as_ptr() as usize - bytes.as_ptr() as usize;
     assert_eq!(offset % 64, 0, "not aligned in the file");
@@ -84,8 +87,8 @@ fn a_failed_write_leaves_the_old_file_and_nothing_else() {
 fn an_archive_behind_other_bytes_is_read_in_the_right_place() {
     let archive = std::fs::read(data("arrays.npz")).unwrap();
     let shifted = [&b"#!/bin/sh\n"[..], &archive].concat();
-    let read = parse(shifted.into()).unwrap();
-    assert!(identical(&read, &parse(archive.into()).unwrap()));
+    let read = parse(shifted.into(), MOST).unwrap();
+    assert!(identical(&read, &parse(archive.into(), MOST).unwrap()));
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn every_truncation_is_an_error() {
     for file in ["arrays.npz", "compressed.npz"] {
         let complete = Bytes::from(std::fs::read(data(file)).unwrap());
         for len in 0..complete.len() {
-            assert!(parse(complete.slice(..len)).is_err(), "{file}, {len} bytes");
+            assert!(parse(complete.slice(..len), MOST).is_err(), "{file}, {len} bytes");
         }
     }
 }
@@ -124,8 +127,8 @@ proptest! {
         let mut bytes = valid.clone();
         let at = at * bytes.len() / 1000;
         bytes[at] = byte;
-        let Ok(tensors) = parse(bytes.into()) else { return Ok(()) };
-        let right = parse(valid.into()).unwrap();
+        let Ok(tensors) = parse(bytes.into(), MOST) else { return Ok(()) };
+        let right = parse(valid.into(), MOST).unwrap();
         // It may change a name, into one that is there already even.
         for (name, tensor) in &tensors {
             prop_assert!(right.values().any(|r| r.identical(tensor)), "{}", name);
@@ -134,8 +137,56 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse(bytes.clone().into());
+        let _ = parse(bytes.clone().into(), MOST);
         bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x40\0\0\0\0\0\0\0\0\0");
-        let _ = parse(bytes.into());
+        let _ = parse(bytes.into(), MOST);
     }
+}
+
+/// An archive of one compressed array of zeros, whose directory says that it unpacks to `claimed` bytes.
+fn bomb(zeros: usize, claimed: u32) -> Bytes {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    archive.start_file("x.npy", options).unwrap();
+    npy::write(&Tensor::f32(&[zeros], &vec![0.0; zeros])).write_to(&mut archive).unwrap();
+    let mut bytes = archive.finish().unwrap().into_inner();
+    let directory = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    bytes[directory + 24..directory + 28].copy_from_slice(&claimed.to_le_bytes());
+    bytes.into()
+}
+
+#[test]
+fn what_unpacks_to_more_than_there_is_room_for_is_refused() {
+    let (zeros, size) = (1 << 20, (4 << 20) + 128);
+    let check = |claimed: u32, most: u64, want: &str| {
+        let error = format!("{:#}", parse(bomb(zeros, claimed), most).unwrap_err());
+        assert!(error.contains(want), "{error}");
+    };
+    assert_eq!(parse(bomb(zeros, size), u64::from(size)).unwrap()["x"].elements(), zeros);
+    check(size, u64::from(size) - 1, "array 'x': it takes 4194432 bytes unpacked, and --memory leaves 4194431 for it");
+    check(u32::MAX - 1, MOST, "takes 4294967294 bytes unpacked");
+    check(1000, MOST, "damaged");
+    check(size + 1, MOST, "damaged");
+}
+
+#[test]
+fn arrays_that_share_their_bytes_are_refused() {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for name in ["a.npy", "b.npy"] {
+        archive.start_file(name, options).unwrap();
+        npy::write(&Tensor::f32(&[1 << 16], &[0.0; 1 << 16])).write_to(&mut archive).unwrap();
+    }
+    let mut bytes = archive.finish().unwrap().into_inner();
+    let entries: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"PK\x01\x02")).collect();
+    // The second one begins where the first one does, and the file ends sooner.
+    bytes[entries[1] + 42..entries[1] + 46].fill(0);
+    let second = bytes.windows(4).rposition(|w| w == b"PK\x03\x04").unwrap();
+    let cut = entries[0] - second;
+    let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+    let start = u32::try_from(entries[0] - cut).unwrap();
+    bytes[end + 16..end + 20].copy_from_slice(&start.to_le_bytes());
+    bytes.drain(second..entries[0]);
+    let error = format!("{:#}", parse(bytes.into(), MOST).unwrap_err());
+    assert!(error.starts_with("array 'b': damaged"), "{error}");
 }

@@ -32,14 +32,14 @@ fn good() -> Tensors {
 
 #[test]
 fn every_kind_of_file() {
-    let read = |file: &str, inputs: &[&str]| read(&data(file), &names(inputs)).unwrap();
+    let read = |file: &str, inputs: &[&str]| read(&data(file), &names(inputs), u64::MAX).unwrap();
     assert!(read("arrays.npz", &[])[0].contains_key("/encoder/layer.0/Add:0"));
     assert_eq!(read("feeds.json", &[]).len(), 2);
     assert!(read("version2.npy", &["x"])[0].contains_key("x"));
     assert_eq!(read("test_data_set_0", &[])[0].len(), 12);
     assert!(read("test_data_set_0/input_1.pb", &[])[0].contains_key("b"));
     assert!(read("test_data_set_1/input_1.pb", &["x"])[0].contains_key("x"));
-    let outputs = |file: &str| read_outputs(&data(file), &names(&["y"])).unwrap();
+    let outputs = |file: &str| read_outputs(&data(file), &names(&["y"]), u64::MAX).unwrap();
     assert_eq!(outputs("results.json").len(), 2);
     assert!(outputs("test_data_set_1")[0].contains_key("y"));
     assert!(outputs("version2.npy")[0].contains_key("y"));
@@ -52,17 +52,17 @@ fn a_file_without_an_ending_is_known_by_its_content() {
     let path = folder.path().join("x");
     for (file, inputs) in [("arrays.npz", 20), ("feeds.json", 2), ("version2.npy", 1)] {
         std::fs::copy(data(file), &path).unwrap();
-        assert_eq!(read(&path, &names(&["a"])).unwrap()[0].len(), inputs, "{file}");
+        assert_eq!(read(&path, &names(&["a"]), u64::MAX).unwrap()[0].len(), inputs, "{file}");
     }
     std::fs::write(&path, "hello").unwrap();
-    assert!(message(read(&path, &[])).contains("x is no file of tensors; give .npz"));
+    assert!(message(read(&path, &[], u64::MAX)).contains("x is no file of tensors; give .npz"));
 }
 
 #[test]
 fn arrays_by_name() {
     let npy = data("version2.npy");
     let both = format!("input:0={},a=b={}", npy.display(), data("test_data_set_0/input_0.pb").display());
-    let read = |text: &str| read(Path::new(text), &names(&["a", "b"]));
+    let read = |text: &str| read(Path::new(text), &names(&["a", "b"]), u64::MAX);
     let samples = read(&both).unwrap();
     assert!(samples.len() == 1 && samples[0].keys().eq(["input:0", "a=b"]), "{samples:?}");
     assert!(message(read("a=missing.npy")).contains("cannot open missing.npy"));

@@ -6,6 +6,7 @@ use super::{Kept, Override};
 use crate::report::Real;
 use crate::report::text::story::cure::error;
 use crate::spec::Precision;
+use crate::terminal::{harmful, short};
 
 pub struct Page<'a> {
     pub o: &'a Override<'a>,
@@ -119,5 +120,5 @@ fn quoted(text: &str) -> String {
 
 /// No name can start a line of its own or a code span.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c }).collect()
+    short(text).chars().map(|c| if harmful(c) || c == '`' { ' ' } else { c }).collect()
 }

@@ -1,13 +1,32 @@
 //! Text that a POSIX shell reads back as it was: words, comments, calls over several lines. Knows no tool.
 
-use crate::report::text::words::clean;
+use crate::terminal::{clean, harmful};
 
-/// One word of the shell, whatever is in it; nothing can carry a NUL.
+/// One word of the shell, whatever is in it; nothing can carry a NUL. The script itself may be shown on a terminal: what
+/// that would obey is left to printf, bytes in octal.
 pub fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\0', "").replace('\'', r"'\''")),
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_string();
+    }
+    let text = text.replace('\0', "");
+    if text.chars().any(|c| harmful(c) && c != '\n') {
+        // A shell takes line ends at the end of what a command prints away.
+        let (body, ends) = text.split_at(text.trim_end_matches('\n').len());
+        let ends = if ends.is_empty() { String::new() } else { format!("'{ends}'") };
+        return format!("\"$(printf '{}')\"{ends}", body.chars().map(for_printf).collect::<String>());
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A character in the format of printf, between single quotes.
+fn for_printf(c: char) -> String {
+    match c {
+        '%' => "%%".to_string(),
+        '\\' | '\'' => format!("\\{:03o}", u32::from(c)),
+        '\n' => "\\n".to_string(),
+        c if harmful(c) => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\{byte:03o}")).collect(),
+        c => c.to_string(),
     }
 }
 
@@ -40,6 +59,8 @@ mod tests {
             ("$(rm -rf ~)`id`\n", "'$(rm -rf ~)`id`\n'"),
             ("a\0b", "'ab'"),
             ("~", "'~'"),
+            ("a\u{1b}[31m'%\\\n", "\"$(printf 'a\\033[31m\\047%%\\134')\"'\n'"),
+            ("\u{202e}Привет", "\"$(printf '\\342\\200\\256Привет')\""),
         ] {
             assert_eq!(quote(text), want);
         }

@@ -133,7 +133,8 @@ fn a_model_without_inputs_gets_none() {
 #[cfg(unix)]
 #[test]
 fn every_script_is_one_to_a_shell() {
-    let hostile = ["'", "\"", "`", "$(", "\\", "\nEND\n", ";;", "#", "{model}'{inputs}", "a\0b", "é\u{1b}[31m"];
+    let hostile =
+        ["'", "\"", "`", "$(", "\\", "\nEND\n", ";;", "#", "{model}'{inputs}", "a\0b", "é\u{1b}[31m", "\u{202e}%s"];
     for text in hostile {
         let mut story = compare_story("ort", &format!("exec:{text} {{model}} {{inputs}} {{outputs}}"), false);
         story.title = text.into();
@@ -160,9 +161,27 @@ fn every_script_is_one_to_a_shell() {
 #[cfg(unix)]
 #[track_caller]
 fn valid(script: &str) {
+    assert!(!script.contains(|c| crate::terminal::harmful(c) && c != '\n'), "{script:?}");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("repro.sh");
     std::fs::write(&path, script).unwrap();
     let output = std::process::Command::new("sh").arg("-n").arg(path).output().unwrap();
     assert!(output.status.success(), "{}\n{script}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What a script shows is harmless, and is the word itself once it is pasted.
+#[cfg(unix)]
+#[test]
+fn a_shown_command_can_be_pasted() {
+    let word = "it's \u{1b}[31m\u{202e}%s\\n`id`\n$(id) Привет";
+    let story = Story::default();
+    let script = head(&story, "") + &format!("show printf '%s' {}\n", quote(word));
+    let run = |script: &str| {
+        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = run(&script);
+    assert!(!shown.contains(|c| crate::terminal::harmful(c) && c != '\n'), "{shown:?}");
+    assert_eq!(run(shown.strip_prefix("+ ").unwrap()), word);
 }

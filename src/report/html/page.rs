@@ -1,6 +1,6 @@
 //! The sections that are not rows of tensors: banner, warnings, culprits, facts, command.
 
-use super::esc;
+use super::{esc, whole};
 use crate::report::text::story;
 use crate::report::text::words::{bytes, count, plural, seconds, shell, type_of};
 use crate::report::{Culprit, Metrics, Report, Verdict};
@@ -105,7 +105,7 @@ pub fn command(out: &mut String, report: &Report) {
     if report.command.is_empty() {
         return;
     }
-    let command = esc(&shell(&report.command));
+    let command = whole(&shell(&report.command));
     *out += "<section><h2>Run it again</h2>\n<div class=\"command\">";
     *out += &format!("<pre><code id=\"command\">{command}</code></pre>");
     *out += "<button type=\"button\" id=\"copy\" hidden>Copy</button></div></section>\n";

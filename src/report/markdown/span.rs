@@ -1,11 +1,11 @@
 //! Names and commands of others as Markdown that says what they say, and nothing else.
 
-use crate::report::text::words::clean;
+use crate::terminal::{clean, shown};
 
 /// Text whose punctuation stays punctuation.
 pub fn text(raw: &str) -> String {
     let mut out = String::new();
-    for c in clean(raw).chars() {
+    for c in shown(raw).chars() {
         if "\\`*_[]<>|~&#".contains(c) {
             out.push('\\');
         }
@@ -16,7 +16,7 @@ pub fn text(raw: &str) -> String {
 
 /// A code span: nothing in it is Markdown, and its fence is longer than any run of backticks inside.
 pub fn code(raw: &str) -> String {
-    let raw = clean(raw);
+    let raw = shown(raw);
     if raw.is_empty() {
         return String::new();
     }
@@ -30,6 +30,7 @@ pub fn cell(raw: &str) -> String {
     code(raw).replace('|', "\\|")
 }
 
+/// A command, in full: it is for pasting.
 pub fn fenced(raw: &str) -> String {
     let fence = "`".repeat(longest_run(raw).max(2) + 1);
     format!("{fence}sh\n{}\n{fence}\n", clean(raw))

@@ -1,7 +1,8 @@
 //! Lines for a terminal: labels, hanging indents, aligned columns, and ANSI colours where they are wanted.
-//! Knows nothing of reports.
+//! What is written is made harmless and short here. Knows nothing of reports.
 
 use super::words::{elide, wrap};
+use crate::terminal::{clean, shown};
 
 /// SGR codes; `Plain` writes none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,6 +43,9 @@ pub enum Row {
 
 /// Below this, a table says nothing any more.
 const NARROWEST: usize = 12;
+
+/// Above this, nobody reads a column to its end.
+const WIDEST: usize = 300;
 
 impl Page {
     pub fn new(color: bool, width: usize) -> Page {
@@ -86,7 +90,7 @@ impl Page {
         // What the label takes of the first line beyond the indent of the others stands there as one long word.
         let hang = prefix.chars().count().saturating_sub(indent);
         let filler = if hang > 0 { format!("{} ", "x".repeat(hang - 1)) } else { String::new() };
-        let lines = wrap(&(filler.clone() + body), self.width.saturating_sub(indent).max(20));
+        let lines = wrap(&(filler.clone() + &shown(body)), self.width.saturating_sub(indent).max(20));
         for (at, line) in lines.iter().enumerate() {
             if at == 0 {
                 let first = line.strip_prefix(&filler).unwrap_or_default();
@@ -100,7 +104,7 @@ impl Page {
     fn line(&mut self, mark: char, ink: Ink, cells: &[Cell], widths: &[usize]) {
         let mut line = format!("{mark} ");
         for (cell, &width) in cells.iter().zip(widths) {
-            let text = elide(&cell.text, width);
+            let text = elide(&clean(&cell.text), width);
             line += &if cell.right { format!("{text:>width$}  ") } else { format!("{text:<width$}  ") };
         }
         self.text += &self.painted(ink, line.trim_end());
@@ -112,7 +116,7 @@ impl Page {
             let Row::Line { cells, .. } = row else { continue };
             widths.resize(widths.len().max(cells.len()), 0);
             for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = cell.text.chars().count().max(*width);
+                *width = clean(&cell.text).chars().count().clamp(*width, WIDEST.max(*width));
             }
         }
         let mut excess = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(self.width);

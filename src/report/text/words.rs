@@ -1,5 +1,9 @@
 //! Numbers, names and command lines as a reader wants them. Knows no report; nothing here is markup of any renderer.
 
+pub use crate::terminal::{clean, elide};
+
+use crate::terminal::harmful;
+
 /// Three significant digits: `0`, `0.0123`, `4.56`, `123`, `1.23e-4`, `Inf`, `NaN`.
 pub fn number(x: f64) -> String {
     if x.is_nan() {
@@ -105,34 +109,6 @@ pub fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("model")
 }
 
-/// Names come from models that nobody vouches for: control characters would drive the terminal, and the marks that turn
-/// the direction of text would show another name than the one in the file.
-pub fn clean(text: &str) -> String {
-    let unsafe_mark =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || unsafe_mark(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}
-
-/// At most `width` characters; what is left out is in the middle, because names differ at their ends.
-pub fn elide(text: &str, width: usize) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    if chars.len() <= width {
-        return text.into();
-    }
-    let keep = width.saturating_sub(1);
-    let (head, tail) = (keep / 2, keep - keep / 2);
-    let mut out: String = chars[..head].iter().collect();
-    if width > 0 {
-        out.push('…');
-    }
-    out.extend(&chars[chars.len() - tail..]);
-    out
-}
-
 /// At most `width` characters; the end is left out, because sentences begin with what matters.
 pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -168,18 +144,19 @@ pub fn shell(command: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=:,./@%".contains(c);
     let quote = |word: &String| match !word.is_empty() && word.chars().all(plain) {
         true => word.clone(),
-        false if word.contains(char::is_control) => format!("$'{}'", word.chars().map(ansi_c).collect::<String>()),
+        false if word.contains(harmful) => format!("$'{}'", word.chars().map(ansi_c).collect::<String>()),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     };
     command.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// A character of bash's `$'...'`, the only quoting that shows control characters.
+/// A character of bash's `$'...'`, the only quoting that shows what a terminal would obey.
 fn ansi_c(c: char) -> String {
     match c {
         '\'' | '\\' => format!("\\{c}"),
         '\n' => "\\n".into(),
-        c if c.is_control() => format!("\\u{:04x}", c as u32),
+        c if harmful(c) && u32::from(c) > 0xffff => format!("\\U{:08x}", u32::from(c)),
+        c if harmful(c) => format!("\\u{:04x}", u32::from(c)),
         c => c.into(),
     }
 }
@@ -236,7 +213,6 @@ mod tests {
 
     #[test]
     fn names_are_harmless_and_short() {
-        assert_eq!(clean("a\u{1b}[31m\n\u{202e}é"), r"a\u{1b}[31m\n\u{202e}é");
         assert_eq!(elide("/encoder/layer.0/MatMul_output_0", 16), "/encode…output_0");
         assert_eq!([cut("sentence", 8), cut("sentence", 4)], ["sentence", "sen…"]);
         assert_eq!([elide("abc", 3), elide("abcd", 1), elide("abcd", 0)], ["abc", "…", ""]);
@@ -245,8 +221,12 @@ mod tests {
 
     #[test]
     fn commands_can_be_pasted() {
-        let command = ["layerdiff", "my model.onnx", "exec:cmd {model}", "it's", "", "a\nb\u{1b}"].map(String::from);
-        assert_eq!(shell(&command), r"layerdiff 'my model.onnx' 'exec:cmd {model}' 'it'\''s' '' $'a\nb\u001b'");
+        let command = ["layerdiff", "my model.onnx", "exec:cmd {model}", "it's", "", "a\nb\u{1b}", "\u{202e}\u{e0041}"]
+            .map(String::from);
+        assert_eq!(
+            shell(&command),
+            r"layerdiff 'my model.onnx' 'exec:cmd {model}' 'it'\''s' '' $'a\nb\u001b' $'\u202e\U000e0041'"
+        );
     }
 
     proptest! {

@@ -243,8 +243,10 @@ impl Process {
     }
 
     fn send(&mut self, order: &Order) -> io::Result<()> {
-        // Fails on a path that is not UTF-8.
-        let mut line = serde_json::to_vec(order).map_err(|e| io::Error::new(ErrorKind::InvalidInput, e))?;
+        let mut line = serde_json::to_vec(order).map_err(|_| {
+            let why = "the path of a library, an engine or a folder is no UTF-8, and its worker process takes no other; rename it";
+            io::Error::new(ErrorKind::InvalidInput, why)
+        })?;
         line.push(b'\n');
         self.socket.get_mut().write_all(&line)
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Export;
 use crate::report::text::story::cure::error;
+use crate::terminal::{harmful, short};
 
 pub fn page(e: &Export, unnamed: &[String]) -> String {
     let found = e.overrides;
@@ -83,5 +84,5 @@ not look. `scale_ratio` far below 1 clips, far above 1 wastes steps.
 
 /// No name can start a line of its own or a code span.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c }).collect()
+    short(text).chars().map(|c| if harmful(c) || c == '`' { ' ' } else { c }).collect()
 }
