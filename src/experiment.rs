@@ -1,7 +1,8 @@
 //! What was asked, by contents: two runs of one experiment measure the same. Its fields are readable, so that a difference
 //! can be named; paths and spellings do not count, what is in the files does.
 //!
-//! What it cannot see: what a command of the user's reads besides the files that it names, the driver, the machine.
+//! What it cannot see: what a command of the user's reads besides the files that it names, libraries that a library loads
+//! (cuDNN, say), the driver, the machine.
 
 pub mod contents;
 
