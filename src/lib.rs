@@ -32,6 +32,8 @@ pub mod types;
 
 pub mod spec;
 
+pub mod experiment;
+
 pub mod run;
 
 pub mod compare;

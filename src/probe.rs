@@ -10,6 +10,7 @@ mod fixed;
 pub mod journal;
 mod marked;
 mod pairs;
+mod recall;
 mod results;
 mod side;
 mod sight;
@@ -22,7 +23,7 @@ pub use side::{Lowering, Side};
 pub use sight::Sight;
 pub use survey::Survey;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use crate::compare::Comparison;
@@ -33,8 +34,10 @@ use crate::tensor::{Tensor, Tensors};
 use crate::tolerance::Rules;
 use ahead::Ahead;
 use first::First;
-use journal::Journal;
+use journal::{Journal, Look};
 use pairs::Pair;
+use recall::Earlier;
+use sight::numbers;
 use values::{Values, by_tensor};
 use worst::worst;
 
@@ -50,6 +53,10 @@ pub struct Probe<'a> {
     /// By tensor: what stands for it in the reference and in the candidate, or why it cannot be compared.
     pairs: Vec<Result<Pair, String>>,
     pub results: Vec<Option<TensorResult>>,
+    /// Tensors in branches that did not run.
+    absent: HashSet<usize>,
+    /// From the journal of a run that was cut short.
+    earlier: Earlier,
     /// The final outputs of the reference, by sample.
     right: Vec<Tensors>,
     /// The final outputs of the unmarked candidate run, by sample.
@@ -78,6 +85,8 @@ pub struct Probe<'a> {
 pub struct Counts {
     pub candidate_builds: usize,
     pub candidate_runs: usize,
+    /// Those of an earlier run, whose answers were taken over.
+    pub recalled_runs: usize,
     pub reference_runs: usize,
     /// Of the candidate, before the search: does it answer the same twice?
     pub trust_builds: usize,
@@ -105,6 +114,8 @@ impl<'a> Probe<'a> {
             memory: first.memory,
             pairs: Vec::with_capacity(tensors),
             results: vec![None; tensors],
+            absent: HashSet::new(),
+            earlier: Earlier::default(),
             right: Vec::new(),
             unmarked: Vec::new(),
             first: Some(first.unmarked),
@@ -127,17 +138,9 @@ impl<'a> Probe<'a> {
         if let Some(values) = first.reference {
             probe.counts.reference_runs += 1;
             probe.values.reference = by_tensor(&reference.graph, values);
+            probe.note_absent(0..tensors);
         }
         probe
-    }
-
-    /// Takes over what an earlier run with the same question measured.
-    pub fn recall(&mut self, known: Vec<TensorResult>) {
-        for result in known {
-            if let Some(tensor) = self.reference.graph.tensor(&result.name) {
-                self.results[tensor] = Some(result);
-            }
-        }
     }
 
     /// The model's own outputs from unmarked runs: the verdict, before anything is marked.
@@ -200,12 +203,22 @@ impl<'a> Probe<'a> {
         Ok(values)
     }
 
-    /// Did the branch that holds the tensor run, as far as the reference's values tell?
+    /// Did the branch that holds the tensor run, as far as the reference's values told?
     pub fn ran(&self, tensor: usize) -> bool {
-        let absent = |v: &Option<Tensor>| v.as_ref().is_some_and(|t| t.elements() == 0);
-        let inside = !self.reference.graph.producer(tensor).scope.is_empty();
-        let values = self.pairs[tensor].as_ref().ok().and_then(|p| self.values.reference.get(&p.reference));
-        !(inside && values.is_some_and(|values| values.iter().all(absent)))
+        !self.absent.contains(&tensor)
+    }
+
+    /// Notes those of `tensors` whose branches did not run, while their values are at hand.
+    fn note_absent(&mut self, tensors: impl Iterator<Item = usize>) -> Vec<usize> {
+        let nothing = |v: &Option<Tensor>| v.as_ref().is_some_and(|t| t.elements() == 0);
+        let absent = tensors.filter(|tensor| {
+            let inside = !self.reference.graph.producer(*tensor).scope.is_empty();
+            let values = self.pairs[*tensor].as_ref().ok().and_then(|p| self.values.reference.get(&p.reference));
+            inside && values.is_some_and(|values| values.iter().all(nothing))
+        });
+        let absent: Vec<usize> = absent.collect();
+        self.absent.extend(&absent);
+        absent
     }
 
     /// What needs no run of the model: tensors that cannot be compared or were not computed, and those that depend on no
@@ -241,18 +254,46 @@ impl<'a> Probe<'a> {
 
     /// Runs both sides with these tensors marked, compares them, and answers in the same order.
     pub fn measure(&mut self, tensors: &[usize]) -> Result<Vec<Answer>, RunError> {
-        let started = Instant::now();
         let asked = self.open(tensors);
-        let answers = |probe: &Self| -> Vec<Answer> {
-            tensors.iter().map(|t| probe.answer(*t).unwrap_or(Answer::Unknown)).collect()
-        };
-        if asked.is_empty() {
-            return Ok(answers(self));
+        if !asked.is_empty() {
+            match self.earlier.take(&numbers(&asked)) {
+                // Every value is at hand already: nothing is gained by doing without.
+                Some(_) if self.everything.is_some() => drop(self.measure_now(&asked)?),
+                Some(look) => self.take_over(look),
+                None => self.measure_rest(tensors)?,
+            }
         }
-        self.look(&asked)?;
-        self.save(&asked);
-        self.journal.probe(tensors.iter().filter_map(|t| self.results[*t].as_ref()), started.elapsed());
-        Ok(answers(self))
+        Ok(tensors.iter().map(|t| self.answer(*t).unwrap_or(Answer::Unknown)).collect())
+    }
+
+    /// What no earlier run measured, into the journal.
+    fn measure_rest(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        if self.everything.is_none() {
+            self.take_over_parts(&self.open(tensors));
+        }
+        let asked = self.open(tensors);
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let look = self.measure_now(&asked)?;
+        self.journal.look(look);
+        Ok(())
+    }
+
+    fn measure_now(&mut self, asked: &[(usize, Pair)]) -> Result<Look, RunError> {
+        let (started, before) = (Instant::now(), self.counts.candidate_runs);
+        let open: Vec<usize> = (0..self.results.len()).filter(|t| self.results[*t].is_none()).collect();
+        self.look(asked)?;
+        self.save(asked);
+        let measured: Vec<usize> = open.into_iter().filter(|t| self.results[*t].is_some()).collect();
+        let absent = self.note_absent(measured.iter().copied());
+        let asked = numbers(asked);
+        let learnt = self.learnt(&asked, before);
+        let tensors = match self.journal.is_kept() {
+            true => measured.iter().filter_map(|t| self.results[*t].clone()).collect(),
+            false => Vec::new(),
+        };
+        Ok(Look { asked, seconds: started.elapsed().as_secs_f64(), tensors, absent, learnt })
     }
 
     /// Those that were not measured yet and can be.

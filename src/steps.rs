@@ -1,6 +1,7 @@
 //! What commands are put together from, in the order of the journey. Commands choose steps; no step calls a command.
 
 // Before the first run.
+pub mod asked;
 pub mod choose;
 pub mod engine;
 pub mod opening;

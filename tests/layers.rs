@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 10] = [
     &["probe"],
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],
-    &["graph", "report", "spec"],
+    &["graph", "report", "spec", "experiment"],
     &["onnx", "search", "tensor", "interrupt"],
     &["terminal", "files", "scratch"],
 ];

@@ -7,16 +7,18 @@ use std::time::Instant;
 use anyhow::ensure;
 
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
+use crate::experiment::Experiment;
 use crate::probe::first::First;
 use crate::probe::journal::{Journal, Known};
 use crate::probe::{Probe, Side};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
+use crate::run::ort::runtime;
 use crate::steps::prepare::{self, Prepared, prepare};
 use crate::steps::progress::Progress;
 use crate::steps::reproduce::{self, Request};
 use crate::steps::verdict::{self, Exit, Shown};
-use crate::steps::{cure, deliver, narrow, opening, rank, route, scan, trust, unquantise};
+use crate::steps::{asked, cure, deliver, narrow, opening, rank, route, scan, trust, unquantise};
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -43,8 +45,10 @@ pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Re
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
     progress.step("reference");
-    let (prepared, first) = prepare(plan.set, global, wants_everything(plan.search))?;
-    answer(plan, global, prepared, first, started, progress, out)
+    opening::settled(
+        prepare(plan.set, global, wants_everything(plan.search))
+            .and_then(|(prepared, first)| answer(plan, global, prepared, first, started, progress, out)),
+    )
 }
 
 /// The same, of two sides that have run for the first time.
@@ -65,13 +69,18 @@ pub fn answer(
     if plan.reproducer.is_some() {
         deliver::check(dir)?;
     }
-    let question = opening::question(&prepared.report);
-    let (journal, known) = Journal::open(&prepare::journal(dir)?, &question, plan.search.resume)?;
-    let Known { tensors, attempts } = known;
+    let mut experiment = prepared.experiment.clone();
+    experiment.flags.extend(asked::of_search(plan.search));
+    experiment.flags.extend(plan.reproducer.map(asked::of_reproducer).unwrap_or_default());
+    let (journal, known) = journal(&prepare::journal(dir)?, &experiment, plan.search.resume)?;
+    let Known { looks, attempts } = known;
     let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
-    probe.recall(tensors);
     probe.sight.wish = plan.search.observe.wish();
     probe.saved = plan.set.save_tensors.is_some().then(Default::default);
+    // Whoever wants the values cannot do with what was said of them.
+    if probe.saved.is_none() {
+        probe.recall(looks);
+    }
     let mut report = prepared.report.clone();
     opening::so_far(dir, &report);
 
@@ -89,9 +98,8 @@ pub fn answer(
     if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
         opening::so_far(dir, &report);
         let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
-        let all = rank::worst_alone(&mut report);
-        found = reproduce::reproduce(&mut probe, &mut report, &request, &progress);
-        report.culprits = all.unwrap_or(report.culprits);
+        let culprits = rank::worth_cutting_out(&report);
+        found = reproduce::reproduce(&mut probe, &culprits, &mut report, &request, &progress);
     }
     let cure = plan.cure.filter(|_| plan.search.by != By::BuildRoute);
     if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, cure) {
@@ -110,10 +118,18 @@ pub fn answer(
         report.why = Some(e.to_string());
     }
     drop(progress);
-    verdict::write(&report, plan.set, dir, probe.saved.take(), Shown::Answer, out)?;
+    let written = verdict::write(&report, plan.set, dir, probe.saved.take(), Shown::Answer, out);
     // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
-    found?;
+    verdict::first(found.map_err(Into::into), written)?;
     Ok(report)
+}
+
+/// The journal to go on with: the user's, or that of the run that died before this one, as far as there is one.
+fn journal(path: &Path, experiment: &Experiment, resume: bool) -> anyhow::Result<(Journal, Known)> {
+    if resume || runtime::died().is_none() {
+        return Journal::open(path, experiment, resume);
+    }
+    Journal::open(path, experiment, true).or_else(|_| Journal::open(path, experiment, false))
 }
 
 /// What `--by` asks of the candidate and of the other flags.
@@ -153,6 +169,7 @@ fn investigate(
     progress.step("both models, unmarked");
     report.outputs = probe.unmarked(outputs)?;
     verdict::judge(report);
+    opening::so_far(dir, report);
     trust::reference(probe, outputs, report, progress)?;
     if report.verdict != Verdict::Diverged {
         return Ok(());

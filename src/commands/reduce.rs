@@ -9,8 +9,8 @@ use super::bisect::{self, Plan};
 use crate::cli::{GlobalArgs, ReduceArgs};
 use crate::report::{Report, Verdict};
 use crate::run::RunError;
-use crate::steps::checked;
 use crate::steps::verdict::Exit;
+use crate::steps::{checked, opening};
 
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let report = match &args.check.check {
@@ -22,7 +22,7 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
                 plain,
                 "--check decides what fails; leave --candidate, --metric, --outputs and --save-tensors out, or leave --check out"
             );
-            checked::run(command, args, global, out)?
+            opening::settled(checked::run(command, args, global, out))?
         }
         None => {
             let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer), cure: None };

@@ -1,12 +1,12 @@
 //! `layerdiff report`: a report.json in another form, or the schema of all of them.
 
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::cli::ReportArgs;
-use crate::files;
-use crate::report::{html, json, markdown, text};
+use crate::report::{Report, html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
@@ -16,18 +16,27 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
-    let forms = [(&args.html, html::render(&report)), (&args.markdown, markdown::render(&report))];
-    let mut written = false;
-    for (target, text) in forms {
-        if let Some(target) = target {
-            files::ensure_writable(target)?;
-            std::fs::write(target, text).with_context(|| format!("cannot write {}", target.display()))?;
-            written = true;
-        }
-    }
-    if !written {
+    let forms: [(_, fn(&Report) -> String); 2] = [(&args.html, html::render), (&args.markdown, markdown::render)];
+    let asked = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render)));
+    let written: Vec<anyhow::Result<()>> = asked.map(|(target, render)| form(target, &render(&report))).collect();
+    let nothing = written.is_empty();
+    // One that cannot be written keeps no other from being written.
+    written.into_iter().fold(Ok(()), verdict::first)?;
+    if nothing {
         let summary = text::summary(&report, verdict::colour(), verdict::width());
         out.write_all(summary.as_bytes()).context("cannot write to stdout")?;
     }
     Ok(Exit::Agreed)
+}
+
+/// A page for the user, whole or not at all; devices and pipes get it as it is. No folder is made for a name that may be
+/// mistyped.
+fn form(target: &Path, text: &str) -> anyhow::Result<()> {
+    let shown = target.display();
+    let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
+    ensure!(folder.is_none_or(Path::is_dir), "{shown}: there is no such folder; make it first");
+    if target.exists() && !target.is_file() && !target.is_dir() || target.starts_with("/dev") {
+        return std::fs::write(target, text).with_context(|| format!("cannot write {shown}"));
+    }
+    json::write_file(target, text)
 }

@@ -92,6 +92,15 @@ impl Model {
         Sha256::digest(&self.file).iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// The files beside it that hold weights, by their paths.
+    pub fn weight_files(&self) -> Vec<PathBuf> {
+        let own = self.file.as_ptr();
+        let others = self.weights.iter().filter(|(_, bytes)| bytes.as_ptr() != own);
+        let mut paths: Vec<PathBuf> = others.map(|(location, _)| self.folder.join(location)).collect();
+        paths.sort();
+        paths
+    }
+
     /// The same files under an edited form of this model.
     pub fn edited(&self, proto: ModelProto) -> Model {
         Model { proto, ..self.clone() }

@@ -6,6 +6,7 @@ use std::thread;
 
 use super::Probe;
 use super::marked::CANDIDATE;
+use super::sight::numbers;
 use crate::probe::values::by_tensor;
 use crate::run::{Observe, RunError, join};
 use crate::search::Answer;
@@ -31,7 +32,8 @@ impl Probe<'_> {
         let way = self.sight.way_of_marks();
         let (None, Some(way)) = (&self.everything, way) else { return Ok(()) };
         let open: Vec<_> = sets.iter().map(|set| self.open(set)).filter(|asked| !asked.is_empty()).collect();
-        if open.len() < 2 {
+        // What an earlier run saw is not built; what it did not see of this round is built by itself.
+        if open.len() < 2 || open.iter().any(|asked| self.earlier.has(&numbers(asked))) {
             return Ok(());
         }
         let builds = open.iter().filter(|asked| !self.disturbs(asked));

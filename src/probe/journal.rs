@@ -1,47 +1,58 @@
-//! journal.jsonl: every probe and its answers, written as they come, so that a run that was cut short can go on.
+//! journal.jsonl: every look at tensors and every attempt at a smaller model with its answer, written as they come, so that
+//! a run that was cut short can go on. Its first line is the experiment, and only the same experiment goes on with it.
+//!
+//! A kill can cut it anywhere: what stands behind the last whole line is cut away and measured again.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::report::TensorResult;
+use super::sight::Learnt;
+use crate::experiment::Experiment;
+use crate::report::{self, TensorResult};
 use crate::search::Answer;
 
-/// Where probes are written; a journal without a file writes nothing.
+/// Where measurements are written; a journal without a file writes nothing.
 #[derive(Default)]
 pub struct Journal {
     file: Option<File>,
-    probes: usize,
 }
 
-/// What an earlier run with the same question learnt.
-#[derive(Default)]
+/// What an earlier run of the same experiment learnt.
+#[derive(Debug, Default)]
 pub struct Known {
-    pub tensors: Vec<TensorResult>,
+    /// In the order in which they were made.
+    pub looks: Vec<Look>,
     /// Smaller models that were tried, by what they were called.
     pub attempts: HashMap<String, Answer>,
 }
 
-/// The first line: what was asked. A journal is only gone on with when this is the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
-    pub model_sha256: String,
-    pub reference: String,
-    pub candidate: String,
-    pub inputs: String,
-    pub tolerance: String,
+/// Tensors that were measured together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Look {
+    /// What was asked for, by numbers in the reference's graph.
+    pub asked: Vec<usize>,
+    pub seconds: f64,
+    /// Everything that was measured: perhaps more than was asked for, perhaps less.
+    pub tensors: Vec<TensorResult>,
+    /// Those of them in branches that did not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<usize>,
+    #[serde(flatten)]
+    pub learnt: Learnt,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
-    Question(Question),
-    Probe { number: usize, seconds: f64, tensors: Vec<TensorResult> },
+    Experiment { id: String, asked: Box<Experiment> },
+    Look(Look),
     Attempt { what: String, answer: Said, seconds: f64 },
 }
 
@@ -54,31 +65,46 @@ enum Said {
 }
 
 impl Journal {
-    /// A new journal at `path`, or, with `resume` and the same question, the old one and what it had measured.
-    pub fn open(path: &Path, question: &Question, resume: bool) -> anyhow::Result<(Journal, Known)> {
-        let known = if resume { read(path, question)? } else { Known::default() };
-        let describe = || format!("cannot write {}", path.display());
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(describe)?;
+    /// A new journal at `path`, or, with `resume`, that of the same experiment and what it knows.
+    pub fn open(path: &Path, experiment: &Experiment, resume: bool) -> anyhow::Result<(Journal, Known)> {
+        if !resume {
+            return Ok((Journal::begin(path, experiment)?, Known::default()));
         }
-        if !known.tensors.is_empty() || !known.attempts.is_empty() {
-            let file = OpenOptions::new().append(true).open(path).with_context(describe)?;
-            return Ok((Journal { file: Some(file), probes: 0 }, known));
+        match read(path, experiment)? {
+            Some((known, end)) => Ok((Journal::go_on(path, end)?, known)),
+            None => Ok((Journal::begin(path, experiment)?, Known::default())),
         }
-        let file = File::create(path).with_context(describe)?;
-        let mut journal = Journal { file: Some(file), probes: 0 };
-        journal.write(&Line::Question(question.clone()));
-        Ok((journal, known))
     }
 
-    /// Writes one probe. A full disk costs the journal, not the answer.
-    pub fn probe<'a>(&mut self, tensors: impl Iterator<Item = &'a TensorResult>, took: Duration) {
-        if self.file.is_none() {
-            return;
-        }
-        self.probes += 1;
-        let tensors = tensors.cloned().collect();
-        self.write(&Line::Probe { number: self.probes, seconds: took.as_secs_f64(), tensors });
+    /// It appears with its first line, in place of an older one: one without is nobody's.
+    fn begin(path: &Path, experiment: &Experiment) -> anyhow::Result<Journal> {
+        let describe = || format!("cannot write {}", path.display());
+        ensure!(!path.is_dir(), "{} is a folder; move it away, or use another -o", path.display());
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(describe)?;
+        let beside = report::json::beside(folder).with_context(describe)?;
+        let mut journal = Journal { file: Some(beside.reopen().with_context(describe)?) };
+        journal.write(&first_line(experiment));
+        beside.persist(path).with_context(describe)?;
+        Ok(journal)
+    }
+
+    fn go_on(path: &Path, end: u64) -> anyhow::Result<Journal> {
+        let describe = || format!("cannot write {}", path.display());
+        let mut file = OpenOptions::new().write(true).open(path).with_context(describe)?;
+        file.set_len(end).with_context(describe)?;
+        file.seek(SeekFrom::End(0)).with_context(describe)?;
+        Ok(Journal { file: Some(file) })
+    }
+
+    /// Does anybody read what is written?
+    pub fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Writes what was measured together. A full disk costs the journal, not the answer.
+    pub fn look(&mut self, look: Look) {
+        self.write(&Line::Look(look));
     }
 
     /// Writes the answer about a smaller model.
@@ -93,86 +119,87 @@ impl Journal {
 
     fn write(&mut self, line: &Line) {
         let Some(file) = self.file.as_mut() else { return };
-        let written = serde_json::to_vec(line).map_err(std::io::Error::other).and_then(|mut bytes| {
-            bytes.push(b'\n');
-            file.write_all(&bytes)
-        });
-        if written.is_err() {
+        if bytes(line).and_then(|bytes| file.write_all(&bytes)).is_err() {
             self.file = None;
         }
     }
 }
 
-/// What an earlier run measured, if it asked the same question. The last line may be cut off.
-fn read(path: &Path, question: &Question) -> anyhow::Result<Known> {
-    let file = File::open(path).with_context(|| format!("nothing to resume: cannot open {}", path.display()))?;
-    let mut known = Known::default();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
-        match serde_json::from_str::<Line>(&line) {
-            Ok(Line::Question(asked)) if asked == *question => {}
-            Ok(Line::Question(_)) => anyhow::bail!(
-                "{} is of another model, candidate, input or tolerance; leave --resume out or use another -o",
-                path.display()
-            ),
-            Ok(Line::Probe { tensors, .. }) => known.tensors.extend(tensors),
-            Ok(Line::Attempt { what, answer, .. }) => {
-                let answer = match answer {
-                    Said::Fails => Answer::Bad,
-                    Said::Passes => Answer::Good,
-                    Said::Inconclusive => Answer::Unknown,
-                };
-                known.attempts.insert(what, answer);
-            }
-            Err(_) if number == 0 => {
-                anyhow::bail!("{} is not a journal of layerdiff; leave --resume out", path.display())
-            }
-            Err(_) => break,
+fn first_line(experiment: &Experiment) -> Line {
+    Line::Experiment { id: experiment.id(), asked: Box::new(experiment.clone()) }
+}
+
+fn bytes(line: &Line) -> std::io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// What an earlier run of the same experiment knows, and where its last whole line ends; `None` where it was cut off
+/// before it knew anything.
+fn read(path: &Path, experiment: &Experiment) -> anyhow::Result<Option<(Known, u64)>> {
+    let shown = path.display();
+    let meta = fs::metadata(path).with_context(|| format!("nothing to resume: cannot open {shown}"))?;
+    // A pipe would be waited for.
+    ensure!(meta.is_file(), "nothing to resume: {shown} is not a file; leave --resume out");
+    let text = fs::read(path).with_context(|| format!("nothing to resume: cannot read {shown}"))?;
+    ensure!(!text.is_empty(), "nothing to resume: {shown} is empty; leave --resume out");
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let Some(first) = lines.next() else {
+        let cut = bytes(&first_line(experiment))?.starts_with(&text);
+        ensure!(cut, "{shown} is not a journal of layerdiff, or of another run; leave --resume out");
+        return Ok(None);
+    };
+    check(first, experiment).with_context(|| format!("{shown} cannot be gone on with"))?;
+    let (mut known, mut end) = (Known::default(), first.len());
+    let mut attempts = Vec::new();
+    for line in lines {
+        match serde_json::from_slice(line) {
+            Ok(Line::Look(look)) => known.looks.push(look),
+            Ok(Line::Attempt { what, answer, .. }) => attempts.push((what, answer)),
+            Ok(Line::Experiment { .. }) | Err(_) => break,
+        }
+        end += line.len();
+    }
+    // What came last and said nothing may have been killed together with the run.
+    while let Some((_, Said::Inconclusive)) = attempts.last() {
+        attempts.pop();
+    }
+    known.attempts = attempts.into_iter().map(|(what, said)| (what, said.into())).collect();
+    Ok(Some((known, end as u64)))
+}
+
+/// Is this the first line of a journal of the same experiment?
+fn check(line: &[u8], experiment: &Experiment) -> anyhow::Result<()> {
+    const ADVICE: &str = "leave --resume out, or use another -o";
+    let value: Value = serde_json::from_slice(line).unwrap_or_default();
+    let text = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    match (text("/event"), text("/asked/layerdiff")) {
+        ("experiment", writer) if writer == experiment.layerdiff => {}
+        ("experiment", writer) => {
+            bail!("it was written by layerdiff {writer}, and this is {}; {ADVICE}", experiment.layerdiff)
+        }
+        ("question", _) => bail!("it was written by an older layerdiff; {ADVICE}"),
+        _ => bail!("it is not a journal of layerdiff; {ADVICE}"),
+    }
+    let Ok(Line::Experiment { asked, .. }) = serde_json::from_value(value) else {
+        bail!("its first line is damaged; {ADVICE}")
+    };
+    match experiment.differs(&asked) {
+        None => Ok(()),
+        Some(difference) => bail!("{difference}; {ADVICE}"),
+    }
+}
+
+impl From<Said> for Answer {
+    fn from(said: Said) -> Answer {
+        match said {
+            Said::Fails => Answer::Bad,
+            Said::Passes => Answer::Good,
+            Said::Inconclusive => Answer::Unknown,
         }
     }
-    Ok(known)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{Metrics, Status};
-
-    fn question(candidate: &str) -> Question {
-        let text = |s: &str| s.to_string();
-        Question {
-            model_sha256: text("0"),
-            reference: text("ort"),
-            candidate: text(candidate),
-            inputs: text("x"),
-            tolerance: text("auto"),
-        }
-    }
-
-    #[test]
-    fn a_cut_off_journal_is_gone_on_with() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.jsonl");
-        let result = TensorResult {
-            name: "t".into(),
-            node: "n".into(),
-            dtype: "float32".into(),
-            shape: vec![1],
-            status: Status::Diverges,
-            why: None,
-            metrics: Some(Metrics { max_abs: f64::INFINITY.into(), ..Metrics::default() }),
-        };
-        let (mut journal, known) = Journal::open(&path, &question("a"), false).unwrap();
-        assert!(known.tensors.is_empty());
-        journal.probe([&result].into_iter(), Duration::ZERO);
-        journal.attempt("nodes 3", Answer::Unknown, Duration::ZERO);
-        drop(journal);
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"event\":\"pro").unwrap();
-        let (_, known) = Journal::open(&path, &question("a"), true).unwrap();
-        assert_eq!((known.tensors.len(), known.tensors[0].name.as_str()), (1, "t"));
-        assert_eq!(known.tensors[0].metrics, result.metrics);
-        assert_eq!(known.attempts["nodes 3"], Answer::Unknown);
-        let other = Journal::open(&path, &question("b"), true).err().unwrap().to_string();
-        assert!(other.contains("another model, candidate"), "{other}");
-    }
-}
+mod tests;

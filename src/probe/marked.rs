@@ -76,8 +76,11 @@ impl Probe<'_> {
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
         let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
         let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
-        // An engine is not built once more for what may be forgotten or was never seen.
+        // An engine is not built once more for what may be forgotten or was never seen by any run.
         let engine = self.candidate.backend.is_engine();
+        if engine {
+            self.see_again(tensors)?;
+        }
         let known = |(_, p): &(usize, Pair)| {
             let candidate = engine || self.values.candidate.contains_key(&p.candidate);
             self.values.reference.contains_key(&p.reference) && candidate

@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Pair, Probe};
 use crate::report::Status;
 use crate::run::{Observe, RunError};
@@ -23,6 +25,38 @@ pub struct Sight {
     pub ways: Vec<Observe>,
     /// Sets of tensors that disturbed when they were marked together.
     disturbing: HashMap<Vec<usize>, String>,
+}
+
+/// What a look at tensors taught besides their values, for a run that goes on without having looked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learnt {
+    /// How they were seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    way: Option<Observe>,
+    /// Why marking them together disturbs, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disturbs: Option<String>,
+    /// As in [`Sight`], after the look.
+    #[serde(default, skip_serializing_if = "is_none")]
+    disturbed: usize,
+    #[serde(default, skip_serializing_if = "is_not")]
+    unfused: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    news: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    perturbed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unjudged: Option<String>,
+    /// Runs of the candidate that it took.
+    runs: usize,
+}
+
+fn is_not(yes: &bool) -> bool {
+    !yes
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
@@ -48,6 +82,34 @@ impl Probe<'_> {
     /// Were tensors measured that nobody had asked for? A search may start afresh with them. Answers once.
     pub fn news(&mut self) -> bool {
         std::mem::take(&mut self.sight.news)
+    }
+
+    /// What the look at these taught, which began when the candidate had run `before` times.
+    pub(super) fn learnt(&self, asked: &[usize], before: usize) -> Learnt {
+        Learnt {
+            way: self.sight.ways.last().copied(),
+            disturbs: self.sight.disturbing.get(asked).cloned(),
+            disturbed: self.sight.disturbed,
+            unfused: self.sight.unfused,
+            news: self.sight.news,
+            perturbed: self.counts.perturbed,
+            unjudged: self.unjudged.clone(),
+            runs: self.counts.candidate_runs - before,
+        }
+    }
+
+    /// As if it had been learnt now. Gives back how the values of `asked` can be seen again, if they can.
+    pub(super) fn relearn(&mut self, asked: &[usize], learnt: Learnt) -> Option<Observe> {
+        let disturbs = learnt.disturbs.is_some();
+        learnt.way.into_iter().for_each(|way| self.sight.way(way));
+        self.sight.disturbing.extend(learnt.disturbs.map(|why| (asked.to_vec(), why)));
+        self.sight.disturbed = self.sight.disturbed.max(learnt.disturbed);
+        self.sight.unfused |= learnt.unfused;
+        self.sight.news |= learnt.news;
+        self.counts.perturbed |= learnt.perturbed;
+        self.counts.recalled_runs += learnt.runs;
+        self.unjudged = self.unjudged.take().or(learnt.unjudged);
+        learnt.way.filter(|way| !disturbs || *way == Observe::Unfused)
     }
 
     /// Measures what can be seen of `asked`; the rest is told to be not comparable, or stays open for another look.
@@ -77,7 +139,7 @@ impl Probe<'_> {
     }
 
     /// One build with all of them marked; why it does not count, if it does not.
-    fn look_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
+    pub(super) fn look_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
         self.sight.way(way);
         let disturbance = match way == Observe::Outputs && self.is_compared() {
             true => self.run_compared(asked)?,
@@ -154,6 +216,6 @@ impl Probe<'_> {
     }
 }
 
-fn numbers(asked: &[Asked]) -> Vec<usize> {
+pub(super) fn numbers(asked: &[Asked]) -> Vec<usize> {
     asked.iter().map(|(tensor, _)| *tensor).collect()
 }

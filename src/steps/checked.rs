@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::asked::{self, Asked, Found};
 use super::attempts::Attempts;
 use super::progress::Progress;
 use super::verdict::{self, Shown};
@@ -49,7 +50,9 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let mut reference = sides::side(&args.set.reference, &model, global, &args.set)?;
     let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
-    let mut report = opening::report(&model, &reference, &ort, inputs);
+    let mut report = opening::report(&model, &reference, &ort, inputs.clone());
+    let asked = Asked { args: &args.set, global, model: &model, feeds: &samples, inputs: &inputs, outputs: &[] };
+    let reading = asked.read(&reference, Found::check(command), None);
     report.model.sha256 = model.sha256();
     if !check.wants_inputs() {
         report.warnings.retain(|w| w != opening::SYNTHETIC);
@@ -65,8 +68,12 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
     deliver::check(&question.dir)?;
+    opening::so_far(&question.dir, &report);
     let path = prepare::journal(&question.dir)?;
-    let open = |resume| Journal::open(&path, &opening::question(&report), resume);
+    let mut experiment = reading.done(&report.model);
+    experiment.flags.extend(asked::of_check(&args.check));
+    experiment.flags.extend(asked::of_reproducer(&args.reproducer));
+    let open = |resume| Journal::open(&path, &experiment, resume);
     let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
     let mut attempts = Attempts::new(journal, known.attempts, &progress);
     let sample = question.full_model_fails(&mut attempts)?;
@@ -74,7 +81,6 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     if !args.search.resume {
         attempts.journal = open(false)?.0;
     }
-    opening::so_far(&question.dir, &report);
     deliver::clear(&question.dir);
     let found = faults::reproducers(&question, &mut reference, sample, &ort, &mut report, &mut attempts);
     report.seconds = started.elapsed().as_secs_f64();
@@ -83,8 +89,8 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
         report.why = Some(e.to_string());
     }
     drop(progress);
-    verdict::write(&report, &args.set, &question.dir, None, Shown::Answer, out)?;
-    found?;
+    let written = verdict::write(&report, &args.set, &question.dir, None, Shown::Answer, out);
+    verdict::first(found.map_err(Into::into), written)?;
     Ok(report)
 }
 

@@ -8,7 +8,7 @@ use crate::onnx::ModelProto;
 use crate::reduce::bundle::{self, Bundle};
 use crate::reduce::story::Story;
 use crate::reduce::{self, Case, Smaller, Step};
-use crate::report::Reduced;
+use crate::report::{Reduced, Report};
 use crate::run::RunError;
 use crate::tensor::Tensors;
 
@@ -44,6 +44,12 @@ pub fn folder_name(number: usize) -> String {
 /// A folder of the user's in the reproducer's place is never replaced: better said before the search than after it.
 pub fn check(dir: &Path) -> anyhow::Result<()> {
     folder::ensure_free(&dir.join(folder_name(0)), bundle::SCRIPT)
+}
+
+/// The reproducers that were made, in the report.
+pub fn told(report: &mut Report, made: &[Reduced]) {
+    report.reduced = made.first().cloned();
+    report.reproducers = if made.len() > 1 { made.to_vec() } else { Vec::new() };
 }
 
 /// Removes the reproducers of an earlier run, which the new report does not know.

@@ -59,7 +59,7 @@ pub fn bisect(
     // Between a suspect and the output everything unmeasured passes for its consequence. While runs are left, the likeliest
     // exceptions are measured too: a second fault may stand below a tensor where the error of the first one is lost.
     let enough = builds * (dag.len().max(2) as f64).log((sight + 1) as f64).ceil() as usize;
-    if probe.counts.candidate_runs < enough + 2 {
+    if probe.counts.candidate_runs + probe.counts.recalled_runs < enough + 2 {
         let losses = losses(probe, &dag, &found.suspects, &targets, sight);
         if !losses.is_empty() {
             let round: Vec<&[usize]> = losses.chunks(marks).collect();

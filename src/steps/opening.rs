@@ -1,12 +1,13 @@
-//! A report before the first run: the model, the machine, the data; and what is left of it when the user interrupts.
+//! A report before the first run: the model, the machine, the data; and what is left of it when the run does not come to
+//! its end.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+mod early;
+
+pub use early::{finished, settled, so_far, write_so_far};
 
 use super::sides;
 use crate::load::Model;
 use crate::probe::Side;
-use crate::probe::journal::Question;
 use crate::report::{self, Environment, InputsInfo, ModelInfo, Report, Verdict};
 use crate::run::ort::Runtime;
 
@@ -59,34 +60,5 @@ fn environment(ort: &Runtime) -> Environment {
         cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_string()),
         onnxruntime: ort.version(),
         ..Environment::default()
-    }
-}
-
-/// What a journal is about.
-pub fn question(report: &Report) -> Question {
-    let tolerance = &report.tolerance;
-    Question {
-        model_sha256: report.model.sha256.clone(),
-        reference: report.reference.spec.clone(),
-        candidate: report.candidate.spec.clone(),
-        inputs: report.inputs.source.clone(),
-        tolerance: format!("{} {} {}", tolerance.atol.0, tolerance.rtol.0, tolerance.why),
-    }
-}
-
-/// The report as far as it has come, for the moment the user interrupts something that cannot be stopped.
-static SO_FAR: Mutex<Option<(PathBuf, Report)>> = Mutex::new(None);
-
-/// Remembers a partial report.
-pub fn so_far(dir: &Path, report: &Report) {
-    *SO_FAR.lock().unwrap_or_else(PoisonError::into_inner) = Some((dir.to_path_buf(), report.clone()));
-}
-
-/// Writes the remembered report, as interrupted.
-pub fn write_so_far() {
-    if let Some((dir, mut report)) = SO_FAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        report.verdict = Verdict::Inconclusive;
-        report.why = Some("interrupted".to_string());
-        drop(report::json::write(&dir.join("report.json"), &report));
     }
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use super::asked::{Asked, Found};
 use super::{autopsy, choose, opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
+use crate::experiment::Experiment;
 use crate::files;
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
@@ -32,6 +34,8 @@ pub struct Prepared {
     pub dir: PathBuf,
     /// Everything that is known before the first run.
     pub report: Report,
+    /// What was asked, by contents.
+    pub experiment: Experiment,
 }
 
 /// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
@@ -58,15 +62,21 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
         rules: rules(args, &candidate),
         dir: dir(args),
         report: Report::default(),
+        experiment: Experiment::default(),
         reference,
         candidate,
         feeds,
         outputs,
     };
+    let asked =
+        Asked { args, global, model: &model, feeds: &prepared.feeds, inputs: &inputs, outputs: &prepared.outputs };
+    let theirs = Found::of(&prepared.candidate, global, &args.engine);
+    let reading = asked.read(&prepared.reference, theirs, Some(&prepared.rules));
     prepared.report = header(&prepared, &model, &ort, inputs, why);
     opening::so_far(&prepared.dir, &prepared.report);
     let first = first_runs(&mut prepared, &ort, memory(args), everything)?;
     prepared.report.model.sha256 = hashing.join().unwrap_or_default();
+    prepared.experiment = reading.done(&prepared.report.model);
     Ok((prepared, first))
 }
 

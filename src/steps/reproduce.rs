@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::attempts::Attempts;
 use super::deliver::{self, Delivery, FITS, MOST};
 use super::judge::Judge;
+use super::opening;
 use super::progress::Progress;
 use super::story::{self, Told};
 use super::verdict;
@@ -34,9 +35,10 @@ pub struct Request<'a> {
     pub known: HashMap<String, Answer>,
 }
 
-/// Fills in the report's reproducers, the first culprit's first.
+/// Fills in the report's reproducers of these culprits, the first one's first.
 pub fn reproduce(
     probe: &mut Probe,
+    culprits: &[Culprit],
     report: &mut Report,
     request: &Request,
     progress: &Progress,
@@ -47,13 +49,16 @@ pub fn reproduce(
     }
     let mut attempts = Attempts::new(std::mem::take(&mut probe.journal), request.known.clone(), progress);
     let mut made = Vec::new();
-    let culprits = report.culprits.clone();
     let mut result = Ok(());
-    for culprit in chosen(&culprits) {
+    for culprit in chosen(culprits) {
         let folder = deliver::folder_name(made.len());
         let shown = stand_in(probe, culprit);
         match one(probe, shown.as_ref().unwrap_or(culprit), report, request, &mut attempts, &folder) {
-            Ok(Ok(reduced)) => made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced }),
+            Ok(Ok(reduced)) => {
+                made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced });
+                deliver::told(report, &made);
+                opening::so_far(request.dir, report);
+            }
             Ok(Err(why)) => report.warnings.push(format!("no reproducer for '{}': {why}", culprit.tensor)),
             Err(RunError::Interrupted) => {
                 result = Err(RunError::Interrupted);
@@ -67,8 +72,6 @@ pub fn reproduce(
         report.warnings.push(format!("there are reproducers for {MOST} of {} culprits", culprits.len()));
     }
     probe.journal = std::mem::take(&mut attempts.journal);
-    report.reduced = made.first().cloned();
-    report.reproducers = if made.len() > 1 { made } else { Vec::new() };
     result
 }
 

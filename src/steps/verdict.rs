@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::explain::explain;
+use super::opening;
 use crate::cli::SetArgs;
 use crate::graph::{Graph, Node, Source};
 use crate::isolate;
@@ -16,6 +17,7 @@ use crate::report::{self, Culprit, Kind, NodeRef, Realised, Report, Status, Verd
 use crate::run::RunError;
 use crate::search::Suspect;
 use crate::tensor::Tensors;
+use crate::terminal;
 
 /// Exit statuses, as diff(1) has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +199,30 @@ pub enum Shown {
     Table,
 }
 
-/// Files, then stdout.
+/// The files of a report.
+pub const JSON: &str = "report.json";
+pub const HTML: &str = "report.html";
+pub const MARKDOWN: &str = "report.md";
+
+/// A file that could not be written.
+pub struct Lost {
+    name: &'static str,
+    why: anyhow::Error,
+}
+
+/// Writes every file of the report that can be written, and gives back the others.
+pub fn files(report: &Report, dir: &Path) -> Vec<Lost> {
+    let lost = |name: &'static str, written: anyhow::Result<()>| written.err().map(|why| Lost { name, why });
+    let text = |name: &'static str, text: String| lost(name, report::json::write_file(&dir.join(name), &text));
+    let json = lost(JSON, report::json::write(&dir.join(JSON), report));
+    opening::finished();
+    let pages = [text(HTML, report::html::render(report)), text(MARKDOWN, report::markdown::render(report))];
+    json.into_iter().chain(pages.into_iter().flatten()).collect()
+}
+
+/// Files, then stdout: whatever cannot be written is told in a sentence each, and keeps nothing else from being written.
+/// It is an error, so that the exit status claims no more than was delivered, where it is report.json or a file that the
+/// user asked for; the pages can be made again from report.json.
 pub fn write(
     report: &Report,
     args: &SetArgs,
@@ -206,26 +231,40 @@ pub fn write(
     shown: Shown,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    report::json::write(&dir.join("report.json"), report)?;
-    for (name, text) in [("report.html", report::html::render(report)), ("report.md", report::markdown::render(report))]
-    {
-        report::json::write_file(&dir.join(name), &text)?;
-    }
+    let mut lost = files(report, dir);
     if let (Some(path), Some(tensors)) = (&args.save_tensors, saved) {
-        npz::write(path, &tensors)?;
+        lost.extend(npz::write(path, &tensors).err().map(|why| Lost { name: "", why }));
     }
-    let text = match args.json {
-        true => report::json::to_string(report)?,
-        false => {
-            let (summary, page) = (report::text::summary(report, colour(), width()), dir.join("report.html"));
-            let table = match shown {
-                Shown::Answer => String::new(),
-                Shown::Table => report::text::tensors(report, colour(), width()) + "\n",
-            };
-            table + &summary + &report::text::location(&page.display().to_string(), colour(), width())
-        }
+    let page = (!lost.iter().any(|l| l.name == HTML)).then(|| dir.join(HTML));
+    let said = said(report, args, page, shown).and_then(|text| {
+        out.write_all(text.as_bytes()).context("cannot write to stdout")?;
+        out.flush().context("cannot write to stdout")
+    });
+    let (pages, promised): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|l| [HTML, MARKDOWN].contains(&l.name));
+    pages.iter().for_each(|page| terminal::say(format_args!("{:#}", page.why)));
+    let promised = promised.into_iter().map(|l| Err(RunError::Unclear(format!("{:#}", l.why)).into()));
+    promised.fold(said, first)
+}
+
+/// The first of two failures; the other one is told.
+pub fn first(one: anyhow::Result<()>, other: anyhow::Result<()>) -> anyhow::Result<()> {
+    if let (Err(_), Err(other)) = (&one, &other) {
+        terminal::say(format_args!("{other:#}"));
+    }
+    one.and(other)
+}
+
+/// What stdout gets.
+fn said(report: &Report, args: &SetArgs, page: Option<PathBuf>, shown: Shown) -> anyhow::Result<String> {
+    if args.json {
+        return report::json::to_string(report);
+    }
+    let table = match shown {
+        Shown::Answer => String::new(),
+        Shown::Table => report::text::tensors(report, colour(), width()) + "\n",
     };
-    out.write_all(text.as_bytes()).context("cannot write to stdout")
+    let location = page.map(|page| report::text::location(&page.display().to_string(), colour(), width()));
+    Ok(table + &report::text::summary(report, colour(), width()) + &location.unwrap_or_default())
 }
 
 /// Does anybody see colours on stdout?

@@ -103,7 +103,7 @@ fn a_journal_of_another_check_is_refused() {
     let output = command.arg(all_of(&["link007"])).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("is of another model"), "{stderr}");
+    assert!(stderr.contains("the command of the candidate was"), "{stderr}");
     assert!(!dir.path().join("out/reduced").exists());
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::attempts::Attempts;
 use super::super::deliver::{self, Delivery, FITS, MOST, Proof};
-use super::super::{prepare, story};
+use super::super::{opening, prepare, story};
 use super::Question;
 use crate::load::testset::tensor_from_proto;
 use crate::probe::Side;
@@ -64,6 +64,8 @@ pub fn reproducers(
         reduced.seconds = started.elapsed().as_secs_f64();
         counted = attempts.count;
         made.push(reduced);
+        deliver::told(report, &made);
+        opening::so_far(&question.dir, report);
         if !more {
             break;
         }
@@ -71,8 +73,6 @@ pub fn reproducers(
     let lost = made.iter().find(|r| !r.reproduces).and_then(|r| r.why.clone());
     report.verdict = if lost.is_some() || made.is_empty() { Verdict::Inconclusive } else { Verdict::Diverged };
     report.why = lost.or_else(|| made.first().map(|first| said(first, made.len(), all.len())));
-    report.reduced = made.first().cloned();
-    report.reproducers = if made.len() > 1 { made } else { Vec::new() };
     Ok(())
 }
 
