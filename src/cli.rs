@@ -8,7 +8,7 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use values::parse_library;
+use values::{Misplaced, parse_library, second_to_inspect};
 
 pub use convert::{ConvertArgs, Keep, Low};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
@@ -106,6 +106,9 @@ pub struct InspectArgs {
     /// An ONNX model, or a TensorRT engine
     #[arg(value_name = "MODEL|ENGINE")]
     pub file: PathBuf,
+    /// A second one has another place
+    #[arg(hide = true, value_parser = second_to_inspect)]
+    pub second: Option<Misplaced>,
     /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
     #[arg(long, value_name = "MODEL|ENGINE")]
     pub against: Option<PathBuf>,

@@ -10,6 +10,8 @@
 //! `overrides` and `report`; those use `load`, `mark`, `precision`, `run` and `compare`; those use `graph`, `onnx`, `tensor` and
 //! `search`. `tests/layers.rs` guards it.
 
+pub mod names;
+
 pub mod tensor;
 
 pub mod onnx;

@@ -3,6 +3,7 @@
 // Before the first run.
 pub mod choose;
 pub mod engine;
+pub mod named;
 pub mod opening;
 pub mod prepare;
 pub mod progress;

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 9] = [
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],
     &["graph", "report", "spec"],
-    &["onnx", "search", "tensor", "interrupt"],
+    &["onnx", "search", "tensor", "interrupt", "names"],
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::no_pattern;
+use super::values::{Misplaced, no_pattern, second_to_convert};
 
 #[derive(Args, Clone, Debug)]
 pub struct ConvertArgs {
     /// The ONNX model to convert
     pub model: PathBuf,
+    /// The file to write has another place
+    #[arg(hide = true, value_parser = second_to_convert)]
+    pub second: Option<Misplaced>,
     /// The precision to convert to; bf16 runs on devices only: ONNX Runtime's CPU provider has no kernels for it
     #[arg(long, value_enum)]
     pub to: Low,

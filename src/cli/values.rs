@@ -5,11 +5,32 @@ use std::time::Duration;
 
 use crate::run::check;
 use crate::run::tensorrt::Range;
+use crate::spec::runner_of;
 
 pub fn parse_library(text: &str) -> Result<(String, PathBuf), String> {
     let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
     let (name, path) = parts.ok_or_else(|| format!("'{text}' is not NAME=PATH"))?;
-    Ok((name.to_string(), PathBuf::from(path)))
+    let path = PathBuf::from(path);
+    if path.is_file() { Ok((name.to_string(), path)) } else { Err(format!("{} is no file", path.display())) }
+}
+
+/// Nobody can give another file in this place: it is there to say where it belongs.
+#[derive(Clone, Debug)]
+pub enum Misplaced {}
+
+/// `bisect a.onnx b.onnx`
+pub fn second_of_two(text: &str) -> Result<Misplaced, String> {
+    Err(format!("one model is under debugging, and the run under suspicion is told by its backend; write -c {}", runner_of(text)))
+}
+
+/// `inspect a.onnx b.onnx`
+pub fn second_to_inspect(text: &str) -> Result<Misplaced, String> {
+    Err(format!("one file is inspected; to set another against it, write --against {text}"))
+}
+
+/// `convert a.onnx b.onnx`
+pub fn second_to_convert(text: &str) -> Result<Misplaced, String> {
+    Err(format!("one model is converted; to name the file to write, write -o {text}"))
 }
 
 /// `X` or `TENSOR=X`; the number stands behind the last '='.

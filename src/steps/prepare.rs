@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use super::{choose, opening, sides};
+use super::{choose, named, opening, sides};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
@@ -49,6 +49,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     let (feeds, inputs) = feeds(args, &reference)?;
     let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;
     check_inputs(&reference, &candidate)?;
+    named::check(args, &reference, &candidate)?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Ort::new(&library.path, Provider::Cpu)?;
@@ -92,7 +93,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         let (shapes, ranges) = (args.shape.clone(), args.range.clone());
         let samples = args.samples.unwrap_or(1) as usize;
         let request = synthetic::Request { shapes, ranges, seed: args.seed, samples };
-        (synthetic::feeds(&specs, &request)?, format!("synthetic (seed {})", args.seed))
+        (sides::named(&reference.model, synthetic::feeds(&specs, &request))?, format!("synthetic (seed {})", args.seed))
     } else {
         ensure!(
             args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
@@ -152,16 +153,6 @@ fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result
             candidate.model.path.display()
         );
         return Ok(own);
-    }
-    for name in &args.outputs {
-        let known = |side: &Side| own.contains(name) || side.graph.tensor(name).is_some();
-        for side in [reference, candidate] {
-            ensure!(
-                known(side),
-                "--outputs: {} has no tensor '{name}'; see `layerdiff compare` for the names",
-                side.model.path.display()
-            );
-        }
     }
     Ok(args.outputs.clone())
 }
