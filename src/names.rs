@@ -92,7 +92,8 @@ mod tests {
     /// Twenty thousand names of a large model, and one of a hundred kilobytes: a moment, and no panic at any letter.
     #[test]
     fn many_and_long_names() {
-        let mut known: Vec<String> = (0..20_000).map(|i| format!("/model/layers.{i}/self_attn/q_proj/MatMul_output_0")).collect();
+        let mut known: Vec<String> =
+            (0..20_000).map(|i| format!("/model/layers.{i}/self_attn/q_proj/MatMul_output_0")).collect();
         known.push("é".repeat(100_000));
         let started = std::time::Instant::now();
         let found = nearest("/model/layers.777/self_attn/q_prj/MatMul_output_0", known.iter().map(String::as_str));

@@ -156,12 +156,17 @@ impl FromStr for Spec {
 
 /// A file in the place of a backend is told from a misspelt backend.
 fn no_backend(text: &str, backend: &str) -> String {
-    if Path::new(text).extension().is_some_and(|e| !text.contains('@') && RUNNERS.iter().any(|(ending, _)| e == *ending)) {
+    if Path::new(text)
+        .extension()
+        .is_some_and(|e| !text.contains('@') && RUNNERS.iter().any(|(ending, _)| e == *ending))
+    {
         return format!("'{text}' is a file, and a run starts with its backend; write {}", runner_of(text));
     }
     let meant = did_you_mean(backend, BACKENDS);
     let meant = if meant.is_empty() { ";".to_string() } else { format!("{meant} Otherwise") };
-    format!("'{backend}' is no backend{meant} use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE")
+    format!(
+        "'{backend}' is no backend{meant} use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
+    )
 }
 
 /// What runs files of each ending; all others are taken for models.

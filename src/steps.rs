@@ -8,6 +8,7 @@ pub mod opening;
 pub mod prepare;
 pub mod progress;
 pub mod sides;
+pub mod untouched;
 
 // To the culprits.
 pub mod explain;

@@ -20,7 +20,10 @@ pub enum Misplaced {}
 
 /// `bisect a.onnx b.onnx`
 pub fn second_of_two(text: &str) -> Result<Misplaced, String> {
-    Err(format!("one model is under debugging, and the run under suspicion is told by its backend; write -c {}", runner_of(text)))
+    Err(format!(
+        "one model is under debugging, and the run under suspicion is told by its backend; write -c {}",
+        runner_of(text)
+    ))
 }
 
 /// `inspect a.onnx b.onnx`

@@ -16,7 +16,7 @@ use crate::steps::prepare::{Prepared, prepare};
 use crate::steps::progress::Progress;
 use crate::steps::reproduce::{self, Request};
 use crate::steps::verdict::{self, Exit, Shown};
-use crate::steps::{cure, deliver, narrow, opening, rank, route, scan, trust, unquantise};
+use crate::steps::{cure, deliver, narrow, opening, rank, route, scan, trust, unquantise, untouched};
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -62,6 +62,7 @@ pub fn answer(
         enough_samples(cure.holdout, feeds.len())?;
     }
     searchable(plan, candidate)?;
+    untouched::folders(plan.set, &[reference, candidate], dir)?;
     if plan.reproducer.is_some() {
         deliver::check(dir)?;
     }

@@ -89,6 +89,12 @@ impl Model {
         Sha256::digest(&self.file).iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// The files it is read from: its own, and those of its weights.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let weights = self.weights.keys().map(|location| self.folder.join(location));
+        std::iter::once(self.path.clone()).chain(weights)
+    }
+
     /// The same files under an edited form of this model.
     pub fn edited(&self, proto: ModelProto) -> Model {
         Model { proto, ..self.clone() }

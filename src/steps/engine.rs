@@ -28,7 +28,12 @@ pub fn is_ready(spec: &Spec) -> bool {
 }
 
 /// TensorRT, started, and how it comes to the precision of `spec`, for a model of this `graph`.
-pub fn start(spec: &Spec, args: &EngineArgs, model: &Model, graph: &Graph) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
+pub fn start(
+    spec: &Spec,
+    args: &EngineArgs,
+    model: &Model,
+    graph: &Graph,
+) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
     let low = spec.precision.storage();
     for profile in &args.profile {
         named::input("--profile", &profile.input, &graph.inputs, model)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use super::{choose, named, opening, sides};
+use super::{choose, named, opening, sides, untouched};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{Model, synthetic};
@@ -50,6 +50,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     let candidate = sides::side(&candidate_spec, &model, global, &args.engine)?;
     check_inputs(&reference, &candidate)?;
     named::check(args, &reference, &candidate)?;
+    untouched::files(args, &[&reference, &candidate])?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Ort::new(&library.path, Provider::Cpu)?;

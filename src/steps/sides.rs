@@ -11,12 +11,12 @@ use crate::names::{either, nearest};
 use crate::precision::Kept;
 use crate::probe::{Lowering, Side};
 use crate::report::BackendInfo;
+use crate::run::Backend;
 use crate::run::exec::Exec;
 use crate::run::ort::{Ort, Provider, library};
 use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
-use crate::run::Backend;
 use crate::spec::{Low, Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.

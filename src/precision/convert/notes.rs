@@ -44,11 +44,7 @@ pub fn notes(
 }
 
 /// A sentence for each of a few, one for all of many: the first of them, and how many there are.
-fn summed(
-    lossy: &[(String, Loss)],
-    lost: impl Fn(&Loss) -> usize,
-    say: impl Fn(&str, Loss) -> String,
-) -> Vec<String> {
+fn summed(lossy: &[(String, Loss)], lost: impl Fn(&Loss) -> usize, say: impl Fn(&str, Loss) -> String) -> Vec<String> {
     let these: Vec<&(String, Loss)> = lossy.iter().filter(|(_, loss)| lost(loss) > 0).collect();
     if these.len() <= NAMED {
         return these.iter().map(|(what, loss)| say(what, *loss)).collect();

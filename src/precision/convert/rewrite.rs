@@ -2,11 +2,11 @@
 
 use anyhow::Context;
 
-use super::{Options, opset};
 use super::attributes::{self, NodeNames};
 use super::decide::Decision;
 use super::plan::{Origin, Plan};
 use super::weights::{self, Loss, Weights};
+use super::{Options, opset};
 use crate::load::Model;
 use crate::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeValue, ValueInfoProto,
