@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::cli::ReportArgs;
+use crate::load::own::same_file;
 use crate::report::{html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
@@ -17,6 +18,9 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
     let forms = [(&args.html, html::render(&report)), (&args.markdown, markdown::render(&report))];
+    for target in forms.iter().filter_map(|(target, _)| target.as_ref()) {
+        ensure!(!same_file(target, path), "{} is the report itself; name another file", target.display());
+    }
     let mut written = false;
     for (target, text) in forms {
         if let Some(target) = target {

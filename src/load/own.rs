@@ -133,7 +133,14 @@ impl Copies {
 /// once, with its weights, and again when a program has changed it.
 pub struct Guest<'a> {
     model: &'a Model,
-    made: Option<(Desk, PathBuf, Vec<(PathBuf, Stamp)>)>,
+    made: Option<Lent>,
+}
+
+/// The copies, as long as their folder is there.
+struct Lent {
+    _desk: Desk,
+    model: PathBuf,
+    files: Vec<(PathBuf, Stamp)>,
 }
 
 impl<'a> Guest<'a> {
@@ -144,17 +151,15 @@ impl<'a> Guest<'a> {
     /// Where it is now, as it was given.
     pub fn path(&mut self) -> anyhow::Result<PathBuf> {
         let untouched = |(path, stamp): &(PathBuf, Stamp)| Stamp::of(path).is_ok_and(|now| now == *stamp);
-        if let Some((_, path, files)) = &self.made
-            && files.iter().all(untouched)
-        {
-            return Ok(path.clone());
+        if let Some(lent) = self.made.as_ref().filter(|lent| lent.files.iter().all(untouched)) {
+            return Ok(lent.model.clone());
         }
         let desk = Desk::new()?;
         let failed = || format!("cannot copy {} to {}", self.model.path.display(), desk.path().display());
         let (path, files) = copied(self.model, &desk.path()).with_context(failed)?;
         let files = files.into_iter().map(|file| Ok((file.clone(), Stamp::of(&file)?))).collect::<io::Result<_>>();
         let files = files.with_context(failed)?;
-        self.made = Some((desk, path.clone(), files));
+        self.made = Some(Lent { _desk: desk, model: path.clone(), files });
         Ok(path)
     }
 }

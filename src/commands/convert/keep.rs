@@ -1,6 +1,6 @@
 //! `--keep`: which nodes each means, and that each means one at least.
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 
 use crate::cli::Keep;
 use crate::graph::{Node, node_name};
@@ -42,34 +42,33 @@ pub fn check(keeps: &[Keep], model: &Model) -> anyhow::Result<()> {
     if let (Some(graph), false) = (&model.proto.graph, keeps.is_empty()) {
         collect(graph, "", &mut known);
     }
-    for keep in keeps.iter().filter(|keep| !keep.means_one_of(&known)) {
-        let what = format!("--keep {keep} matches no node of {}", model.path.display());
-        match keep {
-            Keep::Name(name) => {
-                let maker = known.iter().find(|node| node.outputs.contains(name));
-                ensure!(
-                    maker.is_none(),
-                    "{what}: '{name}' is a tensor, and the node '{}' makes it",
-                    maker.map(|node| node.path.as_str()).unwrap_or_default()
-                );
-                match did_you_mean(name, known.iter().map(|node| node.path.as_str())) {
-                    near if near.is_empty() => bail!("{what}; `layerdiff inspect MODEL --nodes` lists the names"),
-                    near => bail!("{what}{near}"),
-                }
-            }
-            Keep::Operator(op_type) => {
-                let mut operators: Vec<&str> = known.iter().map(|node| node.op_type).collect();
-                operators.sort_unstable();
-                operators.dedup();
-                match did_you_mean(op_type, operators.iter().copied()) {
-                    near if near.is_empty() => bail!("{what}; its operators are {}", operators.join(", ")),
-                    near => bail!("{what}{near}"),
-                }
-            }
-            Keep::Pattern(_) => bail!("{what}; `layerdiff inspect MODEL --nodes` lists the names"),
-        }
+    match keeps.iter().find(|keep| !keep.means_one_of(&known)) {
+        Some(keep) => bail!("--keep {keep} matches no node of {}{}", model.path.display(), meant(keep, &known)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// What may have been meant by one that means nothing.
+fn meant(keep: &Keep, known: &[Known]) -> String {
+    let listed = "; `layerdiff inspect MODEL --nodes` lists the names".to_string();
+    match keep {
+        Keep::Name(name) => match known.iter().find(|node| node.outputs.contains(name)) {
+            Some(maker) => format!(": '{name}' is a tensor, and the node '{}' makes it", maker.path),
+            None => some(did_you_mean(name, known.iter().map(|node| node.path.as_str()))).unwrap_or(listed),
+        },
+        Keep::Operator(op_type) => {
+            let mut operators: Vec<&str> = known.iter().map(|node| node.op_type).collect();
+            operators.sort_unstable();
+            operators.dedup();
+            let all = || format!("; its operators are {}", operators.join(", "));
+            some(did_you_mean(op_type, operators.iter().copied())).unwrap_or_else(all)
+        }
+        Keep::Pattern(_) => listed,
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn collect<'a>(graph: &'a GraphProto, prefix: &str, known: &mut Vec<Known<'a>>) {

@@ -35,9 +35,8 @@ impl Target {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         ensure!(folder.is_dir(), "cannot write {shown}: there is no folder {}; make it first", folder.display());
         let folder = folder.canonicalize().with_context(failed)?;
-        let mut data = name.clone();
-        data.push(".data");
-        let data = folder.join(data);
+        // A location in the model is text, whatever bytes the file's name is of.
+        let data = folder.join(format!("{}.data", name.to_string_lossy()));
         for place in [&path, &data] {
             // A rename would put a file in the place of a device or a pipe.
             ensure!(
