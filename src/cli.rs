@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::load::Links;
 use clap::{Args, Parser, Subcommand};
+use values::{Misplaced, second_to_inspect};
 
 pub use convert::{ConvertArgs, Keep, Low};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
@@ -117,6 +118,9 @@ pub struct InspectArgs {
     /// An ONNX model, or a TensorRT engine
     #[arg(value_name = "MODEL|ENGINE")]
     pub file: PathBuf,
+    /// A second one has another place
+    #[arg(hide = true, value_parser = second_to_inspect)]
+    pub second: Option<Misplaced>,
     /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
     #[arg(long, value_name = "MODEL|ENGINE")]
     pub against: Option<PathBuf>,

@@ -6,6 +6,7 @@
 
 mod build;
 mod extract;
+mod named;
 
 pub use extract::{Extract, Outputs, boundary, describe, extract, initializer};
 

@@ -16,6 +16,8 @@ pub mod scratch;
 
 pub mod files;
 
+pub mod names;
+
 pub mod tensor;
 
 pub mod onnx;

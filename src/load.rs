@@ -6,6 +6,7 @@ pub mod materialise;
 pub mod model;
 pub mod npy;
 pub mod npz;
+pub mod own;
 pub mod places;
 pub mod polygraphy;
 pub mod samples;

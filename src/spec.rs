@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::files;
+use crate::names::did_you_mean;
 use crate::tensor::DType;
 
 /// A reference or a candidate.
@@ -146,7 +147,7 @@ impl Spec {
             Some((backend, name)) => (backend, parse_precision(name)?),
             None => (head, Precision::Fp32),
         };
-        Ok(Spec { place: place(backend)?, precision, model, text: text.clone() })
+        Ok(Spec { place: place(&text, backend)?, precision, model, text: text.clone() })
     }
 }
 
@@ -166,17 +167,44 @@ fn exec(command: &str, given: &OsStr) -> Result<Place, String> {
     Ok(Place::Exec(command.to_string()))
 }
 
-fn place(backend: &str) -> Result<Place, String> {
+fn place(text: &str, backend: &str) -> Result<Place, String> {
     let provider = backend.strip_prefix("ort-").filter(|name| !name.is_empty());
     match (backend, provider) {
         ("ort" | "ort-cpu", _) => Ok(Place::Cpu),
         ("trt", _) => Ok(Place::TensorRt),
         (_, Some(name)) => Ok(Place::Provider(name.to_string())),
-        (_, None) => Err(format!(
-            "'{backend}' is no backend; use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
-        )),
+        (_, None) => Err(no_backend(text, backend)),
     }
 }
+
+/// A file in the place of a backend is told from a misspelt backend.
+fn no_backend(text: &str, backend: &str) -> String {
+    if Path::new(text)
+        .extension()
+        .is_some_and(|e| !text.contains('@') && RUNNERS.iter().any(|(ending, _)| e == *ending))
+    {
+        return format!("'{text}' is a file, and a run starts with its backend; write {}", runner_of(text));
+    }
+    let meant = did_you_mean(backend, BACKENDS);
+    let meant = if meant.is_empty() { ";".to_string() } else { format!("{meant} Otherwise") };
+    format!(
+        "'{backend}' is no backend{meant} use ort, ort-NAME, trt, exec:'CMD {{model}} {{inputs}} {{outputs}}' or saved:FILE"
+    )
+}
+
+/// What runs files of each ending; all others are taken for models.
+const RUNNERS: [(&str, &str); 6] =
+    [("onnx", "ort@"), ("plan", "trt@"), ("engine", "trt@"), ("trt", "trt@"), ("npz", "saved:"), ("json", "saved:")];
+
+/// The SPEC that runs `file`, or reads what somebody stored in it.
+pub fn runner_of(file: &str) -> String {
+    let extension = Path::new(file).extension();
+    let runner = RUNNERS.iter().find(|(ending, _)| extension.is_some_and(|e| e == *ending));
+    format!("{}{file}", runner.map_or("ort@", |(_, runner)| runner))
+}
+
+/// Names of backends, as far as they are known without a machine.
+const BACKENDS: [&str; 8] = ["ort", "ort-cpu", "ort-cuda", "ort-tensorrt", "ort-openvino", "trt", "exec:", "saved:"];
 
 fn parse_precision(name: &str) -> Result<Precision, String> {
     let found = Precision::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, p)| p);
@@ -230,7 +258,13 @@ mod tests {
             let e = text.parse::<Spec>().unwrap_err();
             assert!(e.contains(want), "{e}");
         };
-        fails("orz", "'orz' is no backend");
+        fails("orz", "'orz' is no backend; did you mean 'ort'");
+        fails("otr-cuda:fp16", "'otr-cuda' is no backend; did you mean 'ort-cuda'");
+        fails("tensorrt:fp16", "did you mean 'ort-tensorrt'");
+        fails("zzz", "'zzz' is no backend; use ort");
+        fails("dir/b.onnx", "write ort@dir/b.onnx");
+        fails("m.plan", "write trt@m.plan");
+        fails("out.npz", "write saved:out.npz");
         fails("ort:fp12", "'fp12' is no precision");
         fails("ort@", "no model after '@'");
         fails("exec:run {model}", "lacks {inputs}, {outputs}");

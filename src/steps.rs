@@ -4,10 +4,12 @@
 pub mod asked;
 pub mod choose;
 pub mod engine;
+pub mod named;
 pub mod opening;
 pub mod prepare;
 pub mod progress;
 pub mod sides;
+pub mod untouched;
 
 // To the culprits.
 pub mod explain;

@@ -75,7 +75,9 @@ fn wrong_usage() {
         check(&model, &["--candidate", candidate, "--inputs", &inputs], &[exit], mentions).unwrap();
     };
     with("ort:int8", 2, &["int8 cannot be emulated"]);
-    with("ort-nowhere", 3, &["'nowhere' is unknown", "--ep-library"]);
+    with("ort-nowhere", 2, &["'nowhere' is unknown", "--ep-library"]);
+    with("ort-cudaa", 2, &["did you mean 'ort-cuda'?"]);
+    with("ort-openvino:int8", 2, &["cannot make a model of int8"]);
     with("ort@absent.onnx", 2, &["absent.onnx"]);
     with("saved:absent.npz", 2, &["absent.npz"]);
     with("exec:false {model} {inputs} {outputs}", 3, &["false"]);
@@ -97,4 +99,29 @@ fn dynamic_dimensions_are_asked_for_by_name() {
 fn nothing_is_written_for_bad_input() {
     let run = layerdiff("bisect", &testdata("bad/cycle.onnx"), &[]);
     assert_eq!((run.status, run.wrote("report.json"), run.wrote("journal.jsonl")), (2, false, false), "{}", run.stderr);
+}
+
+/// Names that nobody has, wherever a flag takes one: what may have been meant, and in which model it was looked for.
+#[test]
+fn unknown_names_lead_to_the_known_ones() {
+    let model = testdata("layernorm_overflow/model.onnx");
+    let two = testdata("two_faults_two_branches/model.onnx").display().to_string();
+    let with = |args: &[&str], mentions: &[&str]| {
+        let named = [&["layernorm_overflow"], mentions].concat();
+        check(&model, &[&["-c", "ort:fp16"], args].concat(), &[2], &named).unwrap();
+    };
+    for flag in ["--atol", "--rtol"] {
+        with(&[flag, "relu_out=1"], &[flag, "no tensor 'relu_out'", "'relu1_out'"]);
+        with(&[flag, "relu1=1"], &["a node of that name, which makes 'relu1_out'"]);
+        with(&[flag, "x=1"], &["is an input"]);
+        with(&[flag, "nosuch=1"], &["no tensor 'nosuch'", "inspect MODEL --nodes"]);
+    }
+    with(&["--outputs", "y,fc1_bais_out"], &["--outputs", "did you mean 'fc1_bias_out'"]);
+    with(&["--outputs", "ln_pow"], &["which makes 'ln_pow_out'"]);
+    with(&["--profile", "X=1:1:1"], &["--profile", "did you mean 'x'?"]);
+    with(&["--shape", "xx=1x2"], &["--shape", "no input 'xx'", "'x'"]);
+    with(&["--range", "input=0..1"], &["--range", "no input 'input'", "'x'"]);
+    check(&model, &["-c", &format!("ort@{two}"), "--outputs", "fc1_out"], &[2], &["two_faults_two_branches"]).unwrap();
+    // What exists is taken.
+    check(&model, &["-c", "ort", "--atol", "relu1_out=1", "--rtol", "y=1"], &[0], &[]).unwrap();
 }

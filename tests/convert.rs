@@ -8,8 +8,11 @@ use std::process::{Command, Output};
 
 use common::{layerdiff, program, real_model, root, testdata};
 use layerdiff::load::{Model, npz};
-use layerdiff::onnx::{GraphProto, ModelProto};
+use layerdiff::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, attribute_type,
+};
 use layerdiff::tensor::{DType, Tensors};
+use prost::Message;
 
 /// Model and data: an If, a Loop, a Scan, functions, old opsets, external data, quantisers on both sides of opset 19.
 fn models() -> Vec<(PathBuf, PathBuf)> {
@@ -179,6 +182,12 @@ fn mistakes_are_one_sentence_and_leave_nothing() {
     };
     let model = || testdata("unnamed_nodes").join("model.onnx");
     check(model(), "fp16", &["--keep", "op:Mul", "--keep", "no_such"], "--keep no_such matches no node");
+    let named = || testdata("matmul_add_sub_65504").join("model.onnx");
+    check(named(), "fp16", &["--keep", "matmul"], "did you mean 'matmul1' or 'matmul2'?");
+    check(named(), "fp16", &["--keep", "add_out"], "'add_out' is a tensor, and the node 'add' makes it");
+    check(named(), "fp16", &["--keep", "op:Matmul"], "did you mean 'MatMul'?");
+    check(named(), "fp16", &["--keep", "op:Conv"], "its operators are Add, MatMul, Sub");
+    check(named(), "fp16", &["--keep", "re:^z"], "matches no node");
     check(testdata("matmul_add_sub_65504").join("model.onnx"), "bf16", &[], "is of opset 11");
     check(dir.path().join("absent.onnx"), "fp16", &[], "cannot open");
 }
@@ -191,4 +200,86 @@ fn the_default_name_is_beside_the_user() {
     assert!(output.status.success());
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["model.bf16.onnx"]);
+}
+
+/// The file to write is none that is read, whichever way leads to it; nothing is written before that is known.
+#[test]
+fn no_file_is_converted_onto_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["model.onnx", "weights.bin"] {
+        std::fs::copy(testdata("external_data").join(name), at(name)).unwrap();
+    }
+    std::fs::hard_link(at("model.onnx"), at("hard.onnx")).unwrap();
+    std::fs::hard_link(at("weights.bin"), at("beside.onnx.data")).unwrap();
+    std::os::unix::fs::symlink("model.onnx", at("soft.onnx")).unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let listed = || std::fs::read_dir(dir.path()).unwrap().count();
+    let before = (std::fs::read(at("model.onnx")).unwrap(), std::fs::read(at("weights.bin")).unwrap(), listed());
+    let check = |out: &str, want: &str| {
+        let output = convert(&at("model.onnx"), "fp16", &[], &at(out));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{out}: {stderr}");
+        assert!(stderr.contains(want) && stderr.trim_end().lines().count() == 1, "{out}: {stderr}");
+        let after = (std::fs::read(at("model.onnx")).unwrap(), std::fs::read(at("weights.bin")).unwrap(), listed());
+        assert!(after == before, "{out}");
+    };
+    for own in ["model.onnx", "folder/../model.onnx", "hard.onnx", "soft.onnx", "weights.bin"] {
+        check(own, "itself, which is read");
+    }
+    check("beside.onnx", "would be written over");
+    check("folder", "is a folder");
+    check("absent/m.onnx", "there is no folder");
+    check("pipe", "is no regular file");
+}
+
+/// A model of operators that no opset of ONNX's own is imported for, and one that ONNX Runtime cannot take in FP16.
+#[test]
+fn what_was_written_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (dir.path().join("m.onnx"), dir.path().join("half.onnx"));
+    let write = |node: NodeProto, domain: &str, version: i64| {
+        let graph = GraphProto {
+            name: Some("g".to_string()),
+            node: vec![node],
+            input: vec![ValueInfoProto::tensor("x", DType::Float32, &[2, 2])],
+            output: vec![ValueInfoProto::tensor("y", DType::Float32, &[2, 2])],
+            ..Default::default()
+        };
+        let import = OperatorSetIdProto { domain: Some(domain.to_string()), version: Some(version) };
+        let opset_import = vec![import];
+        let proto = ModelProto { ir_version: Some(8), graph: Some(graph), opset_import, ..Default::default() };
+        std::fs::write(&model, proto.encode_to_vec()).unwrap();
+    };
+    let mut binarizer = NodeProto::new("Binarizer", "b", &["x"], &["y"]);
+    binarizer.domain = Some("ai.onnx.ml".to_string());
+    write(binarizer, "ai.onnx.ml", 1);
+    let output = convert(&model, "fp16", &[], &out);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.ends_with("ONNX Runtime loads it on the CPU\n"), "{stdout}");
+
+    write(NodeProto::new("Relu", "r", &["x"], &["y"]), "", 17);
+    let output = convert(&model, "bf16", &[], &out);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("not for the CPU") && stdout.contains("Relu"), "{stdout}");
+
+    std::fs::remove_file(&out).unwrap();
+    let shape = AttributeProto {
+        name: Some("shape".to_string()),
+        ints: vec![2, 2],
+        r#type: Some(attribute_type::INTS),
+        ..Default::default()
+    };
+    write(NodeProto::new("RandomNormal", "r", &[], &["y"]).with(shape), "", 17);
+    let output = convert(&model, "fp16", &[], &out);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(3) && stderr.trim_end().lines().count() == 1, "{stderr}");
+    assert!(
+        stderr.contains("was written, but ONNX Runtime does not load it") && stderr.contains("RandomNormal"),
+        "{stderr}"
+    );
+    assert!(out.is_file());
 }

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 10] = [
     &["tolerance", "precision", "mark", "types", "run", "load"],
     &["compare"],
     &["graph", "report", "spec", "experiment"],
-    &["onnx", "search", "tensor", "interrupt"],
+    &["onnx", "search", "tensor", "interrupt", "names"],
     &["terminal", "files", "scratch"],
 ];
 

@@ -8,6 +8,8 @@ mod bodies;
 mod bundle;
 #[path = "reduce/check_data.rs"]
 mod data;
+#[path = "reduce/check_names.rs"]
+mod names;
 #[path = "reduce/check_runs.rs"]
 mod runs;
 #[path = "reduce/check_useless.rs"]

@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::no_pattern;
+use super::values::{Misplaced, no_pattern, second_to_convert};
 
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "ONNX Runtime loads what was written. Exit status: 0 it does, or (bf16) finds the types right and has no kernel for the CPU; 2 bad usage or input, and nothing was written; 3 it does not: the file stays, for another runtime may."
+)]
 pub struct ConvertArgs {
     /// The ONNX model to convert
     pub model: PathBuf,
+    /// The file to write has another place
+    #[arg(hide = true, value_parser = second_to_convert)]
+    pub second: Option<Misplaced>,
     /// The precision to convert to; bf16 runs on devices only: ONNX Runtime's CPU provider has no kernels for it
     #[arg(long, value_enum)]
     pub to: Low,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Devices, parse_bound, parse_bytes, parse_devices, parse_profile, spec};
+use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::tensorrt::Range;
 use crate::spec::Spec;
@@ -15,6 +15,9 @@ use crate::tolerance::OutputMetric;
 pub struct SetArgs {
     /// The ONNX model under debugging
     pub model: PathBuf,
+    /// A second model has another place
+    #[arg(hide = true, value_parser = second_of_two)]
+    pub second: Option<Misplaced>,
     /// The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE
     #[arg(long, short = 'c', value_name = "SPEC", value_parser = spec())]
     pub candidate: Option<Spec>,

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use crate::files;
 use crate::run::check;
 use crate::run::tensorrt::Range;
-use crate::spec::Spec;
+use crate::spec::{Spec, runner_of};
 
 /// A SPEC, whose paths may be no UTF-8.
 pub fn spec() -> impl TypedValueParser<Value = Spec> {
@@ -24,10 +24,31 @@ pub fn library() -> impl TypedValueParser<Value = (String, PathBuf)> {
 fn parse_library(text: &OsStr) -> Result<(String, PathBuf), String> {
     let equals = text.as_encoded_bytes().iter().position(|b| *b == b'=').filter(|at| (1..text.len() - 1).contains(at));
     let parts = equals.map(|at| (files::part(text, 0..at).into_string(), files::part(text, at + 1..text.len())));
-    match parts {
-        Some((Ok(name), path)) => Ok((name, PathBuf::from(path))),
-        _ => Err(format!("'{}' is not NAME=PATH", text.to_string_lossy())),
-    }
+    let Some((Ok(name), path)) = parts else { return Err(format!("'{}' is not NAME=PATH", text.to_string_lossy())) };
+    let path = PathBuf::from(path);
+    if path.is_file() { Ok((name, path)) } else { Err(format!("{} is no file", path.display())) }
+}
+
+/// Nobody can give another file in this place: it is there to say where it belongs.
+#[derive(Clone, Debug)]
+pub enum Misplaced {}
+
+/// `bisect a.onnx b.onnx`
+pub fn second_of_two(text: &str) -> Result<Misplaced, String> {
+    Err(format!(
+        "one model is under debugging, and the run under suspicion is told by its backend; write -c {}",
+        runner_of(text)
+    ))
+}
+
+/// `inspect a.onnx b.onnx`
+pub fn second_to_inspect(text: &str) -> Result<Misplaced, String> {
+    Err(format!("one file is inspected; to set another against it, write --against {text}"))
+}
+
+/// `convert a.onnx b.onnx`
+pub fn second_to_convert(text: &str) -> Result<Misplaced, String> {
+    Err(format!("one model is converted; to name the file to write, write -o {text}"))
 }
 
 /// `X` or `TENSOR=X`; the number stands behind the last '='.

@@ -18,7 +18,7 @@ use crate::steps::prepare::{self, Prepared, prepare};
 use crate::steps::progress::Progress;
 use crate::steps::reproduce::{self, Request};
 use crate::steps::verdict::{self, Exit, Shown};
-use crate::steps::{asked, cure, deliver, narrow, opening, rank, route, scan, trust, unquantise};
+use crate::steps::{asked, cure, deliver, narrow, opening, rank, route, scan, trust, unquantise, untouched};
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -66,6 +66,7 @@ pub fn answer(
         enough_samples(cure.holdout, feeds.len())?;
     }
     searchable(plan, candidate)?;
+    untouched::folders(plan.set, &[reference, candidate], dir)?;
     if plan.reproducer.is_some() {
         deliver::check(dir)?;
     }

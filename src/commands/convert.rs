@@ -1,87 +1,84 @@
 //! `layerdiff convert`: a model in FP16 or BF16 with explicit Casts, beside what must stay in FP32. Asks ONNX Runtime for
-//! element types, runs nothing.
+//! element types, and whether it loads what was written; runs nothing.
 
-use std::cell::RefCell;
+mod keep;
+mod target;
+
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use prost::Message;
-
-use crate::cli::{ConvertArgs, GlobalArgs, Keep, Low};
+use crate::cli::{ConvertArgs, GlobalArgs, Low};
 use crate::graph::{Graph, Node};
-use crate::load::{Lean, Model, materialise};
-use crate::onnx::{EXTERNAL, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
-use crate::precision::convert::{self, Request};
+use crate::load::Model;
+use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::precision::convert::{self, Converted, Request};
 use crate::probe::Survey;
 use crate::run::RunError;
-use crate::run::ort::{Runtime, library};
+use crate::run::ort::{Loads, Runtime, library};
 use crate::steps::sides;
 use crate::tensor::DType;
-use crate::{files, terminal};
-
-/// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
-const INLINE: u64 = 1 << 30;
+use crate::terminal;
+use target::Target;
 
 pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let path = output(args);
-    files::ensure_writable(&path)?;
     let model = Model::open(&args.model, global.links())?;
-    let graph = sides::named(&model, Graph::new(&model.proto))?;
+    let target = Target::new(output(args), &model)?;
+    keep::check(&args.keep, &model)?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Runtime::start(&library.path)?;
-    let survey = Survey::of(&ort, &model, &graph, &[]).map_err(|e| match e {
-        RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", args.model.display()),
-        other => other.into(),
-    })?;
-    let met = RefCell::new(vec![false; args.keep.len()]);
-    let keep = |node: &Node| {
-        let mut any = false;
-        for (keep, met) in args.keep.iter().zip(met.borrow_mut().iter_mut()) {
-            if keep.means(node) {
-                (any, *met) = (true, true);
-            }
-        }
-        any
-    };
-    let low = if args.to == Low::Fp16 { DType::Float16 } else { DType::Bfloat16 };
-    let request = Request { low, keep: &keep, keep_io: args.keep_io, int32_inputs: args.int32_inputs };
-    let converted = convert::convert(&model, &graph, &survey.survey.types, &request)?;
-    if let Some((keep, _)) = args.keep.iter().zip(met.borrow().iter()).find(|(_, met)| !**met) {
-        bail!("--keep {keep} matches no node of {}; see `layerdiff compare` for the names", args.model.display());
-    }
+    let converted = converted(args, &model, &ort)?;
     for note in model.warnings.iter().chain(&converted.notes) {
         terminal::say(note);
     }
-    write(&model, &converted.model, &path)?;
-    let weights = |proto: &ModelProto| proto.graph.as_ref().map_or(0, weight_bytes);
-    let (before, after) = (weights(&model.proto), weights(&converted.model));
-    let nodes = model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all());
-    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    writeln!(out, "{}", terminal::clean(&path.display().to_string()))?;
-    writeln!(
-        out,
-        "{nodes} nodes, {} of them in FP32; {} Casts added; weights {} -> {}",
-        converted.kept.len(),
-        converted.casts,
-        megabytes(before),
-        megabytes(after)
-    )?;
-    Ok(())
+    target.write(&model, &converted.model)?;
+    writeln!(out, "{}", terminal::clean(&target.path.display().to_string()))?;
+    writeln!(out, "{}", summary(&model, &converted))?;
+    loaded(args.to, &target, &ort, out)
 }
 
-impl Keep {
-    fn means(&self, node: &Node) -> bool {
-        let path = || node.subgraph().map(|inside| format!("{inside}/{}", node.name));
-        match self {
-            Keep::Name(name) => node.name == *name || path().as_ref() == Some(name),
-            Keep::Operator(op_type) => node.op_type == *op_type,
-            Keep::Pattern(regex) => regex.is_match(&node.name),
+fn converted(args: &ConvertArgs, model: &Model, ort: &Runtime) -> anyhow::Result<Converted> {
+    let graph = sides::named(model, Graph::new(&model.proto))?;
+    let survey = Survey::of(ort, model, &graph, &[]).map_err(|e| match e {
+        RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", args.model.display()),
+        other => other.into(),
+    })?;
+    let low = if args.to == Low::Fp16 { DType::Float16 } else { DType::Bfloat16 };
+    let keep = |node: &Node| args.keep.iter().any(|keep| keep.means(node));
+    let request = Request { low, keep: &keep, keep_io: args.keep_io, int32_inputs: args.int32_inputs };
+    convert::convert(model, &graph, &survey.survey.types, &request)
+}
+
+/// Loads what was written, and says so. A file that ONNX Runtime refuses stays, since others may take it, but is no success.
+/// Its CPU provider has next to no BF16 kernels: there a model whose types were found right is one.
+fn loaded(to: Low, target: &Target, ort: &Runtime, out: &mut dyn Write) -> anyhow::Result<()> {
+    let written = Model::load(&target.path)?;
+    let refused = |reason: String| {
+        let path = target.path.display();
+        RunError::Unclear(format!(
+            "{path} was written, but ONNX Runtime does not load it on the CPU: {reason}; another runtime may, or --keep that node"
+        ))
+    };
+    match ort.loads(&written.lean(&written.proto))? {
+        Loads::Yes => Ok(writeln!(out, "ONNX Runtime loads it on the CPU")?),
+        Loads::NoKernel(reason) if to == Low::Bf16 => {
+            Ok(writeln!(out, "not for the CPU, as most BF16 models; its types are right, says ONNX Runtime: {reason}")?)
         }
+        Loads::NoKernel(reason) | Loads::Refused(reason) => Err(refused(reason).into()),
     }
+}
+
+fn summary(model: &Model, converted: &Converted) -> String {
+    let weights = |proto: &ModelProto| proto.graph.as_ref().map_or(0, weight_bytes);
+    let megabytes = |proto: &ModelProto| format!("{:.1} MB", weights(proto) as f64 / 1e6);
+    format!(
+        "{} nodes, {} of them in FP32; {} Casts added; weights {} -> {}",
+        model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all()),
+        converted.kept.len(),
+        converted.casts,
+        megabytes(&model.proto),
+        megabytes(&converted.model)
+    )
 }
 
 fn output(args: &ConvertArgs) -> PathBuf {
@@ -100,73 +97,4 @@ fn weight_bytes(graph: &GraphProto) -> u64 {
         constant + n.subgraphs().map(|(_, g)| weight_bytes(g)).sum::<u64>()
     };
     own + graph.node.iter().map(inside).sum::<u64>()
-}
-
-/// Writes into a folder beside the target, then renames: nobody sees half a model.
-fn write(model: &Model, converted: &ModelProto, path: &Path) -> anyhow::Result<()> {
-    let failed = || format!("cannot write {}; name another place with -o", path.display());
-    let name = path.file_name().with_context(failed)?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = folder.canonicalize().with_context(failed)?;
-    let work = tempfile::Builder::new().prefix(".convert-").tempdir_in(&folder).with_context(failed)?;
-    let lean = lean(model, converted, work.path()).with_context(failed)?;
-    let written = materialise::write_model(&lean, work.path()).with_context(failed)?;
-    let data = work.path().join("model.onnx.data");
-    if data.is_file() {
-        let beside = format!("{}.data", name.to_string_lossy());
-        // It may be a link to the weights of the given model, which are the user's.
-        let copy = work.path().join("copy");
-        fs::copy(&data, &copy).with_context(failed)?;
-        relocate(&written, &beside).with_context(failed)?;
-        fs::rename(&copy, folder.join(beside)).with_context(failed)?;
-    }
-    fs::rename(&written, folder.join(name)).with_context(failed)
-}
-
-/// `converted` without its large weights. Where converted weights are too many for one message, they go to a file in
-/// `work`, and locations become relative to the root, the one folder that holds both files.
-fn lean(model: &Model, converted: &ModelProto, work: &Path) -> anyhow::Result<Lean> {
-    if converted.graph.as_ref().map_or(0, weight_bytes) < INLINE {
-        return Ok(model.lean(converted));
-    }
-    let mut proto = converted.clone();
-    let spilled = work.canonicalize()?.join("converted");
-    let mut file = BufWriter::new(File::create(&spilled)?);
-    let (mut at, mut result) = (0u64, Ok(()));
-    let rooted = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_string_lossy().into_owned();
-    if let Some(graph) = proto.graph.as_mut() {
-        graph.each_initializer_mut(&mut |t| {
-            if t.is_external() {
-                let location = model.folder.join(t.external("location").unwrap_or_default());
-                set_location(t, &rooted(&location));
-            } else if let Some(raw) = t.raw_data.take_if(|raw| raw.len() >= 1024) {
-                result = std::mem::replace(&mut result, Ok(())).and_then(|()| file.write_all(&raw));
-                t.external_data = vec![
-                    StringStringEntryProto::new("location", rooted(&spilled)),
-                    StringStringEntryProto::new("offset", at.to_string()),
-                    StringStringEntryProto::new("length", raw.len().to_string()),
-                ];
-                t.data_location = Some(EXTERNAL);
-                at += raw.len() as u64;
-            }
-        });
-    }
-    result?;
-    file.flush()?;
-    Ok(Lean { bytes: proto.encode_to_vec(), folder: PathBuf::from("/") })
-}
-
-fn set_location(t: &mut TensorProto, location: &str) {
-    for entry in t.external_data.iter_mut().filter(|e| e.key() == "location") {
-        entry.value = Some(location.to_string());
-    }
-}
-
-/// Makes the model at `path` look for its weights in `location`.
-fn relocate(path: &Path, location: &str) -> anyhow::Result<()> {
-    let mut proto = ModelProto::decode(Bytes::from(fs::read(path)?)).context("the converted model is damaged")?;
-    if let Some(graph) = proto.graph.as_mut() {
-        graph.each_initializer_mut(&mut |t| set_location(t, location));
-    }
-    Ok(fs::write(path, proto.encode_to_vec())?)
 }

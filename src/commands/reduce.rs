@@ -19,8 +19,8 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
             let plain =
                 set.candidate.is_none() && set.metric.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
             ensure!(
-                plain,
-                "--check decides what fails; leave --candidate, --metric, --outputs and --save-tensors out, or leave --check out"
+                plain && set.atol.is_empty() && set.rtol.is_empty(),
+                "--check decides what fails; leave --candidate, --metric, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"
             );
             opening::settled(checked::run(command, args, global, out))?
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 
 use crate::cli::ReportArgs;
+use crate::load::own::same_file;
 use crate::report::{Report, html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
@@ -17,8 +18,12 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
     let forms: [(_, fn(&Report) -> String); 2] = [(&args.html, html::render), (&args.markdown, markdown::render)];
-    let asked = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render)));
-    let written: Vec<anyhow::Result<()>> = asked.map(|(target, render)| form(target, &render(&report))).collect();
+    let asked: Vec<_> = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render))).collect();
+    for (target, _) in &asked {
+        ensure!(!same_file(target, path), "{} is the report itself; name another file", target.display());
+    }
+    let written: Vec<anyhow::Result<()>> =
+        asked.into_iter().map(|(target, render)| form(target, &render(&report))).collect();
     let nothing = written.is_empty();
     // One that cannot be written keeps no other from being written.
     written.into_iter().fold(Ok(()), verdict::first)?;

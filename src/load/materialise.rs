@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, ensure};
 use bytes::Bytes;
 use prost::{Message, encode_length_delimiter, length_delimiter_len};
 
+use super::own::Copies;
 use super::{Lean, map};
 use crate::onnx::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto};
 
@@ -23,12 +24,17 @@ const DATA: &str = "model.onnx.data";
 const ALIGNMENT: u64 = 4096;
 
 /// Writes `dir/model.onnx`, complete; above 1.5 GB with its weights beside it in `model.onnx.data`. Gives back the path
-/// of the model.
+/// of the model. No file is shared with the user's.
 pub fn write_model(lean: &Lean, dir: &Path) -> anyhow::Result<PathBuf> {
-    write_limited(lean, dir, LARGEST_FILE)
+    write_limited(lean, dir, None, LARGEST_FILE)
 }
 
-fn write_limited(lean: &Lean, dir: &Path, limit: u64) -> anyhow::Result<PathBuf> {
+/// The same for one of many programs of a run. Large weights of one file are a second name for their one copy.
+pub fn write_for_program(lean: &Lean, dir: &Path, copies: &Copies) -> anyhow::Result<PathBuf> {
+    write_limited(lean, dir, Some(copies), LARGEST_FILE)
+}
+
+fn write_limited(lean: &Lean, dir: &Path, copies: Option<&Copies>, limit: u64) -> anyhow::Result<PathBuf> {
     let mut model = ModelProto::decode(Bytes::from(lean.bytes.clone())).context("the edited model is damaged")?;
     let path = dir.join("model.onnx");
     let weights = Weights::map(&model, &lean.folder)?;
@@ -37,7 +43,7 @@ fn write_limited(lean: &Lean, dir: &Path, limit: u64) -> anyhow::Result<PathBuf>
         each_external(&mut model, |t| weights.inline(t))?;
         write_file(&path, |out| stream(model, out))?;
     } else {
-        match weights.link(dir) {
+        match copies.and_then(|copies| weights.link(dir, copies)) {
             Some(()) => each_external(&mut model, |t| relocate(t, None))?,
             None => write_file(&dir.join(DATA), |out| weights.pack(&mut model, out))?,
         }
@@ -112,11 +118,12 @@ impl Weights {
         Ok(())
     }
 
-    /// All weights in one file, on this disk: a second name for it costs nothing.
-    fn link(&self, dir: &Path) -> Option<()> {
+    /// All weights in one file: a second name for a copy of it costs nothing. Never for the file itself, which is the user's:
+    /// what is written to one name is written to both.
+    fn link(&self, dir: &Path, copies: &Copies) -> Option<()> {
         let mut files = self.files.values();
         match (files.next(), files.next()) {
-            (Some((path, _)), None) => fs::hard_link(path, dir.join(DATA)).ok(),
+            (Some((path, _)), None) => fs::hard_link(copies.of(path).ok()?, dir.join(DATA)).ok(),
             _ => None,
         }
     }
@@ -243,11 +250,17 @@ mod tests {
     }
 
     #[test]
-    fn a_large_model_gets_a_link_to_its_weights() {
+    fn a_large_model_gets_a_link_to_a_copy_of_its_weights() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let path = write_limited(&lean(from.path()), to.path(), 1000).unwrap();
-        drop(from);
+        let copies = Copies::default();
+        let path = write_limited(&lean(from.path()), to.path(), Some(&copies), 1000).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
+        assert!(read_back(&path) == model());
+        // Whoever writes to it writes to no file of the user's, and the next program gets it as it was.
+        fs::write(to.path().join(DATA), "damaged").unwrap();
+        assert!(read_back(&from.path().join("given.onnx")) == model());
+        let next = tempfile::tempdir().unwrap();
+        let path = write_limited(&lean(from.path()), next.path(), Some(&copies), 1000).unwrap();
         assert!(read_back(&path) == model());
     }
 
@@ -262,7 +275,7 @@ mod tests {
             t.data_location = Some(EXTERNAL);
         });
         let lean = Lean { bytes: proto.encode_to_vec(), folder: from.path().to_path_buf() };
-        let path = write_limited(&lean, to.path(), 1000).unwrap();
+        let path = write_limited(&lean, to.path(), None, 1000).unwrap();
         drop(from);
         assert!(read_back(&path) == model());
         assert_eq!(fs::metadata(to.path().join(DATA)).unwrap().len(), 6 * ALIGNMENT + 2800);

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::places::{Links, Places};
 use super::{map, too_deep};
 use crate::onnx::{ModelProto, NEWEST_IR, TensorProto};
+use crate::scratch;
 
 /// A serialised model without its weights, and the folder that its `external_data` locations are relative to.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +102,11 @@ impl Model {
         paths
     }
 
+    /// The files it is read from: its own, and those of its weights.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        std::iter::once(self.path.clone()).chain(self.weight_files())
+    }
+
     /// The same files under an edited form of this model.
     pub fn edited(&self, proto: ModelProto) -> Model {
         Model { proto, ..self.clone() }
@@ -151,7 +157,7 @@ fn as_text(folder: &Path) -> anyhow::Result<(PathBuf, Option<Arc<TempDir>>)> {
         return Ok((folder.to_path_buf(), None));
     }
     let failed = || format!("cannot make a link to {}, whose name is no UTF-8; rename the folder", folder.display());
-    let home = tempfile::Builder::new().prefix("layerdiff-").tempdir().with_context(failed)?;
+    let home = scratch::folder().with_context(failed)?;
     let link = home.path().join("model");
     ensure!(link.to_str().is_some(), "{}: neither it nor TMPDIR is UTF-8; set another TMPDIR", folder.display());
     #[cfg(unix)]

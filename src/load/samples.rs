@@ -12,7 +12,7 @@ use crate::files;
 use crate::tensor::{Tensor, Tensors};
 
 pub(super) use check::{Bound, fit, no_such_input};
-pub use check::{Dim, InputSpec, check, closest};
+pub use check::{Dim, InputSpec, check};
 
 /// The samples in `path`: a folder of test data, .npz, .npy, .pb or Polygraphy's JSON; or the arrays of one sample as
 /// `NAME=FILE.npy[,NAME=FILE.npy]...`. `names` are the model's inputs, in order: they name what names itself not. What is

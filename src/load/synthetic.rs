@@ -26,10 +26,11 @@ pub struct Request {
 /// So many samples for `inputs`. Each tensor depends on the seed, its sample and its input's name, on nothing else.
 pub fn feeds(inputs: &[InputSpec], request: &Request) -> anyhow::Result<Vec<Tensors>> {
     ensure!(request.samples > 0, "no samples were asked for; give --samples 1 or more");
-    let ranged = request.ranges.iter().filter_map(|(name, ..)| name.as_ref());
-    for name in request.shapes.iter().map(|(name, _)| name).chain(ranged) {
+    let shaped = request.shapes.iter().map(|(name, _)| ("--shape", name));
+    let ranged = request.ranges.iter().filter_map(|(name, ..)| Some(("--range", name.as_ref()?)));
+    for (flag, name) in shaped.chain(ranged) {
         if inputs.iter().all(|i| i.name != *name) {
-            return Err(no_such_input(name, inputs));
+            bail!("{flag}: {}", no_such_input(name, inputs));
         }
     }
     let shapes = shapes(inputs, request)?;

@@ -22,7 +22,7 @@ use anyhow::{Context, ensure};
 use crate::graph::{Graph, Node};
 use crate::load::Model;
 use crate::mark::Types;
-use crate::onnx::ModelProto;
+use crate::onnx::{ModelProto, OperatorSetIdProto};
 use crate::tensor::DType;
 use decide::Decision;
 use plan::{Plan, Takes, Why};
@@ -65,6 +65,15 @@ pub fn convert(model: &Model, graph: &Graph, types: &Types, request: &Request) -
     Converter::new(model, graph, types, Options { low, keep_io, int32_inputs })?.convert(request.keep)
 }
 
+/// The opset of ONNX's own operators, Casts among them. A model of other domains alone need not import any; it gets one
+/// that knows every Cast.
+fn opset(model: &ModelProto) -> i64 {
+    let own = |o: &OperatorSetIdProto| matches!(o.domain(), "" | "ai.onnx");
+    if model.opset_import.iter().any(own) { model.opset() } else { ADDED_OPSET }
+}
+
+const ADDED_OPSET: i64 = 13;
+
 /// Converts one model for many sets of kept nodes; each weight is converted once.
 pub struct Converter<'a> {
     model: &'a Model,
@@ -75,7 +84,7 @@ pub struct Converter<'a> {
 
 impl<'a> Converter<'a> {
     pub fn new(model: &'a Model, graph: &'a Graph, types: &Types, options: Options) -> anyhow::Result<Converter<'a>> {
-        let (path, opset) = (model.path.display(), model.proto.opset());
+        let (path, opset) = (model.path.display(), opset(&model.proto));
         ensure!(
             matches!(options.low, DType::Float16 | DType::Bfloat16),
             "{} is no precision to convert to; use float16 or bfloat16",

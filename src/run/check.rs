@@ -1,7 +1,9 @@
 //! `--check 'CMD {model} {inputs}'`: a command of the user's says whether a model fails, by its exit status or by its words.
 //! Knows files, processes and the user's rules; what the failure is, and what is done about it, is not known here.
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -9,8 +11,8 @@ use regex::{Regex, RegexBuilder};
 
 use super::child::{self, Ending, Keep, Running};
 use super::{RunError, command};
-use crate::load::{Lean, materialise, npz};
-use crate::scratch;
+use crate::load::own::{Copies, Desk, Guest};
+use crate::load::{Lean, Model, materialise, npz};
 use crate::tensor::Tensors;
 
 /// Where the user sets the seconds that one run of the command may take.
@@ -60,6 +62,8 @@ pub struct Check {
     command: String,
     rules: Rules,
     timeout: Option<Duration>,
+    /// Weights of large models, for all its runs.
+    copies: Arc<Copies>,
 }
 
 /// Reads a regular expression of the user's: `^` and `$` stand for the start and the end of a line.
@@ -75,7 +79,7 @@ impl Check {
             "--check '{command}' lacks {{model}}, the place of the model's file; write it there, as in --check 'python check.py {{model}} {{inputs}}'"
         );
         rules.verify()?;
-        Ok(Check { command: command.to_string(), rules, timeout })
+        Ok(Check { command: command.to_string(), rules, timeout, copies: Arc::default() })
     }
 
     /// From now on a run may take this long.
@@ -88,7 +92,7 @@ impl Check {
         self.command.contains("{inputs}")
     }
 
-    /// Runs the command on files, in the current folder. It is an error when the user interrupts, and when there is no
+    /// Runs the command on files that it may change or remove, in the current folder. It is an error when the user interrupts, and when there is no
     /// shell; whatever the command does is a verdict.
     pub fn run(&self, model: &Path, inputs: Option<&Path>) -> Result<Verdict, RunError> {
         let line = self.filled(model, inputs).map_err(failed)?;
@@ -105,14 +109,25 @@ impl Check {
 
     /// The same on files of this case, which are gone afterwards.
     pub fn run_case(&self, lean: &Lean, feeds: &Tensors) -> Result<Verdict, RunError> {
-        let dir = scratch::folder().context("cannot make a temporary folder");
-        let dir = dir.map_err(failed)?;
-        let model = materialise::write_model(lean, dir.path()).map_err(failed)?;
-        let inputs = self.wants_inputs().then(|| dir.path().join("inputs.npz"));
+        let desk = Desk::new().map_err(failed)?;
+        let model = materialise::write_for_program(lean, &desk.path(), &self.copies).map_err(failed)?;
+        let inputs = self.wants_inputs().then(|| desk.path().join("inputs.npz"));
         if let Some(inputs) = &inputs {
             npz::write(inputs, feeds).map_err(failed)?;
         }
         self.run(&model, inputs.as_deref())
+    }
+
+    /// The same on copies of a written model and its inputs, which stay as they are.
+    pub fn run_copy(&self, model: &Path, inputs: &Path) -> Result<Verdict, RunError> {
+        let desk = Desk::new().map_err(failed)?;
+        let loaded = Model::load(model).map_err(failed)?;
+        let mut guest = Guest::new(&loaded);
+        let copy = desk.path().join("inputs.npz");
+        if self.wants_inputs() {
+            fs::copy(inputs, &copy).with_context(|| format!("cannot copy {}", inputs.display())).map_err(failed)?;
+        }
+        self.run(&guest.path().map_err(failed)?, Some(&copy))
     }
 
     /// The command line for these files, as the shell gets it.

@@ -9,9 +9,9 @@ use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
 use super::{Backend, RunError, command};
+use crate::load::own::{Copies, Desk};
 use crate::load::{Lean, materialise, npz};
 use crate::report::BackendInfo;
-use crate::scratch;
 use crate::tensor::Tensors;
 
 /// Seconds that one run of the command may take.
@@ -24,6 +24,8 @@ const NAME: &str = "the exec command";
 pub struct Exec {
     command: String,
     timeout: Option<Duration>,
+    /// Weights of large models, for all its runs.
+    copies: Copies,
 }
 
 impl Exec {
@@ -33,7 +35,7 @@ impl Exec {
             Ok(text) => Some(parse_timeout(&text)?),
             Err(_) => None,
         };
-        Ok(Exec { command: command.to_string(), timeout })
+        Ok(Exec { command: command.to_string(), timeout, copies: Copies::default() })
     }
 }
 
@@ -49,11 +51,10 @@ impl Backend for Exec {
     }
 
     fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let dir = scratch::folder().context("cannot make a temporary folder");
-        let dir = dir.map_err(failed)?;
-        let model = materialise::write_model(model, dir.path()).map_err(failed)?;
+        let desk = Desk::new().map_err(failed)?;
+        let model = materialise::write_for_program(model, &desk.path(), &self.copies).map_err(failed)?;
         let sample = |(i, feed)| {
-            let folder = dir.path().join(format!("sample_{i}"));
+            let folder = desk.path().join(format!("sample_{i}"));
             fs::create_dir(&folder).context("cannot make a temporary folder").map_err(failed)?;
             let results = self.run_one(&model, feed, outputs, &folder)?;
             // What was read is mapped, and needs no name any more.
@@ -136,7 +137,7 @@ mod tests {
             Tensors::from_iter([("x".to_string(), x), ("y".to_string(), y)])
         };
         let outputs: Vec<String> = outputs.iter().map(|n| n.to_string()).collect();
-        let exec = Exec { command: command.to_string(), timeout };
+        let exec = Exec { command: command.to_string(), timeout, copies: Copies::default() };
         exec.run(&lean, &[sample(1.0), sample(3.0)], &outputs)
     }
 

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use ort::ErrorCode;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -43,6 +44,35 @@ pub struct Ort {
     lacks: Option<String>,
     /// What compares on the GPU, from the first comparison on, or why nothing can.
     comparer: OnceLock<Result<Arc<Comparer>, String>>,
+}
+
+/// What ONNX Runtime says of a model that it is asked to load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loads {
+    Yes,
+    /// The model is right, but the provider has no kernel for one of its nodes: which.
+    NoKernel(String),
+    Refused(String),
+}
+
+/// Why no session was built.
+enum Failure {
+    /// By ONNX Runtime.
+    Refused(ort::Error),
+    /// By ourselves.
+    Told(RunError),
+}
+
+impl From<ort::Error> for Failure {
+    fn from(e: ort::Error) -> Failure {
+        Failure::Refused(e)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(e: RunError) -> Failure {
+        Failure::Told(e)
+    }
 }
 
 /// One environment a process: ONNX Runtime has no more.
@@ -92,15 +122,37 @@ impl Ort {
 
     /// Builds a session; its weights stay in their files.
     pub fn open(&self, model: &Lean) -> Result<Session, RunError> {
-        let failed = |e: ort::Error| match interrupt::requested() {
-            true => RunError::Interrupted,
-            false => RunError::Build { backend: self.name(), reason: reason(&e, self.lacks.as_deref()) },
-        };
-        let mut builder = self.builder(model).map_err(failed)?;
+        self.build_session(model).map_err(|e| self.told(e))
+    }
+
+    /// Is a model one that it can load? Nothing is run.
+    pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
+        match self.build_session(model) {
+            Ok(_) => Ok(Loads::Yes),
+            Err(Failure::Refused(e)) if e.code() == ErrorCode::NotImplemented => {
+                Ok(Loads::NoKernel(reason(&e, self.lacks.as_deref())))
+            }
+            Err(e) => match self.told(e) {
+                RunError::Build { reason, .. } => Ok(Loads::Refused(reason)),
+                other => Err(other),
+            },
+        }
+    }
+
+    fn told(&self, failure: Failure) -> RunError {
+        match failure {
+            Failure::Told(e) => e,
+            Failure::Refused(_) if interrupt::requested() => RunError::Interrupted,
+            Failure::Refused(e) => RunError::Build { backend: self.name(), reason: reason(&e, self.lacks.as_deref()) },
+        }
+    }
+
+    fn build_session(&self, model: &Lean) -> Result<Session, Failure> {
+        let mut builder = self.builder(model)?;
         let emulated = model.mentions(ROUND_DOMAIN);
         if emulated {
-            let domain = round::domain().map_err(failed)?;
-            builder = builder.with_operators(domain).map_err(|e| failed(e.into()))?;
+            let domain = round::domain()?;
+            builder = builder.with_operators(domain).map_err(|e| Failure::Refused(e.into()))?;
         }
         builder = self.provide(builder)?;
         let canceler = builder.canceler();
@@ -111,7 +163,7 @@ impl Ort {
         // The crate panics where ONNX Runtime infers a dimension below zero, as of a kernel larger than its input.
         let built = panic::catch_unwind(AssertUnwindSafe(|| builder.commit_from_memory(&model.bytes)));
         let impossible = |_| RunError::Build { backend: self.name(), reason: IMPOSSIBLE.to_string() };
-        let session = built.map_err(impossible)?.map_err(failed)?;
+        let session = built.map_err(impossible)??;
         if let Some(mut known) = first {
             *known = true;
         }

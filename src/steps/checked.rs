@@ -7,15 +7,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::asked::{self, Asked, Found};
 use super::attempts::Attempts;
 use super::progress::Progress;
 use super::verdict::{self, Shown};
 use super::{deliver, opening, prepare};
-use super::{sides, story};
+use super::{sides, story, untouched};
 use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
+use crate::load::own::{Desk, Guest};
 use crate::load::testset::tensor_to_proto;
 use crate::load::{Model, npz};
 use crate::onnx::{GraphProto, ModelProto, ValueInfoProto};
@@ -25,7 +26,6 @@ use crate::report::{BackendInfo, Report, Verdict};
 use crate::run::RunError;
 use crate::run::check::{self, Check, Rules};
 use crate::run::ort::{Runtime, library};
-use crate::scratch;
 use crate::tensor::{DType, Tensor, Tensors};
 
 /// Smaller models may take this many times as long as the full one, and this long at least, unless the user says.
@@ -67,6 +67,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     report.search.strategy = "ddmin".to_string();
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
+    untouched::folders(&args.set, &[&reference], &question.dir)?;
     deliver::check(&question.dir)?;
     opening::so_far(&question.dir, &report);
     let path = prepare::journal(&question.dir)?;
@@ -108,8 +109,9 @@ impl Question<'_> {
         let times = self.args.reproducer.stability;
         let candidates = if self.check.wants_inputs() { self.samples.len() } else { 1 };
         let mut slowest = Duration::ZERO;
+        let mut guest = Guest::new(&self.model);
         for sample in 0..candidates {
-            let said = self.ask_full_model(sample, times, attempts, &mut slowest)?;
+            let said = self.ask_full_model(&mut guest, sample, times, attempts, &mut slowest)?;
             let fails = said.iter().filter(|s| matches!(s, check::Verdict::Fails)).count();
             if let Some(why) = said.iter().find_map(|s| match s {
                 check::Verdict::Inconclusive(why) => Some(why),
@@ -141,22 +143,24 @@ impl Question<'_> {
 
     fn ask_full_model(
         &self,
+        guest: &mut Guest,
         sample: usize,
         times: u64,
         attempts: &mut Attempts,
         slowest: &mut Duration,
     ) -> anyhow::Result<Vec<check::Verdict>> {
-        let folder = scratch::folder().context("cannot make a temporary folder")?;
-        let inputs = folder.path().join("inputs.npz");
-        if self.check.wants_inputs() {
-            npz::write(&inputs, &self.samples[sample])?;
-        }
+        let desk = Desk::new()?;
+        let inputs = desk.path().join("inputs.npz");
         let mut said = Vec::new();
         for time in 1..=times {
+            let model = guest.path()?;
+            if self.check.wants_inputs() {
+                npz::write(&inputs, &self.samples[sample])?;
+            }
             attempts.step(&format!("the full model, {time} of {times}"));
             attempts.count += 1;
             let started = Instant::now();
-            said.push(self.check.run(&self.args.set.model, Some(&inputs))?);
+            said.push(self.check.run(&model, Some(&inputs))?);
             *slowest = started.elapsed().max(*slowest);
         }
         Ok(said)

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 
+use super::named;
 use crate::cli::EngineArgs;
 use crate::files;
 use crate::graph::Graph;
+use crate::load::Model;
 use crate::probe::Lowering;
 use crate::run::ort::library::{Env, cache_folder};
 use crate::run::pool::Pool;
@@ -27,10 +29,15 @@ pub fn is_ready(spec: &Spec) -> bool {
 }
 
 /// TensorRT, started, and how it comes to the precision of `spec`, for a model of this `graph`.
-pub fn start(spec: &Spec, args: &EngineArgs, graph: &Graph) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
+pub fn start(
+    spec: &Spec,
+    args: &EngineArgs,
+    model: &Model,
+    graph: &Graph,
+) -> anyhow::Result<(Box<dyn Backend>, Lowering)> {
     let low = spec.precision.storage();
-    if let Some(unknown) = args.profile.iter().find(|range| !graph.inputs.contains(&range.input)) {
-        bail!("--profile: the model has no input '{}'; it has {}", unknown.input, graph.inputs.join(", "));
+    for profile in &args.profile {
+        named::input("--profile", &profile.input, &graph.inputs, model)?;
     }
     ensure!(
         low.is_some() || matches!(spec.precision, Precision::Fp32 | Precision::Tf32),

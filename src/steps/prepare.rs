@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::asked::{Asked, Found};
-use super::{autopsy, choose, opening, sides};
+use super::{autopsy, choose, named, opening, sides, untouched};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::experiment::Experiment;
 use crate::files;
@@ -55,6 +55,8 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     let (feeds, inputs) = feeds(args, &reference)?;
     let candidate = sides::side(&candidate_spec, &model, global, args)?;
     check_inputs(&reference, &candidate)?;
+    named::check(args, &reference, &candidate)?;
+    untouched::files(args, &[&reference, &candidate])?;
     let outputs = outputs(args, &reference, &candidate)?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Runtime::start(&library.path)?;
@@ -118,7 +120,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         let (shapes, ranges) = (args.shape.clone(), args.range.clone());
         let samples = args.samples.unwrap_or(1) as usize;
         let request = synthetic::Request { shapes, ranges, seed: args.seed, samples };
-        (synthetic::feeds(&specs, &request)?, format!("synthetic (seed {})", args.seed))
+        (sides::named(&reference.model, synthetic::feeds(&specs, &request))?, format!("synthetic (seed {})", args.seed))
     } else {
         ensure!(
             args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
@@ -178,16 +180,6 @@ fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result
             candidate.model.path.display()
         );
         return Ok(own);
-    }
-    for name in &args.outputs {
-        let known = |side: &Side| own.contains(name) || side.graph.tensor(name).is_some();
-        for side in [reference, candidate] {
-            ensure!(
-                known(side),
-                "--outputs: {} has no tensor '{name}'; see `layerdiff compare` for the names",
-                side.model.path.display()
-            );
-        }
     }
     Ok(args.outputs.clone())
 }

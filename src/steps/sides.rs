@@ -1,6 +1,6 @@
 //! From a SPEC to a [`Side`]: which backend serves it, which model it runs, what it cannot do yet.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 use super::engine;
 use super::prepare::memory;
@@ -8,15 +8,16 @@ use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
+use crate::names::{either, nearest};
 use crate::precision::Kept;
 use crate::probe::{Lowering, Side};
 use crate::report::BackendInfo;
+use crate::run::Backend;
 use crate::run::exec::Exec;
 use crate::run::ort::{Provider, Runtime, library};
 use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
-use crate::run::{Backend, RunError};
 use crate::spec::{Low, Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
@@ -27,7 +28,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         _ => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
-    let (backend, lowering) = backend(spec, &graph, global, args)?;
+    let (backend, lowering) = backend(spec, &model, &graph, global, args)?;
     let runs_its_file = backend.runs();
     Ok(Side {
         spec: spec.clone(),
@@ -92,6 +93,7 @@ fn products(provider: &str, precision: Precision) -> &'static str {
 /// What serves `spec`, and how it comes to its precision.
 fn backend(
     spec: &Spec,
+    model: &Model,
     graph: &Graph,
     global: &GlobalArgs,
     args: &SetArgs,
@@ -129,30 +131,35 @@ fn backend(
             };
             (Box::new(pool), lowering)
         }
-        Place::TensorRt => engine::start(spec, &args.engine, graph)?,
+        Place::TensorRt => engine::start(spec, &args.engine, model, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
         Place::Saved(path) => (Box::new(Saved::load(path, &outputs(), memory(args))?), Lowering::None),
     })
 }
 
-/// What a worker process must load for `ort-NAME`.
-fn task(name: &str, precision: Precision, global: &GlobalArgs) -> Result<Task, RunError> {
+/// Execution providers of ONNX Runtime itself that layerdiff knows how to start.
+const BUILT_IN: [&str; 3] = ["cuda", "tensorrt", "openvino"];
+
+/// What a worker process must load for `ort-NAME`. A name that nobody knows is wrong usage; a known provider that is not
+/// installed is a backend that failed.
+fn task(name: &str, precision: Precision, global: &GlobalArgs) -> anyhow::Result<Task> {
     let given = global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, path)| path.clone());
     if let Some(plugin) = given {
-        if !plugin.is_file() {
-            return Err(RunError::Missing(format!("--ep-library {name}={}: there is no such file", plugin.display())));
-        }
-        if precision == Precision::Tf32 {
-            let what = "layerdiff cannot tell a plug-in provider to use TF32; leave --ep-library out";
-            return Err(RunError::Missing(format!("ort-{name}:tf32: {what}")));
-        }
+        ensure!(
+            precision != Precision::Tf32,
+            "ort-{name}:tf32: layerdiff cannot tell a plug-in provider to use TF32; leave --ep-library out"
+        );
         let library = library::find(global.ort_library.as_deref())?;
         return Ok(Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin }));
     }
-    if !["cuda", "tensorrt", "openvino"].contains(&name) {
-        return Err(RunError::Missing(format!(
-            "execution provider '{name}' is unknown; use ort-cuda, ort-tensorrt or ort-openvino, or name its plug-in library with --ep-library {name}=PATH"
-        )));
+    if !BUILT_IN.contains(&name) {
+        let known = global.ep_library.iter().map(|(name, _)| name.as_str()).chain(BUILT_IN);
+        let known: Vec<String> = nearest(name, known).iter().map(|near| format!("ort-{near}")).collect();
+        let near: Vec<&str> = known.iter().map(String::as_str).collect();
+        let meant = if near.is_empty() { String::new() } else { format!("did you mean {}? Otherwise ", either(&near)) };
+        bail!(
+            "'ort-{name}': execution provider '{name}' is unknown; {meant}use ort-cuda, ort-tensorrt or ort-openvino, or name its plug-in library with --ep-library {name}=PATH"
+        );
     }
     let library = library::find_with_provider(global.ort_library.as_deref(), name)?;
     Ok(match name {

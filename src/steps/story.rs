@@ -9,6 +9,9 @@ use super::deliver::Proof;
 use super::verdict::Exit;
 use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
+use crate::graph::Graph;
+use crate::load::Model;
+use crate::onnx::ModelProto;
 use crate::reduce::story::{Bound, How, Story, TEST_SET};
 use crate::reduce::{self, Case};
 use crate::report::text::story as words;
@@ -48,7 +51,7 @@ pub fn of_culprit(culprit: &Culprit, report: &Report, told: &Told, case: &Case, 
         how: How::Compare {
             reference: told.reference.to_string(),
             candidate: told.candidate.to_string(),
-            flags: flags(told.args),
+            flags: flags(told.args, &case.model),
             bounds: bounds(told.tolerance, case),
             own_model: told.own_model,
         },
@@ -106,10 +109,14 @@ fn bounds(rules: &tolerance::Rules, case: &Case) -> Vec<Bound> {
     outputs.map(bound).collect()
 }
 
-/// The tolerance, and how an engine is built, as words of a command line.
-fn flags(args: &SetArgs) -> Vec<String> {
-    let word = |flag: &str, (name, x): &(Option<String>, f64)| {
-        [flag.to_string(), name.as_ref().map_or_else(|| x.to_string(), |name| format!("{name}={x}"))]
+/// The tolerance, and how an engine is built, as words of a command line. What is said of tensors that the case lost is
+/// left out, and a name that begins like a flag cannot be taken for one.
+fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
+    let graph = Graph::new(case).ok();
+    let word = |flag: &str, (name, x): &(Option<String>, f64)| match name {
+        None => vec![flag.to_string(), x.to_string()],
+        Some(name) if graph.as_ref().is_some_and(|graph| graph.knows(name)) => vec![format!("{flag}={name}={x}")],
+        Some(_) => Vec::new(),
     };
     let atol = args.atol.iter().flat_map(|bound| word("--atol", bound));
     let rtol = args.rtol.iter().flat_map(|bound| word("--rtol", bound));
@@ -143,7 +150,8 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let mut command = Command::new(program);
     command.arg("compare").arg(model);
     command.args(["--candidate", &told.candidate.for_this_model(), "--reference"]).arg(&reference);
-    command.arg("--inputs").arg(&data).args(flags(told.args));
+    let written = Model::load(model).map_err(|e| failed(format!("{e:#}")))?;
+    command.arg("--inputs").arg(&data).args(flags(told.args, &written.proto));
     command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
     let running = Running::spawn(command.stdin(Stdio::null())).map_err(|e| failed(format!("it did not start: {e}")))?;
     let status = running.wait_interruptibly(None)?;

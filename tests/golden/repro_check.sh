@@ -19,16 +19,19 @@ show() {
     printf '\n'
 }
 
-# {model} and {inputs} are in the folder of this script. A link makes its path one plain word, in quotes too.
+# The command gets copies, which it may change or remove, by paths that are one plain word in any quotes.
 command='python '\''my check.py'\'' {model} {inputs}'
-case $here in
-*[!A-Za-z0-9/._+-]*)
-    link=$(mktemp -d) || exit 3
-    trap 'rm -r "$link"' EXIT
-    ln -s "$here" "$link/reduced" && here=$link/reduced
-    ;;
+place=${TMPDIR:-/tmp}
+case $place in
+[!/]* | *[!A-Za-z0-9/._+-]*) place=/tmp ;;
 esac
-command=$(printf '%s' "$command" | sed "s|{model}|$here/model.onnx|g; s|{inputs}|$here/inputs.npz|g")
+copy=$(mktemp -d "$place/repro.XXXXXX") || exit 3
+trap 'rm -rf "$copy"' EXIT
+for file in "$here"/model.onnx*; do
+    cp "$file" "$copy" || exit 3
+done
+cp "$here"/inputs.npz "$copy" || exit 3
+command=$(printf '%s' "$command" | sed "s|{model}|$copy/model.onnx|g; s|{inputs}|$copy/inputs.npz|g")
 
 show sh -c "$command"
 output=$(sh -c "$command" </dev/null 2>&1)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::load::npy::widen;
+use crate::names;
 use crate::onnx::{DimValue, Dimension, ValueInfoProto};
 use crate::tensor::{DType, Tensor, Tensors};
 
@@ -84,27 +85,12 @@ pub fn fit(spec: &InputSpec, shape: &[usize], bound: &mut Bound) -> anyhow::Resu
 
 /// "the model has no input 'X'", with what the user may have meant.
 pub fn no_such_input(name: &str, inputs: &[InputSpec]) -> anyhow::Error {
-    let names = || inputs.iter().map(|i| i.name.as_str());
-    match closest(name, names()) {
+    let known = || inputs.iter().map(|i| i.name.as_str());
+    match names::did_you_mean(name, known()) {
         _ if inputs.is_empty() => anyhow!("the model has no input '{name}': it has no inputs; leave it out"),
-        Some(near) => anyhow!("the model has no input '{name}'; did you mean '{near}'? Its inputs: {}", list(names())),
-        None => anyhow!("the model has no input '{name}'; its inputs: {}", list(names())),
+        near if near.is_empty() => anyhow!("the model has no input '{name}'; its inputs: {}", list(known())),
+        near => anyhow!("the model has no input '{name}'{near} Its inputs: {}", list(known())),
     }
-}
-
-/// The candidate that `name` may be a misspelling of.
-pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let len = name.chars().count();
-    let distance = |candidate: &str| {
-        let candidate = candidate.to_lowercase();
-        let shorter = len.min(candidate.chars().count());
-        let part = shorter > 2 && (candidate.contains(&name) || name.contains(&candidate));
-        let edits = edits(&name, &candidate);
-        (part || (edits < len && edits <= (len / 3).max(1))).then_some(edits)
-    };
-    let alike = candidates.into_iter().filter_map(|c| Some((distance(c)?, c)));
-    alike.min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
 }
 
 /// Names in quotes; a long list is cut.
@@ -164,19 +150,4 @@ fn declared(dims: &[Dim]) -> String {
         Dim::Rest => "...".to_string(),
     });
     format!("[{}]", words.collect::<Vec<_>>().join(", "))
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements from `a` to `b`.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

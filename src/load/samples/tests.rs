@@ -139,16 +139,3 @@ fn specs_from_a_model() {
     assert_eq!(InputSpec::of(&ValueInfoProto::bare("x")), None);
     assert_eq!(InputSpec::of(&ValueInfoProto::typed("x", DType::Int8, None)).unwrap().dims, [Dim::Rest]);
 }
-
-#[test]
-fn the_closest_name() {
-    let check = |name: &str, want: Option<&str>| {
-        assert_eq!(closest(name, ["input_ids", "attention_mask", "x"]), want, "{name}");
-    };
-    check("input_id", Some("input_ids"));
-    check("INPUT_IDS:0", Some("input_ids"));
-    check("mask", Some("attention_mask"));
-    check("atention_msk", Some("attention_mask"));
-    check("pixel_values", None);
-    check("", None);
-}

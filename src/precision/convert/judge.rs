@@ -2,7 +2,7 @@
 
 use super::plan::{Op, Plan, Takes, Why};
 use super::schema::{self, Signature};
-use crate::onnx::{ModelProto, NodeProto};
+use crate::onnx::{ModelProto, NodeProto, TensorProto};
 use crate::tensor::DType;
 
 /// Fills in what node `id` takes and gives, and why it has to stay; its bodies are in the plan already.
@@ -17,6 +17,9 @@ pub fn judge(plan: &mut Plan, id: usize, model: &ModelProto, low: DType) {
         _ if is_function(op.proto, model) => Some(Why::Function),
         _ if signature.is_none() => Some(Why::Foreign),
         _ if !can_be_low(plan, op, &takes, &gives) => Some(Why::Schema),
+        _ if holds_floats(op.proto) => Some(Why::Attribute),
+        _ if !is_defined(op.proto, model.opset(), low) => Some(Why::Definition),
+        _ if is_table(op.proto) => Some(Why::Kernel),
         _ if !is_typed(plan, op) => Some(Why::Untyped),
         _ => None,
     };
@@ -43,6 +46,26 @@ fn can_be_low(plan: &Plan, op: &Op, takes: &[Takes], gives: &[bool]) -> bool {
         return op.writes.iter().zip(gives).any(|(value, gives)| float(value) && *gives);
     }
     op.reads.iter().zip(takes).any(|(value, takes)| float(value) && *takes != Takes::Full)
+}
+
+/// Has it a float32 tensor as an attribute, such as the splits of a TreeEnsemble? Constants are converted elsewhere.
+fn holds_floats(proto: &NodeProto) -> bool {
+    let float = |t: &TensorProto| t.dtype() == Some(DType::Float32);
+    let constant = proto.is("Constant") || proto.is("ConstantOfShape");
+    !constant && proto.attribute.iter().any(|a| a.t.iter().chain(&a.tensors).any(float))
+}
+
+/// Some schemas allow more than the functions that define the operators: their bodies mix types, or call older operators.
+fn is_defined(proto: &NodeProto, opset: i64, low: DType) -> bool {
+    let broken = proto.is("MeanVarianceNormalization")
+        || low == DType::Bfloat16 && proto.is("SoftmaxCrossEntropyLoss") && opset < 22
+        || low == DType::Bfloat16 && proto.is("Clip") && opset < 16;
+    !broken
+}
+
+/// Tables made of sizes alone.
+fn is_table(proto: &NodeProto) -> bool {
+    proto.is("EyeLike") || proto.is("MelWeightMatrix")
 }
 
 /// Is the type of everything known that has to be of one type with the rest?

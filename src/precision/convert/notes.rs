@@ -12,6 +12,9 @@ use crate::tensor::DType;
 /// Names in one sentence before it says how many more there are.
 const NAMED: usize = 4;
 
+/// Weights that one sentence about many names.
+const FIRST: usize = 2;
+
 /// `losses` are those of the weights that were converted, by value; `fills` those of ConstantOfShape, by node.
 pub fn notes(
     plan: &Plan,
@@ -35,11 +38,26 @@ pub fn notes(
         let name = plan.ops[*op].node.node().name.clone();
         lossy.push((format!("the value of ConstantOfShape '{name}'"), *loss));
     }
-    let over =
-        lossy.iter().filter(|(_, loss)| loss.overflow > 0).map(|(what, loss)| overflow(what, *loss, options.low));
-    let under =
-        lossy.iter().filter(|(_, loss)| loss.subnormal > 0).map(|(what, loss)| subnormal(what, *loss, options.low));
+    let over = summed(&lossy, |loss| loss.overflow, |what, loss| overflow(what, loss, options.low));
+    let under = summed(&lossy, |loss| loss.subnormal, |what, loss| subnormal(what, loss, options.low));
     stays(plan, options, decision).into_iter().chain(over).chain(under).collect()
+}
+
+/// A sentence for each of a few, one for all of many: the first of them, and how many there are.
+fn summed(lossy: &[(String, Loss)], lost: impl Fn(&Loss) -> usize, say: impl Fn(&str, Loss) -> String) -> Vec<String> {
+    let these: Vec<&(String, Loss)> = lossy.iter().filter(|(_, loss)| lost(loss) > 0).collect();
+    if these.len() <= NAMED {
+        return these.iter().map(|(what, loss)| say(what, *loss)).collect();
+    }
+    let mut all = Loss::default();
+    for (_, loss) in &these {
+        all.elements += loss.elements;
+        all.overflow += loss.overflow;
+        all.subnormal += loss.subnormal;
+    }
+    let first: Vec<&str> = these.iter().take(FIRST).map(|(what, _)| what.as_str()).collect();
+    let what = format!("{} weights: {} and {} more", these.len(), first.join(", "), these.len() - first.len());
+    vec![say(&what, all)]
 }
 
 fn overflow(what: &str, loss: Loss, low: DType) -> String {
@@ -69,6 +87,9 @@ fn stays(plan: &Plan, options: &Options, decision: &Decision) -> Vec<String> {
         let low = word(options.low);
         let reason = match why {
             Why::Schema => format!("no {low} for it in this opset"),
+            Why::Attribute => "its attributes are float32 tensors".to_string(),
+            Why::Definition => format!("ONNX defines it by operators that have no {low} for it"),
+            Why::Kernel => format!("the CPU provider of ONNX Runtime has no {low} for it"),
             Why::Shape => "shape arithmetic".to_string(),
             Why::Scale => format!("its quantisation scale is not a normal {low} number"),
             Why::Untyped => "sequences, optionals or tensors of unknown type".to_string(),

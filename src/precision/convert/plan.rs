@@ -89,6 +89,12 @@ pub enum Takes {
 pub enum Why {
     /// The ONNX schema of its opset has no low type for it.
     Schema,
+    /// It holds float32 tensors as attributes, and ONNX wants one type for them and its inputs.
+    Attribute,
+    /// ONNX defines it by other operators, and these have no low type for it.
+    Definition,
+    /// ONNX Runtime's CPU provider makes it in float32 only, and a Cast behind it loses nothing.
+    Kernel,
     /// It computes a shape.
     Shape,
     /// Its scale has no normal value in the low type.

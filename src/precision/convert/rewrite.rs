@@ -2,13 +2,15 @@
 
 use anyhow::Context;
 
-use super::Options;
 use super::attributes::{self, NodeNames};
 use super::decide::Decision;
 use super::plan::{Origin, Plan};
 use super::weights::{self, Loss, Weights};
+use super::{Options, opset};
 use crate::load::Model;
-use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeValue, ValueInfoProto};
+use crate::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeValue, ValueInfoProto,
+};
 use crate::tensor::DType;
 
 /// The model that a decision describes.
@@ -33,7 +35,7 @@ pub fn rewrite(
         options,
         decision,
         weights,
-        opset: model.proto.opset(),
+        opset: opset(&model.proto),
         names: NodeNames::default(),
         values: vec![Vec::new(); plan.scopes.len()],
         casts: 0,
@@ -44,6 +46,9 @@ pub fn rewrite(
     }
     let main = proto.graph.as_mut().context("the model has no graph")?;
     writer.graph(main, 0)?;
+    if !proto.opset_import.iter().any(|o| matches!(o.domain(), "" | "ai.onnx")) {
+        proto.opset_import.push(OperatorSetIdProto { domain: None, version: Some(writer.opset) });
+    }
     Ok(Rewritten { casts: writer.casts, fills: writer.fills, proto })
 }
 

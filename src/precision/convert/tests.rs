@@ -10,6 +10,8 @@ use prost::Message;
 /// A graph of nodes, with x as its input and y as its output.
 struct Case {
     opset: i64,
+    /// In place of `opset`, where there are any.
+    imports: Vec<(&'static str, i64)>,
     ir: i64,
     graph: GraphProto,
     types: Types,
@@ -44,7 +46,7 @@ fn case(nodes: Vec<NodeProto>, others: &[(&str, DType)]) -> Case {
     let output = vec![ValueInfoProto::tensor("y", types.get("y").copied().unwrap_or(DType::Float32), &[2])];
     let graph = GraphProto { node: nodes, input, output, ..Default::default() };
     let low = DType::Float16;
-    Case { opset: 17, ir: 8, graph, types, low, keep: &[], keep_io: false, int32_inputs: false }
+    Case { opset: 17, imports: Vec::new(), ir: 8, graph, types, low, keep: &[], keep_io: false, int32_inputs: false }
 }
 
 impl Case {
@@ -54,11 +56,15 @@ impl Case {
     }
 
     fn try_convert(&self) -> anyhow::Result<Converted> {
-        let opset = OperatorSetIdProto { domain: None, version: Some(self.opset) };
+        let one = |(domain, version): &(&str, i64)| OperatorSetIdProto {
+            domain: (!domain.is_empty()).then(|| domain.to_string()),
+            version: Some(*version),
+        };
+        let imports = if self.imports.is_empty() { vec![("", self.opset)] } else { self.imports.clone() };
         let proto = ModelProto {
             ir_version: Some(self.ir),
             graph: Some(self.graph.clone()),
-            opset_import: vec![opset],
+            opset_import: imports.iter().map(one).collect(),
             ..Default::default()
         };
         let dir = tempfile::tempdir().unwrap();

@@ -7,22 +7,28 @@ use crate::reduce::story::{NPZ_INPUTS, Story};
 /// The whole script. The command may name files of the folder it is run in, so that folder is the caller's.
 pub fn script(story: &Story, command: &str, flags: &[String]) -> String {
     let mut out = head(story, "usage: sh repro.sh    where the files are that the command below names");
-    out += "\n# {model}";
-    out += if command.contains("{inputs}") { " and {inputs} are" } else { " is" };
-    out += " in the folder of this script. A link makes its path one plain word, in quotes too.\n";
+    out +=
+        "\n# The command gets copies, which it may change or remove, by paths that are one plain word in any quotes.\n";
     out += &format!("command={}\n", quote(command));
-    out += r#"case $here in
-*[!A-Za-z0-9/._+-]*)
-    link=$(mktemp -d) || exit 3
-    trap 'rm -r "$link"' EXIT
-    ln -s "$here" "$link/reduced" && here=$link/reduced
-    ;;
+    out += r#"place=${TMPDIR:-/tmp}
+case $place in
+[!/]* | *[!A-Za-z0-9/._+-]*) place=/tmp ;;
 esac
+copy=$(mktemp -d "$place/repro.XXXXXX") || exit 3
+trap 'rm -rf "$copy"' EXIT
+for file in "$here"/model.onnx*; do
+    cp "$file" "$copy" || exit 3
+done
 "#;
-    let inputs = format!("; s|{{inputs}}|$here/{NPZ_INPUTS}|g");
-    let inputs = if command.contains("{inputs}") { inputs.as_str() } else { "" };
+    let inputs = format!("; s|{{inputs}}|$copy/{NPZ_INPUTS}|g");
+    let inputs = if command.contains("{inputs}") {
+        out += &format!("cp \"$here\"/{NPZ_INPUTS} \"$copy\" || exit 3\n");
+        inputs.as_str()
+    } else {
+        ""
+    };
     out += &format!(
-        "command=$(printf '%s' \"$command\" | sed \"s|{{model}}|$here/model.onnx|g{inputs}\")\n\nshow sh -c \"$command\"\n"
+        "command=$(printf '%s' \"$command\" | sed \"s|{{model}}|$copy/model.onnx|g{inputs}\")\n\nshow sh -c \"$command\"\n"
     );
     out + &judged(&Rules::of(flags))
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{Ort, Output, Provider, Session};
+use super::{Loads, Ort, Output, Provider, Session};
 use crate::load::Lean;
 use crate::report::BackendInfo;
 use crate::run::worker::{Task, Worker};
@@ -51,6 +51,18 @@ impl Runtime {
                 Opened::Apart { worker: worker.clone(), model: model.clone(), outputs: worker.outputs(model)? }
             }
         })
+    }
+
+    /// Is a model one that it can load? Nothing is run. A worker does not tell a missing kernel from another refusal.
+    pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
+        match self {
+            Runtime::Here(ort) => ort.loads(model),
+            Runtime::Apart(worker) => match worker.outputs(model) {
+                Ok(_) => Ok(Loads::Yes),
+                Err(RunError::Build { reason, .. }) => Ok(Loads::Refused(reason)),
+                Err(e) => Err(e),
+            },
+        }
     }
 
     pub fn version(&self) -> String {

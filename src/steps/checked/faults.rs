@@ -152,7 +152,7 @@ impl Faults<'_> {
     /// The command on the written files.
     fn prove(&self, model: &Path) -> Result<Proof, RunError> {
         let inputs = model.with_file_name("inputs.npz");
-        Ok(match self.question.check.run(model, Some(&inputs))? {
+        Ok(match self.question.check.run_copy(model, &inputs)? {
             check::Verdict::Fails => Ok(()),
             check::Verdict::Passes => Err("the check passes".to_string()),
             check::Verdict::Inconclusive(why) => Err(format!("the check says nothing: {why}")),

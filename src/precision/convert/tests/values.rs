@@ -87,3 +87,42 @@ fn a_small_weight_is_counted() {
     let want = "initializer 'w' (read by 'b'): 2 of 4 values are below 6.1e-5, subnormal or zero in float16";
     assert_eq!(got.notes, [want]);
 }
+
+#[test]
+fn many_losses_are_one_sentence() {
+    let names: Vec<String> = (0..57).map(|i| format!("w{i}")).collect();
+    let mut all = case(vec![node("Relu", &["x"], &["t0"])], &[("y", DType::Float32)]);
+    for (i, name) in names.iter().enumerate() {
+        let (from, to) = (format!("t{i}"), if i == 56 { "y".to_string() } else { format!("t{}", i + 1) });
+        all.graph.node.push(node("Add", &[&from, name], &[&to]));
+        all.types.insert(to, DType::Float32);
+        all = all.weight(name, &[1e-7, 1.0]);
+    }
+    let want = "57 weights: initializer 'w0' (read by 't1'), initializer 'w1' (read by 't2') and 55 more: 57 of 114 values \
+                are below 6.1e-5, subnormal or zero in float16";
+    assert_eq!(all.convert().notes, [want]);
+}
+
+#[test]
+fn float32_attributes_and_broken_definitions_stay() {
+    let splits = AttributeProto::tensor("nodes_splits", floats("", &[0.5]));
+    let mut tree = node("TreeEnsemble", &["x"], &["y"]).with(splits);
+    tree.domain = Some("ai.onnx.ml".to_string());
+    let mut tree = case(vec![tree], &[]);
+    tree.imports = vec![("ai.onnx.ml", 5)];
+    let around = ["Cast:fp32(x) x/fp32", "TreeEnsemble(x/fp32) y/fp32", "Cast:fp16(y/fp32) y"];
+    let got = tree.check(&around);
+    assert_eq!(got.notes, ["1 node stays in FP32 (its attributes are float32 tensors): 'y'"]);
+    // Nothing imports ONNX's own operators, and the Casts are some.
+    let imported: Vec<(&str, i64)> = got.model.opset_import.iter().map(|o| (o.domain(), o.version())).collect();
+    assert_eq!(imported, [("ai.onnx.ml", 5), ("", ADDED_OPSET)]);
+
+    let stays = |op: &str, opset: i64, low: DType| {
+        let converted = Case { opset, low, ..case(vec![node(op, &["x"], &["y"])], &[]) }.convert();
+        converted.kept == ["y"]
+    };
+    let (half, brain) = (DType::Float16, DType::Bfloat16);
+    assert!(stays("MeanVarianceNormalization", 13, half) && stays("EyeLike", 22, half));
+    assert!(stays("Clip", 13, brain) && !stays("Clip", 13, half) && !stays("Clip", 17, brain));
+    assert!(!stays("Relu", 17, half));
+}
