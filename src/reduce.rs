@@ -10,6 +10,7 @@ mod data;
 mod descend;
 pub mod nodes;
 mod repro;
+pub mod sound;
 pub mod story;
 mod trim;
 mod weights;
@@ -20,6 +21,7 @@ use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::search::Answer;
 use crate::tensor::{Tensor, Tensors};
 use nodes::{Found, Whole};
+use sound::Sound;
 
 /// A model that fails, and the data it fails on.
 #[derive(Clone, Default)]
@@ -33,6 +35,7 @@ pub struct Case {
 }
 
 /// A smaller case, to be asked about.
+#[derive(Clone)]
 pub struct Attempt {
     /// What is different, unique in one reduction: the journal knows the answer by it ("nodes 3,7-9", "x axis 0 = 5").
     pub what: String,
@@ -94,6 +97,21 @@ const LARGE_WEIGHT: usize = 16 << 10;
 /// Everything below the nodes: bodies, optional inputs, the failing slice of the data, weights; and the nodes once more,
 /// since less data may need fewer of them.
 pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> Result<Smaller, E> {
+    let sound = Sound::like(&found.case.model, &found.case.feeds);
+    let Outside { values, expected, payload, .. } = *outside;
+    let refused = |case: &Case| sound.refuses(&case.model, &case.feeds).is_some();
+    let mut outside = Outside {
+        test: &mut |attempts: &[Attempt]| sound.ask(attempts, &mut *outside.test),
+        values: &|case| if refused(case) { Ok(Tensors::new()) } else { values(case) },
+        expected,
+        payload,
+        wrong_at: outside.wrong_at.clone(),
+    };
+    smaller_sound(found, options, &mut outside)
+}
+
+/// The same, where nothing absurd reaches what is outside.
+fn smaller_sound<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> Result<Smaller, E> {
     let first = Step { case: found.case, notes: Vec::new() };
     let mut result = Smaller { steps: vec![first], minimal: found.minimal };
     if !options.only_data {

@@ -17,11 +17,11 @@ pub fn batch(whole: &Whole, output: Option<&[usize]>) -> Vec<Axis> {
     inputs().filter(|t| first(*t).is_some() && first(*t) == samples).map(|t| (t, 0)).collect()
 }
 
-/// All axes that could be cut: those of inputs first, of these the long ones first.
+/// All axes that could be cut, those first that may save most; of these, those of inputs.
 pub fn axes(whole: &Whole) -> Vec<Axis> {
     let of = |t: usize| (0..whole.tensors[t].shape.len()).map(move |a| (t, a));
     let mut axes: Vec<Axis> = (0..whole.tensors.len()).flat_map(of).filter(|a| whole.size(*a) > 1).collect();
-    axes.sort_by_key(|a| (!whole.tensors[a.0].is_input, std::cmp::Reverse(whole.size(*a))));
+    axes.sort_by_key(|a| (std::cmp::Reverse(whole.saves(*a)), !whole.tensors[a.0].is_input));
     axes
 }
 
@@ -59,8 +59,8 @@ pub fn focus(whole: &Whole, axis: Axis, output: Option<&[usize]>, hint: Option<&
     let place = back.filter(same).or(Some(axis.1).filter(same)).or_else(|| output.iter().position(|n| *n == size));
     match place {
         Some(place) => Some(hint[place]),
-        // A stride lies between: the same fraction of the way.
-        None => back.filter(|b| output[*b] > 0).map(|b| hint[b] * size / output[b]),
+        // A stride or a window lies between: the middle of the element, the same fraction of the way.
+        None => back.filter(|b| output[*b] > 0).map(|b| (2 * hint[b] + 1) * size / (2 * output[b])),
     }
     .map(|f| f.min(size.saturating_sub(1)))
 }
