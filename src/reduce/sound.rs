@@ -17,7 +17,7 @@ use crate::tensor::Tensors;
 
 pub use fact::{Fact, Facts, given};
 pub use parameters::parameters;
-pub use walk::{Told, follow};
+pub use walk::{Misfit, Told, follow};
 
 /// Refuses cases with contradictions that the case they are made from had not.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Sound {
 
     /// What is wrong that was not before.
     pub fn fresh(&self, told: Told) -> Option<String> {
-        let fresh = |m: &walk::Misfit| !self.known.contains(&m.node);
+        let fresh = |m: &Misfit| !self.known.contains(&m.node);
         told.misfits.into_iter().find(fresh).map(|m| format!("'{}': {}", m.node, m.why))
     }
 
