@@ -8,6 +8,7 @@
 pub mod bundle;
 mod data;
 mod descend;
+mod freeze;
 pub mod nodes;
 mod repro;
 pub mod sound;
@@ -16,7 +17,6 @@ mod trim;
 mod weights;
 
 use crate::graph::{Graph, describe, node_name};
-use crate::load::testset::tensor_to_proto;
 use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::search::Answer;
 use crate::tensor::{Tensor, Tensors};
@@ -141,7 +141,7 @@ fn smaller_sound<E>(found: Found, options: &Options, outside: &mut Outside<E>) -
         }
     }
     if options.freeze {
-        freeze(&mut result, outside)?;
+        freeze::freeze(&mut result, outside)?;
     }
     Ok(result)
 }
@@ -171,25 +171,6 @@ impl Smaller {
             self.steps.push(Step { case, notes: [before, notes].concat() });
         }
     }
-}
-
-/// The inputs become constants, where it fails all the same.
-fn freeze<E>(result: &mut Smaller, outside: &mut Outside<E>) -> Result<(), E> {
-    let mut case = result.last();
-    if case.feeds.is_empty() {
-        return Ok(());
-    }
-    case.expected = (outside.expected)(&case)?;
-    let attempt = Attempt { what: "frozen".to_string(), case: frozen(&case) };
-    match (outside.test)(std::slice::from_ref(&attempt))?.first() {
-        Some(Answer::Bad) => result.accept(attempt.case, Vec::new()),
-        _ => {
-            if let Some(step) = result.steps.last_mut() {
-                step.notes.push("with its inputs frozen it does not fail, so they are inputs".to_string());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Which optional inputs are there no more.
@@ -277,16 +258,6 @@ fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside
         return Ok(true);
     }
     Ok(false)
-}
-
-/// The inputs become initializers.
-fn frozen(case: &Case) -> Case {
-    let mut frozen = Case { feeds: Tensors::new(), ..case.clone() };
-    if let Some(graph) = frozen.model.graph.as_mut() {
-        graph.initializer.extend(case.feeds.iter().map(|(name, value)| tensor_to_proto(name, value)));
-        graph.input.retain(|input| !case.feeds.contains_key(input.name()));
-    }
-    frozen
 }
 
 /// The case as it is written: its outputs and inner tensors described by `values` (all that the reference gives), an IR

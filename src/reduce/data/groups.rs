@@ -1,5 +1,7 @@
 //! Which axes to cut together, and where the failing element is along each: guesses from sizes and places. Asks nobody.
 
+use std::cmp::Reverse;
+
 use super::cut::{Axis, Cuts, Whole};
 
 /// So many guesses there are for one axis.
@@ -17,11 +19,13 @@ pub fn batch(whole: &Whole, output: Option<&[usize]>) -> Vec<Axis> {
     inputs().filter(|t| first(*t).is_some() && first(*t) == samples).map(|t| (t, 0)).collect()
 }
 
-/// All axes that could be cut, those first that may save most; of these, those of inputs.
+/// All axes that could be cut: those first that may save 16 times as much as others; of these, those of inputs, with which
+/// most others shrink, the long ones first.
 pub fn axes(whole: &Whole) -> Vec<Axis> {
     let of = |t: usize| (0..whole.tensors[t].shape.len()).map(move |a| (t, a));
     let mut axes: Vec<Axis> = (0..whole.tensors.len()).flat_map(of).filter(|a| whole.size(*a) > 1).collect();
-    axes.sort_by_key(|a| (std::cmp::Reverse(whole.saves(*a)), !whole.tensors[a.0].is_input));
+    let magnitude = |a: Axis| whole.saves(a).checked_ilog(16);
+    axes.sort_by_key(|a| (Reverse(magnitude(*a)), !whole.tensors[a.0].is_input, Reverse(whole.size(*a))));
     axes
 }
 

@@ -104,6 +104,7 @@ fn value(tensor: &Tensor) -> Option<Value> {
     match tensor.dtype {
         DType::Int64 => Some(Value::Ints(tensor.view::<i64>().to_vec())),
         DType::Int32 => Some(Value::Ints(tensor.view::<i32>().iter().map(|v| i64::from(*v)).collect())),
+        DType::Bool => Some(Value::Ints(tensor.bytes().iter().map(|b| i64::from(*b != 0)).collect())),
         DType::Float32 => Some(Value::Floats(tensor.view::<f32>().to_vec())),
         _ => None,
     }

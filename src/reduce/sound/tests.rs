@@ -26,7 +26,8 @@ fn zeros(shape: &[usize]) -> Tensor {
 }
 
 fn fed(shape: &[usize]) -> Tensors {
-    Tensors::from([("x".to_string(), zeros(shape))])
+    let on = Tensor::from_vec(DType::Bool, vec![], vec![1u8]);
+    Tensors::from([("x".to_string(), zeros(shape)), ("on".to_string(), on)])
 }
 
 fn graph_in(name: &str, node: Vec<NodeProto>, output: &str) -> AttributeProto {
@@ -58,6 +59,20 @@ fn shapes_are_followed_through_chains_bodies_and_functions() {
         assert_eq!(refused(5), None);
         assert!(refused(4).is_some_and(|why| why.contains("'conv'") && why.contains("5")), "{:?}", refused(4));
     }
+}
+
+#[test]
+fn a_branch_that_is_not_taken_need_not_fit() {
+    let squeezed = |x: &str| graph_in(x, vec![NodeProto::new("Squeeze", "squeeze", &["x", "first"], &["c"])], "c");
+    let passed = |x: &str| graph_in(x, vec![NodeProto::new("Relu", "relu", &["x"], &["c"])], "c");
+    let check = |condition: &str, then: AttributeProto, otherwise: AttributeProto, fits: bool| {
+        let held = NodeProto::new("If", "if", &[condition], &["y"]).with(then).with(otherwise);
+        let model = model(vec![held], &["x", "on", "open"], &[("first", Tensor::i64(&[1], &[0]))]);
+        assert_eq!(Sound::default().refuses(&model, &fed(&[2, 3])).is_none(), fits, "{condition}");
+    };
+    check("on", passed("then_branch"), squeezed("else_branch"), true);
+    check("on", squeezed("then_branch"), passed("else_branch"), false);
+    check("open", squeezed("then_branch"), passed("else_branch"), true);
 }
 
 #[test]

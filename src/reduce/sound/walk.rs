@@ -69,8 +69,13 @@ impl Walk<'_> {
                 return Err(format!("nobody makes its input '{name}'"));
             }
         }
-        for (_, body) in node.subgraphs() {
+        for (branch, body) in node.subgraphs() {
+            let before = self.misfits.len();
             self.body(body, scopes);
+            // Many exporters write branches that would not fit where they are not taken.
+            if node.is("If") && taken(node, scopes) != Some(branch) {
+                self.misfits.truncate(before);
+            }
         }
         if let Some(function) = call::function(self.model, node) {
             if let Some(body) = call::bound(node, function).filter(|_| self.depth > 0) {
@@ -116,6 +121,16 @@ impl Walk<'_> {
         self.depth += 1;
         self.opsets = outside;
         body.output.iter().map(|o| own[0].get(o.name()).cloned().unwrap_or_default()).collect()
+    }
+}
+
+/// The branch of an If that runs, where its condition is known.
+fn taken(node: &NodeProto, scopes: &[Facts]) -> Option<&'static str> {
+    let condition = scopes.iter().rev().find_map(|s| s.get(node.input.first()?))?;
+    match condition.as_ints()? {
+        [0] => Some("else_branch"),
+        [_] => Some("then_branch"),
+        _ => None,
     }
 }
 

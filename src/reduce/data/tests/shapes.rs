@@ -62,9 +62,11 @@ impl Link {
                 let w = (format!("w{at}"), marked(&weight, &vec![0; rank]));
                 let label = w.0.clone();
                 let makes = move |x: &[usize], case: &Case| {
+                    // Without a kernel_shape, a part of a kernel is a kernel.
                     let w = value(case, &label).shape;
-                    let whole = w[1] == x[1] && w[2..].iter().all(|k| *k == kernel);
-                    whole.then(|| [vec![x[0], w[0]], slid(&x[2..])].concat()).and_then(some)
+                    let along = |(n, k): (&usize, &usize)| windows(*n, *k, stride, dilation, padding);
+                    let made = [vec![x[0], w[0]], x[2..].iter().zip(&w[2..]).map(along).collect()].concat();
+                    some(made).filter(|_| w[1] == x[1])
                 };
                 link("Conv", vec![w], moving(false), Box::new(makes))
             }
@@ -201,7 +203,8 @@ proptest! {
 fn of_a_large_picture_one_window_is_left_at_once() {
     let weight = marked(&[1, 1, 5, 5], &[0, 0, 2, 2]);
     let mut given = case(&[("x", marked(&[1, 1, 64, 48], &[0, 0, 33, 20]))], &[("w", weight)], &[1, 1, 60, 44]);
-    given.model.graph.as_mut().unwrap().node = vec![NodeProto::new("Conv", "conv", &["x", "w"], &["y"])];
+    let conv = NodeProto::new("Conv", "conv", &["x", "w"], &["y"]).with(settings("kernel_shape", &[5, 5]));
+    given.model.graph.as_mut().unwrap().node = vec![conv];
     let (got, asked) = shrunk(given, Some(&[0, 0, 31, 18]), 0, |c| answer(true, has_mark(c, "x")));
     assert_eq!((value(&got.case, "x").shape, value(&got.case, "w").shape), (vec![1, 1, 5, 5], vec![1, 1, 5, 5]));
     assert_eq!(asked.len(), 2, "{asked:?}");

@@ -5,7 +5,7 @@ use super::super::fact::Fact;
 use super::values;
 
 /// One operand, or one that matters: the result has its shape.
-const OF_ONE: [&str; 62] = [
+const OF_ONE: [&str; 61] = [
     "Abs",
     "Acos",
     "Acosh",
@@ -61,7 +61,6 @@ const OF_ONE: [&str; 62] = [
     "Softplus",
     "Softsign",
     "Sqrt",
-    "StringNormalizer",
     "Swish",
     "Tan",
     "Tanh",
