@@ -145,6 +145,24 @@ fn every_answer_is_written() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// ONNX Runtime infers a negative size for a picture below the kernel, which panics where the outputs are asked for.
+#[test]
+fn a_window_that_overflows_is_kept_whole() {
+    let attributes = vec![ints("kernel_shape", &[5, 5])];
+    let operands = vec![Some(Tensor::f32(&[1, 1, 5, 5], &[1.0; 25]))];
+    let case = Case { opset: 17, op: "Conv", attributes, shape: vec![1, 1, 12, 16], operands };
+    let dir = tempfile::tempdir().unwrap();
+    let (path, data) = (dir.path().join("model.onnx"), dir.path().join("data"));
+    std::fs::write(&path, model(&case, false).encode_to_vec()).unwrap();
+    let large = Tensor::f32(&case.shape, &vec![5000.0; case.shape.iter().product()]);
+    testset::write(&data, &[("x".to_string(), large)].into(), &[].into()).unwrap();
+    let run = bisect(&path, &[&"-i", &data, &"-c", &"ort:fp16"]);
+    assert_eq!(run.status, 1, "{}", run.stderr);
+    let bundle = Bundle::read(&run.dir.path().join("out/reduced")).unwrap();
+    let told = run.report().reduced.unwrap();
+    assert!(told.reproduces && bundle.inputs["x"].shape == [1, 1, 5, 5], "{told:?}");
+}
+
 /// No test of an operator is refused, and what is said of its outputs' shapes is so.
 #[test]
 #[ignore = "needs the node tests of onnx 1.18's wheel: LAYERDIFF_NODE_TESTS=.../onnx/backend/test/data/node"]

@@ -12,8 +12,10 @@ struct Link {
     node: NodeProto,
     weights: Vec<(String, Tensor)>,
     parameters: Vec<String>,
-    makes: Box<dyn Fn(&[usize], &Case) -> Option<Vec<usize>>>,
+    makes: Box<Makes>,
 }
+
+type Makes = dyn Fn(&[usize], &Case) -> Option<Vec<usize>>;
 
 /// Windows of `wide` that start every `stride` and lie inside `begin + size + end`.
 fn windows(size: usize, kernel: usize, stride: usize, dilation: usize, padding: usize) -> usize {

@@ -45,7 +45,8 @@ pub fn slice(call: &Call) -> Made {
     let data = call.need(0)?;
     let Some(x) = &data.shape else { return unknown() };
     if call.opset >= 10 {
-        (call.need(1)?, call.need(2)?);
+        call.need(1)?;
+        call.need(2)?;
     }
     let (starts, ends) = (call.setting("starts", 1), call.setting("ends", 2));
     let (Setting::Is(starts), Setting::Is(ends)) = (starts, ends) else { return one(vec![None; x.len()]) };
