@@ -8,18 +8,20 @@
 pub mod bundle;
 mod data;
 mod descend;
+mod freeze;
 pub mod nodes;
 mod repro;
+pub mod sound;
 pub mod story;
 mod trim;
 mod weights;
 
 use crate::graph::{Graph, describe, node_name};
-use crate::load::testset::tensor_to_proto;
 use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::search::Answer;
 use crate::tensor::{Tensor, Tensors};
 use nodes::{Found, Whole};
+use sound::Sound;
 
 /// A model that fails, and the data it fails on.
 #[derive(Clone, Default)]
@@ -33,6 +35,7 @@ pub struct Case {
 }
 
 /// A smaller case, to be asked about.
+#[derive(Clone)]
 pub struct Attempt {
     /// What is different, unique in one reduction: the journal knows the answer by it ("nodes 3,7-9", "x axis 0 = 5").
     pub what: String,
@@ -94,6 +97,21 @@ const LARGE_WEIGHT: usize = 16 << 10;
 /// Everything below the nodes: bodies, optional inputs, the failing slice of the data, weights; and the nodes once more,
 /// since less data may need fewer of them.
 pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> Result<Smaller, E> {
+    let sound = Sound::like(&found.case.model, &found.case.feeds);
+    let Outside { values, expected, payload, .. } = *outside;
+    let refused = |case: &Case| sound.refuses(&case.model, &case.feeds).is_some();
+    let mut outside = Outside {
+        test: &mut |attempts: &[Attempt]| sound.ask(attempts, &mut *outside.test),
+        values: &|case| if refused(case) { Ok(Tensors::new()) } else { values(case) },
+        expected,
+        payload,
+        wrong_at: outside.wrong_at.clone(),
+    };
+    smaller_sound(found, options, &mut outside)
+}
+
+/// The same, where nothing absurd reaches what is outside.
+fn smaller_sound<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> Result<Smaller, E> {
     let first = Step { case: found.case, notes: Vec::new() };
     let mut result = Smaller { steps: vec![first], minimal: found.minimal };
     if !options.only_data {
@@ -123,7 +141,7 @@ pub fn smaller<E>(found: Found, options: &Options, outside: &mut Outside<E>) -> 
         }
     }
     if options.freeze {
-        freeze(&mut result, outside)?;
+        freeze::freeze(&mut result, outside)?;
     }
     Ok(result)
 }
@@ -153,25 +171,6 @@ impl Smaller {
             self.steps.push(Step { case, notes: [before, notes].concat() });
         }
     }
-}
-
-/// The inputs become constants, where it fails all the same.
-fn freeze<E>(result: &mut Smaller, outside: &mut Outside<E>) -> Result<(), E> {
-    let mut case = result.last();
-    if case.feeds.is_empty() {
-        return Ok(());
-    }
-    case.expected = (outside.expected)(&case)?;
-    let attempt = Attempt { what: "frozen".to_string(), case: frozen(&case) };
-    match (outside.test)(std::slice::from_ref(&attempt))?.first() {
-        Some(Answer::Bad) => result.accept(attempt.case, Vec::new()),
-        _ => {
-            if let Some(step) = result.steps.last_mut() {
-                step.notes.push("with its inputs frozen it does not fail, so they are inputs".to_string());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Which optional inputs are there no more.
@@ -259,16 +258,6 @@ fn step_inside<E>(result: &mut Smaller, options: &Options, outside: &mut Outside
         return Ok(true);
     }
     Ok(false)
-}
-
-/// The inputs become initializers.
-fn frozen(case: &Case) -> Case {
-    let mut frozen = Case { feeds: Tensors::new(), ..case.clone() };
-    if let Some(graph) = frozen.model.graph.as_mut() {
-        graph.initializer.extend(case.feeds.iter().map(|(name, value)| tensor_to_proto(name, value)));
-        graph.input.retain(|input| !case.feeds.contains_key(input.name()));
-    }
-    frozen
 }
 
 /// The case as it is written: its outputs and inner tensors described by `values` (all that the reference gives), an IR

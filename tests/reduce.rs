@@ -11,6 +11,8 @@ mod commands;
 mod data;
 #[path = "reduce/minimal.rs"]
 mod minimal;
+#[path = "reduce/shapes.rs"]
+mod shapes;
 
 use std::path::{Path, PathBuf};
 

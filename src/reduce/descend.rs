@@ -1,7 +1,7 @@
 //! Below the outer graph: the body of an If, Loop, Scan or function call as a flat case, so that the search can go on over
 //! the body's nodes. Values in, values out: no body is unrolled, and of a loop only the first iteration is looked at.
 
-mod call;
+pub(super) mod call;
 #[cfg(test)]
 mod tests;
 

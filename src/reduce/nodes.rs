@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::sound::Sound;
 use super::{Attempt, Case};
 use crate::graph::{Graph, Outputs, boundary, describe, extract};
 use crate::onnx::{ModelProto, ValueInfoProto};
@@ -118,6 +119,7 @@ fn growth(whole: &Whole, start: &[usize]) -> Vec<Vec<usize>> {
 /// What is known of sets of nodes.
 struct Sets<'a, T> {
     whole: &'a Whole<'a>,
+    sound: Sound,
     test: T,
     memory: HashMap<Vec<usize>, Answer>,
     /// Could not be cut out.
@@ -126,7 +128,8 @@ struct Sets<'a, T> {
 
 impl<'a, T> Sets<'a, T> {
     fn new(whole: &'a Whole<'a>, test: T) -> Sets<'a, T> {
-        Sets { whole, test, memory: HashMap::new(), uncut: HashSet::new() }
+        let sound = Sound::like(whole.model, &Tensors::new());
+        Sets { whole, sound, test, memory: HashMap::new(), uncut: HashSet::new() }
     }
 
     fn ask<E>(&mut self, sets: &[Vec<usize>]) -> Result<Vec<Answer>, E>
@@ -151,7 +154,7 @@ impl<'a, T> Sets<'a, T> {
             }
         }
         if !attempts.is_empty() {
-            let answers = (self.test)(&attempts)?;
+            let answers = self.sound.ask(&attempts, &mut self.test)?;
             self.memory.extend(asked.into_iter().zip(answers));
         }
         Ok(alive.iter().map(|set| self.memory.get(set).copied().unwrap_or(Answer::Unknown)).collect())

@@ -10,6 +10,7 @@ use crate::precision;
 use crate::probe::capture::types_of;
 use crate::probe::{Probe, Side};
 use crate::reduce::nodes::Found;
+use crate::reduce::sound::Sound;
 use crate::reduce::{Attempt, Case};
 use crate::report::{Culprit, Kind, Status};
 use crate::run::RunError;
@@ -51,6 +52,8 @@ struct Truth {
     names: HashMap<String, String>,
     /// The case's initializers as they were found, and whether the cut has the same one.
     weights: HashMap<String, (TensorProto, bool)>,
+    /// Of the cut as it was found: what fits the candidate's nodes may not fit these.
+    sound: Sound,
 }
 
 impl<'a> Judge<'a> {
@@ -105,7 +108,7 @@ impl<'a> Judge<'a> {
             return self.run(self.reference, &case.model, &case.feeds).map(Some);
         }
         let Some(truth) = &self.truth else { return Ok(None) };
-        let (Some(feeds), Some(model)) = (truth.feeds(&case.feeds), truth.follow(case)) else { return Ok(None) };
+        let Some((model, feeds)) = truth.of_case(case) else { return Ok(None) };
         let mut values = self.run(self.reference, &model, &feeds)?;
         let (own, theirs) = &truth.output;
         Ok(values.swap_remove(own).map(|value| Tensors::from([(theirs.clone(), value)])))
@@ -122,8 +125,8 @@ impl<'a> Judge<'a> {
         if !self.own_model {
             return self.values(case);
         }
-        let known = self.truth.as_ref().and_then(|t| Some((t, t.feeds(&case.feeds)?, t.follow(case)?)));
-        let Some((truth, feeds, model)) = known else { return Ok(case.feeds.clone()) };
+        let known = self.truth.as_ref().and_then(|t| Some((t, t.of_case(case)?)));
+        let Some((truth, (model, feeds))) = known else { return Ok(case.feeds.clone()) };
         let values = self.reference.all_values(&model, &feeds)?;
         let theirs = |(name, value): (String, Tensor)| {
             let key = truth.names.get(&name)?;
@@ -214,7 +217,15 @@ impl Truth {
         });
         let names = named.collect();
         let output = (mine.graph.tensors[target].name.clone(), output);
-        Some(Truth { model: cut.proto, inputs, output, names, weights })
+        let mut truth = Truth { model: cut.proto, inputs, output, names, weights, sound: Sound::default() };
+        truth.sound = Sound::like(&truth.model, &truth.feeds(&found.case.feeds)?);
+        Some(truth)
+    }
+
+    /// What the reference runs for `case`; `None` where it cannot.
+    fn of_case(&self, case: &Case) -> Option<(ModelProto, Tensors)> {
+        let (model, feeds) = (self.follow(case)?, self.feeds(&case.feeds)?);
+        self.sound.refuses(&model, &feeds).is_none().then_some((model, feeds))
     }
 
     /// The cut with the weights of `case`, of which a slice may be left; `None` where it has others.

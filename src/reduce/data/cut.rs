@@ -9,6 +9,7 @@ use super::slice::{slice, whole_bytes};
 use crate::load::testset::{tensor_from_proto, tensor_to_proto};
 use crate::onnx::{DimValue, Dimension, GraphProto, TensorProto, TensorShapeProto, TypeValue, ValueInfoProto};
 use crate::reduce::Case;
+use crate::reduce::sound::{self, Fact, Facts, Sound};
 use crate::tensor::{DType, Tensor};
 
 /// Number of a tensor in [`Whole`], and one of its axes.
@@ -24,6 +25,10 @@ pub struct Whole {
     pub tensors: Vec<Part>,
     /// Bytes of feeds and initializers that cannot.
     other: u64,
+    /// What its main graph is given, and what follows from that.
+    given: Facts,
+    follows: Facts,
+    sound: Sound,
 }
 
 /// A tensor that can be cut.
@@ -38,8 +43,9 @@ impl Whole {
     pub fn new(case: Case, payload: &dyn Fn(&TensorProto) -> Option<Tensor>) -> Whole {
         let mut tensors: Vec<Part> = Vec::new();
         let mut other = 0;
+        let fixed = sound::parameters(&case.model);
         for (name, value) in &case.feeds {
-            match whole_bytes(value.dtype) {
+            match whole_bytes(value.dtype) && !fixed.contains(name) {
                 true => tensors.push(Part::new(name, value.clone(), true)),
                 false => other += bytes(value),
             }
@@ -49,12 +55,37 @@ impl Whole {
                 continue;
             }
             let inline = || tensor_from_proto(proto).ok();
-            match inline().or_else(|| payload(proto)).filter(|v| whole_bytes(v.dtype) && !steers(v)) {
+            let value = (!fixed.contains(proto.name())).then(|| inline().or_else(|| payload(proto))).flatten();
+            match value.filter(|v| whole_bytes(v.dtype) && !steers(v)) {
                 Some(value) => tensors.push(Part::new(proto.name(), value, false)),
                 None => other += proto.payload_len().unwrap_or(0) as u64,
             }
         }
-        Whole { case, tensors, other }
+        let given = sound::given(&case.model, &case.feeds);
+        let follows = sound::follow(&case.model, given.clone()).facts;
+        let sound = Sound::like(&case.model, &case.feeds);
+        Whole { case, tensors, other, given, follows, sound }
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.case.model.graph.as_ref().map_or(0, |g| g.node.len())
+    }
+
+    /// Can every node work with what `cuts` leave, as far as that can be told, and is something left of every tensor?
+    pub fn fits(&self, cuts: &Cuts) -> bool {
+        let mut given = self.given.clone();
+        for &(t, axis) in cuts.keys() {
+            let part = &self.tensors[t];
+            let fact = given.entry(part.name.clone()).or_default();
+            let shape = fact.shape.get_or_insert_with(|| part.shape.iter().map(|n| Some(*n)).collect());
+            shape[axis] = Some(self.range(cuts, (t, axis)).len());
+            // Another part has other values.
+            fact.value = None;
+        }
+        let told = sound::follow(&self.case.model, given);
+        let vanished =
+            |(name, fact): (&String, &Fact)| fact.is_empty() && !self.follows.get(name).is_none_or(Fact::is_empty);
+        !told.facts.iter().any(vanished) && self.sound.fresh(told).is_none()
     }
 
     pub fn size(&self, axis: Axis) -> usize {
@@ -63,6 +94,12 @@ impl Whole {
 
     pub fn range(&self, cuts: &Cuts, axis: Axis) -> Range<usize> {
         cuts.get(&axis).cloned().unwrap_or(0..self.size(axis))
+    }
+
+    /// Bytes that the shortest part of this axis would save.
+    pub fn saves(&self, axis: Axis) -> u64 {
+        let bytes = bytes(&self.tensors[axis.0].value);
+        bytes - bytes / (self.size(axis).max(1) as u64)
     }
 
     /// Bytes of feeds and initializers that `cuts` leave.

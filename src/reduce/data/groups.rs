@@ -1,5 +1,7 @@
 //! Which axes to cut together, and where the failing element is along each: guesses from sizes and places. Asks nobody.
 
+use std::cmp::Reverse;
+
 use super::cut::{Axis, Cuts, Whole};
 
 /// So many guesses there are for one axis.
@@ -17,11 +19,13 @@ pub fn batch(whole: &Whole, output: Option<&[usize]>) -> Vec<Axis> {
     inputs().filter(|t| first(*t).is_some() && first(*t) == samples).map(|t| (t, 0)).collect()
 }
 
-/// All axes that could be cut: those of inputs first, of these the long ones first.
+/// All axes that could be cut: those first that may save 16 times as much as others; of these, those of inputs, with which
+/// most others shrink, the long ones first.
 pub fn axes(whole: &Whole) -> Vec<Axis> {
     let of = |t: usize| (0..whole.tensors[t].shape.len()).map(move |a| (t, a));
     let mut axes: Vec<Axis> = (0..whole.tensors.len()).flat_map(of).filter(|a| whole.size(*a) > 1).collect();
-    axes.sort_by_key(|a| (!whole.tensors[a.0].is_input, std::cmp::Reverse(whole.size(*a))));
+    let magnitude = |a: Axis| whole.saves(a).checked_ilog(16);
+    axes.sort_by_key(|a| (Reverse(magnitude(*a)), !whole.tensors[a.0].is_input, Reverse(whole.size(*a))));
     axes
 }
 
@@ -59,8 +63,8 @@ pub fn focus(whole: &Whole, axis: Axis, output: Option<&[usize]>, hint: Option<&
     let place = back.filter(same).or(Some(axis.1).filter(same)).or_else(|| output.iter().position(|n| *n == size));
     match place {
         Some(place) => Some(hint[place]),
-        // A stride lies between: the same fraction of the way.
-        None => back.filter(|b| output[*b] > 0).map(|b| hint[b] * size / output[b]),
+        // A stride or a window lies between: the middle of the element, the same fraction of the way.
+        None => back.filter(|b| output[*b] > 0).map(|b| (2 * hint[b] + 1) * size / (2 * output[b])),
     }
     .map(|f| f.min(size.saturating_sub(1)))
 }

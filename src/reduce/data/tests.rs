@@ -1,5 +1,7 @@
 //! Closures that play the operators: they refuse shapes that do not fit, and fail where the marked values are left.
 
+mod shapes;
+
 use std::collections::HashSet;
 use std::convert::Infallible;
 
