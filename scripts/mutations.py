@@ -100,7 +100,7 @@ def wire(data, rng):
     changes = {
         "field left out": [],
         "field twice": [written(field, kind, value)] * 2,
-        "field many times": [written(field, kind, value)] * 300,
+        "field many times": [written(field, kind, value)] * (300 if kind != 2 or len(value) < 1000 else 3),
         "other field": [written(rng.randrange(1, 30), kind, value)],
         "huge number": [written(field, 0, rng.choice(NUMBERS))],
         "wrong length": [varint(field << 3 | 2) + varint(rng.choice(NUMBERS)) + (value if kind == 2 else b"")],
