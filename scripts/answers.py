@@ -5,6 +5,7 @@ left no process and no temporary file. Knows neither models nor what is right: m
 crashers.py know that. A folder of its own is the working folder of every command, with TMPDIR beside it.
 """
 
+import itertools
 import os
 import re
 import resource
@@ -23,6 +24,9 @@ ADDRESS_SPACE = 8 << 30
 # How long processes and folders may take to go once layerdiff has ended.
 GRACE = 1.0
 SENTENCE_BYTES = 2000
+# The variable that tells which command a process descends from.
+MARK = "LAYERDIFF_ASKED"
+NUMBERS = itertools.count()
 
 
 @dataclass
@@ -51,11 +55,13 @@ def program(options):
 
 
 def ask(command, folder, seconds=SECONDS, stop=None):
-    """Runs it in `folder`, as `bounded` as this process. `stop`: a function of the process, called once it has started, that may wait and signal it."""
+    """Runs it in `folder`, as `bounded` as this process. `stop` is called with the process once that has started, and may
+    wait and signal it."""
     temporary, work = folder / "tmp", folder / "work"
     temporary.mkdir(parents=True, exist_ok=True)
     work.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(temporary), "ORT_DISABLE_TELEMETRY": "1"}
+    mark = f"{temporary}/{next(NUMBERS)}"
+    environment = {**os.environ, "TMPDIR": str(temporary), "ORT_DISABLE_TELEMETRY": "1", MARK: mark}
     command = [str(word) for word in command]
     started = time.monotonic()
     with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
@@ -70,10 +76,10 @@ def ask(command, folder, seconds=SECONDS, stop=None):
         )
     if stop:
         stop(process)
-    status, usage = waited(process, started + seconds)
+    status, usage = waited(process, started + seconds, mark)
     took = time.monotonic() - started
-    left = [] if status is None else remains(process.pid, temporary, work)
-    end_session(process.pid)
+    left = [] if status is None else remains(mark, temporary, work)
+    end_all(mark)
     text = lambda name: (folder / name).read_bytes().decode("utf8", "replace")
     code = None if status is None else os.waitstatus_to_exitcode(status)
     name = signal.Signals(-code).name if code is not None and code < 0 else None
@@ -130,7 +136,7 @@ def bounded():
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
 
 
-def waited(process, until):
+def waited(process, until, mark):
     """The wait status and what it used, its children that it waited for included; no status when it was too slow."""
     pause = 0.002
     while True:
@@ -139,7 +145,7 @@ def waited(process, until):
             process.returncode = os.waitstatus_to_exitcode(status)
             return status, usage
         if time.monotonic() > until:
-            end_session(process.pid)
+            end_all(mark)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             return None, usage
@@ -147,11 +153,11 @@ def waited(process, until):
         pause = min(pause * 1.2, 0.02)
 
 
-def remains(session, temporary, work):
-    """Processes of the session and temporary files that are still there after the time of grace."""
+def remains(mark, temporary, work):
+    """Processes with this mark and temporary files that are still there after the time of grace."""
     until = time.monotonic() + GRACE
     while True:
-        left = [f"process {pid}: {words}" for pid, words in members(session)]
+        left = [f"process {pid}: {words}" for pid, words in marked(mark)]
         left += [f"file {path.name}" for path in temporary.iterdir()]
         left += [f"file {p.name}" for p in work.rglob("*") if ".tmp-" in p.name or p.name.startswith(".layerdiff-")]
         if not left or time.monotonic() > until:
@@ -159,14 +165,17 @@ def remains(session, temporary, work):
         time.sleep(0.02)
 
 
-def members(session):
-    """(pid, command line) of what lives in the session."""
+def marked(mark):
+    """(pid, command line) of what was started from the command with this mark: children inherit it, whatever session or
+    group they make of their own."""
+    sign = f"{MARK}={mark}\0".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            # pid (name) state parent group session ...; a name may hold anything.
-            rest = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-            if int(rest[3]) == session and rest[0] not in (b"Z", b"X"):
-                yield int(pid), read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf8", "replace").strip()[:120]
+            if sign in read(f"/proc/{pid}/environ"):
+                yield (
+                    int(pid),
+                    read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf8", "replace").strip()[:120],
+                )
         except OSError:
             continue
 
@@ -176,8 +185,8 @@ def read(path):
         return file.read()
 
 
-def end_session(session):
-    for pid, _ in members(session):
+def end_all(mark):
+    for pid, _ in marked(mark):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

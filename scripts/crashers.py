@@ -50,7 +50,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--keep", help="where models and reports stay")
-    parser.add_argument("--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said")
+    parser.add_argument(
+        "--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said"
+    )
     options = parser.parse_args()
     options.layerdiff = answers.program(options)
     return options

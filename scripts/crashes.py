@@ -55,7 +55,9 @@ def references():
     indices = [w(ints(0, 1, 2, 3).reshape(1, 4))]
     yield reference("gather nd from before", before, x(floats(2, 3, 4)), indices, "SIGSEGV", 12, loading=True)
     nothing = [w(floats(1, 0), "depth"), w(floats(0))]
-    yield reference("one hot of nothing", node("OneHot", "x depth w", axis=1), x(floats(1)), nothing, opset=9, loading=True)
+    yield reference(
+        "one hot of nothing", node("OneHot", "x depth w", axis=1), x(floats(1)), nothing, opset=9, loading=True
+    )
     sigmoid = contrib("QLinearSigmoid", "x scale zero scale")
     given = [w(np.float32(1), "scale"), w(codes(1), "zero")]
     yield reference("quantised sigmoid of three", sigmoid, x(codes(1, 4)), given, loading=True)
@@ -65,8 +67,21 @@ def references():
     yield reference("mean of an absent one", node("Mean", ["x", ""]), x(floats(2, 3)), [], "SIGSEGV")
     yield reference("uniform upside down", node("RandomUniformLike", "x", low=1.0, high=-1.0), x(floats(1, 4)))
     yield reference("normal of negative width", node("RandomNormalLike", "x", scale=-1.0), x(floats(4)))
-    yield reference("affine grid of no sizes", node("AffineGrid", "x w"), x(floats(1, 1, 4)), [w(np.int64(2))], opset=20, known=False)
-    yield reference("sequence of a scalar", node("ReverseSequence", "x w"), x(np.float32(1)), [w(ints(64).reshape([1] * 5))], known=False)
+    yield reference(
+        "affine grid of no sizes",
+        node("AffineGrid", "x w"),
+        x(floats(1, 1, 4)),
+        [w(np.int64(2))],
+        opset=20,
+        known=False,
+    )
+    yield reference(
+        "sequence of a scalar",
+        node("ReverseSequence", "x w"),
+        x(np.float32(1)),
+        [w(ints(64).reshape([1] * 5))],
+        known=False,
+    )
 
 
 def reference(name, crash, feeds, weights=(), how="SIGABRT", opset=17, loading=False, known=True):
@@ -93,7 +108,10 @@ def candidates():
     # In FP16 the product is infinite, and the integer made of it is the lowest: only the candidate divides that.
     feeds = {"x": np.float32([300.0, 2.0])}
     steps = [step("Mul", "x x", "h", "square"), step("Cast", "h", "whole", "whole", to=TensorProto.INT64)]
-    steps += [step("Div", "whole minus", "quotient", "crash"), step("Cast", "quotient", "y", "back", to=TensorProto.FLOAT)]
+    steps += [
+        step("Div", "whole minus", "quotient", "crash"),
+        step("Cast", "quotient", "y", "back", to=TensorProto.FLOAT),
+    ]
     model = graph(steps, feeds, [weight("minus", ints(-1))])
     yield Crash("candidate: overflow in FP16", "candidate", model, feeds, None, "SIGFPE", "crash", "ort:fp16")
 
@@ -125,7 +143,11 @@ def alone():
     feeds = {"x": np.float32([-1.0, 3.0])}
     name = lambda body, last: [*body, step("Mul", f"{last} slope", "b", "out")]
     exact = [step("Neg", "a", "n", "n")]
-    divided = [step("Cast", "a", "i", "i", to=TensorProto.INT64), step("Div", "i minus", "q", "q"), step("Cast", "q", "n", "n", to=TensorProto.FLOAT)]  # fmt: skip
+    divided = [
+        step("Cast", "a", "i", "i", to=TensorProto.INT64),
+        step("Div", "i minus", "q", "q"),
+        step("Cast", "q", "n", "n", to=TensorProto.FLOAT),
+    ]
     value = lambda n, v: helper.make_node("Constant", [], [n], n, value=numpy_helper.from_array(np.asarray(v)))
     consts = lambda slope: [value("minus", ints(-1)), value("slope", np.float32(slope))]
 
@@ -207,7 +229,17 @@ def half_cured():
     ]
     weights = [weight("c", np.float32(2048)), weight("c2", np.float32([2048, 2048])), weight("two", ints(2))]
     weights += [weight("one", ints(1)), weight("lowest", ints(LOWEST))]
-    return Crash("half of a cure", "cure", graph(steps, feeds, weights, outputs="y v z"), feeds, None, "SIGFPE", "crash", "ort:fp16", "back")
+    return Crash(
+        "half of a cure",
+        "cure",
+        graph(steps, feeds, weights, outputs="y v z"),
+        feeds,
+        None,
+        "SIGFPE",
+        "crash",
+        "ort:fp16",
+        "back",
+    )
 
 
 # ---- small tools

@@ -40,7 +40,7 @@ import schema
 PATIENCE = 2.0
 STOPS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"]
 # A command that is slow and has a child. As a candidate it is wrong in everything behind the first half of the model.
-SLOW = '''
+SLOW = """
 import subprocess, sys, time
 child = subprocess.Popen(["sleep", "600"])
 time.sleep(0.3)
@@ -55,7 +55,7 @@ values = dict(zip(names, session.run(None, feeds)))
 early = {o for n in onnx.load(model).graph.node[:5] for o in n.output}
 numpy.savez(sys.argv[3], **{n: v if n in early or v.dtype.kind != "f" else v + 1 for n, v in values.items()})
 child.kill()
-'''
+"""
 
 
 def main():
@@ -76,7 +76,9 @@ def arguments():
     parser.add_argument("--stops", type=int, default=20, help="of each of the three commands")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said")
+    parser.add_argument(
+        "--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said"
+    )
     options = parser.parse_args()
     options.layerdiff = answers.program(options)
     return options
@@ -105,7 +107,9 @@ def killed(options, home):
         problems = stayed + again.left + differences(truth, found)
         wrong += [f"killed after {instant:.2f} s: {problem}" for problem in problems]
         shutil.rmtree(folder)
-    print(f"{options.kills} kills within {whole.seconds:.1f} s, {started} with a journal to resume from; {len(wrong)} problems")
+    print(
+        f"{options.kills} kills within {whole.seconds:.1f} s, {started} with a journal to resume from; {len(wrong)} problems"
+    )
     return wrong
 
 
@@ -121,7 +125,17 @@ def subject(options, home):
 def essence(folder):
     """What a report says about the model, without what it says about the run: times, counts of runs, paths."""
     report = json.loads((folder / "work/out/report.json").read_text())
-    keys = ["verdict", "outputs", "culprits", "tensors", "reduced", "overrides", "ranking", "sensitivity", "precision_limited"]
+    keys = [
+        "verdict",
+        "outputs",
+        "culprits",
+        "tensors",
+        "reduced",
+        "overrides",
+        "ranking",
+        "sensitivity",
+        "precision_limited",
+    ]
     kept = {key: report.get(key) for key in keys}
     reduced, cure = kept["reduced"] or {}, kept["overrides"] or {}
     kept["reduced"] = {key: reduced.get(key) for key in ("names", "nodes", "reproduces", "bytes")}
@@ -132,7 +146,9 @@ def essence(folder):
 def differences(truth, found):
     if "said" in found:
         return [f"--resume ended with {found['status']}: {found['said']}"]
-    return [f"other {key}: {str(found[key])[:150]} for {str(truth[key])[:150]}" for key in truth if truth[key] != found[key]]
+    return [
+        f"other {key}: {str(found[key])[:150]} for {str(truth[key])[:150]}" for key in truth if truth[key] != found[key]
+    ]
 
 
 def die(process, instant, how):
@@ -153,7 +169,7 @@ def stopped(options, home):
     look = f"{sys.executable} {home / 'slow.py'} {{model}}"
     given = [folder / "model.onnx", "-i", folder / "inputs.npz", "-q", "-o", "out"]
     commands = {
-        "exec:": ["bisect", *given, "-c", f"exec:{run}", "--strategy", "bisect", "--marks", "1"],
+        "exec": ["bisect", *given, "-c", f"exec:{run}", "--strategy", "bisect", "--marks", "1"],
         "--check": ["reduce", *given, "--check", look],
         "compare": ["compare", *given, "-c", f"exec:{run}"],
     }

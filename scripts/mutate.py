@@ -43,7 +43,17 @@ import mutations
 import structures
 
 # How often each kind of file comes; models have the most to go wrong.
-SHARES = {"model": 10, "graph": 12, "candidate": 3, "npz": 4, "npy": 3, "polygraphy": 3, "dataset": 2, "report": 4, "journal": 2}
+SHARES = {
+    "model": 10,
+    "graph": 12,
+    "candidate": 3,
+    "npz": 4,
+    "npy": 3,
+    "polygraphy": 3,
+    "dataset": 2,
+    "report": 4,
+    "journal": 2,
+}
 TESTDATA = venv.ROOT / "testdata"
 REAL = ["cls", "silero_16k", "silero_ifless"]
 COMMANDS = ["inspect", "inspect", "bisect", "bisect", "compare", "convert", "convert", "against"]
@@ -100,8 +110,12 @@ def arguments():
     parser.add_argument("--only", choices=sorted(SHARES), help="this kind of file alone")
     parser.add_argument("--small", action="store_true", help="no real models of target/models")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="where cases stay: all with --case, else those that fail (target/mutate)")
-    parser.add_argument("--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said")
+    parser.add_argument(
+        "--keep", type=Path, help="where cases stay: all with --case, else those that fail (target/mutate)"
+    )
+    parser.add_argument(
+        "--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said"
+    )
     options = parser.parse_args()
     options.layerdiff = answers.program(options)
     options.keep = (options.keep or venv.ROOT / "target/mutate").absolute()
@@ -184,7 +198,9 @@ def make(number, kind, material, work, rng):
     elif kind == "journal":
         (work / "out").mkdir()
         (work / "out/journal.jsonl").write_bytes(data)
-        case.command = question(material.model, material.sample, "-o", "out", "--resume", "--no-reduce", "--no-overrides")
+        case.command = question(
+            material.model, material.sample, "-o", "out", "--resume", "--no-reduce", "--no-overrides"
+        )
     elif kind == "dataset":
         source.write_bytes(data)
         case.command = question(material.model, "set", "-o", "out", "--no-reduce", "--no-overrides")
@@ -192,7 +208,17 @@ def make(number, kind, material, work, rng):
         (work / f"data.{ending}").write_bytes(data)
         case.command = question(material.model, f"data.{ending}", "-o", "out", "--no-reduce", "--no-overrides")
         if rng.random() < 0.3:
-            case.command = ["compare", material.model, "-c", f"saved:data.{ending}", "-i", material.sample, "-q", "-o", "out"]
+            case.command = [
+                "compare",
+                material.model,
+                "-c",
+                f"saved:data.{ending}",
+                "-i",
+                material.sample,
+                "-q",
+                "-o",
+                "out",
+            ]
     return case
 
 
@@ -251,7 +277,9 @@ def summary(done, seconds, options):
         for kind, detail in case.problems:
             where = f"--seed {options.seed} --case {case.number}" + (f" --only {options.only}" if options.only else "")
             words = f"{case.command[0]} of {case.source}, {case.what}"
-            print(f"{kind}: {words}: {detail}\n    again: scripts/mutate.py {where}{' --small' if options.small else ''}")
+            print(
+                f"{kind}: {words}: {detail}\n    again: scripts/mutate.py {where}{' --small' if options.small else ''}"
+            )
     return not failed
 
 

@@ -71,7 +71,9 @@ def arguments():
     parser.add_argument("--only", default="", metavar="PREFIX")
     parser.add_argument("--fetch", action="store_true", help="fetch the tests and do nothing else")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said")
+    parser.add_argument(
+        "--layerdiff", help="the program; target/release/layerdiff or target/debug/layerdiff unless said"
+    )
     options = parser.parse_args()
     options.layerdiff = answers.program(options)
     return options
@@ -81,13 +83,25 @@ def fetched():
     """The folders of the tests."""
     if not FOLDER.exists():
         with tempfile.TemporaryDirectory(dir=FOLDER.parent) as temporary:
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", temporary]
+            pip = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "-d",
+                temporary,
+            ]
             # The tests are the same in every wheel.
             platform = ["--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_17_x86_64"]
             if subprocess.run([*pip, *platform, WHEEL], stdout=sys.stderr).returncode != 0:
                 sys.exit(f"pip cannot fetch {WHEEL}; its messages are above")
             with zipfile.ZipFile(next(Path(temporary).glob("onnx-*.whl"))) as wheel:
-                names = [name for name in wheel.namelist() if name.startswith(INSIDE) and name.endswith((".onnx", ".pb"))]
+                names = [
+                    name for name in wheel.namelist() if name.startswith(INSIDE) and name.endswith((".onnx", ".pb"))
+                ]
                 wheel.extractall(Path(temporary) / "wheel", names)
             (Path(temporary) / "wheel" / INSIDE).rename(FOLDER)
     return sorted(path.parent for path in FOLDER.glob("*/*/model.onnx"))

@@ -26,7 +26,11 @@ def misfit(value, schema, root=None, path="$"):
         return f"{path}: {value!r} is none of the values"
     if isinstance(value, (int, float)) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         return f"{path}: {value} is out of bounds"
-    for word, enough in [("anyOf", lambda n, _: n > 0), ("oneOf", lambda n, _: n == 1), ("allOf", lambda n, of: n == of)]:
+    for word, enough in [
+        ("anyOf", lambda n, _: n > 0),
+        ("oneOf", lambda n, _: n == 1),
+        ("allOf", lambda n, of: n == of),
+    ]:
         if word in schema:
             wrongs = [misfit(value, one, root, path) for one in schema[word]]
             if not enough(wrongs.count(None), len(wrongs)):
@@ -44,7 +48,9 @@ def members(value, schema, root, path):
         first = schema.get("prefixItems", [])
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             return f"{path}: {len(value)} items"
-        parts = [(v, first[i] if i < len(first) else schema.get("items", True), f"{path}[{i}]") for i, v in enumerate(value)]
+        parts = [
+            (v, first[i] if i < len(first) else schema.get("items", True), f"{path}[{i}]") for i, v in enumerate(value)
+        ]
     else:
         return None
     return next((wrong for part in parts if (wrong := misfit(part[0], part[1], root, part[2]))), None)

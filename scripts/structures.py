@@ -70,7 +70,9 @@ def output_changed(_, graph, rng):
 
 
 def operator_other(_, graph, rng):
-    others = "Relu Conv MatMul Resize Reshape Concat Split Loop If Scan TopK Identity Constant Cast NoSuchOperator".split()
+    others = (
+        "Relu Conv MatMul Resize Reshape Concat Split Loop If Scan TopK Identity Constant Cast NoSuchOperator".split()
+    )
     node = node_of(graph, rng)
     node.op_type = rng.choice(others + [n.op_type for n in graph.node] + ["", "x" * 100_000])
 
@@ -98,7 +100,21 @@ def attribute_other(_, graph, rng):
     able = [n for n in graph.node if n.attribute]
     node = rng.choice(able or list(graph.node))
     tensor = numpy_helper.from_array(np.zeros((2, 0), np.float32))
-    values = [0, -1, 2**63 - 1, -(2**63), 1.5, float("nan"), "", "x" * 100_000, [0] * 9, [2**62], [1.0, 2.0], ["a"], tensor]
+    values = [
+        0,
+        -1,
+        2**63 - 1,
+        -(2**63),
+        1.5,
+        float("nan"),
+        "",
+        "x" * 100_000,
+        [0] * 9,
+        [2**62],
+        [1.0, 2.0],
+        ["a"],
+        tensor,
+    ]
     if node.attribute and rng.random() < 0.7:
         old = rng.choice(node.attribute)
         name = old.name
@@ -113,7 +129,9 @@ def attribute_other(_, graph, rng):
 
 def attribute_refers(_, graph, rng):
     """An attribute of a function's caller, in a node that is in no function."""
-    node_of(graph, rng).attribute.append(AttributeProto(name="alpha", ref_attr_name="outside", type=AttributeProto.FLOAT))
+    node_of(graph, rng).attribute.append(
+        AttributeProto(name="alpha", ref_attr_name="outside", type=AttributeProto.FLOAT)
+    )
 
 
 # ---- names
@@ -129,7 +147,11 @@ def name_twice(_, graph, rng):
 
 
 def name_odd(_, graph, rng):
-    rename(graph, rng.choice(names(graph)), rng.choice(["\x1b[2J", "a\nb", "\u202ea", "../../x", "a/b", "/", "%s{}", " ", "\0", "'\"`$(x)"]))
+    rename(
+        graph,
+        rng.choice(names(graph)),
+        rng.choice(["\x1b[2J", "a\nb", "\u202ea", "../../x", "a/b", "/", "%s{}", " ", "\0", "'\"`$(x)"]),
+    )
 
 
 def nodes_of_one_name(_, graph, rng):
@@ -169,7 +191,10 @@ def weight_external(_, graph, rng):
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     places = ["", "/etc/passwd", "../x", "model.onnx", "nosuch.bin", "/dev/zero", "n" * 5000, "a\0b", "."]
-    for key, value in [("location", rng.choice(places)), ("offset", rng.choice(["0", "-1", "99999999999999999999", "x"]))]:
+    for key, value in [
+        ("location", rng.choice(places)),
+        ("offset", rng.choice(["0", "-1", "99999999999999999999", "x"])),
+    ]:
         tensor.external_data.add(key=key, value=value)
 
 
@@ -273,7 +298,11 @@ def bodies_in_bodies(_, graph, rng):
             [],
             [helper.make_tensor_value_info(f"deep/other{level}", 1, None)],
         )
-        nodes = [helper.make_node("If", ["deep/condition"], [f"deep/{level}"], f"deep/{level}", then_branch=body(), else_branch=other)]
+        nodes = [
+            helper.make_node(
+                "If", ["deep/condition"], [f"deep/{level}"], f"deep/{level}", then_branch=body(), else_branch=other
+            )
+        ]
         last = f"deep/{level}"
     graph.node.extend(nodes)
     graph.output.append(helper.make_tensor_value_info(last, 1, None))
