@@ -18,8 +18,11 @@ def spoil(model, rng):
     """Changes the model in place and says how. Falls back on another way where one finds nothing to change."""
     for _ in range(20):
         name = rng.choice(sorted(WAYS))
-        if model.graph.node and WAYS[name](model, model.graph, rng) is not False:
-            return name
+        try:
+            if model.graph.node and WAYS[name](model, model.graph, rng) is not False:
+                return name
+        except ValueError:  # NumPy or protobuf, about what was spoilt before
+            continue
     return "nothing"
 
 

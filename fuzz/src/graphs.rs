@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use layerdiff::graph::{Graph, Outputs, boundary, extract};
+use layerdiff::graph::{Graph, Outputs, Source, boundary, extract};
 use layerdiff::load::Model;
 use layerdiff::mark::{Types, mark};
 use layerdiff::onnx::{
@@ -67,6 +67,16 @@ fn cut(proto: &ModelProto, graph: &Graph, types: &Types, choices: &mut Choices) 
     let inputs: Vec<&str> = cut.feeds.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(found.inputs.iter().map(String::as_str).collect::<Vec<_>>(), inputs);
     assert!(!found.outputs.is_empty(), "a cut of {nodes:?} hands out nothing");
+    let handed_out: HashSet<usize> = cut.outputs.iter().map(|(_, tensor)| *tensor).collect();
+    let outside = (0..graph.nodes.len()).filter(|n| !nodes.contains(n) && graph.nodes[*n].scope == *scope);
+    let read = outside.flat_map(|n| &graph.nodes[n].reads).filter_map(|read| match read.source {
+        Source::Tensor(tensor) => Some(tensor),
+        _ => None,
+    });
+    let wanted = read.chain(graph.outputs.iter().filter_map(|(_, tensor)| *tensor));
+    let missing: Vec<usize> =
+        wanted.filter(|t| nodes.contains(&graph.tensors[*t].node) && !handed_out.contains(t)).collect();
+    assert!(missing.is_empty(), "a cut of {nodes:?} keeps {missing:?}, which are read outside");
     typed::check(&cut.proto).expect("a cut is sound");
 }
 
