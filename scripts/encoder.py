@@ -77,6 +77,18 @@ def spoilt(model, names=None, factor=FAULT):
     return copy
 
 
+def with_large_input(model, factor=400):
+    """The input of one LayerNorm is so many times as large: that changes nothing behind it, and FP16 breaks there."""
+    name = f"/layer.{FAULTY_LAYER}/norm"
+    nodes = {node.name: node for node in model.graph.node}
+    mean, centred = nodes[f"{name}/ReduceMean"], nodes[f"{name}/Sub"]
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), f"{name}/factor"))
+    large = helper.make_node("Mul", [mean.input[0], f"{name}/factor"], [f"{name}/large"], f"{name}/scale")
+    mean.input[0] = centred.input[0] = large.output[0]
+    model.graph.node.insert(list(model.graph.node).index(mean), large)
+    return model
+
+
 # ---- the architecture
 
 

@@ -71,7 +71,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 import bench
 import corpus
@@ -150,20 +150,8 @@ def subjects(options, folder):
     for model in sorted(folder.glob("*_in_*.onnx")):
         yield Subject(model.stem, model, model.with_suffix(".npz"))
     broken = folder / "encoder_large.onnx"
-    onnx.save(with_large_input(onnx.load(encoder.FOLDER / "encoder.onnx")), broken)
+    onnx.save(encoder.with_large_input(onnx.load(encoder.FOLDER / "encoder.onnx")), broken)
     yield Subject(broken.stem, broken, encoder.FOLDER / "inputs.npz")
-
-
-def with_large_input(model, factor=400):
-    """The input of one LayerNorm is so many times as large, which changes nothing behind it."""
-    name = f"/layer.{encoder.FAULTY_LAYER}/norm"
-    nodes = {node.name: node for node in model.graph.node}
-    mean, centred = nodes[f"{name}/ReduceMean"], nodes[f"{name}/Sub"]
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), f"{name}/factor"))
-    large = helper.make_node("Mul", [mean.input[0], f"{name}/factor"], [f"{name}/large"], f"{name}/scale")
-    mean.input[0] = centred.input[0] = large.output[0]
-    model.graph.node.insert(list(model.graph.node).index(mean), large)
-    return model
 
 
 # ---- one model

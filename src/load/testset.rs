@@ -102,14 +102,18 @@ fn sets(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sets)
 }
 
-/// The tensors of `PREFIX0.pb`, `PREFIX1.pb`, ... under their own names, else under those of `names` by number.
+/// The tensors of `PREFIX0.pb`, `PREFIX1.pb`, ... under their own names, else under those of `names` by number. What ONNX itself
+/// publishes goes by number alone, and some of its files have names of their own: where none of them is of the model, none counts.
 fn part(set: &Path, prefix: &str, names: &[String]) -> anyhow::Result<Tensors> {
+    let read = |path: PathBuf| read_tensor(&path).map(|(own, tensor)| (path, own, tensor));
+    let files = numbered(set, prefix, ".pb")?.into_iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let known = files.iter().filter_map(|(_, own, _)| own.as_ref()).any(|own| names.contains(own));
+    let strangers = !known && files.len() == names.len();
     let mut tensors = Tensors::new();
-    for path in numbered(set, prefix, ".pb")? {
+    for (path, own, tensor) in files {
         let shown = path.display();
-        let (own, tensor) = read_tensor(&path)?;
         let place = number(&path, prefix, ".pb").and_then(|n| usize::try_from(n).ok());
-        let name = own.or_else(|| names.get(place?).cloned());
+        let name = own.filter(|_| !strangers).or_else(|| names.get(place?).cloned());
         let name =
             name.with_context(|| format!("{shown} does not name its tensor, and the model has none in its place"))?;
         ensure!(

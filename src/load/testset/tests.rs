@@ -54,6 +54,23 @@ fn one_set_may_be_named_itself() {
 }
 
 #[test]
+fn names_of_nobody_give_way_to_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = |names: [&str; 2]| Tensors::from(names.map(|n| (n.to_string(), Tensor::f32(&[1], &[1.0]))));
+    let check = |stored: [&str; 2], model: &[&str], want: [&str; 2]| {
+        write(folder.path(), &values(stored), &Tensors::new()).unwrap();
+        let names: Vec<String> = model.iter().map(|n| n.to_string()).collect();
+        let read = read_inputs(folder.path(), &names).unwrap().remove(0);
+        assert!(read.keys().eq(want.iter()), "{stored:?} for {model:?}: {:?}", read.keys());
+    };
+    check(["x", "z"], &["input", "like"], ["input", "like"]);
+    check(["b", "a"], &["a", "b"], ["b", "a"]);
+    // One of them is of the model, so the other one is a mistake; and so are too many.
+    check(["a", "z"], &["a", "b"], ["a", "z"]);
+    check(["x", "z"], &["a"], ["x", "z"]);
+}
+
+#[test]
 fn every_type_round_trips_through_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("new/test_data_set_0");
