@@ -9,6 +9,9 @@ use crate::cli::ReportArgs;
 use crate::report::{Report, html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
+/// Makes a page of a report.
+type Render = fn(&Report) -> String;
+
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
         let schema = serde_json::to_string_pretty(&json::schema()).context("the schema cannot be written")?;
@@ -17,7 +20,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
-    let forms: [(_, fn(&Report) -> String); 2] = [(&args.html, html::render), (&args.markdown, markdown::render)];
+    let forms = [(&args.html, html::render as Render), (&args.markdown, markdown::render)];
     let asked = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render)));
     let written: Vec<anyhow::Result<()>> = asked.map(|(target, render)| form(target, &render(&report))).collect();
     let nothing = written.is_empty();
