@@ -10,6 +10,9 @@ use crate::load::own::same_file;
 use crate::report::{Report, html, json, markdown, text};
 use crate::steps::verdict::{self, Exit};
 
+/// Makes a page of a report.
+type Render = fn(&Report) -> String;
+
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
         out.write_all(json::pretty(&json::schema())?.as_bytes()).context("cannot write to stdout")?;
@@ -17,7 +20,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
-    let forms: [(_, fn(&Report) -> String); 2] = [(&args.html, html::render), (&args.markdown, markdown::render)];
+    let forms = [(&args.html, html::render as Render), (&args.markdown, markdown::render)];
     let asked: Vec<_> = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render))).collect();
     for (target, _) in &asked {
         ensure!(!same_file(target, path), "{} is the report itself; name another file", target.display());

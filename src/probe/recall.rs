@@ -88,11 +88,11 @@ impl Probe<'_> {
             probe.counterpart(*t).is_some_and(|theirs| !probe.values.candidate.contains_key(&theirs))
         };
         let wanted: Vec<usize> = tensors.iter().copied().filter(|t| forgotten(self, t)).collect();
-        let (again, rest) = std::mem::take(&mut self.earlier.unseen)
+        let (again, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.earlier.unseen)
             .into_iter()
             .partition(|(asked, _)| wanted.iter().any(|tensor| asked.contains(tensor)));
         self.earlier.unseen = rest;
-        for (asked, way) in Vec::<(Vec<usize>, Observe)>::from(again) {
+        for (asked, way) in again {
             let pairs = asked.iter().filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)));
             let pairs: Vec<Asked> = pairs.collect();
             self.look_marked(&pairs, way)?;
