@@ -37,8 +37,7 @@ pub struct GlobalArgs {
     /// Plug-in library of an execution provider, for `ort-NAME` (repeatable)
     #[arg(long, global = true, value_name = "NAME=PATH", value_parser = values::library(), help_heading = "Global")]
     pub ep_library: Vec<(String, PathBuf)>,
-    /// Read external data through links that leave the model's folder [without: only from the folder of the model's real
-    /// file or from the one it is named in, so that a hub's cache, where both are links into one folder, works]
+    /// Read external data through links that leave the folder of the model's real file and the one it is named in
     #[arg(long, global = true, help_heading = "Global")]
     pub allow_outside: bool,
     /// No progress on stderr

@@ -38,7 +38,7 @@ pub struct SetArgs {
     #[arg(long, default_value_t = 0, help_heading = "Inputs")]
     pub seed: u64,
     /// How many synthetic samples
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Inputs")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Inputs")]
     pub samples: Option<u64>,
 
     /// Largest absolute difference that agrees [default: scale-aware]

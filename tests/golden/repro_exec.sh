@@ -8,17 +8,21 @@
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 3
 
-# Prints a command so that it can be pasted.
-show() {
+# Prints a command so that it can be pasted; words of other bytes than printable ASCII as octal numbers.
+show() (
+    LC_ALL=C
+    line='
+'
     printf '+'
     for word do
         case $word in
+        *[!\ -~"$line"]*) printf ' "$(printf '"'%s'"')"' "$(printf '%s' "$word" | od -An -v -to1 | tr -d '\n' | tr ' ' '\\')" ;;
         '' | *[!A-Za-z0-9/._+,:@%=-]*) printf " '%s'" "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")" ;;
         *) printf ' %s' "$word" ;;
         esac
     done
     printf '\n'
-}
+)
 
 run() {
     show "$@"
