@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::panic;
+use std::sync::Arc;
 use std::thread;
 
 use rustix::process::Pid;
@@ -21,6 +22,8 @@ pub fn settle(end: fn()) -> Option<String> {
         one_line_panics();
         orphans::adopt();
     }
+    // A file beyond the user's limit is then an error of whoever writes it.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     if let Ok(mut signals) = signals::listen() {
         thread::spawn(move || {
             for _ in signals.forever() {
