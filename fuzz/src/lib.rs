@@ -9,16 +9,20 @@ mod typed;
 use std::path::Path;
 
 use bytes::Bytes;
+use layerdiff::experiment::Experiment;
 use layerdiff::graph::{Graph, Outputs, extract};
 use layerdiff::load::{Model, npy, npz, polygraphy, testset};
 use layerdiff::mark::mark;
 use layerdiff::precision::convert::{Request, convert};
-use layerdiff::probe::journal::{Journal, Question};
+use layerdiff::probe::journal::Journal;
 use layerdiff::report::{html, json, markdown, text};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use layerdiff::types::declared;
 
 pub use graphs::graph;
+
+/// Bytes that the arrays of an archive may take.
+const MEMORY: u64 = 64 << 20;
 
 /// A file that a user takes for an ONNX model: loaded, its graph ordered, marked, cut and converted.
 pub fn model(data: &[u8]) {
@@ -46,7 +50,7 @@ pub fn npy(data: &[u8]) {
 }
 
 pub fn npz(data: &[u8]) {
-    if let Some(tensors) = said(npz::parse(Bytes::copy_from_slice(data))) {
+    if let Some(tensors) = said(npz::parse(Bytes::copy_from_slice(data), MEMORY)) {
         tensors.values().for_each(|tensor| same(tensor, &again(tensor)));
         let written = with_file("again.npz", b"", |path| {
             npz::write(path, &tensors)?;
@@ -101,17 +105,20 @@ pub fn report(data: &[u8]) {
     assert_eq!(json::to_string(&read).unwrap_or_default(), written);
 }
 
-/// A journal that --resume goes on from: of the question that it says it is of, else of the one in the seed.
+/// A journal that --resume goes on from: of the experiment that it says it is of, else of the one in the seed.
 pub fn journal(data: &[u8]) {
-    let first = |text: &[u8]| serde_json::from_slice::<Question>(text.split(|b| *b == b'\n').next().unwrap_or(text));
-    let seed = || first(include_bytes!("../seeds/journal/journal.jsonl")).expect("the seed begins with its question");
-    let question = first(data).unwrap_or_else(|_| seed());
+    let first = |text: &[u8]| -> Option<Experiment> {
+        let line: serde_json::Value = serde_json::from_slice(text.split(|b| *b == b'\n').next()?).ok()?;
+        serde_json::from_value(line.get("asked")?.clone()).ok()
+    };
+    let seed = || first(include_bytes!("../seeds/journal/journal.jsonl")).expect("the seed begins with its experiment");
+    let experiment = first(data).unwrap_or_else(seed);
     let opened = with_file("journal.jsonl", data, |path| {
-        let (_, known) = Journal::open(path, &question, true)?;
+        let (_, known) = Journal::open(path, &experiment, true)?;
         // What was gone on with once is gone on with again.
-        let (_, again) = Journal::open(path, &question, true)?;
-        assert_eq!((known.tensors.len(), known.attempts.len()), (again.tensors.len(), again.attempts.len()));
-        Ok(())
+        let (_, again) = Journal::open(path, &experiment, true)?;
+        assert_eq!((known.looks.len(), known.attempts.len()), (again.looks.len(), again.attempts.len()));
+        Ok(known.looks.len())
     });
     said(opened);
 }

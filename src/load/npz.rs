@@ -32,8 +32,8 @@ pub fn read_within(path: &Path, most: u64) -> anyhow::Result<Tensors> {
     parse(map(path)?, most).with_context(|| path.display().to_string())
 }
 
-/// The arrays of a complete archive; entries that are no `.npy` are passed over.
-fn parse(bytes: Bytes, most: u64) -> anyhow::Result<Tensors> {
+/// The arrays of a complete archive, of at most `most` bytes; entries that are no `.npy` are passed over.
+pub fn parse(bytes: Bytes, most: u64) -> anyhow::Result<Tensors> {
     ensure!(!bytes.is_empty(), "the file is empty; an .npz archive was expected");
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes.clone())) else {
         bail!("not an .npz archive, or truncated; save it again with numpy.savez");

@@ -9,7 +9,7 @@ use layerdiff::load::{Model, npz};
 use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
 use layerdiff::precision::convert::{Converter, Options};
 use layerdiff::probe::Survey;
-use layerdiff::run::ort::{self, Ort, Provider};
+use layerdiff::run::ort::{self, Runtime};
 use layerdiff::run::tensorrt::{self, Layer};
 use layerdiff::tensor::Tensor;
 
@@ -234,12 +234,12 @@ fn what_is_refused_is_refused_unconverted_too() {
     assert!(message.contains("node 'where' (NonZero): "), "{message}");
 }
 
-fn ort() -> Ort {
-    Ort::new(&ort::library::find(None).expect("run `layerdiff setup` first").path, Provider::Cpu).unwrap()
+fn ort() -> Runtime {
+    Runtime::start(&ort::library::find(None).expect("run `layerdiff setup` first").path).unwrap()
 }
 
 /// All in FP16; or, mixed, all nodes but each third one in FP32, and inputs and outputs too.
-fn convert(ort: &Ort, path: &Path, mixed: bool) -> Converted {
+fn convert(ort: &Runtime, path: &Path, mixed: bool) -> Converted {
     let model = Model::load(path).unwrap();
     let graph = Graph::new(&model.proto).unwrap();
     let types = Survey::of(ort, &model, &graph, &[]).unwrap().survey.types;
