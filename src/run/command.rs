@@ -44,7 +44,7 @@ const LEASH: &str = r#"
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 (read -r _ <&3; kill -s KILL 0) >/dev/null 4>&- &
 watch=$!
-sh -c "$1" 2>&4 3<&- 4>&-
+(exec sh -c "$1" 2>&4 3<&- 4>&-)
 status=$?
 kill -s KILL $watch
 exit $status"#;
