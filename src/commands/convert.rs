@@ -12,6 +12,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::cli::{ConvertArgs, GlobalArgs, Keep, Low};
+use crate::files;
 use crate::graph::{Graph, Node};
 use crate::load::{Lean, Model, materialise};
 use crate::onnx::{EXTERNAL, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
@@ -21,7 +22,7 @@ use crate::run::RunError;
 use crate::run::ort::{Ort, Provider, library};
 use crate::steps::sides;
 use crate::tensor::DType;
-use crate::{files, terminal};
+use crate::terminal;
 
 /// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
 const INLINE: u64 = 1 << 30;
