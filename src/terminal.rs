@@ -67,7 +67,7 @@ pub fn clean(text: &str) -> String {
 /// The line ends and indents of pretty JSON are no part of a string.
 pub fn json(text: String) -> String {
     match text.chars().any(|c| harmful(c) && c != '\n') {
-        true => text.chars().fold(String::with_capacity(text.len() + 64), |out, c| escaped(out, c)),
+        true => text.chars().fold(String::with_capacity(text.len() + 64), escaped),
         false => text,
     }
 }

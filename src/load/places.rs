@@ -48,16 +48,16 @@ impl Places {
                 if t.is_external() && problem.is_none() {
                     let location = t.external("location").unwrap_or_default();
                     if !real.contains_key(location) {
-                        match search.resolve(location, t.name()) {
+                        match search.resolve(location) {
                             Ok(path) => drop(real.insert(location.to_string(), path)),
-                            Err(e) => problem = Some(e),
+                            Err(why) => problem = Some((location, t.name(), why)),
                         }
                     }
                 }
             });
         }
-        if let Some(e) = problem {
-            return Err(e);
+        if let Some((location, tensor, why)) = problem {
+            bail!("{} keeps initializer '{tensor}' in the external data file '{location}': {why}", given.display());
         }
         // Caches of model hubs keep the model and its data in different folders behind links: take the folder above all.
         let mut folder = search.home;
@@ -125,49 +125,65 @@ impl Places {
 }
 
 /// Where locations are looked up.
-pub struct Search<'a> {
-    model: &'a Path,
-    /// The folder of the model as the user names it.
+pub struct Search {
+    /// The folder that the user names the model in.
     beside: PathBuf,
     /// The folder of the real model file.
     home: PathBuf,
     links: Links,
 }
 
-impl Search<'_> {
+impl Search {
     /// `canonical` is the real file behind `model`.
-    pub fn new<'a>(canonical: &Path, model: &'a Path, links: Links) -> Search<'a> {
+    pub fn new(canonical: &Path, model: &Path, links: Links) -> Search {
         let beside = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let home = canonical.parent().unwrap_or(Path::new("/")).to_path_buf();
-        Search { model, beside: beside.to_path_buf(), home, links }
+        Search { beside: beside.to_path_buf(), home, links }
     }
 
-    /// The real file of `location`, which `tensor` names.
-    pub fn resolve(&self, location: &str, tensor: &str) -> anyhow::Result<PathBuf> {
-        let model = self.model.display();
+    /// The real file of `location`, or why there is none.
+    pub fn resolve(&self, location: &str) -> Result<PathBuf, String> {
         let escapes = Path::new(location).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
-        ensure!(
-            !escapes && !location.is_empty(),
-            "initializer '{tensor}' of {model} keeps its data in '{location}', which is not a path beside the model; refused"
-        );
+        if escapes || location.is_empty() {
+            return Err("not a path beside the model: refused".to_string());
+        }
         let found = self.beside.join(location).canonicalize().or_else(|_| self.home.join(location).canonicalize());
-        let real = match found {
-            Ok(real) => real,
-            Err(e) if e.kind() == ErrorKind::NotFound => bail!(
-                "{model} needs the external data file '{location}' (initializer '{tensor}'), which is not beside it; copy it there"
-            ),
-            Err(e) => bail!("{model} needs the external data file '{location}' (initializer '{tensor}'): {e}"),
-        };
-        ensure!(
-            self.links == Links::Anywhere || self.inside(&real),
-            "'{location}', the external data of {model}, is a link to {}, outside the model's folder; copy the file there, or say --allow-outside",
-            real.display()
-        );
-        Ok(real)
+        let real = found.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => "missing; copy it beside the model".to_string(),
+            _ => format!("cannot be found: {e}"),
+        })?;
+        match self.links == Links::Anywhere || self.inside(&real) {
+            true => Ok(real),
+            false => Err(format!(
+                "a link to {}, outside the model's folder; copy the file there, or say --allow-outside",
+                real.display()
+            )),
+        }
     }
 
     fn inside(&self, real: &Path) -> bool {
         let named = || self.beside.canonicalize().is_ok_and(|beside| real.starts_with(beside));
         real.starts_with(&self.home) || named()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_stay_beside_the_model() {
+        let home = tempfile::tempdir().unwrap();
+        let real = home.path().canonicalize().unwrap().join("m.onnx");
+        std::fs::write(home.path().join("w.bin"), "1234").unwrap();
+        let search = Search::new(&real, &real, Links::Inside);
+        assert_eq!(search.resolve("./w.bin").unwrap(), real.with_file_name("w.bin"));
+        for (location, words) in
+            [("../w.bin", "refused"), ("/etc/passwd", "refused"), ("", "refused"), ("x", "missing")]
+        {
+            assert!(search.resolve(location).unwrap_err().contains(words), "{location}");
+        }
+        let anywhere = Search::new(&real, &real, Links::Anywhere);
+        assert!(anywhere.resolve("../w.bin").is_err(), "a location is not a link");
     }
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Report, SCHEMA};
-use crate::{files, terminal};
+use crate::files;
+use crate::terminal;
 
 /// Any of these in a row says that the tensor was measured.
 const METRICS: [&str; 4] = ["max_abs", "rmse", "cosine", "elements"];

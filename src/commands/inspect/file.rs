@@ -85,13 +85,13 @@ fn not_a_model(path: &Path) -> anyhow::Error {
 fn external(path: &Path, proto: &ModelProto, links: Links) -> HashMap<String, Result<Bytes, String>> {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let search = Search::new(&real, path, links);
-    let mapped = |location: &str, tensor: &str| map(&search.resolve(location, tensor)?);
+    let mapped = |location: &str| map(&search.resolve(location)?).map_err(|e| format!("{e:#}"));
     let mut files: HashMap<String, Result<Bytes, String>> = HashMap::new();
     if let Some(graph) = &proto.graph {
         graph.each_initializer(&mut |t| {
             let location = t.external("location").unwrap_or_default();
             if t.is_external() && !files.contains_key(location) {
-                files.insert(location.to_string(), mapped(location, t.name()).map_err(|e| format!("{e:#}")));
+                files.insert(location.to_string(), mapped(location));
             }
         });
     }

@@ -166,7 +166,7 @@ fn what_unpacks_to_more_than_there_is_room_for_is_refused() {
     check(size, u64::from(size) - 1, "array 'x': it takes 4194432 bytes unpacked, and --memory leaves 4194431 for it");
     check(u32::MAX - 1, MOST, "takes 4294967294 bytes unpacked");
     check(1000, MOST, "damaged");
-    check(size + 1, MOST, "damaged");
+    check(size + 1, MOST, "1 bytes follow the array");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn what_cannot_be_read_is_told_with_advice() {
     assert!(message(parse_outputs(br#"{"lst": []}"#)).contains("holds no results"));
     assert!(message(parse_outputs(br#"{"lst": [["a", []]]}"#)).contains("holds no results"));
     let deep = r#"{"values": "#.repeat(100_000);
-    inputs(&format!(r#"[{{"x": {deep}"#), "recursion limit");
+    inputs(&format!(r#"[{{"x": {deep}"#), "is nested deeper than 128 levels");
 }
 
 #[test]
