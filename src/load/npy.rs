@@ -39,20 +39,20 @@ impl Npy {
 pub fn parse(bytes: Bytes) -> anyhow::Result<Tensor> {
     let header = Header::parse(&bytes)?;
     let body = bytes.slice(header.len..);
-    let elements = count(&header.shape);
-    let Some(want) = elements.and_then(|n| n.checked_mul(header.kind.width())) else {
+    let (elements, width) = (count(&header.shape), header.kind.width());
+    let Some(want) = elements.and_then(|n| n.checked_mul(width)) else {
         bail!("the shape {:?} is larger than any memory; save the array again", header.shape);
     };
     let (have, shape) = (body.len(), &header.shape);
     ensure!(have >= want, "truncated: the shape {shape:?} takes {want} bytes, but {have} are there; save it again");
     ensure!(have == want, "{} bytes follow the array; keep one array in one .npy file", have - want);
-    let body = if header.fortran && shape.len() > 1 { in_c_order(&body, shape, header.kind.width()) } else { body };
+    let body = if header.fortran && shape.len() > 1 { in_c_order(&body, shape, width) } else { body };
     let body = if header.big_endian { swapped(&body, header.kind.word()) } else { body };
     let elements = elements.unwrap_or(0);
     Ok(match header.kind {
         Kind::Fixed(dtype) => Tensor::new(dtype, header.shape, body)?,
-        Kind::Unicode(chars) => Tensor::strings(header.shape, texts(&body, elements, chars * 4, unicode)?)?,
-        Kind::Bytes(width) => Tensor::strings(header.shape, texts(&body, elements, width, utf8)?)?,
+        Kind::Unicode(_) => Tensor::strings(header.shape, texts(&body, elements, width, unicode)?)?,
+        Kind::Bytes(_) => Tensor::strings(header.shape, texts(&body, elements, width, utf8)?)?,
     })
 }
 
