@@ -47,19 +47,24 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code());
 }
 
-/// The work itself. What it prints comes last and whole, so that nobody sees half an answer; that it cannot be printed
-/// changes nothing about the answer.
+/// The work itself. What it prints comes last and whole, so that nobody sees half an answer. Nobody need listen; but what
+/// cannot be written where somebody wanted it is no success.
 fn work(cli: &Cli) -> Exit {
     let mut shown = Vec::new();
     let done = dispatch(cli, &mut shown);
     let mut out = terminal::stdout();
-    if let Err(e) = out.write_all(&shown).and_then(|()| out.flush()) {
+    let printed = out.write_all(&shown).and_then(|()| out.flush());
+    if let Err(e) = &printed {
         terminal::say(format_args!("cannot write to stdout: {e}"));
     }
-    done.unwrap_or_else(|e| {
-        terminal::say(format_args!("{e:#}"));
-        status(&e)
-    })
+    match done {
+        Ok(_) if printed.is_err() => Exit::Inconclusive,
+        Ok(exit) => exit,
+        Err(e) => {
+            terminal::say(format_args!("{e:#}"));
+            status(&e)
+        }
+    }
 }
 
 /// Ctrl-C, or another wish that this process ends: whoever is busy is told to stop, and what is known by now is written.

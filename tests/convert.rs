@@ -231,7 +231,7 @@ fn no_file_is_converted_onto_itself() {
     check("beside.onnx", "would be written over");
     check("folder", "is a folder");
     check("absent/m.onnx", "there is no folder");
-    check("pipe", "is no regular file");
+    check("pipe", "is a pipe");
 }
 
 /// A model of operators that no opset of ONNX's own is imported for, and one that ONNX Runtime cannot take in FP16.

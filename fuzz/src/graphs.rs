@@ -167,7 +167,7 @@ fn model(choices: &mut Choices) -> (ModelProto, Types) {
     let types = visible.iter().cloned().collect();
     let mut body = Body { nodes: Vec::new(), visible, path: String::new(), types, made: 0 };
     let size = 1 + choices.below(MOST);
-    while body.nodes.len() < size && !(choices.is_empty() && !body.nodes.is_empty()) {
+    while body.nodes.is_empty() || body.nodes.len() < size && !choices.is_empty() {
         body.node(choices, 2);
     }
     let made = &body.visible[given.len() + weights.len()..];

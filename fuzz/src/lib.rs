@@ -64,8 +64,8 @@ pub fn npz(data: &[u8]) {
 }
 
 pub fn polygraphy(data: &[u8]) {
-    said(with_file("data.json", data, |path| polygraphy::read_outputs(path)));
-    let Some(samples) = said(with_file("data.json", data, |path| polygraphy::read_inputs(path))) else { return };
+    said(with_file("data.json", data, polygraphy::read_outputs));
+    let Some(samples) = said(with_file("data.json", data, polygraphy::read_inputs)) else { return };
     let read = with_file("again.json", b"", |path| {
         polygraphy::write_inputs(path, &samples)?;
         polygraphy::read_inputs(path)
@@ -94,14 +94,14 @@ pub fn test_data_set(data: &[u8]) {
 
 /// A report.json, in every form that it is rendered in.
 pub fn report(data: &[u8]) {
-    let Some(report) = said(with_file("report.json", data, |path| json::read(path))) else { return };
+    let Some(report) = said(with_file("report.json", data, json::read)) else { return };
     html::render(&report);
     markdown::render(&report);
     for width in [0, 1, 80, 200] {
         text::summary(&report, width == 80, width);
     }
     let written = json::to_string(&report).expect("a report that was read is written");
-    let read = with_file("again.json", written.as_bytes(), |path| json::read(path)).expect("what was written is read");
+    let read = with_file("again.json", written.as_bytes(), json::read).expect("what was written is read");
     assert_eq!(json::to_string(&read).unwrap_or_default(), written);
 }
 

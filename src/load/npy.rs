@@ -42,13 +42,13 @@ impl Npy {
 pub fn parse(bytes: Bytes) -> anyhow::Result<Tensor> {
     let (header, elements) = fitting(&bytes, bytes.len() as u64)?;
     let body = bytes.slice(header.len..);
-    let shape = &header.shape;
-    let body = if header.fortran && shape.len() > 1 { in_c_order(&body, shape, header.kind.width()) } else { body };
+    let (shape, width) = (&header.shape, header.kind.width());
+    let body = if header.fortran && shape.len() > 1 { in_c_order(&body, shape, width) } else { body };
     let body = if header.big_endian { swapped(&body, header.kind.word()) } else { body };
     Ok(match header.kind {
         Kind::Fixed(dtype) => Tensor::new(dtype, header.shape, body)?,
-        Kind::Unicode(chars) => Tensor::strings(header.shape, texts(&body, elements, chars * 4, unicode)?)?,
-        Kind::Bytes(width) => Tensor::strings(header.shape, texts(&body, elements, width, utf8)?)?,
+        Kind::Unicode(_) => Tensor::strings(header.shape, texts(&body, elements, width, unicode)?)?,
+        Kind::Bytes(_) => Tensor::strings(header.shape, texts(&body, elements, width, utf8)?)?,
     })
 }
 

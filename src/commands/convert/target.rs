@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::weight_bytes;
+use crate::files;
 use crate::load::own::same_file;
 use crate::load::{Lean, Model, materialise};
 use crate::onnx::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto};
@@ -39,11 +40,7 @@ impl Target {
         let data = folder.join(format!("{}.data", name.to_string_lossy()));
         for place in [&path, &data] {
             // A rename would put a file in the place of a device or a pipe.
-            ensure!(
-                fs::metadata(place).map_or(true, |meta| meta.is_file()),
-                "{} is no regular file; name another place with -o",
-                place.display()
-            );
+            files::ensure_writable(place)?;
             if let Some(read) = model.files().find(|read| same_file(read, place)) {
                 match place == &path {
                     true => bail!(

@@ -73,6 +73,12 @@ fn headers_of_other_writers() {
 }
 
 #[test]
+fn no_strings_of_any_width() {
+    let text = "{'descr': '<U15101863793606217981', 'fortran_order': False, 'shape': (0, 3)}";
+    assert_eq!(parse(file(text, &[])).unwrap().as_strings(), Some(&[][..]));
+}
+
+#[test]
 fn fortran_order_is_transposed() {
     // NumPy's array [[1, 2, 3], [4, 5, 6]], column by column.
     let columns = file("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3)}", &[1, 4, 2, 5, 3, 6]);
