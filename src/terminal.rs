@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 /// Characters of one word, or of a whole text, that are shown. Paths are shorter, and so is what layerdiff says.
 const WORD: usize = 300;
-const TEXT: usize = 4000;
+const TEXT: usize = 1000;
 
 /// The user's standard error, where this process's own is another.
 static USER: OnceLock<File> = OnceLock::new();
