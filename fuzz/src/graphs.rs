@@ -89,7 +89,7 @@ fn reduced(proto: &ModelProto, graph: &Graph, types: &Types, choices: &mut Choic
     }
     let names = |nodes: &[usize]| nodes.iter().map(|n| graph.nodes[*n].name.clone()).collect::<Vec<_>>();
     let wanted = names(&faulty);
-    let values = |keys: &[String]| keys.iter().filter_map(|k| Some((k.clone(), zero(*types.get(k)?)))).collect();
+    let values = |keys: &[String]| keys.iter().filter_map(|k| Some((k.clone(), one(*types.get(k)?)))).collect();
     let whole = Whole { model: proto, graph, values: &values, told: &|_| None, target: None, label: String::new() };
     let has = |case: &ModelProto| {
         let nodes = case.graph.iter().flat_map(|g| &g.node).map(|n| n.name().to_string());
@@ -128,9 +128,15 @@ fn converted(proto: &ModelProto, graph: &Graph, types: &Types, choices: &mut Cho
     io.for_each(|v| assert!(!keep_io || v.dtype() == Some(FLOAT), "{} is no longer float32", v.name()));
 }
 
-fn zero(dtype: DType) -> Tensor {
-    let bytes = vec![0; dtype.byte_len(1).unwrap_or(0)];
-    Tensor::new(dtype, vec![1], bytes).expect("one element")
+fn one(dtype: DType) -> Tensor {
+    Tensor::new(dtype, vec![1], unit(dtype)).expect("one element")
+}
+
+/// An integer of 1, since shapes are made of them, and every tensor has one element.
+fn unit(dtype: DType) -> Vec<u8> {
+    let mut bytes = vec![0; dtype.byte_len(1).unwrap_or(0)];
+    bytes.iter_mut().take(1).for_each(|first| *first = 1);
+    bytes
 }
 
 // ---- drawing a model
@@ -203,9 +209,8 @@ fn model(choices: &mut Choices) -> (ModelProto, Types) {
 }
 
 fn weight(name: &str, dtype: DType) -> TensorProto {
-    let raw = vec![1; dtype.byte_len(1).unwrap_or(0)];
     let (name, data_type) = (Some(name.to_string()).filter(|n| !n.is_empty()), Some(dtype.onnx()));
-    TensorProto { name, dims: vec![1], data_type, raw_data: Some(raw.into()), ..Default::default() }
+    TensorProto { name, dims: vec![1], data_type, raw_data: Some(unit(dtype).into()), ..Default::default() }
 }
 
 impl Body {
@@ -224,7 +229,7 @@ impl Body {
             9 => self.op("Constant", &[], &[f], choices).push(AttributeProto::tensor("value", weight("", f))),
             10 => self.op("Constant", &[], &[i], choices).push(AttributeProto::tensor("value", weight("", i))),
             11 => drop(self.op("Dropout", &[f], &[f, t], choices)),
-            12 => drop(self.op("Gather", &[f, i], &[f], choices)),
+            12 => drop(self.op("Expand", &[f, i], &[f], choices)),
             13 => drop(self.op("TopK", &[f, i], &[f, i], choices)),
             14 => {
                 self.op("Clip", &[f, f, f], &[f], choices);

@@ -70,7 +70,7 @@ fn made(node: &NodeProto, seen: &Seen) -> Result<Vec<DType>, String> {
         "Greater" => one_float(&[0, 1]).map(|_| vec![truth])?,
         "Dropout" => vec![one_float(&[0])?, truth],
         "Shape" => vec![int],
-        "Reshape" | "Gather" => is(1, int).and(one_float(&[0])).map(|float| vec![float])?,
+        "Reshape" | "Expand" => is(1, int).and(one_float(&[0])).map(|float| vec![float])?,
         "TopK" => is(1, int).and(one_float(&[0])).map(|float| vec![float, int])?,
         "Where" => is(0, truth).and(one_float(&[1, 2])).map(|float| vec![float])?,
         "QuantizeLinear" => one_float(&[0, 1]).map(|_| vec![DType::Uint8])?,
