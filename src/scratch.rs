@@ -9,8 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{Builder, TempDir};
 
-/// What the names of all roots begin with.
+/// What the names of all roots begin with, and a file in each: users may have folders of such names.
 const PREFIX: &str = "layerdiff-";
+const SIGN: &str = ".layerdiff-scratch";
 
 /// How often a root that vanishes while it is being locked is made again.
 const TRIES: usize = 8;
@@ -54,10 +55,17 @@ fn root_in(place: &Path) -> io::Result<PathBuf> {
     if let Some(root) = roots.iter().find(|root| root.place == place) {
         return Ok(root.path.clone());
     }
-    sweep(place);
+    sweep(place, PREFIX, |root| root.join(SIGN).is_file());
     let (path, lock) = locked(place)?;
+    fs::write(path.join(SIGN), "")?;
     roots.push(Root { place: place.to_path_buf(), path: path.clone(), _lock: lock });
     Ok(path)
+}
+
+/// Tells every sweeper that somebody needs this folder, as long as the file is kept, however its process ends.
+pub fn hold(folder: &Path) -> io::Result<File> {
+    let file = File::open(folder)?;
+    file.lock_shared().map(|()| file)
 }
 
 /// A new root, and the lock that tells others that somebody lives in it. Between its making and its locking a sweeper may
@@ -65,8 +73,7 @@ fn root_in(place: &Path) -> io::Result<PathBuf> {
 fn locked(place: &Path) -> io::Result<(PathBuf, File)> {
     for _ in 0..TRIES {
         let path = private().prefix(PREFIX).tempdir_in(place)?.keep();
-        let lock = File::open(&path).and_then(|folder| folder.lock_shared().map(|()| folder));
-        match lock {
+        match hold(&path) {
             Ok(lock) if path.is_dir() => return Ok((path, lock)),
             // A file system without locks: nobody can tell that it is abandoned, and nobody removes it.
             Err(e) if path.is_dir() && e.kind() != io::ErrorKind::NotFound => {
@@ -78,11 +85,12 @@ fn locked(place: &Path) -> io::Result<(PathBuf, File)> {
     Err(io::Error::other(format!("folders in {} vanish as soon as they are made", place.display())))
 }
 
-/// Removes the roots of processes that have ended without removing them.
-fn sweep(place: &Path) {
+/// Removes the folders of this prefix that are ours and that nobody holds: their makers ended without
+/// removing them.
+pub fn sweep(place: &Path, prefix: &str, is_ours: impl Fn(&Path) -> bool) {
     let Ok(entries) = fs::read_dir(place) else { return };
-    let ours = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(PREFIX));
-    for path in ours.map(|e| e.path()).filter(|path| abandoned(path)) {
+    let ours = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(prefix));
+    for path in ours.map(|e| e.path()).filter(|path| abandoned(path) && is_ours(path)) {
         drop(fs::remove_dir_all(path));
     }
 }
@@ -129,18 +137,21 @@ mod tests {
     #[test]
     fn the_abandoned_ones_are_swept_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
-        let make = |name: &str| {
+        let make = |name: &str, sign: &str| {
             fs::create_dir_all(place.path().join(name).join("inner")).unwrap();
+            fs::write(place.path().join(name).join(sign), "").unwrap();
             place.path().join(name)
         };
-        let (left, held, other) = (make("layerdiff-left"), make("layerdiff-held"), make("somebody-else"));
+        let (left, held) = (make("layerdiff-left", SIGN), make("layerdiff-held", SIGN));
+        let (other, out) = (make("somebody-else", SIGN), make("layerdiff-out", "report.json"));
+        let sweep = |place| sweep(place, PREFIX, |root| root.join(SIGN).is_file());
         fs::write(place.path().join("layerdiff-file"), "").unwrap();
         std::os::unix::fs::symlink(&other, place.path().join("layerdiff-link")).unwrap();
         let lock = File::open(&held).unwrap();
         lock.lock_shared().unwrap();
         sweep(place.path());
         assert!(!left.exists(), "abandoned");
-        assert!(held.join("inner").exists() && other.join("inner").exists());
+        assert!([&held, &other, &out].iter().all(|kept| kept.join("inner").exists()));
         assert!(place.path().join("layerdiff-file").exists() && place.path().join("layerdiff-link").exists());
         drop(lock);
         sweep(place.path());

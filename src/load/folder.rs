@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
+use crate::scratch;
+
 /// Lets `fill` write into an empty folder beside `dir`, and puts that in the place of `dir`: of nothing, of an empty
 /// folder, or of one that holds `sign`, the file by which its writer knows it. Never of a folder of the user's.
 pub fn replaced(dir: &Path, sign: &str, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -13,7 +15,10 @@ pub fn replaced(dir: &Path, sign: &str, fill: impl FnOnce(&Path) -> anyhow::Resu
     let failed = || format!("cannot write {}", dir.display());
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(failed)?;
+    scratch::sweep(parent, &prefix(dir), |_| true);
     let fresh = beside(dir, parent).with_context(failed)?;
+    // Where nothing can be locked, nothing is swept either.
+    let _held = scratch::hold(fresh.path());
     fill(fresh.path()).with_context(failed)?;
     replace(fresh, dir, parent).with_context(failed)
 }
@@ -32,10 +37,14 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
+/// What folders beside `dir` are called before they take its place: nobody else's are called so.
+fn prefix(dir: &Path) -> String {
+    format!(".layerdiff-{}-", dir.file_name().map_or("new".into(), |name| name.to_string_lossy()))
+}
+
 /// An empty folder that others may read, on the same disk as `dir`; it goes when it is dropped.
 fn beside(dir: &Path, parent: &Path) -> std::io::Result<TempDir> {
-    let name = dir.file_name().map_or("new".into(), |name| name.to_string_lossy());
-    let prefix = format!("{name}.tmp-");
+    let prefix = prefix(dir);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     #[cfg(unix)]
@@ -83,6 +92,15 @@ mod tests {
         let error = replaced(&dir, "sign", put("sign")).unwrap_err().to_string();
         assert!(error.contains("was not written by layerdiff"), "{error}");
         assert_eq!(listed(&dir), ["later"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_killed_run_left_goes() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir_all(home.path().join(".layerdiff-made-aB3dE6/half")).unwrap();
+        replaced(&home.path().join("made"), "sign", |at| Ok(fs::write(at.join("sign"), "")?)).unwrap();
+        assert_eq!(listed(home.path()), ["made"]);
     }
 
     #[test]

@@ -71,10 +71,13 @@ pub fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the names of files begin with that are being written; six characters follow.
+pub const HALF: &str = ".layerdiff-";
+
 /// A temporary file with the permissions of an ordinary one: the default would hide the report from other users.
 pub fn beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".layerdiff-");
+    builder.prefix(HALF);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)

@@ -97,6 +97,10 @@ fn a_killed_run_is_tidied_up_after() {
     let dir = tempfile::tempdir().unwrap();
     let left = dir.path().join("layerdiff-left");
     std::fs::create_dir_all(left.join("inner")).unwrap();
+    std::fs::write(left.join(".layerdiff-scratch"), "").unwrap();
+    // One that merely has such a name.
+    let kept = dir.path().join("layerdiff-kept");
+    std::fs::create_dir(&kept).unwrap();
     let ran = program()
         .args(["compare", "-c", "exec:cp {inputs} {outputs}; : {model}"])
         .arg(testdata("layernorm_overflow/model.onnx"))
@@ -104,7 +108,8 @@ fn a_killed_run_is_tidied_up_after() {
         .env("TMPDIR", dir.path())
         .output()
         .unwrap();
-    assert!(!left.exists(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(!left.exists() && kept.is_dir(), "{}", String::from_utf8_lossy(&ran.stderr));
+    std::fs::remove_dir(&kept).unwrap();
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|n| n.to_string_lossy().starts_with("layerdiff-")), "{names:?}");
 }

@@ -85,6 +85,7 @@ impl Early {
             // What cannot be removed cannot be replaced either, and that is told at the end.
             drop(fs::remove_file(&stale.path));
         }
+        half_written(dir).for_each(|half| drop(fs::remove_file(half)));
         let (dir, made) = (dir.to_path_buf(), !dir.exists());
         Early { dir, started: Instant::now(), report: Report::default(), before: before.into(), made }
     }
@@ -125,6 +126,15 @@ impl Early {
     }
 }
 
+/// Files that a killed run was writing: they would have been renamed.
+fn half_written(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.filter(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        path.is_file() && name.strip_prefix(report::json::HALF).is_some_and(|rest| rest.len() == 6)
+    })
+}
+
 fn put_back(file: &mut File, path: &Path) -> io::Result<()> {
     let mut text = String::new();
     file.rewind()?;
@@ -143,6 +153,16 @@ mod tests {
             fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_a_killed_run_left_half_written_goes() {
+        let home = tempfile::tempdir().unwrap();
+        for name in [".layerdiff-aB3dE6", ".layerdiff-notes.txt", "notes"] {
+            fs::write(home.path().join(name), "").unwrap();
+        }
+        drop(Early::begin(home.path()));
+        assert_eq!(listed(home.path()), [".layerdiff-notes.txt", "notes"]);
     }
 
     #[test]
