@@ -31,10 +31,6 @@ pub enum Ended {
     Crashed(String),
 }
 
-/// Names the parent to the child, by its process id: only its own child believes it.
-#[cfg(unix)]
-const PARENT: &str = "LAYERDIFF_PARENT";
-
 /// How the first child ended, in words, for the second.
 #[cfg(unix)]
 const AFTER: &str = "LAYERDIFF_AFTER";

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use super::RunError;
 use crate::interrupt;
 
+/// The variable that names the process which outlives a run of layerdiff, by its id: only its own child believes it.
+pub const PARENT: &str = "LAYERDIFF_PARENT";
+
 /// A running process in a process group of its own. It is killed when dropped.
 pub struct Running {
     child: Arc<Mutex<Child>>,
@@ -62,6 +65,7 @@ impl Running {
     pub fn wait(&self, limit: Option<Duration>) -> Option<ExitStatus> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
+        let mut silent = false;
         loop {
             if let Some(status) = self.ended() {
                 return Some(status);
@@ -69,8 +73,13 @@ impl Running {
             if limit.is_some_and(|l| start.elapsed() >= l) {
                 return None;
             }
-            thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
+            // Its end closes its output, and is noticed at once; but it may close that before, or a descendant hold it.
+            if silent {
+                thread::sleep(pause);
+            } else if self.stdout.closes_within(pause) {
+                (silent, pause) = (true, Duration::ZERO);
+            }
+            pause = (pause * 2).clamp(Duration::from_millis(1), Duration::from_millis(20));
         }
     }
 

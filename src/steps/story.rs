@@ -18,7 +18,7 @@ use crate::report::text::story as words;
 use crate::report::text::words::file_name;
 use crate::report::{Culprit, Metrics, Report};
 use crate::run::RunError;
-use crate::run::child::Running;
+use crate::run::child::{PARENT, Running};
 use crate::scratch;
 use crate::spec::Spec;
 use crate::tensor::Tensor;
@@ -153,6 +153,8 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let written = Model::load(model).map_err(|e| failed(format!("{e:#}")))?;
     command.arg("--inputs").arg(&data).args(flags(told.args, &written.proto));
     command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
+    // It needs no process that outlives it: we do, and a crash of it is an answer to us.
+    command.env(PARENT, std::process::id().to_string());
     let running = Running::spawn(command.stdin(Stdio::null())).map_err(|e| failed(format!("it did not start: {e}")))?;
     let status = running.wait_interruptibly(None)?;
     Ok(match status.and_then(|status| status.code()) {

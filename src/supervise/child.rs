@@ -9,7 +9,8 @@ use std::thread;
 
 use rustix::process::Pid;
 
-use super::{AFTER, PARENT, orphans, signals};
+use super::{AFTER, orphans, signals};
+use crate::run::child::PARENT;
 use crate::terminal;
 
 /// Makes this process a child, if it is one, and has `end` called when it is asked to end. Gives back how the child before

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{AFTER, Ended, PARENT, child, orphans, signals};
-use crate::run::child::{Ending, Keep, Output};
+use super::{AFTER, Ended, child, orphans, signals};
+use crate::run::child::{Ending, Keep, Output, PARENT};
 
 /// How long the child may take to end once it was asked to.
 const PATIENCE: Duration = Duration::from_millis(900);
