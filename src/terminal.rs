@@ -56,6 +56,9 @@ pub fn shown(text: &str) -> String {
 
 /// The text with every harmful character written out, as in `\u{1b}`.
 pub fn clean(text: &str) -> String {
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_string();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if harmful(c) { out.extend(c.escape_default()) } else { out.push(c) }
@@ -66,7 +69,8 @@ pub fn clean(text: &str) -> String {
 /// JSON with its harmful characters written out, as in `\u202e`: they stand inside strings only, which stay what they are.
 /// The line ends and indents of pretty JSON are no part of a string.
 pub fn json(text: String) -> String {
-    match text.chars().any(|c| harmful(c) && c != '\n') {
+    let plain = |b: u8| b == b'\n' || (b' '..0x7f).contains(&b);
+    match !text.bytes().all(plain) && text.chars().any(|c| harmful(c) && c != '\n') {
         true => text.chars().fold(String::with_capacity(text.len() + 64), escaped),
         false => text,
     }
@@ -149,6 +153,9 @@ impl<W: Write> Write for Guard<W> {
 
 /// The text without what a terminal would obey, but for line ends, tabs and, if they are wanted, colours.
 fn harmless(text: &str, colours: bool) -> String {
+    if text.bytes().all(|b| matches!(b, b'\n' | b'\t' | b' '..=b'~')) {
+        return text.to_string();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

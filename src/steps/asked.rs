@@ -45,7 +45,7 @@ pub struct Reading(JoinHandle<Experiment>);
 impl Asked<'_> {
     /// Starts to read. `rules` are those of the tolerance, where that decides.
     pub fn read(&self, reference: &Side, candidate: Found, rules: Option<&Rules>) -> Reading {
-        let model = self.model.clone();
+        let weights = self.model.weight_files();
         let (reference, feeds) = (Found::of(reference, self.global, &self.args.engine), self.feeds.to_vec());
         let known = Experiment {
             layerdiff: env!("CARGO_PKG_VERSION").to_string(),
@@ -60,7 +60,7 @@ impl Asked<'_> {
             ..Experiment::default()
         };
         Reading(thread::spawn(move || Experiment {
-            model: model.weight_files().iter().map(|path| of_path(path)).collect(),
+            model: weights.iter().map(|path| of_path(path)).collect(),
             reference: reference.read(),
             candidate: candidate.read(),
             data: Data { contents: of_samples(&feeds), ..known.data },

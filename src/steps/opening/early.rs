@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::report::{self, Report, Verdict};
@@ -21,11 +22,30 @@ const SHARE: u32 = 100;
 /// The run that goes on.
 static RUNNING: Mutex<Option<Early>> = Mutex::new(None);
 
-/// Writes what is known by now, and remembers it. What cannot be written is told at the end, when it matters.
+/// How long a report may be due before it is written: many stages take less, and are soon told by the next one.
+const SOON: Duration = Duration::from_millis(40);
+
+/// Remembers what is known by now and has it written: the first time at once, later soon, unless more is known by then.
+/// What cannot be written is told at the end, when it matters.
 pub fn so_far(dir: &Path, report: &Report) {
     let mut running = running();
-    let early = running.get_or_insert_with(|| Early::begin(dir));
-    early.write(report);
+    match running.as_mut() {
+        None => running.insert(Early::begin(dir)).write(report),
+        Some(early) => {
+            early.remember(report);
+            if !std::mem::replace(&mut early.due, true) {
+                thread::spawn(write_soon);
+            }
+        }
+    }
+}
+
+fn write_soon() {
+    thread::sleep(SOON);
+    if let Some(early) = running().as_mut() {
+        early.due = false;
+        early.put();
+    }
 }
 
 /// The last report, for the moment the user interrupts something that cannot be stopped.
@@ -63,6 +83,8 @@ struct Early {
     dir: PathBuf,
     started: Instant,
     report: Report,
+    /// Something is remembered that is not written yet.
+    due: bool,
     before: Vec<Before>,
     /// The folder was not there.
     made: bool,
@@ -87,12 +109,20 @@ impl Early {
         }
         half_written(dir).for_each(|half| drop(fs::remove_file(half)));
         let (dir, made) = (dir.to_path_buf(), !dir.exists());
-        Early { dir, started: Instant::now(), report: Report::default(), before: before.into(), made }
+        Early { dir, started: Instant::now(), report: Report::default(), due: false, before: before.into(), made }
     }
 
     fn write(&mut self, report: &Report) {
+        self.remember(report);
+        self.put();
+    }
+
+    fn remember(&mut self, report: &Report) {
         self.report = report.clone();
         self.report.warnings.push(UNFINISHED.to_string());
+    }
+
+    fn put(&mut self) {
         // Thousands of rows go along only where the run takes so long that nobody notices.
         let rows = self.report.tensors.len().min(u32::MAX as usize) as u32;
         let dear = ROW * rows > self.started.elapsed() / SHARE;
