@@ -234,7 +234,7 @@ mod tests {
     fn of_a_library_the_size_and_many_places_are_seen() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("lib.so");
-        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| ((i * 7) >> 3) as u8).collect();
         fs::write(&path, &bytes).unwrap();
         let before = of_library(&path).contents;
         assert_eq!(before, of_library(&path).contents);

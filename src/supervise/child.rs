@@ -58,7 +58,9 @@ fn silence() -> io::Result<()> {
 fn one_line_panics() {
     panic::set_hook(Box::new(|info| {
         let at = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("no words").replace('\n', " ");
+        let payload = info.payload();
+        let words = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let what = words.unwrap_or("no words").replace('\n', " ");
         let _ = writeln!(io::stderr(), "panicked{at}: {what}");
     }));
 }
