@@ -1,10 +1,12 @@
 //! What is in files, folders and tensors, as a short word: equal contents have equal words wherever they lie. Made for
-//! noticing what was replaced, not against somebody who forges (XXH64, 10 GB/s from memory). Files are read, not mapped: a
+//! noticing what was replaced, not against somebody who forges (XXH3). Files are read, not mapped: a
 //! gigabyte of weights leaves no trace in this process' memory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
 
 use super::Source;
 use crate::tensor::Tensors;
@@ -96,24 +98,9 @@ fn pieces(path: &Path) -> io::Result<String> {
     Ok(hash.end())
 }
 
-/// XXH64 with seed 0, fed piece by piece.
-struct Hash {
-    lanes: [u64; 4],
-    /// What does not fill a block yet.
-    rest: Vec<u8>,
-    length: u64,
-}
-
-const BLOCK: usize = 32;
-const PRIMES: [u64; 5] =
-    [0x9E37_79B1_85EB_CA87, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x85EB_CA77_C2B2_AE63, 0x27D4_EB2F_1656_67C5];
-
-impl Default for Hash {
-    fn default() -> Hash {
-        let [a, b, ..] = PRIMES;
-        Hash { lanes: [a.wrapping_add(b), b, 0, 0u64.wrapping_sub(a)], rest: Vec::new(), length: 0 }
-    }
-}
+/// XXH3, fed piece by piece.
+#[derive(Default)]
+struct Hash(Xxh3);
 
 impl Hash {
     /// A text that ends where it ends.
@@ -122,92 +109,19 @@ impl Hash {
         self.add(text.as_bytes());
     }
 
-    fn add(&mut self, mut bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        if !self.rest.is_empty() {
-            let (more, after) = bytes.split_at(bytes.len().min(BLOCK - self.rest.len()));
-            self.rest.extend_from_slice(more);
-            bytes = after;
-            if self.rest.len() < BLOCK {
-                return;
-            }
-            let block = std::mem::take(&mut self.rest);
-            self.block(&block);
-        }
-        let blocks = bytes.chunks_exact(BLOCK);
-        self.rest.extend_from_slice(blocks.remainder());
-        blocks.for_each(|block| self.block(block));
-    }
-
-    fn block(&mut self, block: &[u8]) {
-        for (lane, word) in self.lanes.iter_mut().zip(block.chunks_exact(8)) {
-            *lane = round(*lane, number(word));
-        }
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
     fn end(self) -> String {
-        format!("{:016x}", self.value())
+        format!("{:016x}", self.0.digest())
     }
-
-    fn value(self) -> u64 {
-        let [p1, p2, p3, p4, p5] = PRIMES;
-        let mut hash = match self.length >= BLOCK as u64 {
-            false => p5,
-            true => {
-                let turned = self.lanes.iter().zip([1, 7, 12, 18]).map(|(lane, by)| lane.rotate_left(by));
-                let joined = turned.fold(0u64, u64::wrapping_add);
-                let fold = |hash: u64, lane: &u64| (hash ^ round(0, *lane)).wrapping_mul(p1).wrapping_add(p4);
-                self.lanes.iter().fold(joined, fold)
-            }
-        };
-        hash = hash.wrapping_add(self.length);
-        let words = self.rest.chunks_exact(8);
-        let halves = words.remainder().chunks_exact(4);
-        let bytes = halves.remainder();
-        for word in words {
-            hash = (hash ^ round(0, number(word))).rotate_left(27).wrapping_mul(p1).wrapping_add(p4);
-        }
-        for half in halves {
-            hash = (hash ^ number(half).wrapping_mul(p1)).rotate_left(23).wrapping_mul(p2).wrapping_add(p3);
-        }
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte).wrapping_mul(p5)).rotate_left(11).wrapping_mul(p1);
-        }
-        hash = (hash ^ (hash >> 33)).wrapping_mul(p2);
-        hash = (hash ^ (hash >> 29)).wrapping_mul(p3);
-        hash ^ (hash >> 32)
-    }
-}
-
-fn round(lane: u64, word: u64) -> u64 {
-    lane.wrapping_add(word.wrapping_mul(PRIMES[1])).rotate_left(31).wrapping_mul(PRIMES[0])
-}
-
-/// Little-endian, of up to eight bytes.
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tensor::Tensor;
-
-    #[test]
-    fn it_is_xxh64() {
-        let check = |text: &[u8], want: u64| {
-            for piece in [1, 3, 32, 1000] {
-                let mut hash = Hash::default();
-                text.chunks(piece).for_each(|bytes| hash.add(bytes));
-                assert_eq!(hash.value(), want, "{} bytes by {piece}", text.len());
-            }
-        };
-        check(b"", 0xEF46_DB37_51D8_E999);
-        check(b"a", 0xD24E_C4F1_A98C_6E5B);
-        check(b"abc", 0x44BC_2CF5_AD77_0999);
-        check(b"xxhash", 0x32DD_3895_2C4B_C720);
-        check(b"Nobody inspects the spammish repetition", 0xFBCE_A83C_8A37_8BF1);
-    }
 
     #[test]
     fn contents_count_and_names_do_not() {
