@@ -2,6 +2,7 @@
 //! sets. Files are mapped, not read; payloads point into the map. Knows no backend.
 
 pub mod folder;
+pub mod guest;
 pub mod materialise;
 pub mod model;
 pub mod npy;

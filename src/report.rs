@@ -4,6 +4,7 @@
 //! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
 
 mod culprit;
+pub mod files;
 pub mod html;
 pub mod json;
 pub mod markdown;

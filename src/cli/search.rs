@@ -141,3 +141,15 @@ pub struct CureArgs {
     #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Overrides")]
     pub sensitivity: u64,
 }
+
+impl CheckArgs {
+    /// How the check is judged, as words of a command line.
+    pub fn flags(&self) -> Vec<String> {
+        let codes = |flag: &str, codes: &[i32]| -> Vec<String> {
+            codes.iter().flat_map(|code| [flag.to_string(), code.to_string()]).collect()
+        };
+        let regexes = self.fail_regex.iter().flat_map(|r| ["--fail-regex".to_string(), r.to_string()]);
+        let all = codes("--fail-code", &self.fail_code).into_iter().chain(codes("--pass-code", &self.pass_code));
+        all.chain(regexes).collect()
+    }
+}

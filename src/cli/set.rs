@@ -103,3 +103,15 @@ impl EngineArgs {
         self.devices.as_ref().map_or(&[0], Devices::numbers)
     }
 }
+
+impl SetArgs {
+    /// Bytes of tensors that may be held: `--memory`, else half of what the system says is free.
+    pub fn memory(&self) -> u64 {
+        let free = || {
+            let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+            let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+            Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024 / 2)
+        };
+        self.memory.or_else(free).unwrap_or(2 << 30)
+    }
+}

@@ -11,7 +11,8 @@ use regex::{Regex, RegexBuilder};
 
 use super::child::{self, Ending, Keep, Running};
 use super::{RunError, command};
-use crate::load::own::{Copies, Desk, Guest};
+use crate::load::guest::Guest;
+use crate::load::own::{Copies, Desk};
 use crate::load::{Lean, Model, materialise, npz};
 use crate::tensor::Tensors;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
-use super::{engine, story};
+use super::engine;
 use crate::cli::{By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SetArgs, Strategy};
 use crate::experiment::contents::{named_in, of_library, of_path, of_samples};
 use crate::experiment::{Data, Experiment, Participant, Source};
@@ -207,7 +207,7 @@ pub fn of_reproducer(args: &ReproducerArgs) -> Words {
 
 /// How a check is judged.
 pub fn of_check(args: &CheckArgs) -> Words {
-    let rules = story::check_flags(args).join(" ");
+    let rules = args.flags().join(" ");
     let rules = (!rules.is_empty()).then(|| ("the rules of --check".to_string(), rules));
     let limit = args.check_timeout.map(|limit| ("--check-timeout".to_string(), limit.as_secs_f64().to_string()));
     rules.into_iter().chain(limit).collect()

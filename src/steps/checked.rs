@@ -14,9 +14,10 @@ use super::attempts::Attempts;
 use super::progress::Progress;
 use super::verdict::{self, Shown};
 use super::{deliver, opening, prepare};
-use super::{sides, story, untouched};
+use super::{sides, untouched};
 use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
-use crate::load::own::{Desk, Guest};
+use crate::load::guest::Guest;
+use crate::load::own::Desk;
 use crate::load::testset::tensor_to_proto;
 use crate::load::{Model, npz};
 use crate::onnx::{GraphProto, ModelProto, ValueInfoProto};
@@ -59,11 +60,8 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     }
     report.candidate =
         BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
-    report.tolerance.why = ["the command decides".to_string()]
-        .into_iter()
-        .chain(story::check_flags(&args.check))
-        .collect::<Vec<_>>()
-        .join(" ");
+    report.tolerance.why =
+        ["the command decides".to_string()].into_iter().chain(args.check.flags()).collect::<Vec<_>>().join(" ");
     report.search.strategy = "ddmin".to_string();
     let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 

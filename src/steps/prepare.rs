@@ -76,7 +76,7 @@ pub fn prepare(args: &SetArgs, global: &GlobalArgs, everything: bool) -> anyhow:
     let reading = asked.read(&prepared.reference, theirs, Some(&prepared.rules));
     prepared.report = header(&prepared, &model, &ort, inputs, why);
     opening::so_far(&prepared.dir, &prepared.report);
-    let first = first_runs(&mut prepared, &ort, memory(args), everything)?;
+    let first = first_runs(&mut prepared, &ort, args.memory(), everything)?;
     prepared.report.model.sha256 = hashing.join().unwrap_or_default();
     prepared.experiment = reading.done(&prepared.report.model);
     Ok((prepared, first))
@@ -128,7 +128,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         );
         let mut all = Vec::new();
         for path in &args.inputs {
-            let mut read = samples::read(path, &names, memory(args))?;
+            let mut read = samples::read(path, &names, args.memory())?;
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
             all.extend(read);
         }
@@ -221,16 +221,6 @@ pub fn dir(args: &SetArgs) -> PathBuf {
 pub fn journal(dir: &Path) -> anyhow::Result<PathBuf> {
     let path = dir.join("journal.jsonl");
     files::ensure_writable(&path).map(|()| path)
-}
-
-/// `--memory`, else half of what the system says is free.
-pub fn memory(args: &SetArgs) -> u64 {
-    let free = || {
-        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024 / 2)
-    };
-    args.memory.or_else(free).unwrap_or(2 << 30)
 }
 
 /// What the reader must know of a run that is the second.

@@ -3,7 +3,6 @@
 use anyhow::{bail, ensure};
 
 use super::engine;
-use super::prepare::memory;
 use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::graph::Graph;
 use crate::load::Model;
@@ -133,7 +132,7 @@ fn backend(
         }
         Place::TensorRt => engine::start(spec, &args.engine, model, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
-        Place::Saved(path) => (Box::new(Saved::load(path, &outputs(), memory(args))?), Lowering::None),
+        Place::Saved(path) => (Box::new(Saved::load(path, &outputs(), args.memory())?), Lowering::None),
     })
 }
 

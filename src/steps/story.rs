@@ -68,7 +68,7 @@ pub fn of_check(args: &CheckArgs, report: &Report, case: &Case, notes: &[String]
         [one] => format!("'{one}' alone fails the check"),
         several => format!("{} nodes fail the check together", several.len()),
     };
-    Story { title, how: How::Check { command, flags: check_flags(args) }, ..common(report, case, notes) }
+    Story { title, how: How::Check { command, flags: args.flags() }, ..common(report, case, notes) }
 }
 
 fn common(report: &Report, case: &Case, notes: &[String]) -> Story {
@@ -125,16 +125,6 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
     let built = number("--builder-level", engine.builder_level).chain(number("--workspace", engine.workspace));
     let typed = engine.strongly_typed.then(|| "--strongly-typed".to_string());
     atol.chain(rtol).chain(built).chain(typed).collect()
-}
-
-/// How the check is judged, as words of a command line.
-pub fn check_flags(args: &CheckArgs) -> Vec<String> {
-    let codes = |flag: &str, codes: &[i32]| -> Vec<String> {
-        codes.iter().flat_map(|code| [flag.to_string(), code.to_string()]).collect()
-    };
-    let regexes = args.fail_regex.iter().flat_map(|r| ["--fail-regex".to_string(), r.to_string()]);
-    let all = codes("--fail-code", &args.fail_code).into_iter().chain(codes("--pass-code", &args.pass_code));
-    all.chain(regexes).collect()
 }
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.

@@ -13,6 +13,7 @@ use crate::graph::{Graph, Node, Source};
 use crate::isolate;
 use crate::load::npz;
 use crate::probe::Probe;
+use crate::report::files::{self, HTML, Lost, MARKDOWN};
 use crate::report::{self, Culprit, Kind, NodeRef, Realised, Report, Status, Verdict};
 use crate::run::RunError;
 use crate::search::Suspect;
@@ -199,27 +200,6 @@ pub enum Shown {
     Table,
 }
 
-/// The files of a report.
-pub const JSON: &str = "report.json";
-pub const HTML: &str = "report.html";
-pub const MARKDOWN: &str = "report.md";
-
-/// A file that could not be written.
-pub struct Lost {
-    name: &'static str,
-    why: anyhow::Error,
-}
-
-/// Writes every file of the report that can be written, and gives back the others.
-pub fn files(report: &Report, dir: &Path) -> Vec<Lost> {
-    let lost = |name: &'static str, written: anyhow::Result<()>| written.err().map(|why| Lost { name, why });
-    let text = |name: &'static str, text: String| lost(name, report::json::write_file(&dir.join(name), &text));
-    let json = lost(JSON, report::json::write(&dir.join(JSON), report));
-    opening::finished();
-    let pages = [text(HTML, report::html::render(report)), text(MARKDOWN, report::markdown::render(report))];
-    json.into_iter().chain(pages.into_iter().flatten()).collect()
-}
-
 /// Files, then stdout: whatever cannot be written is told in a sentence each, and keeps nothing else from being written.
 /// It is an error, so that the exit status claims no more than was delivered, where it is report.json or a file that the
 /// user asked for; the pages can be made again from report.json.
@@ -231,7 +211,8 @@ pub fn write(
     shown: Shown,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut lost = files(report, dir);
+    opening::finished();
+    let mut lost = files::write(report, dir);
     if let (Some(path), Some(tensors)) = (&args.save_tensors, saved) {
         lost.extend(npz::write(path, &tensors).err().map(|why| Lost { name: "", why }));
     }

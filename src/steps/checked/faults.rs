@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::attempts::Attempts;
 use super::super::deliver::{self, Delivery, FITS, MOST, Proof};
-use super::super::{opening, prepare, story};
+use super::super::{opening, story};
 use super::Question;
 use crate::load::testset::tensor_from_proto;
 use crate::probe::Side;
@@ -29,7 +29,7 @@ pub fn reproducers(
 ) -> Result<(), RunError> {
     attempts.step("all values of the reference");
     let feeds = question.samples[sample].clone();
-    let memory = prepare::memory(&question.args.set);
+    let memory = question.args.set.memory();
     let (capture, refused) = Capture::new(reference, ort, &feeds, memory)?;
     if let Some(e) = refused {
         report.warnings.push(format!("the reference cannot run the model, so cuts are fed with nothing: {e}"));

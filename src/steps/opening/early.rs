@@ -8,9 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::report::{self, Report, Verdict};
+use crate::report::{self, Report, Verdict, files};
 use crate::run::RunError;
-use crate::steps::verdict;
 
 /// A warning of every report that is not the last of its run.
 pub const UNFINISHED: &str = "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)";
@@ -52,7 +51,7 @@ fn write_soon() {
 pub fn write_so_far() {
     if let Some(early) = running().take() {
         let report = early.ended("interrupted");
-        drop(report::json::write(&early.dir.join(verdict::JSON), &report));
+        drop(report::json::write(&early.dir.join(files::JSON), &report));
     }
 }
 
@@ -68,7 +67,7 @@ pub fn settled<T>(answer: anyhow::Result<T>) -> anyhow::Result<T> {
     if let Some(early) = early {
         match e.chain().find_map(|cause| cause.downcast_ref::<RunError>()) {
             None => early.withdraw(),
-            Some(failure) => drop(verdict::files(&early.ended(&failure.to_string()), &early.dir)),
+            Some(failure) => drop(files::write(&early.ended(&failure.to_string()), &early.dir)),
         }
     }
     answer
@@ -98,7 +97,7 @@ struct Before {
 
 impl Early {
     fn begin(dir: &Path) -> Early {
-        let before = [verdict::JSON, verdict::HTML, verdict::MARKDOWN].map(|name| {
+        let before = [files::JSON, files::HTML, files::MARKDOWN].map(|name| {
             let path = dir.join(name);
             let file = if path.is_file() { File::open(&path).ok() } else { None };
             Before { path, file }
@@ -127,7 +126,7 @@ impl Early {
         let rows = self.report.tensors.len().min(u32::MAX as usize) as u32;
         let dear = ROW * rows > self.started.elapsed() / SHARE;
         let table = if dear { std::mem::take(&mut self.report.tensors) } else { Vec::new() };
-        drop(report::json::write_compact(&self.dir.join(verdict::JSON), &self.report));
+        drop(report::json::write_compact(&self.dir.join(files::JSON), &self.report));
         if dear {
             self.report.tensors = table;
         }
