@@ -258,8 +258,11 @@ pub fn diagnoses(culprit: &Culprit) -> Vec<(&str, Vec<&Diagnosis>)> {
 /// What to do next when there is no answer.
 pub fn next_step(report: &Report) -> &'static str {
     let outputs_unseen = !report.outputs.is_empty() && report.outputs.iter().all(|o| o.status == Status::NotCompared);
-    if report.crash.is_some() {
-        "the crash is the library's own: tell its makers, with the model cut off behind that node, or try another version of it (--ort-library, layerdiff setup)"
+    if let Some(crash) = &report.crash {
+        match crash.node {
+            Some(_) => "tell the backend's makers, with the model cut off behind that node, or try another version of it",
+            None => "run the backend by hand on this model, tell its makers, or try another version of it",
+        }
     } else if check(report).is_some() {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
     } else if report.search.perturbed {
