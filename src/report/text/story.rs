@@ -260,7 +260,9 @@ pub fn next_step(report: &Report) -> &'static str {
     let outputs_unseen = !report.outputs.is_empty() && report.outputs.iter().all(|o| o.status == Status::NotCompared);
     if let Some(crash) = &report.crash {
         match crash.node {
-            Some(_) => "tell the backend's makers, with the model cut off behind that node, or try another version of it",
+            Some(_) => {
+                "tell the backend's makers, with the model cut off behind that node, or try another version of it"
+            }
             None => "run the backend by hand on this model, tell its makers, or try another version of it",
         }
     } else if check(report).is_some() {
