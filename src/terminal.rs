@@ -36,6 +36,11 @@ pub fn print(text: &str) {
     tell(&harmless(text, false));
 }
 
+/// Our own control sequence, on a terminal.
+pub fn raw(sequence: &str) {
+    tell(sequence);
+}
+
 fn tell(text: &str) {
     drop(match stderr() {
         Some(mut user) => user.write_all(text.as_bytes()),

@@ -162,6 +162,20 @@ fn an_impossible_shape_is_a_refusal() {
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A folder that commands would take for a flag.
+#[test]
+fn a_folder_with_a_dash_is_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["bisect", "-c", "ort:fp16", "-o=-out", "--no-overrides", "-i"]);
+    command
+        .arg(common::testdata("layernorm_overflow/inputs.npz"))
+        .arg(common::testdata("layernorm_overflow/model.onnx"));
+    let output = command.current_dir(dir.path()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("reproduces from disk: yes") && stdout.contains("sh ./-out/reduced/repro.sh"), "{stdout}");
+}
+
 /// A library that is none: whatever loading it does, doctor says so.
 #[test]
 fn a_library_that_kills_is_told_by_doctor() {

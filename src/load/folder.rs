@@ -23,6 +23,14 @@ pub fn replaced(dir: &Path, sign: &str, fill: impl FnOnce(&Path) -> anyhow::Resu
     replace(fresh, dir, parent).with_context(failed)
 }
 
+/// Removes `dir` whole or not at all: first its name, then what is in it.
+pub fn remove(dir: &Path) -> std::io::Result<()> {
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let aside = beside(dir, parent)?;
+    fs::rename(dir, aside.path().join("older"))?;
+    aside.close()
+}
+
 /// May `dir` be written? If not, one sentence.
 pub fn ensure_free(dir: &Path, sign: &str) -> anyhow::Result<()> {
     ensure!(
@@ -92,6 +100,16 @@ mod tests {
         let error = replaced(&dir, "sign", put("sign")).unwrap_err().to_string();
         assert!(error.contains("was not written by layerdiff"), "{error}");
         assert_eq!(listed(&dir), ["later"]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("made");
+        fs::create_dir_all(dir.join("inner")).unwrap();
+        remove(&dir).unwrap();
+        assert!(listed(home.path()).is_empty());
+        assert!(remove(&dir).is_err() && listed(home.path()).is_empty());
     }
 
     #[cfg(unix)]

@@ -33,6 +33,11 @@ pub struct Delivery<'a> {
     pub proof: &'a dyn Fn(&Path) -> Result<Proof, RunError>,
 }
 
+/// What is said where the written model passes.
+pub const LOST: &str = "the failure was lost: read again from the files, ";
+/// And where it was not told whether it does.
+pub const UNPROVED: &str = "it was not proved from its files: ";
+
 /// The written model fails, or what happened instead.
 pub type Proof = Result<(), String>;
 
@@ -57,7 +62,7 @@ pub fn clear(dir: &Path) {
     let folders = (0..).map(|number| dir.join(folder_name(number)));
     for folder in folders.take_while(|folder| bundle::is_reproducer(folder)) {
         // One that cannot be removed cannot be replaced either, and that is said then.
-        drop(std::fs::remove_dir_all(folder));
+        drop(folder::remove(&folder));
     }
 }
 
@@ -90,7 +95,7 @@ pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunErro
                 return Ok(reduced);
             }
             Err(why) => {
-                reduced.why = Some(format!("the failure was lost: read again from the files, {why}"));
+                reduced.why = Some(why);
                 lost = Some("a smaller form of it did not fail again from its files".to_string());
             }
         }

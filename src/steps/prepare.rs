@@ -207,14 +207,15 @@ fn rules(args: &SetArgs, candidate: &Side) -> Rules {
     rules
 }
 
-/// `-o`, else MODEL_STEM.layerdiff.
+/// `-o`, else MODEL_STEM.layerdiff; never what a command would take for a flag.
 pub fn dir(args: &SetArgs) -> PathBuf {
-    if let Some(dir) = &args.output_dir {
-        return dir.clone();
-    }
-    let mut name = args.model.file_stem().unwrap_or(OsStr::new("model")).to_os_string();
-    name.push(".layerdiff");
-    PathBuf::from(name)
+    let by_model = || {
+        let mut name = args.model.file_stem().unwrap_or(OsStr::new("model")).to_os_string();
+        name.push(".layerdiff");
+        PathBuf::from(name)
+    };
+    let dir = args.output_dir.clone().unwrap_or_else(by_model);
+    if dir.as_os_str().as_encoded_bytes().starts_with(b"-") { Path::new(".").join(dir) } else { dir }
 }
 
 /// The journal in the folder of a report, where nothing but a file may stand.

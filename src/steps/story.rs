@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::deliver::Proof;
+use super::deliver::{LOST, Proof, UNPROVED};
 use super::verdict::Exit;
 use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
@@ -149,12 +149,15 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let status = running.wait_interruptibly(None)?;
     Ok(match status.and_then(|status| status.code()) {
         Some(code) if code == Exit::Diverged as i32 => Ok(()),
-        Some(code) if code == Exit::Agreed as i32 => Err("both sides agree".to_string()),
+        Some(code) if code == Exit::Agreed as i32 => Err(format!("{LOST}both sides agree")),
         Some(code) => {
             let [_, stderr] = running.output();
-            Err(format!("layerdiff compare ends with status {code}: {}", String::from_utf8_lossy(&stderr).trim()))
+            Err(format!(
+                "{UNPROVED}layerdiff compare ends with status {code}: {}",
+                String::from_utf8_lossy(&stderr).trim()
+            ))
         }
-        None => Err("layerdiff compare was killed".to_string()),
+        None => Err(format!("{UNPROVED}layerdiff compare was killed")),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::terminal;
 /// it died, in words.
 pub fn settle(end: fn()) -> Option<String> {
     let parent = parent();
+    signals::keep_children();
     if parent.is_some() {
         // A noisy library is no reason not to run.
         let _ = silence();

@@ -1,7 +1,8 @@
 //! The parent's side: start the child, hand signals on, and start it again when it dies.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{AFTER, Ended, child, orphans, signals};
+use crate::load::own::same_file;
 use crate::run::child::{Ending, Keep, Output, PARENT};
+use crate::terminal;
 
 /// How long the child may take to end once it was asked to.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -32,7 +35,8 @@ pub fn run() -> Option<Ended> {
     if child::parent().is_some() {
         return None;
     }
-    let program = std::env::current_exe().ok()?;
+    let program = program()?;
+    signals::keep_children();
     orphans::adopt();
     hand_on_signals();
     let first = start(&program, None).ok()?;
@@ -40,11 +44,30 @@ pub fn run() -> Option<Ended> {
         Ok(ended) => return Some(ended),
         Err(words) => words,
     };
-    Some(match start(&program, Some(&died)).map(Attempt::end) {
+    clear_line();
+    Some(match start(&again(program), Some(&died)).map(Attempt::end) {
         Ok(Ok(ended)) => ended,
         Ok(Err(words)) => Ended::Crashed(words),
         Err(_) => Ended::Crashed(died),
     })
+}
+
+/// This program's file; where the system does not tell it, as the user called it.
+fn program() -> Option<PathBuf> {
+    std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from))
+}
+
+/// The same file once more: another may have taken its place meanwhile, and would be another program.
+fn again(program: PathBuf) -> PathBuf {
+    let own = Path::new("/proc/self/exe");
+    if !own.exists() || same_file(own, &program) { program } else { own.to_path_buf() }
+}
+
+/// The child died in the middle of a line of progress.
+fn clear_line() {
+    if io::stderr().is_terminal() {
+        terminal::raw("\r\x1b[2K");
+    }
 }
 
 /// A child at work, and what it says that is not for the user.
@@ -57,6 +80,7 @@ fn start(program: &Path, after: Option<&str>) -> io::Result<Attempt> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
     command.args(std::env::args_os().skip(1)).stdin(Stdio::from(writer));
+    command.arg0(std::env::args_os().next().unwrap_or_else(|| program.as_os_str().to_os_string()));
     command.env(PARENT, std::process::id().to_string()).env_remove(AFTER);
     if std::env::var_os(SILENT).is_none() {
         command.env(SILENT, "1");

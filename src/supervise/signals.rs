@@ -1,12 +1,17 @@
 //! The signals by which users, shells and systems ask a run to end.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// Who starts a program with SIGCHLD ignored takes the ends of its children from it: it is heard, and nothing is done.
+pub fn keep_children() {
+    let _ = signal_hook::flag::register(SIGCHLD, std::sync::Arc::default());
+}
 
 /// Those that were not ignored when the process started: `nohup` wants no hang-up, and a shell's background job no Ctrl-C.
 pub fn listen() -> std::io::Result<Signals> {
     let ignored = std::fs::read_to_string("/proc/self/status").map_or(0, |status| ignored(&status));
-    Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))
+    Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))
 }
 
 /// The signals that a process ignores, as bits, from its status.

@@ -113,3 +113,39 @@ fn a_killed_run_is_tidied_up_after() {
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|n| n.to_string_lossy().starts_with("layerdiff-")), "{names:?}");
 }
+
+/// Daemons and some CI runners hand SIGCHLD down ignored, which takes the ends of children from who waits for them.
+#[test]
+fn ends_of_children_are_heard_whoever_started_us() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!(
+        "trap '' CHLD; exec '{}' bisect '{}' -i '{}' -c ort:fp16 -o out",
+        env!("CARGO_BIN_EXE_layerdiff"),
+        testdata("layernorm_overflow/model.onnx").display(),
+        testdata("layernorm_overflow/inputs.npz").display(),
+    );
+    // dash cannot ignore it for others.
+    let ran = Command::new("timeout").args(["60", "bash", "-c", &line]).current_dir(dir.path()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// The second run is of the same program, even where another file has taken its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn another_program_never_answers_for_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("ld");
+    std::fs::copy(env!("CARGO_BIN_EXE_layerdiff"), &program).unwrap();
+    let once = "[ -e done ] && exec cp {inputs} {outputs}; : > done; rm ld; printf '#!/bin/sh\\necho IMPOSTOR\\n' > ld; \
+                chmod +x ld; kill -SEGV $(cut -d' ' -f4 /proc/$PPID/stat); sleep 5; : {model}";
+    let ran = Command::new(&program)
+        .args(["compare", "-c", &format!("exec:{once}"), "-o", "out", "-i"])
+        .arg(testdata("layernorm_overflow/inputs.npz"))
+        .arg(testdata("layernorm_overflow/model.onnx"))
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(3), "{stdout}{stderr}");
+    assert!(!stdout.contains("IMPOSTOR") && stderr.contains("garbage"), "{stdout}{stderr}");
+}

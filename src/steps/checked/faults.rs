@@ -154,8 +154,8 @@ impl Faults<'_> {
         let inputs = model.with_file_name("inputs.npz");
         Ok(match self.question.check.run_copy(model, &inputs)? {
             check::Verdict::Fails => Ok(()),
-            check::Verdict::Passes => Err("the check passes".to_string()),
-            check::Verdict::Inconclusive(why) => Err(format!("the check says nothing: {why}")),
+            check::Verdict::Passes => Err(format!("{}the check passes", deliver::LOST)),
+            check::Verdict::Inconclusive(why) => Err(format!("{}the check says nothing: {why}", deliver::UNPROVED)),
         })
     }
 }
