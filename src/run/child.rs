@@ -6,6 +6,7 @@ mod output;
 pub use self::output::{Keep, Output};
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,9 +14,17 @@ use std::time::{Duration, Instant};
 
 use super::RunError;
 use crate::interrupt;
+use crate::load::own::same_file;
 
 /// The variable that names the process which outlives a run of layerdiff, by its id: only its own child believes it.
 pub const PARENT: &str = "LAYERDIFF_PARENT";
+
+/// This program's own file. Where another has taken its place since it started, the system's link to it: another program
+/// must not answer for this one.
+pub fn own_program() -> io::Result<PathBuf> {
+    let (program, link) = (std::env::current_exe()?, Path::new("/proc/self/exe"));
+    Ok(if !link.exists() || same_file(link, &program) { program } else { link.to_path_buf() })
+}
 
 /// A running process in a process group of its own. It is killed when dropped.
 pub struct Running {

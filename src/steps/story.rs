@@ -18,7 +18,7 @@ use crate::report::text::story as words;
 use crate::report::text::words::file_name;
 use crate::report::{Culprit, Metrics, Report};
 use crate::run::RunError;
-use crate::run::child::{PARENT, Running};
+use crate::run::child::{PARENT, Running, own_program};
 use crate::scratch;
 use crate::spec::Spec;
 use crate::tensor::Tensor;
@@ -130,7 +130,7 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
 pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     let failed = |reason: String| RunError::Run { backend: "the proof".to_string(), reason };
-    let program = std::env::current_exe().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
+    let program = own_program().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
     let data = model.with_file_name(TEST_SET);
     let out = scratch::folder().map_err(|e| failed(e.to_string()))?;
     let reference = match told.own_model {

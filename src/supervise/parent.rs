@@ -11,8 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{AFTER, Ended, child, orphans, signals};
-use crate::load::own::same_file;
-use crate::run::child::{Ending, Keep, Output, PARENT};
+use crate::run::child::{Ending, Keep, Output, PARENT, own_program};
 use crate::terminal;
 
 /// How long the child may take to end once it was asked to.
@@ -45,7 +44,7 @@ pub fn run() -> Option<Ended> {
         Err(words) => words,
     };
     clear_line();
-    Some(match start(&again(program), Some(&died)).map(Attempt::end) {
+    Some(match start(&own_program().unwrap_or(program), Some(&died)).map(Attempt::end) {
         Ok(Ok(ended)) => ended,
         Ok(Err(words)) => Ended::Crashed(words),
         Err(_) => Ended::Crashed(died),
@@ -54,13 +53,7 @@ pub fn run() -> Option<Ended> {
 
 /// This program's file; where the system does not tell it, as the user called it.
 fn program() -> Option<PathBuf> {
-    std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from))
-}
-
-/// The same file once more: another may have taken its place meanwhile, and would be another program.
-fn again(program: PathBuf) -> PathBuf {
-    let own = Path::new("/proc/self/exe");
-    if !own.exists() || same_file(own, &program) { program } else { own.to_path_buf() }
+    own_program().ok().or_else(|| std::env::args_os().next().map(PathBuf::from))
 }
 
 /// The child died in the middle of a line of progress.

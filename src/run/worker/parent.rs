@@ -13,7 +13,7 @@ use super::{Job, Order, Reply, SUBCOMMAND, Sealed, Task, What, steps};
 use crate::interrupt;
 use crate::load::Lean;
 use crate::report::BackendInfo;
-use crate::run::child::{Ending, Running};
+use crate::run::child::{Ending, Running, own_program};
 use crate::run::ort::{Output, Provider};
 use crate::run::{Against, Answer, Backend, Engine, How, Observe, RunError};
 use crate::tensor::Tensors;
@@ -43,8 +43,8 @@ struct Process {
 impl Worker {
     /// Starts this very program as a worker for `task`.
     pub fn start(task: &Task) -> Result<Worker, RunError> {
-        let exe = std::env::current_exe()
-            .map_err(|e| RunError::Missing(format!("layerdiff cannot find its own program file: {e}")))?;
+        let exe =
+            own_program().map_err(|e| RunError::Missing(format!("layerdiff cannot find its own program file: {e}")))?;
         Worker::start_with(&exe, task)
     }
 
