@@ -1,7 +1,7 @@
 //! A command line of the user's: files take the places of its placeholders, the shell runs it, and it is stopped when it
 //! takes too long or the user does. Knows what files it names and how a shell reads; no model, no tensor, no meaning.
 
-use std::io;
+use std::io::{self, Write};
 use std::mem;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -37,27 +37,24 @@ pub fn fill(command: &str, files: &[(&str, &Path)]) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// The command line runs under a shell that watches its standard input, a pipe that we hold: however we end, the pipe
-/// closes, and the command ends with all its descendants. They share a process group, and so does the watch. What the outer
-/// shell itself would say ("Killed") is nobody's last word.
+/// Before a command line runs, its shell leaves a watch behind that reads a pipe which we hold: however we end, the pipe
+/// closes, and the command ends with all of its process group. A line in the pipe calls the watch off.
 const LEASH: &str = r#"
-exec 3<&0 4>&2 </dev/null 2>/dev/null
-(read -r _ <&3; kill -s KILL 0) >/dev/null 4>&- &
-watch=$!
-(exec sh -c "$1" 2>&4 3<&- 4>&-)
-status=$?
-kill -s KILL $watch
-exit $status"#;
+exec 3<&0 </dev/null
+(read -r _ <&3 || kill -s KILL 0) >/dev/null 2>&1 &
+exec 3<&-
+exec sh -c "$1""#;
 
 /// Runs a command line to its end, whatever that is; `None` when `limit` passed before, and it was stopped.
 pub fn execute(line: &str, keep: Keep, limit: Option<Duration>) -> Result<Option<(Running, ExitStatus)>, RunError> {
     let did_not = |e: io::Error| RunError::Missing(format!("a command needs the shell 'sh', which did not start: {e}"));
-    let (theirs, ours) = io::pipe().map_err(did_not)?;
+    let (theirs, mut ours) = io::pipe().map_err(did_not)?;
     let mut command = Command::new("sh");
     command.args(["-c", LEASH, "sh", line]).stdin(theirs);
     let running = Running::spawn_keeping(&mut command, keep).map_err(did_not)?;
     let status = running.wait_interruptibly(limit)?;
-    drop(ours);
+    // What the command leaves behind on purpose may go on.
+    drop(ours.write_all(b"\n"));
     Ok(status.map(|status| (running, status)))
 }
 

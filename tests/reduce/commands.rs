@@ -30,11 +30,9 @@ fn a_command_is_cut_out_of_too() {
     assert_eq!(status, 1, "{text}");
 }
 
-/// `reduce` of a command in `dir`, whose run of that number (from 1) interrupts layerdiff, the parent of the shell around it;
-/// with the count of its runs.
+/// `reduce` of a command in `dir`, whose run of that number (from 1) interrupts it; with the count of its runs.
 fn interrupted(dir: &Path, number: usize, more: &[&str]) -> (Option<i32>, String, usize) {
-    let stop =
-        "echo >>count; [ \"$STOP\" = $(wc -l <count) ] && kill -INT $(cut -d' ' -f4 /proc/$PPID/stat) && sleep 30";
+    let stop = "echo >>count; [ \"$STOP\" = $(wc -l <count) ] && kill -INT $PPID && sleep 30";
     let mut run = program();
     run.current_dir(dir).env("STOP", number.to_string()).arg("reduce").arg(testdata("healthy_transformer/model.onnx"));
     run.arg("-c").arg(format!("exec:{stop}; {}", command("Softmax"))).arg("-i");
