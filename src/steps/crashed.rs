@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{opening, prepare};
 use crate::cli::{Command, SetArgs};
-use crate::report::{self, ModelInfo, Report, Verdict};
+use crate::report::{self, ModelInfo, Report, Verdict, files};
 
 /// Completes the report of the run that died in these words, if the command has one; the sentence for the user.
 pub fn report(command: &Command, words: &str) -> String {
@@ -15,7 +15,7 @@ pub fn report(command: &Command, words: &str) -> String {
         Command::Reduce(args) => &args.set,
         _ => return why,
     };
-    let path = prepare::dir(set).join("report.json");
+    let path = prepare::dir(set).join(files::JSON);
     match finish(set, &path, &why) {
         Ok(()) => format!("{why}; what was known by then is in {}", path.display()),
         Err(e) => format!("{why}; its report could not be written: {e:#}"),

@@ -106,4 +106,8 @@ impl Backend for Runtime {
     fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
         self.backend().outputs(model)
     }
+
+    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
+        self.backend().latency(model, feed, runs)
+    }
 }
