@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
+use layerdiff::open::choose;
 use layerdiff::run::tensorrt::library;
-use layerdiff::steps::choose;
 
 fn main() -> anyhow::Result<()> {
     let repetitions: usize = std::env::args().nth(1).map_or(Ok(1000), |text| text.parse())?;

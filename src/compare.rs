@@ -17,7 +17,7 @@ pub use stats::{argmax_differs, rms, to_f64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Metrics, Real, Status};
+use crate::found::{Metrics, Real, Status};
 use crate::tensor::{Tensor, shape_text};
 use block::Pair;
 use format::Format;

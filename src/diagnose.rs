@@ -29,8 +29,8 @@ mod ties;
 mod words;
 
 use crate::compare::Tolerance;
+use crate::found::{Culprit, Diagnosis, Metrics};
 use crate::onnx::NodeProto;
-use crate::report::{Culprit, Diagnosis, Metrics};
 use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
 use case::Case;

@@ -1,69 +1,54 @@
 //! layerdiff: which node of an ONNX model is the first to go wrong, with proof.
 //!
-//! The journey of a run, and the modules in its order:
+//! The journey of a run, as the rooms stand in its order:
 //!
 //! ```text
-//! load -> graph -> mark -> run (reference, candidate) -> compare -> search -> isolate -> diagnose -> reduce -> override -> report
+//! open (models, data, two sides) -> lab -> find (trust, search, isolate, diagnose, rank) -> reduce -> cure -> found -> show
 //! ```
 //!
-//! Imports point down only: `commands` are made of `steps`, which know the `cli` and use `probe`, `isolate`, `diagnose`, `reduce`,
-//! `overrides` and `report`; those use `load`, `mark`, `precision`, `run` and `compare`; those use `graph`, `onnx`, `tensor` and
-//! `search`. `tests/layers.rs` guards it.
+//! `commands` are chains of those stages; each takes the lab and gives back a value, and `found` makes the one report of
+//! them. Below stand what every stage uses: `run` (backends), `load`, `mark`, `precision`, `judge`, `compare`, `graph`,
+//! `onnx`, `tensor` and `search`. The cores of `reduce`, `cure`, `diagnose` and `qdq` know no backend; what drives the first
+//! two stands in their `drive`. Imports point down only; `tests/layers.rs` guards it.
 
+// Without any knowledge of models.
+pub mod failure;
+pub mod files;
+pub mod interrupt;
+pub mod names;
+pub mod scratch;
+pub mod search;
+pub mod tensor;
 pub mod terminal;
 
-pub mod scratch;
-
-pub mod files;
-
-pub mod names;
-
-pub mod tensor;
-
-pub mod onnx;
-
-pub mod load;
-
+// Models, and what is said of them.
+pub mod compare;
+pub mod found;
 pub mod graph;
-
+pub mod judge;
+pub mod load;
 pub mod mark;
-
+pub mod onnx;
 pub mod precision;
-
+pub mod show;
+pub mod spec;
 pub mod types;
 
-pub mod spec;
-
-pub mod experiment;
-
-pub mod run;
-
-pub mod compare;
-
-pub mod tolerance;
-
-pub mod search;
-
-pub mod probe;
-
-pub mod isolate;
-
+// Cores that know no backend.
+pub mod cure;
 pub mod diagnose;
-
+pub mod qdq;
 pub mod reduce;
 
-pub mod overrides;
+// What runs models.
+pub mod lab;
+pub mod progress;
+pub mod run;
 
-pub mod qdq;
-
-pub mod report;
-
-pub mod interrupt;
-
+// The stages, and who chooses them.
 pub mod cli;
-
-pub mod steps;
-
 pub mod commands;
-
+pub mod find;
+pub mod inspect;
+pub mod open;
 pub mod supervise;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
+use layerdiff::find::verdict::Exit;
 use layerdiff::run::RunError;
 use layerdiff::run::ort::runtime;
-use layerdiff::steps::verdict::Exit;
-use layerdiff::steps::{crashed, opening};
 use layerdiff::supervise::{self, Ended};
 use layerdiff::{interrupt, scratch, terminal};
+use layerdiff::{open::crashed, open::opening};
 
 /// How long a run may take to notice that it is to end before the process ends without it.
 const PATIENCE: Duration = Duration::from_millis(600);

@@ -5,10 +5,10 @@
 
 use rayon::prelude::*;
 
+use crate::failure::RunError;
 use crate::graph::node_name;
 use crate::mark::Types;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use crate::run::RunError;
 use crate::tensor::DType;
 
 /// Output names of a model, each with its element type (`None` for sequences, maps and optionals).

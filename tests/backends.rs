@@ -6,9 +6,9 @@ mod common;
 use std::path::PathBuf;
 
 use common::{bisect, layerdiff, openvino, program, real_model, testdata};
+use layerdiff::found::{Kind, Report, Verdict};
 use layerdiff::load::testset::tensor_to_proto;
 use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
-use layerdiff::report::{Kind, Report, Verdict};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 

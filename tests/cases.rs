@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{Run, layerdiff, testdata};
-use layerdiff::report::{Kind, Report, Status, Verdict};
+use layerdiff::found::{Kind, Report, Status, Verdict};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -8,9 +8,9 @@ mod signals;
 use std::path::{Path, PathBuf};
 
 use common::{Run, layerdiff, model_of, program};
+use layerdiff::found::Verdict;
 use layerdiff::load::testset::tensor_to_proto;
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use layerdiff::report::Verdict;
 use layerdiff::tensor::{DType, Tensor};
 use prost::Message;
 

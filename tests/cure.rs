@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 use common::{Run, layerdiff, real_model, testdata};
 use evaluate::{Job, Verdict, evaluate, python};
-use layerdiff::report::{self, Overrides};
+use layerdiff::found::{self, Overrides};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Case {
     candidate: String,
     args: Vec<String>,
-    verdict: report::Verdict,
+    verdict: found::Verdict,
 }
 
 /// Every folder of testdata/ that diverges in FP16, and what must stay in FP32: the node that leaves the range, and all
@@ -162,7 +162,7 @@ fn every_fault_of_fp16_has_a_proven_cure() {
         let folder = entry.unwrap().path();
         let Ok(text) = std::fs::read_to_string(folder.join("case.json")) else { continue };
         let case: Case = serde_json::from_str(&text).unwrap();
-        if case.verdict == report::Verdict::Diverged && case.candidate == "ort:fp16" {
+        if case.verdict == found::Verdict::Diverged && case.candidate == "ort:fp16" {
             assert!(case.args.is_empty(), "{}: arguments are not handed on", folder.display());
             diverging.push(folder.file_name().unwrap().to_string_lossy().into_owned());
         }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use common::{Run, bisect, bisect_in, doubles, layerdiff, program, testdata, with_doubles};
+use layerdiff::found::{BackendInfo, Report, Verdict};
 use layerdiff::load::Lean;
-use layerdiff::report::{BackendInfo, Report, Verdict};
 use layerdiff::run::ort::{Provider, library};
 use layerdiff::run::pool::Pool;
 use layerdiff::run::worker::{Task, Worker};
@@ -45,7 +45,7 @@ fn reproducers(report: &Report, out: &Path) -> Vec<(Vec<u8>, usize, bool)> {
     } else {
         Vec::from_iter(&report.reproducers)
     };
-    let file = |reduced: &layerdiff::report::Reduced| fs::read(out.join(&reduced.path));
+    let file = |reduced: &layerdiff::found::Reduced| fs::read(out.join(&reduced.path));
     made.into_iter().map(|reduced| (file(reduced).unwrap(), reduced.nodes, reduced.minimal)).collect()
 }
 

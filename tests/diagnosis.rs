@@ -6,9 +6,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Run, layerdiff, model_of, real_model, testdata};
+use layerdiff::found::{Culprit, Verdict};
 use layerdiff::load::testset::tensor_to_proto;
 use layerdiff::onnx::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
-use layerdiff::report::{Culprit, Verdict};
 use layerdiff::tensor::{DType, Tensor};
 use prost::Message;
 use serde::Deserialize;

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{bisect_in, case};
+use layerdiff::found::{BackendInfo, Verdict};
 use layerdiff::load::Lean;
-use layerdiff::report::{BackendInfo, Verdict};
 use layerdiff::run::cuda::driver_is_present;
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::run::{Against, Answer, Backend, RunError};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Run, bisect, layerdiff, real_model, root, testdata};
+use layerdiff::found::{Overrides, Verdict};
 use layerdiff::load::Model;
-use layerdiff::report::{Overrides, Verdict};
 use prost::Message;
 use serde_json::Value;
 

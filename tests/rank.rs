@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Run, doubles, layerdiff, openvino, program, real_model, testdata, with_doubles};
-use layerdiff::report::{Kind, Report, Status, Verdict};
+use layerdiff::found::{Kind, Report, Status, Verdict};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ fn tight(model: &str, candidate: &str, more: &[&str]) -> Run {
 
 /// Every row is ordered: what is worse than the precision, then by local error.
 fn is_ordered(report: &Report) -> bool {
-    let key = |row: &layerdiff::report::Ranked| (row.rho.is_some_and(|rho| rho.0 > 4.0), row.local.0);
+    let key = |row: &layerdiff::found::Ranked| (row.rho.is_some_and(|rho| rho.0 > 4.0), row.local.0);
     report.ranking.windows(2).all(|pair| key(&pair[0]) >= key(&pair[1]))
 }
 
@@ -65,7 +65,7 @@ fn the_answer_goes_straight_to_the_override() {
     assert!(report.reproducers.is_empty(), "one is enough");
     let reduced = report.reduced.unwrap();
     assert!(reduced.reproduces);
-    let local = |c: &layerdiff::report::Culprit| c.local.as_ref().map_or(f64::INFINITY, |l| l.sqnr_db.0);
+    let local = |c: &layerdiff::found::Culprit| c.local.as_ref().map_or(f64::INFINITY, |l| l.sqnr_db.0);
     let computing = report.culprits.iter().filter(|c| !c.node.inputs.is_empty());
     let worst = computing.min_by(|a, b| local(a).total_cmp(&local(b))).unwrap();
     assert_eq!(reduced.culprit.as_deref(), Some(worst.tensor.as_str()));

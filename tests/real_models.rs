@@ -5,9 +5,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{bisect, real_model};
+use layerdiff::found::{Kind, Verdict};
 use layerdiff::load::Model;
 use layerdiff::onnx::{GraphProto, ModelProto, NodeProto};
-use layerdiff::report::{Kind, Verdict};
 use layerdiff::tensor::{DType, Tensor};
 use prost::Message;
 

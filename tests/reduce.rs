@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use bundle::{Bundle, onnx_accepts, reproducers};
 use common::{Run, layerdiff, testdata};
+use layerdiff::found::{Kind, Verdict};
 use layerdiff::load::Model;
-use layerdiff::report::{Kind, Verdict};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 use bundle::{Bundle, onnx_accepts, reproducers};
 use common::{Run, layerdiff, testdata};
+use layerdiff::found::{Reduced, Verdict};
 use layerdiff::load::Model;
-use layerdiff::report::{Reduced, Verdict};
 
 /// The acceptance models of testdata/reduce/, in which no tensor is called like a node.
 fn model(name: &str) -> PathBuf {

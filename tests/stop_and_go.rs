@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{bisect, program, testdata};
+use layerdiff::found::{Report, Verdict};
 use layerdiff::load::npz;
-use layerdiff::report::{Report, Verdict};
 use layerdiff::tensor::Tensor;
 use serde_json::Value;
 

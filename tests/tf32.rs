@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use common::{Run, doubles, layerdiff, model_of, program, real_model, testdata, with_doubles};
 use layerdiff::compare::{self, Tolerance};
+use layerdiff::found::{Kind, Report, Status};
 use layerdiff::graph::{Graph, Node};
 use layerdiff::load::{Model, npz, testset};
 use layerdiff::mark::{Types, mark};
 use layerdiff::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use layerdiff::precision::{Kept, emulate, split, tf32};
-use layerdiff::report::{Kind, Report, Status};
 use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::spec::Low;

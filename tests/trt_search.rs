@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Run, doubles, program, testdata, with_doubles};
-use layerdiff::report::{Kind, Report, Verdict};
+use layerdiff::found::{Kind, Report, Verdict};
 
 const BOTH: [u32; 2] = [10, 11];
 
@@ -44,7 +44,7 @@ fn builds(run: &Run) -> usize {
 
 /// What is accused: the culprits' nodes, or the regions that they end.
 fn accused(report: &Report) -> Vec<Vec<String>> {
-    let told = |c: &layerdiff::report::Culprit| match c.kind {
+    let told = |c: &layerdiff::found::Culprit| match c.kind {
         Kind::Region => c.region.clone(),
         _ => vec![c.node.name.clone()],
     };

@@ -9,13 +9,14 @@ mod typed;
 use std::path::Path;
 
 use bytes::Bytes;
-use layerdiff::experiment::Experiment;
+use layerdiff::found::experiment::Experiment;
+use layerdiff::found::json;
 use layerdiff::graph::{Graph, Outputs, extract};
+use layerdiff::lab::journal::Journal;
 use layerdiff::load::{Model, npy, npz, polygraphy, testset};
 use layerdiff::mark::mark;
 use layerdiff::precision::convert::{Request, convert};
-use layerdiff::probe::journal::Journal;
-use layerdiff::report::{html, json, markdown, text};
+use layerdiff::show::{html, markdown, text};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use layerdiff::types::declared;
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
+use crate::judge::OutputMetric;
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::tensorrt::Range;
 use crate::spec::Spec;
-use crate::tolerance::OutputMetric;
 
 /// What is compared with what, on which data, how closely.
 #[derive(Args, Debug, Clone)]

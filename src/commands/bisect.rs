@@ -7,18 +7,21 @@ use std::time::Instant;
 use anyhow::ensure;
 
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
-use crate::experiment::Experiment;
-use crate::probe::first::First;
-use crate::probe::journal::{Journal, Known};
-use crate::probe::{Probe, Side};
-use crate::report::{Report, Verdict};
+use crate::cure::drive::{precision, unquantise};
+use crate::find::verdict::{self, Exit, Shown};
+use crate::find::{narrow, rank, route, scan, trust};
+use crate::found::experiment::Experiment;
+use crate::found::{Report, Verdict};
+use crate::lab::first::First;
+use crate::lab::journal::{Journal, Known};
+use crate::lab::{Probe, Side};
+use crate::open::prepare::{self, Prepared, prepare};
+use crate::open::{asked, opening, untouched};
+use crate::progress::Progress;
+use crate::reduce::drive::deliver;
+use crate::reduce::drive::reproduce::{self, Request};
 use crate::run::RunError;
 use crate::run::ort::runtime;
-use crate::steps::prepare::{self, Prepared, prepare};
-use crate::steps::progress::Progress;
-use crate::steps::reproduce::{self, Request};
-use crate::steps::verdict::{self, Exit, Shown};
-use crate::steps::{asked, cure, deliver, narrow, opening, rank, route, scan, trust, unquantise, untouched};
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -107,7 +110,7 @@ pub fn answer(
         opening::so_far(dir, &report);
         found = match candidate.spec.model.is_some() {
             true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
-            false => cure::cure(&mut probe, outputs, &mut report, args, dir, ranked, &progress),
+            false => precision::cure(&mut probe, outputs, &mut report, args, dir, ranked, &progress),
         };
     }
     if plan.search.by == By::Precision && report.verdict == Verdict::Diverged {

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::{CompareArgs, GlobalArgs};
-use crate::probe::Probe;
-use crate::probe::journal::Journal;
-use crate::report::{Report, Verdict};
+use crate::find::scan::batches;
+use crate::find::verdict::{self, Exit, Shown};
+use crate::found::{Report, Verdict};
+use crate::lab::Probe;
+use crate::lab::journal::Journal;
+use crate::open::opening;
+use crate::open::prepare::{self, Prepared, prepare};
+use crate::progress::Progress;
 use crate::run::RunError;
-use crate::steps::opening;
-use crate::steps::prepare::{self, Prepared, prepare};
-use crate::steps::progress::Progress;
-use crate::steps::scan::batches;
-use crate::steps::verdict::{self, Exit, Shown};
 
 pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     opening::settled(compare(args, global, out))

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 
 use crate::cli::{ConvertArgs, GlobalArgs, Low};
 use crate::graph::{Graph, Node};
+use crate::lab::Survey;
 use crate::load::Model;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::open::sides;
 use crate::precision::convert::{self, Converted, Request};
-use crate::probe::Survey;
 use crate::run::RunError;
 use crate::run::ort::{Loads, Runtime, library};
-use crate::steps::sides;
 use crate::tensor::DType;
 use crate::terminal;
 use target::Target;

@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 use serde::{Serialize, Serializer};
 
 use crate::cli::DoctorArgs;
-use crate::report;
-use crate::report::text::words::wrap;
+use crate::found;
 use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
 use crate::run::ort::{Ort, Provider, runtime};
 use crate::run::tensorrt::library::Found;
+use crate::show::text::words::wrap;
 
 /// Of the details of a finding.
 const COLUMNS: usize = 88;
@@ -82,7 +82,7 @@ fn look(
     findings.extend(tensorrt::findings(&tensorrt::Places::of(&env), python.folders(), &gpu, ask_tensorrt));
     let findings = Findings { layerdiff: env!("CARGO_PKG_VERSION"), findings };
     if args.json {
-        out.write_all(report::json::pretty(&findings)?.as_bytes())?;
+        out.write_all(found::json::pretty(&findings)?.as_bytes())?;
     } else {
         write_text(&findings, out)?;
     }

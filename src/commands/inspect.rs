@@ -1,25 +1,13 @@
 //! `layerdiff inspect`: what a model or an engine is made of, and whether two of them fit together. Runs neither.
 
-mod against;
-mod defects;
-mod engine;
-pub mod facts;
-mod file;
-mod model;
-mod port;
-mod tensorrt;
-mod text;
-mod types;
-mod weights;
-
 use std::io::Write;
 
-use facts::{Differences, Facts, Inspection, SCHEMA};
-use file::File;
-
 use crate::cli::{GlobalArgs, InspectArgs};
-use crate::report;
-use crate::steps::verdict::{Exit, colour, width};
+use crate::find::verdict::{Exit, colour, width};
+use crate::found;
+use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
+use crate::inspect::file::File;
+use crate::inspect::{against, engine, model, page, types};
 
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;
@@ -33,8 +21,8 @@ pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     let exit = differences.as_ref().map_or(Exit::Agreed, fit);
     let found = Inspection { schema: SCHEMA, layerdiff: env!("CARGO_PKG_VERSION"), subject, against, differences };
     let shown = match args.json {
-        true => report::json::pretty(&found)?,
-        false => text::render(&found, args.nodes, colour(), width()),
+        true => found::json::pretty(&found)?,
+        false => page::render(&found, args.nodes, colour(), width()),
     };
     out.write_all(shown.as_bytes())?;
     Ok(exit)

@@ -7,10 +7,11 @@ use anyhow::ensure;
 
 use super::bisect::{self, Plan};
 use crate::cli::{GlobalArgs, ReduceArgs};
-use crate::report::{Report, Verdict};
+use crate::find::verdict::Exit;
+use crate::found::{Report, Verdict};
+use crate::open::opening;
+use crate::reduce::drive::checked;
 use crate::run::RunError;
-use crate::steps::verdict::Exit;
-use crate::steps::{checked, opening};
 
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let report = match &args.check.check {

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 
 use crate::cli::ReportArgs;
+use crate::find::verdict::{self, Exit};
+use crate::found::{Report, json};
 use crate::load::own::same_file;
-use crate::report::{Report, html, json, markdown, text};
-use crate::steps::verdict::{self, Exit};
+use crate::show::{html, markdown, text};
 
 /// Makes a page of a report.
 type Render = fn(&Report) -> String;

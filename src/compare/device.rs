@@ -68,7 +68,7 @@ fn part(words: &[u64; WORDS]) -> Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Status;
+    use crate::found::Status;
 
     #[test]
     fn parts_are_joined_and_the_first_mismatch_is_the_smallest() {

@@ -19,7 +19,7 @@ const SINGLE: f64 = 1e30;
 /// fp16's smallest normal number, 2^-14.
 const NORMAL: f64 = 1.0 / 16384.0;
 
-/// Sums, extremes and counts over pairs, in the words of [`crate::report::Metrics`].
+/// Sums, extremes and counts over pairs, in the words of [`crate::found::Metrics`].
 #[derive(Clone, Debug)]
 pub struct Sums {
     /// Pairs with both sides finite: the sums are over these.

@@ -4,7 +4,7 @@ use super::case::Case;
 use super::stats::{self, Summary};
 use super::words::num;
 use super::{Finding, Sure};
-use crate::report::Kind;
+use crate::found::Kind;
 use crate::spec::Precision;
 
 /// The result must be this many times smaller than the operands.
@@ -82,7 +82,7 @@ fn measured_input_error(case: &Case) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use crate::diagnose::sample::{Sample, check, without};
-    use crate::report::Kind;
+    use crate::found::Kind;
     use crate::spec::Precision;
 
     #[test]

@@ -4,8 +4,8 @@ use super::format::{FP32_UNIT, Format};
 use super::scale::Fit;
 use super::stats::{self, Pairs, Summary};
 use super::{Evidence, Judged, Operand, low_type};
+use crate::found::Metrics;
 use crate::onnx::NodeProto;
-use crate::report::Metrics;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
 

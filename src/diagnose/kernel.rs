@@ -5,7 +5,7 @@ use super::case::Case;
 use super::stats;
 use super::words::num;
 use super::{Finding, Operand, Sure};
-use crate::report::{Kind, Metrics};
+use crate::found::{Kind, Metrics};
 use crate::spec::Precision;
 
 /// Errors this many times the emulation's own are not the precision's.
@@ -130,7 +130,7 @@ pub fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use crate::diagnose::sample::{Sample, check, without};
-    use crate::report::Kind;
+    use crate::found::Kind;
     use crate::spec::Precision::Fp32;
 
     #[test]

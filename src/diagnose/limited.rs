@@ -5,10 +5,10 @@ use super::case::Case;
 use super::kernel::rho;
 use super::words::num;
 use super::{Finding, Sure};
-use crate::report::{Kind, Metrics, Status};
+use crate::found::{Kind, Metrics, Status};
+use crate::judge::Rules;
 use crate::spec::Precision;
 use crate::tensor::DType;
-use crate::tolerance::Rules;
 
 pub const CODE: &str = "precision-limited";
 
@@ -115,7 +115,7 @@ mod tests {
     use crate::compare::Tolerance;
     use crate::diagnose::Judged;
     use crate::diagnose::sample::{Sample, check, halves, without};
-    use crate::report::Kind;
+    use crate::found::Kind;
     use crate::spec::Precision::{Bf16, Fp16, Fp32, Tf32};
 
     use super::CODE;

@@ -2,8 +2,8 @@
 
 use super::{Evidence, Judged, Operand, Quantised, diagnose, diagnose_judged};
 use crate::compare::{self, Tolerance};
+use crate::found::{Culprit, Diagnosis, Kind, Metrics, NodeRef};
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
-use crate::report::{Culprit, Diagnosis, Kind, Metrics, NodeRef};
 use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
 

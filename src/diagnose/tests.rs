@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::sample::{Sample, halves};
-use crate::report::Kind;
+use crate::found::Kind;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
 

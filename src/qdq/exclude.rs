@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Pair;
+use crate::cure::export::anchored;
 use crate::graph::Graph;
-use crate::overrides::export::anchored;
 
 /// What to tell a quantiser, so that it leaves some nodes in float.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,7 +6,7 @@ mod mismatch;
 use super::Pair;
 use super::formula::{Codes, Grid, dequantised, round_trip};
 use crate::compare::{Tolerance, compare, to_f64};
-use crate::report::Metrics;
+use crate::found::Metrics;
 use crate::tensor::{Tensor, shape_text};
 
 /// The error of a pair's own, and whether its scale is to blame.

@@ -9,9 +9,9 @@ use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
 use super::{Backend, RunError, command};
+use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
 use crate::load::{Lean, materialise, npz};
-use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 /// Seconds that one run of the command may take.

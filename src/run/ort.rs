@@ -29,10 +29,10 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
 use super::{Against, Answer, Backend, RunError};
+use crate::found::BackendInfo;
 use crate::interrupt;
 use crate::load::Lean;
 use crate::precision::ROUND_DOMAIN;
-use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 /// ONNX Runtime with one execution provider.

@@ -6,8 +6,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ort::Output;
 use super::{Against, Answer, Backend, Engine, How, Observe, RunError, at_the_same_time};
+use crate::found::BackendInfo;
 use crate::load::Lean;
-use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 /// What a thread of one is called.

@@ -2,8 +2,8 @@
 
 use super::ort::Output;
 use super::{Answer, Backend, Engine, How, RunError};
+use crate::found::BackendInfo;
 use crate::load::Lean;
-use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 pub struct Ready<B> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexSet;
 
 use super::{Backend, RunError};
+use crate::found::BackendInfo;
 use crate::load::{Lean, samples};
-use crate::report::BackendInfo;
 use crate::tensor::Tensors;
 
 /// Stored tensors, one set for each sample.

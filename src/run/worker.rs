@@ -32,7 +32,7 @@ use self::steps::Step;
 use super::ort::{Output, Provider};
 use super::{Built, Engine, How, Judged, RunError, tensorrt};
 use crate::compare::Tolerance;
-use crate::report::BackendInfo;
+use crate::found::BackendInfo;
 
 /// The hidden subcommand under which layerdiff is a worker.
 pub const SUBCOMMAND: &str = "__worker";

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use clap::Parser;
 use layerdiff::cli::{self, Cli, GlobalArgs};
 use layerdiff::commands::bisect::{Plan, answer};
-use layerdiff::report::Report;
+use layerdiff::found::Report;
+use layerdiff::open::prepare::prepare;
+use layerdiff::progress::Progress;
 use layerdiff::run::Backend;
-use layerdiff::steps::prepare::prepare;
-use layerdiff::steps::progress::Progress;
 
 /// What a run of the program left behind.
 pub struct Run {

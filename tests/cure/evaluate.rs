@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use layerdiff::report::Report;
+use layerdiff::found::Report;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{program, root};

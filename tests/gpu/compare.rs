@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use half::{bf16, f16};
 use layerdiff::compare::{Tolerance, compare};
-use layerdiff::report::{Metrics, Real};
+use layerdiff::found::{Metrics, Real};
 use layerdiff::run::cuda::compare::Comparer;
 use layerdiff::run::cuda::{Cuda, Memory};
 use layerdiff::tensor::{DType, Tensor};

@@ -1,7 +1,7 @@
 //! `ort-cuda` end to end.
 
 use crate::common::{case, layerdiff, testdata};
-use layerdiff::report::{Kind, Report, Verdict};
+use layerdiff::found::{Kind, Report, Verdict};
 
 pub fn float32_agrees_and_says_that_tf32_is_off() {
     let run = case("healthy_transformer", &["-c", "ort-cuda:fp32"]);
@@ -46,7 +46,7 @@ pub fn values_are_the_same_wherever_they_are_compared() {
     for (there, here) in there.tensors.iter().zip(&here.tensors) {
         assert_eq!((&there.name, there.status), (&here.name, here.status));
         let count =
-            |m: &Option<layerdiff::report::Metrics>| m.as_ref().map(|m| (m.mismatched, m.first_mismatch.clone()));
+            |m: &Option<layerdiff::found::Metrics>| m.as_ref().map(|m| (m.mismatched, m.first_mismatch.clone()));
         assert_eq!(count(&there.metrics), count(&here.metrics), "{}", there.name);
     }
 }

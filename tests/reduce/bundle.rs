@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use layerdiff::found::{Reduced, Report};
 use layerdiff::load::{Model, testset};
 use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
-use layerdiff::report::{Reduced, Report};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use layerdiff::report::{Reduced, Report, Verdict};
+use layerdiff::found::{Reduced, Report, Verdict};
 
 use crate::bundle::reproducers;
 use crate::common::{Run, program};

@@ -1,7 +1,7 @@
 //! Checks that tell nothing: each has a message and an exit status. What is refused writes nothing; what failed leaves a
 //! report that says so.
 
-use layerdiff::report::Verdict;
+use layerdiff::found::Verdict;
 
 use crate::bundle::Bundle;
 use crate::{all_of, ask, model, reduce};

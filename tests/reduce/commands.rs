@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use layerdiff::report::{Report, Verdict};
+use layerdiff::found::{Report, Verdict};
 
 use crate::bundle::Bundle;
 use crate::common::{layerdiff, program, testdata};

@@ -4,11 +4,11 @@
 use super::*;
 
 use layerdiff::graph::{Graph, Node};
+use layerdiff::lab::Survey;
 use layerdiff::load::testset::{tensor_from_proto, tensor_to_proto};
 use layerdiff::load::{Model, npz};
 use layerdiff::onnx::{GraphProto, NodeProto, ValueInfoProto};
 use layerdiff::precision::convert::{Converter, Options};
-use layerdiff::probe::Survey;
 use layerdiff::run::ort::{self, Runtime};
 use layerdiff::run::tensorrt::{self, Layer};
 use layerdiff::tensor::Tensor;

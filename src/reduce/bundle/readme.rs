@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
-use crate::report::markdown::span::{cell, code, text};
-use crate::report::text::words::{bytes, plural};
+use crate::show::markdown::span::{cell, code, text};
+use crate::show::text::words::{bytes, plural};
 
 /// Nodes that are named.
 const NAMED: usize = 24;

@@ -2,7 +2,7 @@
 //! no `exec:`, and no types that NumPy lacks, and where it cannot show the failure the script says so.
 
 use crate::load::npy::widen;
-use crate::report::text::words::setting;
+use crate::show::text::words::setting;
 use crate::spec::{Place, Precision, Spec};
 use crate::tensor::{DType, Tensor};
 

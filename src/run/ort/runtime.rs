@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::{Loads, Ort, Output, Provider, Session};
+use crate::found::BackendInfo;
 use crate::load::Lean;
-use crate::report::BackendInfo;
 use crate::run::worker::{Task, Worker};
 use crate::run::{Backend, RunError};
 use crate::tensor::Tensors;

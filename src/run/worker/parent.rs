@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::parcel::{Parcel, Rooms, store};
 use super::{Job, Order, Reply, SUBCOMMAND, Sealed, Task, What, steps};
+use crate::found::BackendInfo;
 use crate::interrupt;
 use crate::load::Lean;
-use crate::report::BackendInfo;
 use crate::run::child::{Ending, Running, own_program};
 use crate::run::ort::{Output, Provider};
 use crate::run::{Against, Answer, Backend, Engine, How, Observe, RunError};

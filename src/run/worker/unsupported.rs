@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Task;
+use crate::found::BackendInfo;
 use crate::load::Lean;
-use crate::report::BackendInfo;
 use crate::run::{Backend, RunError};
 use crate::tensor::Tensors;
 

@@ -7,7 +7,7 @@ use ort::session::IoBinding;
 
 use super::{Session, stoppable};
 use crate::compare::{Comparison, Tolerance};
-use crate::report::Status;
+use crate::found::Status;
 use crate::run::cuda::CudaError;
 use crate::run::cuda::compare::{Comparer, is_supported};
 use crate::run::ort::value::{self, Placed, Remote};

@@ -1,0 +1,67 @@
+//! What a cure costs where the candidate has a price of its own: latency, and whether the builder did as it was told.
+
+use crate::found::{Overrides, Real};
+use crate::lab::{Lowering, Side};
+use crate::precision::Kept;
+use crate::run::{How, Layer, RunError};
+use crate::tensor::Tensors;
+
+/// Runs that a latency is the median of.
+const RUNS: usize = 15;
+
+/// The candidate's latency with nothing kept in FP32, and with `kept`. An emulation has none.
+pub fn latency(side: &Side, kept: &Kept, feed: &Tensors, found: &mut Overrides) -> Result<(), RunError> {
+    if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
+        return Ok(());
+    }
+    let time = |kept: &Kept| match side.latency(kept, &side.model.proto, &side.types, feed, RUNS) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        // It ran in the search: a price that cannot be told takes nothing from the cure.
+        Err(_) => Ok(None),
+        Ok(seconds) => Ok(seconds.map(Real)),
+    };
+    (found.latency_before, found.latency_after) = (time(&Kept::new())?, time(kept)?);
+    Ok(())
+}
+
+/// Nodes that a builder was told to keep in FP32 and did not: one sentence each. Only a builder that chooses precisions by
+/// itself can do that.
+pub fn ignored(side: &Side, nodes: &[usize], kept: &Kept, feeds: &[Tensors]) -> Result<Vec<String>, RunError> {
+    if !matches!(side.lowering, Lowering::Backend(_)) {
+        return Ok(Vec::new());
+    }
+    let outputs: Vec<String> = side.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
+    let answer = side.build(&How::default(), kept, &side.model.proto, &side.types, feeds, &outputs);
+    let built = match answer {
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        Err(_) => return Ok(Vec::new()),
+        Ok(answer) => answer.built.unwrap_or_default(),
+    };
+    let name = |node: &usize| &side.graph.nodes[*node].name;
+    Ok(nodes.iter().filter_map(|node| told_otherwise(name(node), &built.layers)).collect())
+}
+
+fn told_otherwise(node: &str, layers: &[Layer]) -> Option<String> {
+    let layer = layers.iter().find(|layer| layer.nodes.iter().any(|n| n == node))?;
+    let low = layer.types.iter().find(|t| ["FP16", "Half", "BF16", "BFloat16"].iter().any(|low| t.contains(low)))?;
+    Some(format!("'{node}': requested FP32, ran {low} (layer '{}')", layer.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_that_ran_low_is_told() {
+        let layer = |types: &[&str]| Layer {
+            name: "a + b".to_string(),
+            kind: "fusion".to_string(),
+            types: types.iter().map(|t| t.to_string()).collect(),
+            nodes: vec!["a".to_string(), "b".to_string()],
+        };
+        let told = told_otherwise("b", &[layer(&["Row major linear FP16 format"])]).unwrap();
+        assert!(told.contains("'b': requested FP32, ran Row major linear FP16"), "{told}");
+        assert_eq!(told_otherwise("b", &[layer(&["FP32"])]), None);
+        assert_eq!(told_otherwise("c", &[layer(&["Half"])]), None);
+    }
+}

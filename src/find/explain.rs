@@ -1,0 +1,155 @@
+//! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
+
+use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
+use crate::find::isolate;
+use crate::found::{Culprit, Diagnosis};
+use crate::graph::{Graph, Node, Source, initializer};
+use crate::lab::{Lowering, Probe, Side};
+use crate::load::testset::tensor_from_proto;
+use crate::onnx::NodeProto;
+use crate::run::RunError;
+use crate::spec::Low;
+use crate::tensor::Tensor;
+
+/// Steps up and down in which the op types are told.
+const STEPS: usize = 3;
+
+/// What may be wrong with `culprit`, best first.
+pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, RunError> {
+    let (mine, theirs) = (probe.reference, probe.candidate);
+    let Some(tensor) = mine.graph.tensor(&culprit.tensor) else { return Ok(Vec::new()) };
+    let node = mine.graph.producer(tensor);
+    let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
+    let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
+    let needed: Vec<usize> = made.chain([tensor]).collect();
+    probe.values_of(&needed)?;
+
+    let own_model = theirs.spec.model.is_some() || mine.spec.model.is_some();
+    let counterpart = theirs.graph.tensor(&culprit.tensor).filter(|_| own_model);
+    let their_node = counterpart.map(|t| theirs.graph.producer(t));
+    let their_proto = their_node.and_then(|n| n.proto(&theirs.model.proto));
+    let sample = culprit.accumulated.sample;
+    let slot = |(i, name): (usize, &String)| {
+        let their_name = their_proto.and_then(|p| p.input.get(i));
+        let own = their_node.zip(their_name).and_then(|(n, name)| written(theirs, n, name));
+        Slot::of(probe, node, name, sample, own)
+    };
+    let slots: Vec<Slot> = proto.input.iter().enumerate().map(slot).collect();
+    let inputs = proto.input.iter().zip(&slots).map(|(name, s)| Operand {
+        name,
+        constant: s.constant,
+        value: s.value.as_ref(),
+        candidate: s.candidate.as_ref(),
+        maker: s.maker.as_deref(),
+    });
+    // How far off this precision is by itself, where the candidate is no emulation but computes in it.
+    let half = probe.candidate_value(tensor, sample).and_then(|t| Low::stored_as(t.dtype));
+    let low = match theirs.lowering {
+        Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
+        Lowering::Emulate(_) => None,
+        Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
+    };
+    let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
+    let scales = counterpart.and_then(|t| quantizer(theirs, t));
+    let tolerance = probe.reference_value(tensor, sample).map(|t| probe.rules.tolerance(&culprit.tensor, t));
+    let evidence = Evidence {
+        culprit,
+        node: proto,
+        opset: mine.model.proto.opset(),
+        candidate: theirs.spec.precision,
+        own_model,
+        theirs: their_proto,
+        inputs: inputs.collect(),
+        output: probe.reference_value(tensor, sample),
+        candidate_output: probe.candidate_value(tensor, sample),
+        quantised: scales.as_ref().map(|(scale, zero_point, axis)| Quantised {
+            scale,
+            zero_point: zero_point.as_ref(),
+            axis: *axis,
+        }),
+        emulated: emulated.as_ref(),
+        readers: around(&mine.graph, tensor, Graph::children),
+        makers: around(&mine.graph, tensor, Graph::parents),
+    };
+    let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
+    Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
+}
+
+/// An input of the culprit, held while it is looked at.
+struct Slot {
+    constant: bool,
+    value: Option<Tensor>,
+    candidate: Option<Tensor>,
+    maker: Option<String>,
+}
+
+impl Slot {
+    /// `own` is the constant that the candidate's file has in the same place.
+    fn of(probe: &Probe, node: &Node, name: &str, sample: usize, own: Option<Tensor>) -> Slot {
+        let side = probe.reference;
+        let source = node.reads.iter().find(|r| r.name == name).map(|r| &r.source);
+        if let Some(value) = written(side, node, name) {
+            return Slot { constant: true, value: Some(value), candidate: own, maker: None };
+        }
+        let (value, candidate, maker) = match source {
+            Some(Source::Tensor(t)) => {
+                let maker = side.graph.producer(*t).op_type.clone();
+                (probe.reference_value(*t, sample), probe.candidate_value(*t, sample), Some(maker))
+            }
+            Some(Source::Input) => {
+                let fed = probe.feeds.get(sample).and_then(|f| f.get(name));
+                (fed, fed, None)
+            }
+            _ => (None, None, None),
+        };
+        Slot { constant: false, value: value.cloned(), candidate: candidate.cloned(), maker }
+    }
+}
+
+/// The value that the file has for `name`, as the node reads it.
+fn written(side: &Side, node: &Node, name: &str) -> Option<Tensor> {
+    let read = node.reads.iter().find(|r| r.name == name)?;
+    let main = side.model.proto.graph.as_ref()?;
+    match read.source {
+        Source::Initializer => {
+            let proto = initializer(main, &node.scope, name)?;
+            tensor_from_proto(&side.model.inline(proto)).ok()
+        }
+        Source::Tensor(t) if side.graph.is_constant(t) => {
+            let maker = side.graph.producer(t).proto(&side.model.proto).and_then(NodeProto::constant)?;
+            tensor_from_proto(&maker).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Scale, zero point and axis of the QuantizeLinear that reads the tensor.
+fn quantizer(side: &Side, tensor: usize) -> Option<(Tensor, Option<Tensor>, Option<i64>)> {
+    let graph = &side.graph;
+    let reads = |n: &&Node| {
+        n.op_type == "QuantizeLinear" && n.reads.first().is_some_and(|r| r.source == Source::Tensor(tensor))
+    };
+    let node = graph.children(tensor).into_iter().map(|t| graph.producer(t)).find(reads)?;
+    let proto = node.proto(&side.model.proto)?;
+    let value = |slot: usize| proto.input.get(slot).and_then(|name| written(side, node, name));
+    Some((value(1)?, value(2), proto.attr("axis").and_then(|a| a.i)))
+}
+
+/// Op types around the maker of `tensor`, the nearest first.
+fn around(graph: &Graph, tensor: usize, next: fn(&Graph, usize) -> Vec<usize>) -> Vec<String> {
+    let (mut seen, mut from) = (vec![tensor], vec![tensor]);
+    let mut op_types: Vec<String> = Vec::new();
+    for _ in 0..STEPS {
+        from = from.iter().flat_map(|t| next(graph, *t)).collect();
+        from.retain(|t| !seen.contains(t));
+        from.dedup();
+        seen.extend(&from);
+        for t in &from {
+            let op_type = &graph.producer(*t).op_type;
+            if !op_types.contains(op_type) {
+                op_types.push(op_type.clone());
+            }
+        }
+    }
+    op_types
+}

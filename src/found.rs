@@ -1,0 +1,231 @@
+//! The report: what a run of layerdiff found, as types. `report.json` is these types and nothing else; the terminal's
+//! summary, the HTML and the Markdown are made from them. Knows no backend and no graph.
+//!
+//! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
+
+mod culprit;
+pub mod experiment;
+pub mod json;
+mod metrics;
+mod overrides;
+
+pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised};
+pub use metrics::{Metrics, Real, Status, TensorResult};
+pub use overrides::{Overrides, Routes, Sensitivity};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The schema's name and version; an incompatible change gets a new number.
+pub const SCHEMA: &str = "layerdiff.report/1";
+
+/// `layerdiff.report/1`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    pub schema: String,
+    /// layerdiff's version.
+    pub layerdiff: String,
+    /// The command line, program name included.
+    pub command: Vec<String>,
+    pub verdict: Verdict,
+    /// Why the verdict is what it is, in one sentence: always there when inconclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    pub model: ModelInfo,
+    pub reference: BackendInfo,
+    pub candidate: BackendInfo,
+    pub inputs: InputsInfo,
+    pub tolerance: ToleranceInfo,
+    /// The model's own outputs, from the unmarked candidate run.
+    pub outputs: Vec<TensorResult>,
+    /// In topological order.
+    pub culprits: Vec<Culprit>,
+    pub search: SearchInfo,
+    /// Every tensor measured, in topological order.
+    pub tensors: Vec<TensorResult>,
+    /// The first reproducer.
+    pub reduced: Option<Reduced>,
+    /// Where there are several independent faults: a reproducer of each, the first one too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reproducers: Vec<Reduced>,
+    pub overrides: Option<Overrides>,
+    /// Knobs of the candidate's compiler that make the failure appear, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Routes>,
+    /// Whether the candidate's answers can be built on, where it was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// The nodes with the largest local errors, in the candidate's precision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitivity: Vec<Sensitivity>,
+    /// What the candidate's lower precision does to single nodes, the worst first: those that are worse than the precision
+    /// itself, then by local error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranking: Vec<Ranked>,
+    /// No node is to blame: everything is as wrong as the precision makes it. The culprits are then merely the first beyond
+    /// the tolerance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision_limited: Option<PrecisionLimited>,
+    /// A side ended the process that it ran in, so that there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+    pub environment: Environment,
+    pub seconds: f64,
+    /// What the user should know before trusting the rest: unknown fields dropped, synthetic data, fallbacks taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Agreed,
+    Diverged,
+    #[default]
+    Inconclusive,
+}
+
+/// The end of a process that ran a whole model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Crash {
+    /// "reference" or "candidate".
+    pub side: String,
+    /// "building" or "running", where that was told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<String>,
+    /// With this node the model ends the process; cut off before it, it does not. `None` where that was not found.
+    pub node: Option<String>,
+    pub op_type: Option<String>,
+    /// How the process ended: the signal, its last words.
+    pub ended: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ModelInfo {
+    pub path: String,
+    pub sha256: String,
+    /// The version of the default domain (`ai.onnx`).
+    pub opset: i64,
+    /// Nodes of the graph and of its subgraphs.
+    pub nodes: usize,
+    pub initializer_bytes: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct BackendInfo {
+    pub spec: String,
+    pub backend: String,
+    pub version: String,
+    pub precision: String,
+    pub provider: String,
+    /// Why this candidate was chosen, when the user named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct InputsInfo {
+    /// Paths, or "synthetic (seed N)".
+    pub source: String,
+    pub synthetic: bool,
+    pub samples: usize,
+    pub tensors: Vec<InputTensor>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct InputTensor {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<usize>,
+}
+
+/// The tolerance in force. With `auto` the numbers are a(p) and r(p) of DESIGN: atol is scaled by each tensor's rms.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ToleranceInfo {
+    pub atol: Real,
+    pub rtol: Real,
+    pub why: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SearchInfo {
+    pub strategy: String,
+    /// Sessions or engines of the whole model built for the candidate.
+    pub candidate_builds: usize,
+    /// Runs of the whole model in the candidate (samples of one build count as one).
+    pub candidate_runs: usize,
+    /// Builds before the search that test the candidate itself, and builds after it that prove the culprits: counted apart.
+    #[serde(default)]
+    pub trust_builds: usize,
+    #[serde(default)]
+    pub proof_builds: usize,
+    pub reference_runs: usize,
+    pub tensors_compared: usize,
+    pub tensors_not_compared: usize,
+    /// Marking changed the candidate's own final outputs.
+    pub perturbed: bool,
+    /// How tensors were made visible, where that is a choice: "outputs", "debug", "unfused".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Reduced {
+    /// The model.
+    pub path: String,
+    pub nodes: usize,
+    /// The files, read again by a new process, fail as the whole model does.
+    pub reproduces: bool,
+    /// Models that were tried.
+    pub probes: usize,
+    pub seconds: f64,
+    /// The nodes by name; generators of weights are not among them.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// All files of the folder together.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Without any single one of its nodes it was seen not to fail.
+    #[serde(default)]
+    pub minimal: bool,
+    /// The diverging tensor that it is about; null for a failure that a command shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<String>,
+    /// What the user should know: what was left out, why it does not reproduce.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Tests of the candidate itself: "identical", or what differs. Empty where it was not tested.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Trust {
+    /// The same input twice.
+    pub repeat: String,
+    /// Equal rows of one batch.
+    pub rows: String,
+    /// Does it multiply float32 with mantissas of 10 bits? "off (measured)" or what else; for NVIDIA's providers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<String>,
+    /// The reference, where it is not ONNX Runtime on the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ReferenceTrust>,
+}
+
+/// Tests of the reference, as in [`Trust`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ReferenceTrust {
+    pub repeat: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    pub os: String,
+    pub cpu: String,
+    pub gpu: Option<String>,
+    pub onnxruntime: String,
+    pub cuda: Option<String>,
+    pub tensorrt: Option<String>,
+}

@@ -1,0 +1,157 @@
+//! What TensorRT will do with a model, as far as the file tells: types it does not have, shapes that need a profile, operators that
+//! need a plugin. Asks no library: its parser has the last word.
+
+use std::collections::HashSet;
+
+use super::facts::{Dim, ModelFacts, Note, Port, TensorRt};
+use super::port::sizes_text;
+use crate::onnx::ModelProto;
+use crate::show::text::words::plural;
+use crate::tensor::DType;
+
+/// Element types of bindings; `float64` becomes `float32` with a warning.
+const BINDINGS: [DType; 11] = [
+    DType::Float32,
+    DType::Float16,
+    DType::Bfloat16,
+    DType::Float8e4m3fn,
+    DType::Float4e2m1,
+    DType::Int64,
+    DType::Int32,
+    DType::Int8,
+    DType::Int4,
+    DType::Uint8,
+    DType::Bool,
+];
+
+pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
+    let mut notes = Vec::new();
+    let mut note = |code, text| notes.push(Note { code, text });
+    if let Some(names) = named(facts.inputs.iter().filter(|p| p.dtype == Some(DType::Int64))) {
+        note(
+            "int64_input",
+            format!(
+                "{names}: TensorRT 10 and newer bind int64, older ones int32, and an application that feeds the other type feeds garbage; `layerdiff convert --int32-inputs` makes them int32 for all"
+            ),
+        );
+    }
+    for port in facts.inputs.iter().chain(&facts.outputs) {
+        let unknown = port.dtype.filter(|d| !BINDINGS.contains(d)).map(|d| d.to_string()).or(port.other.clone());
+        if let Some(name) = unknown {
+            note("binding_type", format!("'{}' is {name}, which TensorRT has no binding for", port.name));
+        }
+    }
+    let wide: Vec<_> = facts.weights.wide.iter().filter(|w| !w.bound).collect();
+    if let Some(first) = wide.first() {
+        let text = format!(
+            "{} beyond int32, such as {} in '{}': wrong where int64 is narrowed to int32",
+            plural(wide.len(), "int64 constant"),
+            first.extreme,
+            first.name
+        );
+        note("int64_constant", text);
+    }
+    let own: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
+    let foreign = facts.operators.iter().filter(|o| !o.domain.is_empty() && !own.contains(&(&o.domain, &o.op_type)));
+    let foreign: Vec<String> = foreign.map(|o| format!("{}.{}", o.domain, o.op_type)).collect();
+    if !foreign.is_empty() {
+        note(
+            "plugin",
+            format!(
+                "{}: not among ONNX's own operators; TensorRT needs a plugin, or the model another export",
+                foreign.join(", ")
+            ),
+        );
+    }
+    let open: Vec<&Port> = facts.inputs.iter().filter(|p| is_dynamic(p)).collect();
+    let unranked = facts.inputs.iter().filter(|p| p.shape.is_none() && p.other.is_none());
+    if let Some(names) = named(unranked) {
+        note("no_rank", format!("{names}: not even the number of dimensions is declared; export again with shapes"));
+    }
+    if !open.is_empty() {
+        note(
+            "profile",
+            format!(
+                "{} of dynamic shape: an engine needs a profile that covers your data, for instance",
+                plural(open.len(), "input")
+            ),
+        );
+    }
+    TensorRt { notes, profile: open.into_iter().filter_map(profile).collect() }
+}
+
+fn named<'a>(ports: impl Iterator<Item = &'a Port>) -> Option<String> {
+    let names: Vec<String> = ports.map(|p| format!("'{}'", p.name)).collect();
+    let noun = if names.len() == 1 { "input" } else { "inputs" };
+    (!names.is_empty()).then(|| format!("{noun} {}", names.join(", ")))
+}
+
+fn is_dynamic(port: &Port) -> bool {
+    port.shape.as_ref().is_some_and(|shape| shape.iter().any(|d| !matches!(d, Dim::Fixed(_))))
+}
+
+/// `NAME=MIN:OPT:MAX` with sizes that are usual in such a place.
+fn profile(port: &Port) -> Option<String> {
+    let shape = port.shape.as_ref()?;
+    let sizes = |which: usize| {
+        let size = |(at, dim): (usize, &Dim)| match dim {
+            Dim::Fixed(n) => *n,
+            _ => usual(at, shape)[which],
+        };
+        sizes_text(&shape.iter().enumerate().map(size).collect::<Vec<_>>())
+    };
+    Some(format!("{}={}:{}:{}", port.name, sizes(0), sizes(1), sizes(2)))
+}
+
+/// By the symbol where it says something; else the first open dimension is the batch, unless a batch of one stands before it; of an
+/// image, the last two are its sides; any other is a length.
+fn usual(at: usize, shape: &[Dim]) -> [i64; 3] {
+    let [batch, side, length] = [[1, 1, 8], [32, 224, 640], [1, 128, 512]];
+    let symbol = match &shape[at] {
+        Dim::Symbol(name) => name.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    let image = shape.len() == 4 && matches!(shape[1], Dim::Fixed(1 | 3 | 4));
+    let first = shape.iter().position(|d| !matches!(d, Dim::Fixed(_))) == Some(at);
+    match () {
+        () if symbol.contains("batch") => batch,
+        () if ["seq", "len", "time", "frame", "token"].iter().any(|word| symbol.contains(word)) => length,
+        () if image && at >= 2 => side,
+        () if first && (at == 0 || shape[0] != Dim::Fixed(1)) => batch,
+        () => length,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(name: &str, dtype: DType, shape: Option<Vec<Dim>>) -> Port {
+        Port { name: name.into(), dtype: Some(dtype), shape, ..Port::default() }
+    }
+
+    fn symbol(name: &str) -> Dim {
+        Dim::Symbol(name.into())
+    }
+
+    fn check(port: Port, codes: &[&str], profile: &[&str]) {
+        let got = notes(&ModelProto::default(), &ModelFacts { inputs: vec![port], ..ModelFacts::default() });
+        assert_eq!(got.notes.iter().map(|n| n.code).collect::<Vec<_>>(), codes);
+        assert_eq!(got.profile, profile);
+    }
+
+    #[test]
+    fn what_the_inputs_ask_for() {
+        let image = vec![symbol("n"), Dim::Fixed(3), symbol("h"), Dim::Open];
+        check(input("x", DType::Float32, Some(vec![Dim::Fixed(1)])), &[], &[]);
+        check(input("x", DType::Float32, Some(image)), &["profile"], &["x=1x3x32x32:1x3x224x224:8x3x640x640"]);
+        let ids = Some(vec![symbol("batch"), symbol("sequence")]);
+        check(input("ids", DType::Int64, ids), &["int64_input", "profile"], &["ids=1x1:1x128:8x512"]);
+        let rows = |dims: [Dim; 3]| input("x", DType::Float32, Some(dims.to_vec()));
+        check(rows([Dim::Fixed(2), Dim::Open, Dim::Fixed(4)]), &["profile"], &["x=2x1x4:2x1x4:2x8x4"]);
+        check(rows([Dim::Fixed(1), Dim::Open, Dim::Fixed(4)]), &["profile"], &["x=1x1x4:1x128x4:1x512x4"]);
+        check(rows([symbol("seq_len"), symbol("batch"), Dim::Fixed(4)]), &["profile"], &["x=1x1x4:128x1x4:512x8x4"]);
+        check(input("s", DType::String, Some(vec![])), &["binding_type"], &[]);
+        check(input("x", DType::Float32, None), &["no_rank"], &[]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What an earlier run of the same experiment measured is answered as if it were measured now: in the order in which the
+//! search asks, so that it takes the same way and comes to the same end. Values are not kept; what later needs them measures
+//! again.
+
+use std::collections::HashMap;
+
+use super::Probe;
+use super::journal::Look;
+use super::sight::Asked;
+use crate::found::TensorResult;
+use crate::run::{Observe, RunError};
+
+/// Looks of an earlier run.
+#[derive(Default)]
+pub(super) struct Earlier {
+    /// Those that were not asked for yet.
+    looks: Vec<Look>,
+    /// Of an engine, what was marked together in looks that were taken over, and how.
+    unseen: Vec<(Vec<usize>, Observe)>,
+}
+
+impl Earlier {
+    pub(super) fn is_empty(&self) -> bool {
+        self.looks.is_empty()
+    }
+
+    /// Was there a look at these very tensors?
+    pub(super) fn has(&self, asked: &[usize]) -> bool {
+        self.looks.iter().any(|look| look.asked == asked)
+    }
+
+    /// That look.
+    pub(super) fn take(&mut self, asked: &[usize]) -> Option<Look> {
+        let at = self.looks.iter().position(|look| look.asked == asked)?;
+        Some(self.looks.remove(at))
+    }
+}
+
+impl Probe<'_> {
+    /// Takes over what an earlier run of the same experiment measured.
+    pub fn recall(&mut self, looks: Vec<Look>) {
+        self.earlier.looks = looks;
+    }
+
+    /// Answers as the look did.
+    pub(super) fn take_over(&mut self, look: Look) {
+        for result in look.tensors {
+            if let Some(tensor) = self.reference.graph.tensor(&result.name) {
+                self.results[tensor].get_or_insert(result);
+            }
+        }
+        self.absent.extend(look.absent);
+        let way = self.relearn(&look.asked, look.learnt);
+        if self.candidate.backend.is_engine() {
+            self.earlier.unseen.extend(way.map(|way| (look.asked, way)));
+        }
+    }
+
+    /// Where marks disturb nothing, what was marked together does not matter: of `asked`, those are answered that any earlier
+    /// look saw. Batches are cut by the memory that is free.
+    pub(super) fn take_over_parts(&mut self, asked: &[Asked]) {
+        if self.earlier.is_empty() || self.candidate.backend.is_engine() {
+            return;
+        }
+        let mut known: HashMap<&str, (&TensorResult, usize)> = HashMap::new();
+        for (number, look) in self.earlier.looks.iter().enumerate() {
+            known.extend(look.tensors.iter().map(|result| (result.name.as_str(), (result, number))));
+        }
+        let mut used = Vec::new();
+        for (tensor, _) in asked {
+            if let Some((result, look)) = known.get(self.reference.graph.tensors[*tensor].key.as_str()) {
+                self.results[*tensor] = Some((*result).clone());
+                used.push(*look);
+            }
+        }
+        used.sort_unstable();
+        used.dedup();
+        for look in used {
+            let Look { asked, absent, learnt, .. } = self.earlier.looks[look].clone();
+            self.absent.extend(absent);
+            self.relearn(&asked, learnt);
+        }
+    }
+
+    /// An engine is built again for values that an earlier run saw: around the same tensors, so that it is the same one.
+    pub(super) fn see_again(&mut self, tensors: &[usize]) -> Result<(), RunError> {
+        let forgotten = |probe: &Self, t: &usize| {
+            probe.counterpart(*t).is_some_and(|theirs| !probe.values.candidate.contains_key(&theirs))
+        };
+        let wanted: Vec<usize> = tensors.iter().copied().filter(|t| forgotten(self, t)).collect();
+        let (again, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.earlier.unseen)
+            .into_iter()
+            .partition(|(asked, _)| wanted.iter().any(|tensor| asked.contains(tensor)));
+        self.earlier.unseen = rest;
+        for (asked, way) in again {
+            let pairs = asked.iter().filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)));
+            let pairs: Vec<Asked> = pairs.collect();
+            self.look_marked(&pairs, way)?;
+        }
+        Ok(())
+    }
+}

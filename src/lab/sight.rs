@@ -1,0 +1,221 @@
+//! How the candidate's tensors are made visible where that changes what it computes. An engine is built anew around whatever
+//! is marked: what a marked build tells counts only if its final outputs are those of the unmarked one.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pair, Probe};
+use crate::found::Status;
+use crate::run::{Observe, RunError};
+use crate::tensor::Tensors;
+
+/// What is wished for, and what has been learnt about it.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// `None`: marked outputs, and where they disturb, what survives fusion.
+    pub wish: Option<Observe>,
+    /// Builds that were thrown away because marking had changed their outputs.
+    pub disturbed: usize,
+    /// All that survives fusion was asked for.
+    unfused: bool,
+    /// Tensors were measured that nobody had asked for yet.
+    news: bool,
+    /// What was tried, in order.
+    pub ways: Vec<Observe>,
+    /// Sets of tensors that disturbed when they were marked together.
+    disturbing: HashMap<Vec<usize>, String>,
+}
+
+/// What a look at tensors taught besides their values, for a run that goes on without having looked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learnt {
+    /// How they were seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    way: Option<Observe>,
+    /// Why marking them together disturbs, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disturbs: Option<String>,
+    /// As in [`Sight`], after the look.
+    #[serde(default, skip_serializing_if = "is_none")]
+    disturbed: usize,
+    #[serde(default, skip_serializing_if = "is_not")]
+    unfused: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    news: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    perturbed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unjudged: Option<String>,
+    /// Runs of the candidate that it took.
+    runs: usize,
+}
+
+fn is_not(yes: &bool) -> bool {
+    !yes
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
+pub(super) type Asked = (usize, Pair);
+
+/// Builds of marked halves, where a marked build disturbed and nothing else can be tried.
+const HALVES: usize = 2;
+
+impl Sight {
+    /// How tensors are marked, if they are.
+    pub(super) fn way_of_marks(&self) -> Option<Observe> {
+        Some(self.wish.unwrap_or(Observe::Outputs)).filter(|way| *way != Observe::Unfused)
+    }
+
+    fn way(&mut self, way: Observe) {
+        if !self.ways.contains(&way) {
+            self.ways.push(way);
+        }
+    }
+}
+
+impl Probe<'_> {
+    /// Were tensors measured that nobody had asked for? A search may start afresh with them. Answers once.
+    pub fn news(&mut self) -> bool {
+        std::mem::take(&mut self.sight.news)
+    }
+
+    /// What the look at these taught, which began when the candidate had run `before` times.
+    pub(super) fn learnt(&self, asked: &[usize], before: usize) -> Learnt {
+        Learnt {
+            way: self.sight.ways.last().copied(),
+            disturbs: self.sight.disturbing.get(asked).cloned(),
+            disturbed: self.sight.disturbed,
+            unfused: self.sight.unfused,
+            news: self.sight.news,
+            perturbed: self.counts.perturbed,
+            unjudged: self.unjudged.clone(),
+            runs: self.counts.candidate_runs - before,
+        }
+    }
+
+    /// As if it had been learnt now. Gives back how the values of `asked` can be seen again, if they can.
+    pub(super) fn relearn(&mut self, asked: &[usize], learnt: Learnt) -> Option<Observe> {
+        let disturbs = learnt.disturbs.is_some();
+        learnt.way.into_iter().for_each(|way| self.sight.way(way));
+        self.sight.disturbing.extend(learnt.disturbs.map(|why| (asked.to_vec(), why)));
+        self.sight.disturbed = self.sight.disturbed.max(learnt.disturbed);
+        self.sight.unfused |= learnt.unfused;
+        self.sight.news |= learnt.news;
+        self.counts.perturbed |= learnt.perturbed;
+        self.counts.recalled_runs += learnt.runs;
+        self.unjudged = self.unjudged.take().or(learnt.unjudged);
+        learnt.way.filter(|way| !disturbs || *way == Observe::Unfused)
+    }
+
+    /// Measures what can be seen of `asked`; the rest is told to be not comparable, or stays open for another look.
+    pub(super) fn look(&mut self, asked: &[Asked]) -> Result<(), RunError> {
+        let Some(first) = self.sight.way_of_marks() else { return self.look_unfused(asked) };
+        let set = numbers(asked);
+        if let Some(why) = self.sight.disturbing.get(&set).cloned() {
+            self.give_up(asked, &why);
+            return Ok(());
+        }
+        let Some(why) = self.look_marked(asked, first)? else { return Ok(()) };
+        self.sight.disturbing.insert(set, why.clone());
+        let auto = self.sight.wish.is_none() && self.candidate.backend.observes(Observe::Unfused);
+        if auto && !self.sight.unfused {
+            return self.look_unfused(asked);
+        }
+        if auto || asked.len() == 1 {
+            self.give_up(asked, &why);
+            return Ok(());
+        }
+        for half in asked.chunks(asked.len().div_ceil(HALVES)) {
+            if let Some(why) = self.look_marked(half, first)? {
+                self.give_up(half, &why);
+            }
+        }
+        Ok(())
+    }
+
+    /// One build with all of them marked; why it does not count, if it does not.
+    pub(super) fn look_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
+        self.sight.way(way);
+        let disturbance = match way == Observe::Outputs && self.is_compared() {
+            true => self.run_compared(asked)?,
+            false => {
+                self.judged.clear();
+                self.run_marked(asked, way)?
+            }
+        };
+        if disturbance.is_some() {
+            self.sight.disturbed += 1;
+            self.counts.perturbed = true;
+            let candidates: HashSet<usize> = asked.iter().map(|(_, pair)| pair.candidate).collect();
+            self.values.candidate.retain(|tensor, _| !candidates.contains(tensor));
+        } else {
+            self.judge_all(asked);
+        }
+        Ok(disturbance)
+    }
+
+    /// One build without marks, in which everything that survives fusion is reported: nothing more can be learnt this way.
+    fn look_unfused(&mut self, asked: &[Asked]) -> Result<(), RunError> {
+        if std::mem::replace(&mut self.sight.unfused, true) {
+            self.give_up(asked, "it is fused away, so it has no value of its own");
+            return Ok(());
+        }
+        self.sight.way(Observe::Unfused);
+        let fits = self.survey.total(self.feeds.len()) <= self.memory;
+        let open = (0..self.results.len()).filter(|t| self.results[*t].is_none());
+        let all: Vec<Asked> = match fits {
+            true => open.filter_map(|t| Some((t, *self.pairs[t].as_ref().ok()?))).collect(),
+            false => asked.to_vec(),
+        };
+        if let Some(why) = self.run_marked(&all, Observe::Unfused)? {
+            self.sight.disturbed += 1;
+            self.give_up(asked, &why);
+            return Ok(());
+        }
+        let seen: Vec<Asked> =
+            all.into_iter().filter(|(_, pair)| self.values.candidate.contains_key(&pair.candidate)).collect();
+        self.judge_all(&seen);
+        self.sight.news = true;
+        if self.sight.wish == Some(Observe::Unfused) {
+            let rest: Vec<Asked> = asked.iter().filter(|(t, _)| self.results[*t].is_none()).copied().collect();
+            self.give_up(&rest, "it is fused away, so it has no value of its own");
+        }
+        Ok(())
+    }
+
+    /// Is it known that marking these together changes what the candidate computes?
+    pub(super) fn disturbs(&self, asked: &[Asked]) -> bool {
+        self.sight.disturbing.contains_key(&numbers(asked))
+    }
+
+    fn give_up(&mut self, asked: &[Asked], why: &str) {
+        for (tensor, _) in asked {
+            if self.results[*tensor].is_none() {
+                self.results[*tensor] = Some(self.not_compared(*tensor, why));
+            }
+        }
+    }
+
+    /// What a marked run says against itself: its final outputs are not those of the unmarked run.
+    pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
+        let pairs = marked.iter().zip(&self.unmarked);
+        let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
+        if !self.candidate.backend.is_engine() {
+            // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
+            self.counts.perturbed |= common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
+            return None;
+        }
+        let mut moved =
+            common.filter(|(name, value, now)| self.rules.judge_output(name, value, now).status == Status::Diverges);
+        moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
+    }
+}
+
+pub(super) fn numbers(asked: &[Asked]) -> Vec<usize> {
+    asked.iter().map(|(tensor, _)| *tensor).collect()
+}

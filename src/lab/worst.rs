@@ -1,0 +1,61 @@
+//! Several samples, one answer: the worst one's.
+
+use crate::compare::Comparison;
+use crate::found::{Metrics, Status, TensorResult};
+use crate::tensor::Tensor;
+
+/// The verdict over all samples: the worst one's numbers. `verdict` is that of one sample; `None`: the candidate has no value.
+pub fn worst(
+    name: &str,
+    node: String,
+    references: &[Option<&Tensor>],
+    verdict: impl Fn(usize, &Tensor) -> Option<Comparison>,
+) -> TensorResult {
+    let shown = references.iter().find_map(|r| *r);
+    let mut result = TensorResult {
+        name: name.to_string(),
+        node,
+        dtype: shown.map_or(String::new(), |t| t.dtype.to_string()),
+        shape: shown.map_or(Vec::new(), |t| t.shape.clone()),
+        status: Status::NotCompared,
+        why: Some("no sample gave a value for it".to_string()),
+        metrics: None,
+    };
+    let mut missing = None;
+    for (sample, reference) in references.iter().enumerate() {
+        let Some(reference) = reference else {
+            missing = Some("the reference gave no value for it".to_string());
+            continue;
+        };
+        let Some(mut verdict) = verdict(sample, reference) else {
+            missing = Some("the candidate gave no value for it".to_string());
+            continue;
+        };
+        if let Some(m) = verdict.metrics.as_mut() {
+            m.sample = sample;
+        }
+        if badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref()) {
+            result.status = verdict.status;
+            (result.why, result.metrics) = (verdict.why, verdict.metrics);
+            result.shape = reference.shape.clone();
+        }
+    }
+    // A sample without a value is not an agreement.
+    if let (Some(why), Status::Agrees) = (&missing, result.status) {
+        result.status = Status::NotCompared;
+        result.why = Some(why.clone());
+    } else if let (Some(why), Status::NotCompared) = (missing, result.status) {
+        result.why = Some(why);
+    }
+    result
+}
+
+fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
+    let rank = match status {
+        Status::NotCompared => 0,
+        Status::Agrees => 1,
+        Status::Diverges => 2,
+    };
+    let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
+    (rank, share, metrics.map_or(0.0, |m| m.max_abs.0))
+}

@@ -1,0 +1,214 @@
+//! From arguments and two sides to the experiment that they are. What is in the files is read beside the first runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+
+use crate::cli::{By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SetArgs, Strategy};
+use crate::found::experiment::contents::{named_in, of_library, of_path, of_samples};
+use crate::found::experiment::{Data, Experiment, Participant, Source};
+use crate::found::{InputsInfo, ModelInfo};
+use crate::judge::Rules;
+use crate::lab::Side;
+use crate::load::Model;
+use crate::open::engine;
+use crate::run::RunError;
+use crate::run::ort::library;
+use crate::run::tensorrt;
+use crate::spec::{Place, Spec};
+use crate::tensor::Tensors;
+
+/// Variables that change what the libraries compute, and how long a command may take.
+const VARIABLES: [&str; 7] = [
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "LAYERDIFF_EXEC_TIMEOUT",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "ORT_TENSORRT_FP16_ENABLE",
+    "ORT_TENSORRT_INT8_ENABLE",
+];
+
+/// What is compared: both sides, the data, what is judged.
+pub struct Asked<'a> {
+    pub args: &'a SetArgs,
+    pub global: &'a GlobalArgs,
+    pub model: &'a Model,
+    pub feeds: &'a [Tensors],
+    pub inputs: &'a InputsInfo,
+    pub outputs: &'a [String],
+}
+
+/// The contents of files, while they are being read.
+pub struct Reading(JoinHandle<Experiment>);
+
+impl Asked<'_> {
+    /// Starts to read. `rules` are those of the tolerance, where that decides.
+    pub fn read(&self, reference: &Side, candidate: Found, rules: Option<&Rules>) -> Reading {
+        let weights = self.model.weight_files();
+        let (reference, feeds) = (Found::of(reference, self.global, &self.args.engine), self.feeds.to_vec());
+        let known = Experiment {
+            layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+            outputs: self.outputs.to_vec(),
+            data: Data { source: self.inputs.source.clone(), samples: feeds.len(), ..Data::default() },
+            tolerance: rules.map(tolerance).unwrap_or_default(),
+            flags: flags(self.args),
+            environment: VARIABLES
+                .into_iter()
+                .filter_map(|name| Some((name.to_string(), std::env::var_os(name)?.to_string_lossy().into_owned())))
+                .collect(),
+            ..Experiment::default()
+        };
+        Reading(thread::spawn(move || Experiment {
+            model: weights.iter().map(|path| of_path(path)).collect(),
+            reference: reference.read(),
+            candidate: candidate.read(),
+            data: Data { contents: of_samples(&feeds), ..known.data },
+            ..known
+        }))
+    }
+}
+
+impl Reading {
+    /// All that was asked; the model's own file goes by the hash that the report tells of it.
+    pub fn done(self, model: &ModelInfo) -> Experiment {
+        let mut experiment = self.0.join().unwrap_or_default();
+        let own = Source { path: model.path.clone(), contents: model.sha256.clone() };
+        experiment.model.insert(0, own);
+        experiment
+    }
+}
+
+/// A side, and where its contents are.
+pub struct Found {
+    known: Participant,
+    files: Vec<PathBuf>,
+    /// Asked late: it may take a while to find them.
+    libraries: Box<dyn FnOnce() -> Result<Vec<PathBuf>, RunError> + Send>,
+}
+
+impl Found {
+    pub fn of(side: &Side, global: &GlobalArgs, args: &EngineArgs) -> Found {
+        let spec = side.spec.clone();
+        let mut files = match &spec.model {
+            Some(engine) if engine::is_ready(&spec) => vec![engine.clone()],
+            Some(_) => files_of(&side.model),
+            None => Vec::new(),
+        };
+        let (place, command) = match &spec.place {
+            Place::Cpu => ("ort".to_string(), None),
+            Place::Provider(name) => (format!("ort-{name}"), None),
+            Place::TensorRt => ("trt".to_string(), None),
+            Place::Exec(command) => ("exec".to_string(), Some(command.clone())),
+            Place::Saved(path) => {
+                files.push(path.clone());
+                ("saved".to_string(), None)
+            }
+        };
+        files.extend(command.iter().flat_map(|command| named_in(command)));
+        let (precision, version) = (spec.precision.to_string(), side.backend.info().version);
+        let known = Participant { place, precision, version, command, ..Participant::default() };
+        let (global, args) = (global.clone(), args.clone());
+        Found { known, files, libraries: Box::new(move || libraries(&spec, &global, &args)) }
+    }
+
+    /// A command that judges.
+    pub fn check(command: &str) -> Found {
+        let known =
+            Participant { place: "check".to_string(), command: Some(command.to_string()), ..Participant::default() };
+        Found { known, files: named_in(command), libraries: Box::new(|| Ok(Vec::new())) }
+    }
+
+    fn read(self) -> Participant {
+        let files = self.files.iter().map(|path| of_path(path)).collect();
+        let libraries: Vec<Source> =
+            (self.libraries)().unwrap_or_default().iter().map(|path| of_library(path)).collect();
+        Participant { files, libraries, ..self.known }
+    }
+}
+
+/// What is loaded for a side.
+fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<Vec<PathBuf>, RunError> {
+    let ort = global.ort_library.as_deref();
+    Ok(match &spec.place {
+        Place::Cpu => vec![library::find(ort)?.path],
+        Place::Provider(name) => match global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+            Some((_, plugin)) => vec![library::find(ort)?.path, plugin.clone()],
+            None => {
+                let library = library::find_with_provider(ort, name)?.path;
+                let provider = library::provider_file(&library, name);
+                vec![library, provider]
+            }
+        },
+        Place::TensorRt => {
+            let found = tensorrt::library::find(args.trt_library.as_deref())?;
+            found.into_iter().flat_map(|found| [Some(found.library), found.parser]).flatten().collect()
+        }
+        Place::Exec(_) | Place::Saved(_) => Vec::new(),
+    })
+}
+
+fn files_of(model: &Model) -> Vec<PathBuf> {
+    [model.path.clone()].into_iter().chain(model.weight_files()).collect()
+}
+
+type Words = BTreeMap<String, String>;
+
+fn tolerance(rules: &Rules) -> Words {
+    let mut words = Words::from([("the precision of the tolerance".to_string(), rules.precision.to_string())]);
+    for (flag, all, named) in [("--atol", rules.atol, &rules.atol_of), ("--rtol", rules.rtol, &rules.rtol_of)] {
+        words.extend(all.map(|x| (flag.to_string(), x.to_string())));
+        words.extend(named.iter().map(|(name, x)| (format!("{flag} {name}"), x.to_string())));
+    }
+    words.extend(rules.metric.map(|metric| ("--metric".to_string(), format!("{metric:?}"))));
+    words
+}
+
+/// Of the data that is made up, and of how engines are built.
+fn flags(args: &SetArgs) -> Words {
+    let mut words = Words::new();
+    let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| (flag.to_string(), value)));
+    let all = |values: Vec<String>| (!values.is_empty()).then(|| values.join(" "));
+    if args.inputs.is_empty() {
+        add("--seed", Some(args.seed.to_string()));
+        let range = |(name, lo, hi): &(Option<String>, f64, f64)| {
+            name.as_ref().map_or_else(|| format!("{lo}..{hi}"), |name| format!("{name}={lo}..{hi}"))
+        };
+        add("--range", all(args.range.iter().map(range).collect()));
+        add("--shape", all(args.shape.iter().map(|(name, dims)| format!("{name}={dims:?}")).collect()));
+    }
+    let engine = &args.engine;
+    let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);
+    add("--profile", all(engine.profile.iter().map(profile).collect()));
+    add("--strongly-typed", engine.strongly_typed.then(|| "on".to_string()));
+    add("--workspace", engine.workspace.map(|n| n.to_string()));
+    add("--builder-level", engine.builder_level.map(|n| n.to_string()));
+    add("--devices", engine.devices.as_ref().map(|d| d.to_string()));
+    words
+}
+
+/// How the search looks: what is marked together decides what an engine makes of it.
+pub fn of_search(args: &SearchArgs) -> Words {
+    let given = |flag: &str, given: bool, value: String| given.then(|| (flag.to_string(), value.to_lowercase()));
+    let flags = [
+        given("--strategy", args.strategy != Strategy::Auto, format!("{:?}", args.strategy)),
+        given("--marks", args.marks.is_some(), args.marks.unwrap_or_default().to_string()),
+        given("--by", args.by != By::Tensors, format!("{:?}", args.by)),
+        given("--observe", args.observe != See::Auto, format!("{:?}", args.observe)),
+    ];
+    flags.into_iter().flatten().collect()
+}
+
+/// What attempts at a reproducer depend on. None where none are made: those that measured go on with those that cut out.
+pub fn of_reproducer(args: &ReproducerArgs) -> Words {
+    let on = |flag: &str, given: bool| given.then(|| (flag.to_string(), "on".to_string()));
+    [on("--freeze", args.freeze), on("--shrink-weights", args.shrink_weights)].into_iter().flatten().collect()
+}
+
+/// How a check is judged.
+pub fn of_check(args: &CheckArgs) -> Words {
+    let rules = args.flags().join(" ");
+    let rules = (!rules.is_empty()).then(|| ("the rules of --check".to_string(), rules));
+    let limit = args.check_timeout.map(|limit| ("--check-timeout".to_string(), limit.as_secs_f64().to_string()));
+    rules.into_iter().chain(limit).collect()
+}

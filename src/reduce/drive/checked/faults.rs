@@ -1,0 +1,162 @@
+//! What a check says of smaller and smaller models: one reproducer for each fault that shows without the nodes of the others.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::Question;
+use crate::found::{Reduced, Report, Verdict};
+use crate::lab::Side;
+use crate::lab::capture::Capture;
+use crate::load::testset::tensor_from_proto;
+use crate::open::opening;
+use crate::reduce::drive::attempts::Attempts;
+use crate::reduce::drive::deliver::{self, Delivery, FITS, MOST, Proof};
+use crate::reduce::drive::story;
+use crate::reduce::nodes::{self, Found, Whole};
+use crate::reduce::{self, Attempt, Case, Options, Outside};
+use crate::run::RunError;
+use crate::run::check;
+use crate::run::ort::Runtime;
+use crate::search::Answer;
+
+/// Fills in the report's reproducers.
+pub fn reproducers(
+    question: &Question,
+    reference: &mut Side,
+    sample: usize,
+    ort: &Runtime,
+    report: &mut Report,
+    attempts: &mut Attempts,
+) -> Result<(), RunError> {
+    attempts.step("all values of the reference");
+    let feeds = question.samples[sample].clone();
+    let memory = question.args.set.memory();
+    let (capture, refused) = Capture::new(reference, ort, &feeds, memory)?;
+    if let Some(e) = refused {
+        report.warnings.push(format!("the reference cannot run the model, so cuts are fed with nothing: {e}"));
+    }
+    let faults = Faults { question, side: capture.side };
+    let (values, told) = (|keys: &[String]| capture.values(keys), |key: &str| capture.told(key));
+    let whole = Whole {
+        model: &faults.side.model.proto,
+        graph: &faults.side.graph,
+        values: &values,
+        told: &told,
+        target: None,
+        label: String::new(),
+    };
+    let all = nodes::main_nodes(&faults.side.graph);
+    let mut left = all.clone();
+    let mut made: Vec<Reduced> = Vec::new();
+    let mut counted = 0;
+    loop {
+        let started = Instant::now();
+        let Some(found) = nodes::among(&whole, &left, faults.jobs(), |asked| faults.ask(asked, attempts))? else {
+            let why = "no reproducer: something crosses its boundary whose type or shape nobody knows";
+            report.warnings.push(why.to_string());
+            break;
+        };
+        left.retain(|n| !found.nodes.contains(n));
+        let mut reduced = faults.deliver(found, made.len(), report, attempts)?;
+        let enough = made.len() + 1 == MOST || left.is_empty();
+        let more = !enough && nodes::fails(&whole, &left, |asked| faults.ask(asked, attempts))? == Answer::Bad;
+        // Reading it again from the files is one more.
+        reduced.probes = attempts.count - counted + 1;
+        reduced.seconds = started.elapsed().as_secs_f64();
+        counted = attempts.count;
+        made.push(reduced);
+        deliver::told(report, &made);
+        opening::so_far(&question.dir, report);
+        if !more {
+            break;
+        }
+    }
+    let lost = made.iter().find(|r| !r.reproduces).and_then(|r| r.why.clone());
+    report.verdict = if lost.is_some() || made.is_empty() { Verdict::Inconclusive } else { Verdict::Diverged };
+    report.why = lost.or_else(|| made.first().map(|first| said(first, made.len(), all.len())));
+    Ok(())
+}
+
+fn said(first: &Reduced, faults: usize, nodes: usize) -> String {
+    let independent =
+        if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
+    format!("the check fails; {independent}needs {} of {nodes} nodes", first.nodes)
+}
+
+/// The model, its captured values, and the command.
+struct Faults<'a> {
+    question: &'a Question<'a>,
+    side: &'a Side,
+}
+
+impl Faults<'_> {
+    fn jobs(&self) -> usize {
+        self.question.args.check.jobs as usize
+    }
+
+    fn ask(&self, asked: &[Attempt], attempts: &mut Attempts) -> Result<Vec<Answer>, RunError> {
+        attempts.ask(asked, |attempt| {
+            let lean = self.side.model.lean(&attempt.case.model);
+            Ok(match self.question.check.run_case(&lean, &attempt.case.feeds)? {
+                check::Verdict::Fails => Answer::Bad,
+                check::Verdict::Passes => Answer::Good,
+                check::Verdict::Inconclusive(_) => Answer::Unknown,
+            })
+        })
+    }
+
+    fn deliver(
+        &self,
+        found: Found,
+        number: usize,
+        report: &Report,
+        attempts: &mut Attempts,
+    ) -> Result<Reduced, RunError> {
+        let reproducer = &self.question.args.reproducer;
+        let options = Options {
+            freeze: reproducer.freeze,
+            shrink_weights: reproducer.shrink_weights,
+            enough: FITS,
+            jobs: self.jobs(),
+            only_data: false,
+            runs: false,
+        };
+        // Asked of the written model, with all other values.
+        let expected = |case: &Case| Ok(case.expected.clone());
+        let values = |case: &Case| self.side.all_values(&case.model, &case.feeds);
+        // The cuts of the whole model go by their nodes, whichever fault they are about.
+        let label = std::mem::replace(&mut attempts.label, format!("fault {}: ", number + 1));
+        let mut test = |asked: &[Attempt]| self.ask(asked, attempts);
+        let mut outside = Outside {
+            test: &mut test,
+            values: &values,
+            expected: &expected,
+            payload: &|t| tensor_from_proto(&self.side.model.inline(t)).ok(),
+            wrong_at: None,
+        };
+        let smaller = reduce::smaller(found, &options, &mut outside)?;
+        attempts.label = label;
+        let minimal = smaller.minimal;
+        let folder = deliver::folder_name(number);
+        let delivery = Delivery {
+            dir: &self.question.dir,
+            folder: &folder,
+            values: &values,
+            expected: &expected,
+            lean: &|model| self.side.model.lean(model),
+            story: &|case, notes| story::of_check(&self.question.args.check, report, case, notes),
+            proof: &|model| self.prove(model),
+        };
+        Ok(Reduced { minimal, ..deliver::deliver(smaller, &delivery)? })
+    }
+
+    /// The command on the written files.
+    fn prove(&self, model: &Path) -> Result<Proof, RunError> {
+        let inputs = model.with_file_name("inputs.npz");
+        Ok(match self.question.check.run_copy(model, &inputs)? {
+            check::Verdict::Fails => Ok(()),
+            check::Verdict::Passes => Err(format!("{}the check passes", deliver::LOST)),
+            check::Verdict::Inconclusive(why) => Err(format!("{}the check says nothing: {why}", deliver::UNPROVED)),
+        })
+    }
+}

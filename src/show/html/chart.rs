@@ -1,0 +1,163 @@
+//! Error by depth, as inline SVG: where along the graph the error appears and how it travels.
+//! x is the position among the measured tensors, y the relative RMS error on a logarithmic scale.
+
+use super::esc;
+use super::scale::Scale;
+use crate::found::{Report, Status, TensorResult};
+use crate::show::text::story;
+use crate::show::text::words::{clean, number};
+
+/// The drawing's size and the plot's edges in it.
+const WIDTH: f64 = 1120.0;
+const HEIGHT: f64 = 320.0;
+const LEFT: f64 = 84.0;
+const RIGHT: f64 = 1104.0;
+const TOP: f64 = 52.0;
+const BOTTOM: f64 = 226.0;
+/// Lanes outside the scale, for values that no logarithm has.
+const NONFINITE: f64 = 24.0;
+const EXACT: f64 = 254.0;
+const NOT_COMPARED: f64 = 278.0;
+
+/// From this many tensors on, points are small.
+const CROWD: usize = 500;
+
+/// Where a tensor is drawn: on the scale, or in a lane.
+enum Place {
+    Error(f64),
+    NonFinite,
+    Exact,
+    NotCompared,
+}
+
+pub fn draw(out: &mut String, report: &Report) {
+    if report.tensors.len() < 2 {
+        return;
+    }
+    let scale = scale(&report.tensors);
+    *out += "<section><h2>Error by depth</h2>\n<figure>\n";
+    *out += &format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+        label(report)
+    );
+    axes(out, &scale, report);
+    let size = if report.tensors.len() > CROWD { 1.8 } else { 3.5 };
+    // Culprits last, so that nothing hides them.
+    for (at, tensor) in report.tensors.iter().enumerate() {
+        if !story::is_culprit(report, &tensor.name) {
+            point(out, at, tensor, position(at, report), y(&scale, &place(tensor)), size);
+        }
+    }
+    for (at, tensor) in report.tensors.iter().enumerate() {
+        if let Some(number) = report.culprits.iter().position(|c| c.tensor == tensor.name) {
+            mark(out, at, number + 1, tensor, position(at, report), y(&scale, &place(tensor)));
+        }
+    }
+    *out += "</svg>\n<figcaption>Each point is a measured tensor; hover for its name, click for its row. \
+             <span class=\"agrees\">● agrees</span> <span class=\"diverges\">◆ diverges</span> \
+             <span class=\"not_compared\">× not compared</span> <span class=\"culprit\">◎ culprit</span></figcaption>\n\
+             </figure></section>\n";
+}
+
+fn scale(tensors: &[TensorResult]) -> Scale {
+    Scale::around(tensors.iter().filter_map(|t| match place(t) {
+        Place::Error(error) => Some(error),
+        _ => None,
+    }))
+}
+
+fn y(scale: &Scale, place: &Place) -> f64 {
+    match place {
+        Place::Error(error) => BOTTOM - scale.share(*error) * (BOTTOM - TOP),
+        Place::NonFinite => NONFINITE,
+        Place::Exact => EXACT,
+        Place::NotCompared => NOT_COMPARED,
+    }
+}
+
+fn place(tensor: &TensorResult) -> Place {
+    match &tensor.metrics {
+        None => Place::NotCompared,
+        _ if tensor.status == Status::NotCompared => Place::NotCompared,
+        Some(metrics) if story::nonfinite(metrics) => Place::NonFinite,
+        Some(metrics) => match story::relative_rms(metrics) {
+            Some(0.0) => Place::Exact,
+            Some(error) => Place::Error(error),
+            None => Place::NonFinite,
+        },
+    }
+}
+
+fn position(at: usize, report: &Report) -> f64 {
+    let last = report.tensors.len().saturating_sub(1).max(1);
+    LEFT + 10.0 + (RIGHT - LEFT - 20.0) * at as f64 / last as f64
+}
+
+fn axes(out: &mut String, scale: &Scale, report: &Report) {
+    for decade in scale.decades() {
+        lane(out, y(scale, &Place::Error(10f64.powi(decade))), &format!("1e{decade}"));
+    }
+    let places: Vec<Place> = report.tensors.iter().map(place).collect();
+    if places.iter().any(|p| matches!(p, Place::NonFinite)) {
+        lane(out, NONFINITE, "NaN, Inf");
+    }
+    if places.iter().any(|p| matches!(p, Place::Exact)) {
+        lane(out, EXACT, "exact");
+    }
+    if places.iter().any(|p| matches!(p, Place::NotCompared)) {
+        lane(out, NOT_COMPARED, "no value");
+    }
+    let (y, middle) = (HEIGHT - 10.0, (LEFT + RIGHT) / 2.0);
+    *out += &format!(
+        "<text x=\"{LEFT}\" y=\"{y}\">1</text><text x=\"{RIGHT}\" y=\"{y}\" class=\"end\">{}</text>",
+        report.tensors.len()
+    );
+    *out += &format!("<text x=\"{middle}\" y=\"{y}\" class=\"middle\">measured tensors, in topological order</text>");
+    let (x, y) = (14.0, (TOP + BOTTOM) / 2.0);
+    *out += &format!("<text class=\"middle\" transform=\"translate({x} {y}) rotate(-90)\">relative RMS error</text>\n");
+}
+
+fn lane(out: &mut String, y: f64, name: &str) {
+    let (x, baseline) = (LEFT - 8.0, y + 4.0);
+    *out += &format!("<line x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
+    *out += &format!("<text x=\"{x}\" y=\"{baseline:.1}\" class=\"end\">{name}</text>\n");
+}
+
+/// Shapes differ as colours do: not every reader sees red and green.
+fn point(out: &mut String, at: usize, tensor: &TensorResult, x: f64, y: f64, size: f64) {
+    let (class, shape) = match tensor.status {
+        Status::Agrees => ("agrees", format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{size}\"/>")),
+        Status::Diverges => {
+            let half = size * 1.4;
+            let path =
+                format!("M{x:.1} {:.1}l{half:.1} {half:.1}l-{half:.1} {half:.1}l-{half:.1}-{half:.1}z", y - half);
+            ("diverges", format!("<path d=\"{path}\"/>"))
+        }
+        Status::NotCompared => ("not_compared", format!("<path d=\"M{:.1} {:.1}l6 6m0-6l-6 6\"/>", x - 3.0, y - 3.0)),
+    };
+    *out +=
+        &format!("<a href=\"#t{at}\" tabindex=\"-1\" class=\"{class}\"><title>{}</title>{shape}</a>\n", title(tensor));
+}
+
+fn mark(out: &mut String, at: usize, number: usize, tensor: &TensorResult, x: f64, y: f64) {
+    *out += &format!("<a href=\"#t{at}\" class=\"culprit\"><title>culprit {number}: {}</title>", title(tensor));
+    *out += &format!("<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y:.1}\" y2=\"{:.1}\"/>", NOT_COMPARED + 10.0);
+    *out += &format!(
+        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8\"/><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"core\"/>"
+    );
+    *out += &format!("<text x=\"{:.1}\" y=\"{:.1}\" class=\"middle\">{number}</text></a>\n", x + 15.0, y + 4.5);
+}
+
+fn title(tensor: &TensorResult) -> String {
+    let error = tensor.metrics.as_ref().and_then(story::relative_rms);
+    let error = error.map_or(String::new(), |error| format!(", relative RMS error {}", number(error)));
+    esc(&format!("{}: {}{error}", clean(&tensor.name), story::status(tensor.status)))
+}
+
+fn label(report: &Report) -> String {
+    let diverging = story::diverging_inside(report);
+    let total = report.tensors.len();
+    format!(
+        "Relative error of {total} measured tensors in topological order; {diverging} diverge. The table below has the numbers."
+    )
+}

@@ -1,0 +1,198 @@
+//! What the overrides are worth, in sentences: how many nodes, which, whether a run showed it, at what price, and which
+//! file is for whom. Nodes are kept in FP32, or left unquantised where the candidate is a QDQ model. All strings are
+//! cleaned of control characters.
+
+use crate::found::{Overrides, Real, Report};
+use crate::show::text::words::{clean, count, file_name, number, plural};
+
+/// Groups that are named on the terminal and in a ticket.
+pub const NAMED: usize = 6;
+
+/// A file of the overrides and what it is for.
+#[derive(Debug, PartialEq)]
+pub struct File {
+    /// The name, or the whole path where not all files are in one folder.
+    pub name: String,
+    pub purpose: String,
+}
+
+/// By consumer, the most useful first.
+type Purposes = &'static [(&'static str, &'static str)];
+
+const KEPT: Purposes = &[
+    (
+        MIXED,
+        "the model with explicit Casts, for ONNX Runtime, TensorRT 11, TensorRT-RTX and every strongly typed build",
+    ),
+    ("trtexec", "arguments of trtexec, for TensorRT 8 to 10"),
+    ("polygraphy", "network script of Polygraphy that sets the layers' precisions, for TensorRT 10"),
+    ("modelopt", "arguments of ModelOpt AutoCast (python -m modelopt.onnx.autocast)"),
+    ("onnxruntime", "node_block_list of ONNX Runtime's float16 converter"),
+    ("named", "the same model with a name for every node: the one that the other files speak of"),
+    ("nodes", "the nodes as JSON, for scripts"),
+    (README, "how to use each of them"),
+];
+/// Of TF32 there is the model alone: no program has a switch for single nodes.
+const PRODUCTS: Purposes = &[
+    (MIXED, "the model with three products for each of these nodes, which are FP32 even of TF32"),
+    ("named", "the same model with a name for every node: the one that nodes.json speaks of"),
+    ("nodes", "the nodes as JSON, for scripts"),
+    (README, "how to use them, and how to switch TF32 off"),
+];
+const UNQUANTISED: Purposes = &[
+    (MIXED, "the quantised model without the Q/DQ pairs of these nodes, for every backend"),
+    ("modelopt", "arguments of ModelOpt's quantiser (python -m modelopt.onnx.quantization)"),
+    ("onnxruntime", "keywords of ONNX Runtime's quantize_static"),
+    (QDQ_LOSS, "both errors of every quantised tensor, its range and its scale"),
+    ("nodes", "the nodes as JSON, for scripts"),
+    (README, "how to use each of them"),
+];
+const QDQ_LOSS: &str = "qdq_loss";
+const MIXED: &str = "onnx";
+const README: &str = "readme";
+
+/// Are the nodes left unquantised, rather than kept in FP32? The losses of the pairs are written for QDQ models only.
+pub fn unquantised(o: &Overrides) -> bool {
+    o.files.contains_key(QDQ_LOSS)
+}
+
+/// Are the nodes kept out of TF32? Every other precision has arguments of trtexec.
+fn out_of_tf32(o: &Overrides) -> bool {
+    !o.files.is_empty() && !unquantised(o) && !o.files.contains_key("trtexec")
+}
+
+/// What becomes of the nodes: `in FP32`, `left unquantised`.
+pub fn fate(o: &Overrides) -> &'static str {
+    if unquantised(o) { "left unquantised" } else { "in FP32" }
+}
+
+/// `2 of 14 nodes in FP32; verified: yes; none can be given back`.
+pub fn claim(o: &Overrides) -> String {
+    if o.nodes.is_empty() {
+        return match o.verified {
+            true => format!("none needed: the outputs agree with no node {}", fate(o)),
+            false => "none found".into(),
+        };
+    }
+    let mut parts = vec![kept(o), format!("verified: {}", if o.verified { "yes" } else { "NO" })];
+    match (o.verified, o.minimal) {
+        (false, _) => {}
+        (true, true) => parts.push("none can be given back".into()),
+        (true, false) => parts.push("perhaps fewer would do".into()),
+    }
+    parts.join("; ")
+}
+
+/// `2 of 14 nodes in FP32`, `2 of 14 nodes left unquantised`.
+pub fn kept(o: &Overrides) -> String {
+    match o.of {
+        0 => format!("{} {}", plural(o.nodes.len(), "node"), fate(o)),
+        of => format!("{} of {} {}", count(o.nodes.len() as u64), plural(of, "node"), fate(o)),
+    }
+}
+
+/// The nodes as an engineer reads them. A report from before there were groups has their names.
+pub fn groups(o: &Overrides) -> Vec<String> {
+    if o.groups.is_empty() {
+        return o.nodes.iter().map(|name| format!("'{}'", clean(name))).collect();
+    }
+    o.groups.iter().map(|group| clean(group)).collect()
+}
+
+/// The first groups, and how many there are besides.
+pub fn shortened(o: &Overrides) -> Vec<String> {
+    let mut groups = groups(o);
+    // One more would take no more room than the words "and 1 more".
+    if groups.len() > NAMED + 1 {
+        let more = format!("and {} more", count((groups.len() - NAMED) as u64));
+        groups.truncate(NAMED);
+        groups.push(more);
+    }
+    groups
+}
+
+/// `relative RMS error of the worst output: 0.913 before, 4.95e-4 after; 10 trials`.
+pub fn price(o: &Overrides) -> String {
+    let before = error(o.error_before);
+    let errors = match o.nodes.is_empty() {
+        true => format!("{before} with nothing {}", fate(o)),
+        false => format!("{before} before, {} after", error(o.error_after)),
+    };
+    let latency = latency(o).map_or(String::new(), |text| format!("; {text}"));
+    format!("relative RMS error of the worst output: {errors}{latency}; {}", plural(o.builds, "trial"))
+}
+
+/// `latency 1.52 ms before, 1.61 ms after`, where the candidate has one of its own.
+fn latency(o: &Overrides) -> Option<String> {
+    let (before, after) = (o.latency_before?, o.latency_after?);
+    let milliseconds = |s: Real| format!("{} ms", number(s.0 * 1e3));
+    Some(format!("latency {} before, {} after", milliseconds(before), milliseconds(after)))
+}
+
+/// An error as a reader wants it: where there is no number, the outputs had NaN or infinities of their own.
+pub fn error(error: Real) -> String {
+    if error.0.is_finite() { number(error.0) } else { "NaN or Inf".into() }
+}
+
+/// `files in m.layerdiff/overrides: model.mixed.onnx, the model with these nodes in FP32, and 6 more (see README.md)`.
+pub fn location(o: &Overrides) -> Option<String> {
+    let folder = clean(folder(o)?);
+    let page = o.files.get(README).map_or(String::new(), |path| format!(" (see {})", clean(file_name(path))));
+    let Some(mixed) = o.files.get(MIXED) else {
+        return Some(format!("files in {folder}: {}{page}", plural(o.files.len(), "file")));
+    };
+    let more = match o.files.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {} more{page}", count(more as u64)),
+    };
+    Some(format!("files in {folder}: {}, the model with these nodes {}{more}", clean(file_name(mixed)), fate(o)))
+}
+
+/// The folder that all files are in; a dot for the current one.
+pub fn folder(o: &Overrides) -> Option<&str> {
+    let mut folders = o.files.values().map(|path| parent(path));
+    let first = folders.next()?;
+    folders.all(|folder| folder == first).then_some(first)
+}
+
+/// Every file, the most useful first; those of unknown consumers last.
+pub fn files(o: &Overrides) -> Vec<File> {
+    let whole = folder(o).is_none();
+    let file = |path: &str, purpose: String| File { name: clean(if whole { path } else { file_name(path) }), purpose };
+    let purposes = match (unquantised(o), out_of_tf32(o)) {
+        (true, _) => UNQUANTISED,
+        (false, true) => PRODUCTS,
+        (false, false) => KEPT,
+    };
+    let known = purposes.iter().filter_map(|(consumer, purpose)| {
+        let path = o.files.get(*consumer)?;
+        Some(file(path, purpose.to_string()))
+    });
+    let unknown = o.files.iter().filter(|(consumer, _)| purposes.iter().all(|(known, _)| known != consumer));
+    known.chain(unknown.map(|(consumer, path)| file(path, format!("for {}", clean(consumer))))).collect()
+}
+
+/// What all other nodes are: `in FP16`, `quantised`.
+pub fn rest(report: &Report, o: &Overrides) -> String {
+    if unquantised(o) { "quantised".into() } else { format!("in {}", low(report)) }
+}
+
+/// The precision that all other nodes have: `FP16`.
+pub fn low(report: &Report) -> String {
+    // What follows the word says how it is computed.
+    match report.candidate.precision.split_whitespace().next() {
+        None => "the low precision".into(),
+        Some(precision) => clean(precision).to_uppercase(),
+    }
+}
+
+fn parent(path: &str) -> &str {
+    match path.rfind(['/', '\\']) {
+        None => ".",
+        Some(0) => &path[..1],
+        Some(at) => &path[..at],
+    }
+}
+
+#[cfg(test)]
+mod tests;
