@@ -1,9 +1,11 @@
-//! One file per subcommand: the visible main path of each, made of `steps`.
+//! One file per subcommand: the visible main path of each, a chain of stages.
 
 pub mod bisect;
 pub mod compare;
 pub mod convert;
 pub mod doctor;
+mod frame;
+mod hand_over;
 pub mod inspect;
 pub mod reduce;
 pub mod report;

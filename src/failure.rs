@@ -26,3 +26,25 @@ pub enum RunError {
     #[error("interrupted")]
     Interrupted,
 }
+
+/// What a stage found, and what ended it before its end: what was found stays found.
+#[derive(Clone, Debug, Default)]
+pub struct Ended<T> {
+    /// As far as it came.
+    pub value: T,
+    /// `None`: it came to its end.
+    pub halted: Option<RunError>,
+}
+
+impl<T> Ended<T> {
+    /// Of a stage that came to its end.
+    pub fn well(value: T) -> Ended<T> {
+        Ended { value, halted: None }
+    }
+
+    /// Puts what was found in its place; an error if that is not all of it.
+    pub fn keep(self, place: &mut T) -> Result<(), RunError> {
+        *place = self.value;
+        self.halted.map_or(Ok(()), Err)
+    }
+}

@@ -3,14 +3,26 @@
 //!
 //! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
 
+mod assemble;
 mod culprit;
+mod cure;
+mod exit;
 pub mod experiment;
+mod findings;
 pub mod json;
 mod metrics;
+mod notes;
 mod overrides;
 
-pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised};
+pub use assemble::{assemble, cut_short, of_outputs, verdict};
+pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, worst};
+pub use cure::{Cure, CureNote};
+pub use exit::Exit;
+pub use findings::{
+    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
+};
 pub use metrics::{Metrics, Real, Status, TensorResult};
+pub use notes::{Note, Who};
 pub use overrides::{Overrides, Routes, Sensitivity};
 
 use schemars::JsonSchema;

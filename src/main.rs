@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
 use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
-use layerdiff::find::verdict::Exit;
+use layerdiff::found::Exit;
+use layerdiff::open::{crashed, early};
 use layerdiff::run::RunError;
 use layerdiff::run::ort::runtime;
 use layerdiff::supervise::{self, Ended};
 use layerdiff::{interrupt, scratch, terminal};
-use layerdiff::{open::crashed, open::opening};
 
 /// How long a run may take to notice that it is to end before the process ends without it.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -71,7 +71,7 @@ fn work(cli: &Cli) -> Exit {
 fn end() {
     interrupt::request();
     std::thread::sleep(PATIENCE);
-    opening::write_so_far();
+    early::write_so_far();
     supervise::end_children();
     scratch::clear();
     std::process::exit(Exit::Inconclusive as i32);

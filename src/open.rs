@@ -1,12 +1,125 @@
-//! Before the search: which models, which data, which two sides, what may be written where; and the first runs.
+//! Before the search: which models, which data, which two sides, what may be written where; and the first runs. Gives a
+//! [`Lab`], and what is known by then.
 
-pub mod asked;
-pub mod autopsy;
+mod asked;
+mod autopsy;
 pub mod choose;
 pub mod crashed;
+pub mod data;
+pub mod early;
 mod engine;
-pub mod named;
+mod named;
 pub mod opening;
-pub mod prepare;
+pub mod places;
 pub mod sides;
 pub mod untouched;
+
+pub use asked::{Asked, Found, of_check, of_reproducer, of_search};
+
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::bail;
+
+use crate::cli::{GlobalArgs, SetArgs};
+use crate::found::experiment::Experiment;
+use crate::found::{Crash, Findings, Note, Opening, Wanted, Who};
+use crate::lab::first::{self, First, Plan};
+use crate::lab::{Lab, Side, Survey};
+use crate::load::Model;
+use crate::run::RunError;
+use crate::run::ort::{Runtime, library, runtime};
+
+/// Two sides that have run for the first time.
+pub struct Opened {
+    /// What was set up.
+    pub lab: Lab,
+    /// What the first runs gave.
+    pub first: First,
+    /// What was asked, by contents.
+    pub experiment: Experiment,
+    /// What is known by now.
+    pub findings: Findings,
+    /// Where report and journal go.
+    pub dir: PathBuf,
+}
+
+/// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
+/// for if the outputs diverge.
+pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: bool) -> anyhow::Result<Opened> {
+    let model = Model::open(&args.model, global.links())?;
+    let hashing = thread::spawn({
+        let model = model.clone();
+        move || model.sha256()
+    });
+    let (candidate, why) = match &args.candidate {
+        Some(spec) => (spec.clone(), None),
+        None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
+    };
+    sides::check_devices(&[&args.reference, &candidate], global, &args.engine)?;
+    let mut reference = sides::side(&args.reference, &model, global, args)?;
+    let (feeds, inputs) = data::feeds(args, &reference)?;
+    let mut candidate = sides::side(&candidate, &model, global, args)?;
+    data::check_inputs(&reference, &candidate)?;
+    named::check(args, &reference, &candidate)?;
+    untouched::files(args, &[&reference, &candidate])?;
+    let outputs = data::outputs(args, &reference, &candidate)?;
+    let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
+    let (rules, dir) = (data::rules(args, &candidate), places::dir(args));
+    let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
+    let reading = asked.read(&reference, Found::of(&candidate, global, &args.engine), Some(&rules));
+    let opening = Opening {
+        wanted,
+        candidate: sides::info(&candidate, why),
+        tolerance: rules.info(),
+        ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
+    };
+    let mut findings = Findings { opening, ..Findings::default() };
+    early::so_far(&dir, &Experiment::default(), &findings);
+    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
+    let (survey, first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
+    findings.crash = crash;
+    let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
+    let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory());
+    Ok(Opened { lab, first, experiment, findings, dir })
+}
+
+/// What else is to be known before the first run.
+fn with_candidate(mut opening: Opening, candidate: &Side) -> Opening {
+    opening.notes.extend(runtime::died().map(|died| Note::RunAgain(died.to_string())));
+    if candidate.spec.model.is_some() {
+        opening.notes.extend(opening::notes(&candidate.model));
+    }
+    opening
+}
+
+/// The first runs, and what their failures mean: a reference that cannot be built or run is bad input; one that crashes is
+/// an answer, and so is a candidate that cannot be run.
+fn first_runs(
+    reference: &mut Side,
+    candidate: &mut Side,
+    plan: &Plan,
+) -> anyhow::Result<(Survey, First, Option<Crash>)> {
+    match first::run(reference, candidate, plan) {
+        Ok((survey, mut first)) => {
+            let mut crash = None;
+            first.unmarked = first.unmarked.map_err(|e| {
+                let (e, seen) = autopsy::told(Who::Candidate, candidate, plan.feeds, e);
+                crash = seen;
+                e
+            });
+            Ok((survey, first, crash))
+        }
+        Err(RunError::Build { reason, .. }) => {
+            bail!("ONNX Runtime refuses {}: {reason}", reference.model.path.display())
+        }
+        Err(RunError::Run { reason, .. }) => {
+            bail!("the reference fails on {}: {reason}", reference.model.path.display())
+        }
+        Err(e @ RunError::Crash { .. }) => {
+            let (e, crash) = autopsy::told(Who::Reference, reference, plan.feeds, e);
+            Ok((Survey::default(), First::failed(e), crash))
+        }
+        Err(other) => Err(other.into()),
+    }
+}

@@ -26,6 +26,17 @@ pub fn stderr() -> Option<&'static File> {
     USER.get()
 }
 
+/// Does anybody see colours on stdout?
+pub fn colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Columns of the terminal; 120 where there is none.
+pub fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    columns.filter(|c| *c >= 60).unwrap_or(120)
+}
+
 /// One line on stderr, under the program's name. Nobody may be listening there: that changes nothing.
 pub fn say(message: impl Display) {
     tell(&format!("layerdiff: {}\n", shown(&message.to_string())));
@@ -164,7 +175,7 @@ fn harmless(text: &str, colours: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let whole = colour(rest).filter(|_| colours).unwrap_or(c.len_utf8());
+        let whole = escape(rest).filter(|_| colours).unwrap_or(c.len_utf8());
         match whole > c.len_utf8() || c == '\t' {
             true => out.push_str(&rest[..whole]),
             false => out = escaped(out, c),
@@ -175,7 +186,7 @@ fn harmless(text: &str, colours: bool) -> String {
 }
 
 /// The length of the sequence that sets a colour, if the text begins with one.
-fn colour(text: &str) -> Option<usize> {
+fn escape(text: &str) -> Option<usize> {
     let codes = text.strip_prefix("\u{1b}[")?;
     let end = codes.find(|c: char| !c.is_ascii_digit() && c != ';')?;
     codes[end..].starts_with('m').then_some(2 + end + 1)

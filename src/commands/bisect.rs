@@ -1,4 +1,4 @@
-//! `layerdiff bisect`: unmarked runs -> verdict -> search -> isolate -> rank -> reduce -> report.
+//! `layerdiff bisect`: unmarked runs -> trust -> find -> rank -> reduce -> cure -> report.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs, Strategy};
+use super::frame::Frame;
+use super::hand_over::Shown;
+use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs};
 use crate::cure::drive::{precision, unquantise};
-use crate::find::verdict::{self, Exit, Shown};
-use crate::find::{narrow, rank, route, scan, trust};
+use crate::find::rank::{self, Locals};
+use crate::find::{self, route, trust};
 use crate::found::experiment::Experiment;
-use crate::found::{Report, Verdict};
-use crate::lab::first::First;
+use crate::found::{Cure, Exit, Findings, Report, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
-use crate::lab::{Probe, Side};
-use crate::open::prepare::{self, Prepared, prepare};
-use crate::open::{asked, opening, untouched};
+use crate::lab::{Ledger, Probe, Side, Wish};
+use crate::open::{self, Opened, early, places, untouched};
 use crate::progress::Progress;
 use crate::reduce::drive::deliver;
 use crate::reduce::drive::reproduce::{self, Request};
@@ -39,93 +39,162 @@ pub struct Plan<'a> {
 pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let reproducer = (!args.no_reduce).then_some(&args.reproducer);
     let cure = (!args.cure.no_overrides).then_some(&args.cure);
-    let report = find(&Plan { set: &args.set, search: &args.search, reproducer, cure }, global, out)?;
-    Ok(Exit::of(report.verdict))
+    let findings = answer(&Plan { set: &args.set, search: &args.search, reproducer, cure }, global, out)?;
+    Ok(Exit::of(verdict(&findings).0))
 }
 
-/// Finds, proves, cuts out and reports.
-pub fn find(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Report> {
+/// Finds, proves, cuts out, cures and reports.
+pub fn answer(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Findings> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
     progress.step("reference");
-    opening::settled(
-        prepare(plan.set, global, wants_everything(plan.search))
-            .and_then(|(prepared, first)| answer(plan, global, prepared, first, started, progress, out)),
-    )
+    let opened = open::open(plan.set, global, wanted(plan.search), find::wants_everything(plan.search));
+    early::settled(opened.and_then(|opened| go_on(plan, global, opened, started, progress, out)))
 }
 
 /// The same, of two sides that have run for the first time.
-pub fn answer(
+pub fn go_on(
     plan: &Plan,
     global: &GlobalArgs,
-    prepared: Prepared,
-    first: First,
+    opened: Opened,
     started: Instant,
     progress: Progress,
     out: &mut dyn Write,
-) -> anyhow::Result<Report> {
-    let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
+) -> anyhow::Result<Findings> {
+    let Opened { lab, first, mut experiment, findings, dir } = opened;
     if let Some(cure) = plan.cure {
-        enough_samples(cure.holdout, feeds.len())?;
+        enough_samples(cure.holdout, lab.feeds.len())?;
     }
-    searchable(plan, candidate)?;
-    untouched::folders(plan.set, &[reference, candidate], dir)?;
+    searchable(plan, &lab.candidate)?;
+    untouched::folders(plan.set, &[&lab.reference, &lab.candidate], &dir)?;
     if plan.reproducer.is_some() {
-        deliver::check(dir)?;
+        deliver::check(&dir)?;
     }
-    let mut experiment = prepared.experiment.clone();
-    experiment.flags.extend(asked::of_search(plan.search));
-    experiment.flags.extend(plan.reproducer.map(asked::of_reproducer).unwrap_or_default());
-    let (journal, known) = journal(&prepare::journal(dir)?, &experiment, plan.search.resume)?;
+    experiment.flags.extend(open::of_search(plan.search));
+    experiment.flags.extend(plan.reproducer.map(open::of_reproducer).unwrap_or_default());
+    let (journal, known) = journal(&places::journal(&dir)?, &experiment, plan.search.resume)?;
     let Known { looks, attempts } = known;
-    let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
-    probe.sight.wish = plan.search.observe.wish();
-    probe.saved = plan.set.save_tensors.is_some().then(Default::default);
+    let wish = Wish { observe: plan.search.observe.wish(), save: plan.set.save_tensors.is_some() };
     // Whoever wants the values cannot do with what was said of them.
-    if probe.saved.is_none() {
-        probe.recall(looks);
-    }
-    let mut report = prepared.report.clone();
-    opening::so_far(dir, &report);
+    let ledger = Ledger::new(journal, if wish.save { Vec::new() } else { looks });
+    let mut frame = Frame { set: plan.set, dir, experiment, findings, started };
+    frame.tell();
+    progress.step("both models, unmarked");
+    let saved = match Probe::start(&lab, first, wish, ledger) {
+        Err(unstarted) => {
+            deliver::clear(&frame.dir);
+            frame.unstarted(unstarted);
+            None
+        }
+        Ok(mut probe) => {
+            let reproduction = plan.reproducer.map(|reproducer| (reproducer, global, attempts));
+            frame.findings.halted = stages(plan, reproduction, &mut probe, &mut frame, &progress).err();
+            probe.values.take_saved()
+        }
+    };
+    drop(progress);
+    frame.deliver(saved, Shown::Answer, out)
+}
 
-    let mut found = investigate(plan.search, &mut probe, outputs, &mut report, &progress, dir);
-    verdict::measured(&mut report, &probe);
-    deliver::clear(dir);
-    let mut ranked = None;
-    if found.is_ok() && report.verdict == Verdict::Diverged && plan.search.by != By::BuildRoute {
-        opening::so_far(dir, &report);
-        match rank::rank(&mut probe, &mut report, plan.cure.is_some(), &progress) {
-            Ok(measured) => ranked = measured,
-            Err(e) => found = Err(e),
+/// What is cut out, and what an earlier run tried already.
+type Reproduction<'a> = (&'a ReproducerArgs, &'a GlobalArgs, std::collections::HashMap<String, crate::search::Answer>);
+
+/// Stage by stage, each one's value among the findings before the next begins.
+fn stages(
+    plan: &Plan,
+    reproduction: Option<Reproduction>,
+    probe: &mut Probe,
+    frame: &mut Frame,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let investigated = investigate(plan.search, probe, frame, progress);
+    frame.findings.measured = probe.measured();
+    deliver::clear(&frame.dir);
+    investigated?;
+    if !frame.diverges() || plan.search.by == By::BuildRoute {
+        return Ok(());
+    }
+    frame.tell();
+    let ranked = rank::rank(probe, frame.findings.culprits(), plan.cure.is_some(), progress)?;
+    frame.findings.ranking = ranked.ranking;
+    if let Some((reproducer, global, known)) = reproduction {
+        frame.tell();
+        let request = Request { set: plan.set, global, reproducer, dir: &frame.dir.clone(), known };
+        reproduce(probe, frame, &request, progress)?;
+    }
+    if let Some(args) = plan.cure {
+        frame.tell();
+        frame.findings.cure = cure(probe, args, frame, ranked.locals, progress)?;
+    }
+    Ok(())
+}
+
+/// From the outputs to the culprits.
+fn investigate(search: &SearchArgs, probe: &mut Probe, frame: &mut Frame, progress: &Progress) -> Result<(), RunError> {
+    frame.findings.outputs = Some(probe.finals.results.clone());
+    frame.tell();
+    frame.findings.reference = trust::reference(probe, progress)?;
+    if !frame.diverges() {
+        return Ok(());
+    }
+    frame.findings.candidate = trust::candidate(probe, progress)?;
+    if !frame.diverges() {
+        return Ok(());
+    }
+    match search.by {
+        By::Precision => Ok(()),
+        By::BuildRoute => {
+            frame.findings.routes = Some(route::route(probe, ROUTES, progress)?);
+            Ok(())
+        }
+        By::Tensors => {
+            let found = find::find(search, probe, progress, |begun| {
+                frame.findings.found = Some(begun.clone());
+                frame.tell();
+            });
+            frame.findings.found = Some(found.value);
+            found.halted.map_or(Ok(()), Err)
         }
     }
-    if let (Ok(()), Verdict::Diverged, Some(reproducer)) = (&found, report.verdict, plan.reproducer) {
-        opening::so_far(dir, &report);
-        let request = Request { set: plan.set, global, reproducer, dir, known: attempts };
-        let culprits = rank::worth_cutting_out(&report);
-        found = reproduce::reproduce(&mut probe, &culprits, &mut report, &request, &progress);
+}
+
+/// A reproducer for each culprit that is worth one.
+fn reproduce(probe: &mut Probe, frame: &mut Frame, request: &Request, progress: &Progress) -> Result<(), RunError> {
+    let culprits = rank::worth_cutting_out(frame.findings.culprits(), &frame.findings.ranking);
+    let (opening, experiment) = (frame.findings.opening.clone(), frame.experiment.clone());
+    let about = reproduce::About { opening: &opening, experiment: &experiment };
+    let made = reproduce::reproduce(probe, &culprits, &about, request, progress, |made| {
+        frame.findings.reproducers = made.clone();
+        frame.tell();
+    });
+    made.keep(&mut frame.findings.reproducers)
+}
+
+/// What makes the outputs agree: nodes in float32, or nodes left unquantised.
+fn cure(
+    probe: &mut Probe,
+    args: &CureArgs,
+    frame: &Frame,
+    ranked: Option<Locals>,
+    progress: &Progress,
+) -> Result<Cure, RunError> {
+    let mut report = Report { tensors: frame.findings.measured.tensors.clone(), ..Report::default() };
+    let outputs = probe.lab.outputs.clone();
+    match probe.lab.candidate.spec.model.is_some() {
+        true => unquantise::unquantise(probe, &outputs, &mut report, args, &frame.dir, progress),
+        false => precision::cure(probe, &outputs, &mut report, args, &frame.dir, ranked, progress),
+    }?;
+    let notes = report.warnings.into_iter().map(crate::found::CureNote::Said).collect();
+    Ok(Cure { overrides: report.overrides, sensitivity: report.sensitivity, notes })
+}
+
+/// What the run is to answer.
+fn wanted(search: &SearchArgs) -> Wanted {
+    match search.by {
+        By::Tensors => Wanted::Culprits,
+        By::Precision => Wanted::Precision,
+        By::BuildRoute => Wanted::Routes,
     }
-    let cure = plan.cure.filter(|_| plan.search.by != By::BuildRoute);
-    if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, cure) {
-        opening::so_far(dir, &report);
-        found = match candidate.spec.model.is_some() {
-            true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
-            false => precision::cure(&mut probe, outputs, &mut report, args, dir, ranked, &progress),
-        };
-    }
-    if plan.search.by == By::Precision && report.verdict == Verdict::Diverged {
-        report.why = verdict::by_precision(&report);
-    }
-    report.seconds = started.elapsed().as_secs_f64();
-    if let Err(e) = &found {
-        report.verdict = Verdict::Inconclusive;
-        report.why = Some(e.to_string());
-    }
-    drop(progress);
-    let written = verdict::write(&report, plan.set, dir, probe.saved.take(), Shown::Answer, out);
-    // A crash or a refusal is an answer, and says nothing about accuracy: the report tells it, and so does stderr.
-    verdict::first(found.map_err(Into::into), written)?;
-    Ok(report)
 }
 
 /// The journal to go on with: the user's, or that of the run that died before this one, as far as there is one.
@@ -159,59 +228,4 @@ fn enough_samples(holdout: u64, samples: usize) -> anyhow::Result<()> {
         if samples == 1 { "is one".to_string() } else { format!("are {samples}") }
     );
     Ok(())
-}
-
-/// Fills in the report from the first run to the last proof.
-fn investigate(
-    search: &SearchArgs,
-    probe: &mut Probe,
-    outputs: &[String],
-    report: &mut Report,
-    progress: &Progress,
-    dir: &Path,
-) -> Result<(), RunError> {
-    progress.step("both models, unmarked");
-    report.outputs = probe.unmarked(outputs)?;
-    verdict::judge(report);
-    opening::so_far(dir, report);
-    trust::reference(probe, outputs, report, progress)?;
-    if report.verdict != Verdict::Diverged {
-        return Ok(());
-    }
-    trust::trust(probe, outputs, report, progress)?;
-    if report.verdict != Verdict::Diverged || search.by == By::Precision {
-        return Ok(());
-    }
-    if search.by == By::BuildRoute {
-        return route::route(probe, outputs, report, ROUTES, progress);
-    }
-    let strategy = strategy(search, probe.candidate.backend.is_engine());
-    report.search.strategy = format!("{strategy:?}").to_lowercase();
-    report.why = Some("the outputs diverge; the search was not finished".to_string());
-    opening::so_far(dir, report);
-
-    let searched = Instant::now();
-    let suspects = match strategy {
-        Strategy::Scan => scan::scan(probe, report, progress)?,
-        Strategy::Auto | Strategy::Bisect => narrow::bisect(search, probe, report, progress)?,
-    };
-    report.search.seconds = searched.elapsed().as_secs_f64();
-    progress.step("the culprits alone");
-    verdict::accuse(report, probe, &suspects, search.max_culprits as usize)?;
-    report.why = match report.culprits.is_empty() {
-        true => Some("the outputs diverge, but no tensor above them could be compared".to_string()),
-        false => None,
-    };
-    Ok(())
-}
-
-/// Will a divergence be searched by measuring everything?
-fn wants_everything(search: &SearchArgs) -> bool {
-    search.strategy == Strategy::Scan || (search.strategy == Strategy::Auto && search.marks.is_none())
-}
-
-/// What `auto` means: marks are free unless somebody limits them, or an engine is built around them.
-fn strategy(search: &SearchArgs, engine: bool) -> Strategy {
-    let free = search.strategy == Strategy::Scan || !engine;
-    if wants_everything(search) && free { Strategy::Scan } else { Strategy::Bisect }
 }

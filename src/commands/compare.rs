@@ -2,60 +2,53 @@
 //! are seen here.
 
 use std::io::Write;
-use std::path::Path;
 use std::time::Instant;
 
+use super::frame::Frame;
+use super::hand_over::Shown;
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::find::scan::batches;
-use crate::find::verdict::{self, Exit, Shown};
-use crate::found::{Report, Verdict};
-use crate::lab::Probe;
+use crate::found::{Exit, Wanted, verdict};
 use crate::lab::journal::Journal;
-use crate::open::opening;
-use crate::open::prepare::{self, Prepared, prepare};
+use crate::lab::{Ledger, Probe, Wish};
+use crate::open::{self, Opened, early, places};
 use crate::progress::Progress;
 use crate::run::RunError;
 
 pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    opening::settled(compare(args, global, out))
+    early::settled(compare(args, global, out))
 }
 
 fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
     progress.step("reference");
-    let (prepared, first) = prepare(&args.set, global, true)?;
-    let Prepared { reference, candidate, feeds, rules, outputs, dir, .. } = &prepared;
-    let (journal, _) = Journal::open(&prepare::journal(dir)?, &prepared.experiment, false)?;
-    let mut probe = Probe::new(reference, candidate, feeds, rules, first, journal);
-    probe.saved = args.set.save_tensors.is_some().then(Default::default);
-    let mut report = prepared.report.clone();
-    report.search.strategy = "scan".to_string();
-    opening::so_far(dir, &report);
-    let found = measure(&mut probe, outputs, &mut report, &progress, dir);
-    verdict::measured(&mut report, &probe);
-    report.seconds = started.elapsed().as_secs_f64();
-    if let Err(e) = &found {
-        report.verdict = Verdict::Inconclusive;
-        report.why = Some(e.to_string());
-    }
+    let Opened { lab, first, experiment, mut findings, dir } = open::open(&args.set, global, Wanted::Table, true)?;
+    findings.opening.strategy = "scan".to_string();
+    let (journal, _) = Journal::open(&places::journal(&dir)?, &experiment, false)?;
+    let mut frame = Frame { set: &args.set, dir, experiment, findings, started };
+    frame.tell();
+    progress.step("both models, unmarked");
+    let wish = Wish { save: args.set.save_tensors.is_some(), ..Wish::default() };
+    let saved = match Probe::start(&lab, first, wish, Ledger::new(journal, Vec::new())) {
+        Err(unstarted) => {
+            frame.unstarted(unstarted);
+            None
+        }
+        Ok(mut probe) => {
+            frame.findings.outputs = Some(probe.finals.results.clone());
+            frame.tell();
+            frame.findings.halted = measure(&mut probe, &progress).err();
+            frame.findings.measured = probe.measured();
+            probe.values.take_saved()
+        }
+    };
     drop(progress);
-    let written = verdict::write(&report, &args.set, dir, probe.saved.take(), Shown::Table, out);
-    verdict::first(found.map_err(Into::into), written)?;
-    Ok(Exit::of(report.verdict))
+    Ok(Exit::of(verdict(&frame.deliver(saved, Shown::Table, out)?).0))
 }
 
-fn measure(
-    probe: &mut Probe,
-    outputs: &[String],
-    report: &mut Report,
-    progress: &Progress,
-    dir: &Path,
-) -> Result<(), RunError> {
-    progress.step("both models, unmarked");
-    report.outputs = probe.unmarked(outputs)?;
-    verdict::judge(report);
-    opening::so_far(dir, report);
+/// Everything, in batches whose values fit into memory.
+fn measure(probe: &mut Probe, progress: &Progress) -> Result<(), RunError> {
     for batch in batches(probe) {
         progress.step(format!("comparing {} tensors", batch.len()));
         probe.measure(&batch)?;

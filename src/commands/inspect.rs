@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use crate::cli::{GlobalArgs, InspectArgs};
-use crate::find::verdict::{Exit, colour, width};
 use crate::found;
+use crate::found::Exit;
 use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
 use crate::inspect::file::File;
 use crate::inspect::{against, engine, model, page, types};
+use crate::terminal::{colour, width};
 
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;

@@ -1,20 +1,20 @@
 //! `layerdiff reduce`: the smallest model that still fails. Of wrong values that is `bisect`, read for its reproducer; with
 //! `--check` it is any failure that a command shows.
 
+mod check;
+
 use std::io::Write;
 
 use anyhow::ensure;
 
 use super::bisect::{self, Plan};
 use crate::cli::{GlobalArgs, ReduceArgs};
-use crate::find::verdict::Exit;
-use crate::found::{Report, Verdict};
-use crate::open::opening;
-use crate::reduce::drive::checked;
+use crate::found::{Exit, Note, Reproducers, Verdict, verdict};
+use crate::open::early;
 use crate::run::RunError;
 
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let report = match &args.check.check {
+    let findings = match &args.check.check {
         Some(command) => {
             let set = &args.set;
             let plain =
@@ -23,27 +23,27 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
                 plain && set.atol.is_empty() && set.rtol.is_empty(),
                 "--check decides what fails; leave --candidate, --metric, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"
             );
-            opening::settled(checked::run(command, args, global, out))?
+            early::settled(check::run(command, args, global, out))?
         }
         None => {
             let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer), cure: None };
-            bisect::find(&plan, global, out)?
+            bisect::answer(&plan, global, out)?
         }
     };
-    delivered(&report)?;
-    Ok(Exit::of(report.verdict))
+    let (verdict, _) = verdict(&findings);
+    delivered(verdict, &findings.reproducers)?;
+    Ok(Exit::of(verdict))
 }
 
 /// Who asks for a reproducer is told by the exit status when there is none that fails again.
-fn delivered(report: &Report) -> Result<(), RunError> {
-    let mut made = report.reduced.iter().chain(&report.reproducers);
-    if let Some(lost) = made.find(|r| !r.reproduces) {
+fn delivered(verdict: Verdict, reproducers: &Reproducers) -> Result<(), RunError> {
+    if let Some(lost) = reproducers.made.iter().find(|r| !r.reproduces) {
         let why = lost.why.clone().unwrap_or_default();
         return Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)));
     }
-    if report.verdict == Verdict::Diverged && report.reduced.is_none() {
-        let why = report.warnings.iter().find(|w| w.starts_with("no reproducer"));
-        return Err(RunError::Unclear(why.cloned().unwrap_or_else(|| "there is no reproducer".to_string())));
+    if verdict == Verdict::Diverged && reproducers.made.is_empty() {
+        let why = reproducers.missing().map_or("there is no reproducer".to_string(), Note::to_string);
+        return Err(RunError::Unclear(why));
     }
     Ok(())
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
+use super::hand_over;
 use crate::cli::ReportArgs;
-use crate::find::verdict::{self, Exit};
-use crate::found::{Report, json};
+use crate::found::{Exit, Report, json};
 use crate::load::own::same_file;
 use crate::show::{html, markdown, text};
+use crate::terminal::{colour, width};
 
 /// Makes a page of a report.
 type Render = fn(&Report) -> String;
@@ -30,9 +31,9 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         asked.into_iter().map(|(target, render)| form(target, &render(&report))).collect();
     let nothing = written.is_empty();
     // One that cannot be written keeps no other from being written.
-    written.into_iter().fold(Ok(()), verdict::first)?;
+    written.into_iter().fold(Ok(()), hand_over::first)?;
     if nothing {
-        let summary = text::summary(&report, verdict::colour(), verdict::width());
+        let summary = text::summary(&report, colour(), width());
         out.write_all(summary.as_bytes()).context("cannot write to stdout")?;
     }
     Ok(Exit::Agreed)

@@ -16,7 +16,7 @@ const STEPS: usize = 3;
 
 /// What may be wrong with `culprit`, best first.
 pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, RunError> {
-    let (mine, theirs) = (probe.reference, probe.candidate);
+    let (mine, theirs) = (&probe.lab.reference, &probe.lab.candidate);
     let Some(tensor) = mine.graph.tensor(&culprit.tensor) else { return Ok(Vec::new()) };
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
@@ -51,7 +51,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     };
     let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
     let scales = counterpart.and_then(|t| quantizer(theirs, t));
-    let tolerance = probe.reference_value(tensor, sample).map(|t| probe.rules.tolerance(&culprit.tensor, t));
+    let tolerance = probe.reference_value(tensor, sample).map(|t| probe.lab.rules.tolerance(&culprit.tensor, t));
     let evidence = Evidence {
         culprit,
         node: proto,
@@ -86,7 +86,7 @@ struct Slot {
 impl Slot {
     /// `own` is the constant that the candidate's file has in the same place.
     fn of(probe: &Probe, node: &Node, name: &str, sample: usize, own: Option<Tensor>) -> Slot {
-        let side = probe.reference;
+        let side = &probe.lab.reference;
         let source = node.reads.iter().find(|r| r.name == name).map(|r| &r.source);
         if let Some(value) = written(side, node, name) {
             return Slot { constant: true, value: Some(value), candidate: own, maker: None };
@@ -97,7 +97,7 @@ impl Slot {
                 (probe.reference_value(*t, sample), probe.candidate_value(*t, sample), Some(maker))
             }
             Some(Source::Input) => {
-                let fed = probe.feeds.get(sample).and_then(|f| f.get(name));
+                let fed = probe.lab.feeds.get(sample).and_then(|f| f.get(name));
                 (fed, fed, None)
             }
             _ => (None, None, None),

@@ -41,7 +41,7 @@ pub fn isolate(
         let word = if region { "tensors inside the region could not be compared; " } else { "" };
         Ok(Local { kind, metrics: None, why: format!("{word}{why}") })
     };
-    if !probe.candidate.backend.runs() {
+    if !probe.lab.candidate.backend.runs() {
         return unknown("stored tensors cannot be run again, so the node was not run alone");
     }
     let Some(nodes) = suspects(probe, tensor) else {
@@ -51,7 +51,7 @@ pub fn isolate(
     probe.values_of(&needed)?;
     // What a constant is stored as shows in no model that hands it out: outputs of a converted model are float32.
     let known = known.or_else(|| stored(probe, tensor));
-    probe.counts.proof_builds += usize::from(known.is_none());
+    probe.ledger.counts.proof_builds += usize::from(known.is_none());
     let alone = match known.map_or_else(|| run_alone(probe, tensor, &nodes, sample), |known| Ok(Some(known))) {
         Ok(Some(verdict)) => verdict,
         Ok(None) => return unknown("the node could not be cut out with the values at hand, so it was not run alone"),
@@ -89,7 +89,7 @@ pub fn isolate(
 
 /// The constant `tensor` as the candidate stores it, compared with what it is.
 fn stored(probe: &Probe, tensor: usize) -> Option<Comparison> {
-    let constant = probe.candidate.graph.is_constant(probe.counterpart(tensor)?);
+    let constant = probe.lab.candidate.graph.is_constant(probe.lab.counterpart(tensor)?);
     let value = probe.candidate_value(tensor, 0).filter(|_| constant)?;
     judge(probe, tensor, 0, Some(value))
 }
@@ -100,13 +100,13 @@ pub fn gather(probe: &mut Probe, tensors: &[usize]) -> Result<(), RunError> {
     let mut needed: Vec<usize> = tensors.iter().flat_map(of).collect();
     needed.sort_unstable();
     needed.dedup();
-    let before = probe.counts.candidate_runs;
+    let before = probe.ledger.counts.candidate_runs;
     probe.values_of(&needed)?;
     // A run for proofs, not of the search.
-    let more = probe.counts.candidate_runs - before;
-    probe.counts.candidate_runs -= more;
-    probe.counts.candidate_builds -= more;
-    probe.counts.proof_builds += more;
+    let more = probe.ledger.counts.candidate_runs - before;
+    probe.ledger.counts.candidate_runs -= more;
+    probe.ledger.counts.candidate_builds -= more;
+    probe.ledger.counts.proof_builds += more;
     Ok(())
 }
 
@@ -116,14 +116,14 @@ const MOST: usize = 64;
 /// The nodes of the candidate that stand for the maker of `tensor`: its own maker, and, as far up as the reference has no
 /// value to feed, the makers of what that reads (a fused or split node, a Q/DQ pair, unpacked weights).
 pub fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
-    let graph = &probe.candidate.graph;
-    let mut nodes = vec![graph.tensors[probe.counterpart(tensor)?].node];
+    let graph = &probe.lab.candidate.graph;
+    let mut nodes = vec![graph.tensors[probe.lab.counterpart(tensor)?].node];
     let mut at = 0;
     while at < nodes.len() {
         for read in &graph.nodes[nodes[at]].reads {
             let Source::Tensor(t) = read.source else { continue };
             let maker = graph.tensors[t].node;
-            let fed = probe.stands_for(probe.candidate, &graph.tensors[t].key).is_some_and(|r| r != tensor);
+            let fed = probe.lab.stands_for(&probe.lab.candidate, &graph.tensors[t].key).is_some_and(|r| r != tensor);
             if !fed && !nodes.contains(&maker) {
                 nodes.push(maker);
             }
@@ -139,7 +139,7 @@ pub fn suspects(probe: &Probe, tensor: usize) -> Option<Vec<usize>> {
 /// The reference's tensors that must be measured: what `nodes` of the candidate and the reference's own node read, and
 /// `tensor` itself.
 fn boundary(probe: &Probe, tensor: usize, nodes: &[usize]) -> Vec<usize> {
-    let (mine, theirs) = (&probe.reference.graph, &probe.candidate.graph);
+    let (mine, theirs) = (&probe.lab.reference.graph, &probe.lab.candidate.graph);
     let mut needed = vec![tensor];
     for read in &mine.producer(tensor).reads {
         if let Source::Tensor(t) = read.source {
@@ -148,7 +148,7 @@ fn boundary(probe: &Probe, tensor: usize, nodes: &[usize]) -> Vec<usize> {
     }
     for read in nodes.iter().flat_map(|n| &theirs.nodes[*n].reads) {
         if let Source::Tensor(t) = read.source {
-            needed.extend(probe.stands_for(probe.candidate, &theirs.tensors[t].key));
+            needed.extend(probe.lab.stands_for(&probe.lab.candidate, &theirs.tensors[t].key));
         }
     }
     needed.sort_unstable();
@@ -158,8 +158,8 @@ fn boundary(probe: &Probe, tensor: usize, nodes: &[usize]) -> Vec<usize> {
 
 /// The candidate's own version of the node, in the candidate, compared with the reference's value.
 fn run_alone(probe: &Probe, tensor: usize, nodes: &[usize], sample: usize) -> Result<Option<Comparison>, RunError> {
-    let Some(theirs) = probe.counterpart(tensor) else { return Ok(None) };
-    let Some((outputs, output)) = run_cut(probe, probe.candidate, nodes, theirs, sample, Feed::Reference)? else {
+    let Some(theirs) = probe.lab.counterpart(tensor) else { return Ok(None) };
+    let Some((outputs, output)) = run_cut(probe, &probe.lab.candidate, nodes, theirs, sample, Feed::Reference)? else {
         return Ok(None);
     };
     Ok(judge(probe, tensor, sample, outputs.get(&output)))
@@ -167,11 +167,11 @@ fn run_alone(probe: &Probe, tensor: usize, nodes: &[usize], sample: usize) -> Re
 
 /// The reference's node, in the reference, on what the candidate gave it.
 fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) -> Result<Option<Comparison>, RunError> {
-    if !probe.reference.backend.runs() {
+    if !probe.lab.reference.backend.runs() {
         return Ok(None);
     }
-    let nodes = [probe.reference.graph.tensors[tensor].node];
-    let Some((outputs, output)) = run_cut(probe, probe.reference, &nodes, tensor, sample, Feed::Candidate)? else {
+    let nodes = [probe.lab.reference.graph.tensors[tensor].node];
+    let Some((outputs, output)) = run_cut(probe, &probe.lab.reference, &nodes, tensor, sample, Feed::Candidate)? else {
         return Ok(None);
     };
     Ok(judge(probe, tensor, sample, outputs.get(&output)))
@@ -180,7 +180,7 @@ fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) ->
 /// What the emulation of `low` makes of the node alone, in the reference, on reference inputs: the error that this precision
 /// explains. `None` where the node cannot be run so.
 pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: Low) -> Option<Metrics> {
-    let side = probe.reference;
+    let side = &probe.lab.reference;
     if !emulates(side) {
         return None;
     }
@@ -197,8 +197,8 @@ fn emulates(side: &Side) -> bool {
 }
 
 fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {
-    let name = &probe.reference.graph.tensors[tensor].key;
-    let mut verdict = probe.rules.judge(name, probe.reference_value(tensor, sample)?, value?);
+    let name = &probe.lab.reference.graph.tensors[tensor].key;
+    let mut verdict = probe.lab.rules.judge(name, probe.reference_value(tensor, sample)?, value?);
     if let Some(m) = verdict.metrics.as_mut() {
         m.sample = sample;
     }

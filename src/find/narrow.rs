@@ -2,7 +2,7 @@
 
 use crate::cli::SearchArgs;
 use crate::find::scan::{parents, targets};
-use crate::found::{Report, Status};
+use crate::found::Status;
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
@@ -21,17 +21,20 @@ enum Halt {
     News,
 }
 
+/// What the search came to.
+pub struct Narrowed {
+    /// In topological order.
+    pub suspects: Vec<Suspect>,
+    /// It stopped at the number of culprits that was asked for.
+    pub unexplained: bool,
+}
+
 /// Few tensors a run, narrowing down.
-pub fn bisect(
-    args: &SearchArgs,
-    probe: &mut Probe,
-    report: &mut Report,
-    progress: &Progress,
-) -> Result<Vec<Suspect>, RunError> {
-    let targets = targets(probe, report);
-    let engine = probe.candidate.backend.is_engine();
+pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Result<Narrowed, RunError> {
+    let targets = targets(probe);
+    let engine = probe.lab.candidate.backend.is_engine();
     let marks = args.marks.map_or(if engine { ENGINE_MARKS } else { MARKS }, |k| k as usize);
-    let builds = probe.candidate.backend.width();
+    let builds = probe.lab.candidate.backend.width();
     let limits = Limits { marks, builds, max_suspects: args.max_culprits as usize };
     // What one round can see.
     let sight = marks.saturating_mul(builds);
@@ -47,7 +50,7 @@ pub fn bisect(
     probe.known();
     let search = |probe: &mut Probe, targets: &[usize]| {
         loop {
-            let known = probe.answers();
+            let known = probe.results.answers();
             match search::bisect(&dag, known, targets, limits, |round| look(probe, round)) {
                 Ok(found) => return Ok(found),
                 Err(Halt::News) => {}
@@ -59,7 +62,7 @@ pub fn bisect(
     // Between a suspect and the output everything unmeasured passes for its consequence. While runs are left, the likeliest
     // exceptions are measured too: a second fault may stand below a tensor where the error of the first one is lost.
     let enough = builds * (dag.len().max(2) as f64).log((sight + 1) as f64).ceil() as usize;
-    if probe.counts.candidate_runs + probe.counts.recalled_runs < enough + 2 {
+    if probe.ledger.counts.candidate_runs + probe.ledger.counts.recalled_runs < enough + 2 {
         let losses = losses(probe, &dag, &found.suspects, &targets, sight);
         if !losses.is_empty() {
             let round: Vec<&[usize]> = losses.chunks(marks).collect();
@@ -71,28 +74,25 @@ pub fn bisect(
     }
     let causes = behind_shapes(probe, &mut found.suspects)?;
     let more = if causes.is_empty() { Vec::new() } else { search(probe, &causes)?.suspects };
-    if found.unexplained {
-        report.warnings.push(format!("there are more culprits than --max-culprits {}", args.max_culprits));
-    }
     let mut suspects = found.suspects;
     suspects.extend(more);
     // A fault whose error shrinks below the tolerance and grows again leaves a trace where nothing rounds: values that
     // agree but are not the same. Their origin is looked for as well, and accused if it diverges.
     let traces = traces(probe, &dag, &suspects, &targets);
     if !traces.is_empty() {
-        let known = (0..probe.results.len()).map(|t| differs(probe, t)).collect();
+        let known = (0..probe.lab.tensors()).map(|t| differs(probe, t)).collect();
         // Only where both sides compute alike, and nothing is measured that was not asked for.
         let found = search::bisect(&dag, known, &traces, limits, |round| {
             probe.measure_each(round)?;
             let tensors = round.iter().copied().flatten();
             Ok(tensors.map(|t| differs(probe, *t).unwrap_or(Answer::Unknown)).collect())
         })?;
-        let diverges = |s: &Suspect| probe.answer(s.item) == Some(Answer::Bad);
+        let diverges = |s: &Suspect| probe.results.answer(s.item) == Some(Answer::Bad);
         suspects.extend(found.suspects.into_iter().filter(diverges));
     }
     suspects.sort_by_key(|s| s.item);
     suspects.dedup_by_key(|s| s.item);
-    Ok(suspects)
+    Ok(Narrowed { suspects, unexplained: found.unexplained })
 }
 
 /// At most `most` unmeasured tensors below the suspects, on the way to a target, where errors are most often lost:
@@ -100,9 +100,9 @@ pub fn bisect(
 fn losses(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize], most: usize) -> Vec<usize> {
     let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();
     let (below, above) = (dag.descendants(&items), dag.ancestors(targets));
-    let open = |t: &usize| below[*t] && above[*t] && probe.results[*t].is_none();
+    let open = |t: &usize| below[*t] && above[*t] && probe.results.is_open(*t);
     let made_by = |ops: &[&str]| -> Vec<usize> {
-        let op = |t: &usize| probe.reference.graph.producer(*t).op_type.clone();
+        let op = |t: &usize| probe.lab.reference.graph.producer(*t).op_type.clone();
         (0..dag.len()).filter(open).filter(|t| ops.contains(&op(t).as_str())).collect()
     };
     let mut chosen: Vec<usize> = Vec::new();
@@ -126,21 +126,21 @@ fn traces(probe: &Probe, dag: &Dag, suspects: &[Suspect], targets: &[usize]) -> 
     }
     let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();
     let (below, above) = (dag.descendants(&items), dag.ancestors(targets));
-    let agrees = |t: &usize| probe.answer(*t) == Some(Answer::Good) && differs(probe, *t) == Some(Answer::Bad);
+    let agrees = |t: &usize| probe.results.answer(*t) == Some(Answer::Good) && differs(probe, *t) == Some(Answer::Bad);
     (0..dag.len()).filter(|t| above[*t] && !below[*t]).filter(agrees).collect()
 }
 
 /// Would the two sides give the same bits for the same model? A wrong guess costs runs and accuses nobody.
 fn alike(probe: &Probe) -> bool {
-    let (own, other) = (&probe.reference.spec, &probe.candidate.spec);
+    let (own, other) = (&probe.lab.reference.spec, &probe.lab.candidate.spec);
     let same =
         matches!(other.place, Place::Provider(_)) && own.place == other.place && own.precision == other.precision;
-    probe.candidate.is_plain() && (probe.candidate.on_cpu() || same)
+    probe.lab.candidate.is_plain() && (probe.lab.candidate.on_cpu() || same)
 }
 
 /// Is the measured value exactly the reference's (`Good`) or not (`Bad`)?
 fn differs(probe: &Probe, tensor: usize) -> Option<Answer> {
-    let result = probe.results[tensor].as_ref()?;
+    let result = probe.results.get(tensor)?;
     Some(match (result.status, &result.metrics) {
         (Status::NotCompared, _) => Answer::Unknown,
         (Status::Agrees, Some(m)) if m.max_abs.0 == 0.0 => Answer::Good,
@@ -151,12 +151,12 @@ fn differs(probe: &Probe, tensor: usize) -> Option<Answer> {
 /// The same without the way through Shape and Size: they see no values, so that theirs agree says nothing about what they
 /// read, and would acquit everything above.
 fn value_dag(probe: &Probe) -> Dag {
-    let graph = &probe.reference.graph;
+    let graph = &probe.lab.reference.graph;
     Dag::new((0..graph.tensors.len()).map(|t| if blind(probe, t) { Vec::new() } else { parents(probe, t) }).collect())
 }
 
 fn blind(probe: &Probe, tensor: usize) -> bool {
-    matches!(probe.reference.graph.producer(tensor).op_type.as_str(), "Shape" | "Size")
+    matches!(probe.lab.reference.graph.producer(tensor).op_type.as_str(), "Shape" | "Size")
 }
 
 /// A shape that differs has its cause in what was measured: those suspects give way to the tensors they read.
@@ -164,9 +164,11 @@ fn behind_shapes(probe: &mut Probe, suspects: &mut Vec<Suspect>) -> Result<Vec<u
     let mut causes = Vec::new();
     let mut kept = Vec::new();
     for suspect in std::mem::take(suspects) {
-        let parents = if blind(probe, suspect.item) { probe.reference.graph.parents(suspect.item) } else { Vec::new() };
+        let parents =
+            if blind(probe, suspect.item) { probe.lab.reference.graph.parents(suspect.item) } else { Vec::new() };
         probe.measure(&parents)?;
-        let bad: Vec<usize> = parents.iter().copied().filter(|p| probe.answer(*p) == Some(Answer::Bad)).collect();
+        let bad: Vec<usize> =
+            parents.iter().copied().filter(|p| probe.results.answer(*p) == Some(Answer::Bad)).collect();
         if bad.is_empty() {
             kept.push(suspect);
         }

@@ -9,12 +9,11 @@ use crate::compare::Comparison;
 use crate::cure::drive::trials::relative;
 use crate::diagnose::NEAR;
 use crate::find::isolate;
-use crate::found::{Culprit, Ranked, Real, Report};
+use crate::found::{self, Culprit, Note, Ranked as Row, Ranking, Real};
 use crate::graph::Source;
 use crate::lab::{Lowering, Probe};
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::show::text::story::precision;
 use crate::spec::Precision;
 use limited::Facts;
 
@@ -31,65 +30,72 @@ pub struct Local {
 /// By node of the candidate's graph.
 pub type Locals = HashMap<usize, Local>;
 
-/// Fills in the report's ranking, and whether any node is to blame at all, where the candidate is a lower precision of the
-/// reference's own model. `builds` says that an engine may be built once more for it. What was measured is given back:
-/// `None` where nothing was.
-pub fn rank(
-    probe: &mut Probe,
-    report: &mut Report,
-    builds: bool,
-    progress: &Progress,
-) -> Result<Option<Locals>, RunError> {
+/// What a ranking came to.
+#[derive(Default)]
+pub struct Ranked {
+    /// For the report.
+    pub ranking: Ranking,
+    /// What every node does alone; `None` where that was not measured.
+    pub locals: Option<Locals>,
+}
+
+/// Ranks the nodes, and tells whether any is to blame at all, where the candidate is a lower precision of the reference's own
+/// model. `builds` says that an engine may be built once more for it.
+pub fn rank(probe: &mut Probe, culprits: &[Culprit], builds: bool, progress: &Progress) -> Result<Ranked, RunError> {
     if !is_lowered(probe) {
-        return Ok(None);
+        return Ok(Ranked::default());
     }
-    let mut facts = Facts::of(probe, report);
-    if probe.candidate.backend.is_engine() && !builds {
-        report.warnings.push(
-            "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out".to_string(),
-        );
-        facts.add_culprits(probe, report);
-        report.precision_limited = limited::limited(report, &facts);
-        return Ok(None);
+    let mut facts = Facts::of(probe, culprits);
+    let mut ranked = Ranked::default();
+    if probe.lab.candidate.backend.is_engine() && !builds {
+        ranked.ranking.notes.push(Note::RankingNeedsBuild);
+    } else {
+        progress.step("every node alone");
+        ranked = measured(probe, &mut facts)?;
     }
-    progress.step("every node alone");
+    facts.add_culprits(probe, culprits);
+    ranked.ranking.limited = limited::limited(culprits, &facts);
+    Ok(ranked)
+}
+
+/// The rows, and what every node does alone.
+fn measured(probe: &mut Probe, facts: &mut Facts) -> Result<Ranked, RunError> {
+    let mut ranking = Ranking::default();
     let locals = match measure(probe) {
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
         // What was found stays found.
         Err(e) => {
-            report.warnings.push(format!("the nodes could not be ranked: {e}"));
+            ranking.notes.push(Note::NotRanked(e.to_string()));
             Locals::new()
         }
         Ok((locals, emulated)) => {
             let mut rows = rows(probe, &locals, emulated.as_ref());
             rows.sort_by(worst_first);
             facts.add_rows(&rows);
-            report.ranking = rows.into_iter().filter(is_telling).take(MOST).collect();
+            ranking.rows = rows.into_iter().filter(is_telling).take(MOST).collect();
             locals
         }
     };
-    facts.add_culprits(probe, report);
-    report.precision_limited = limited::limited(report, &facts);
-    Ok(Some(locals))
+    Ok(Ranked { ranking, locals: Some(locals) })
 }
 
 /// The culprits that get a reproducer: where no node is to blame, the worst one is enough, one that computes if there is one.
-pub fn worth_cutting_out(report: &Report) -> Vec<Culprit> {
-    match (&report.precision_limited, precision::ordered(report).first()) {
+pub fn worth_cutting_out(culprits: &[Culprit], ranking: &Ranking) -> Vec<Culprit> {
+    match (&ranking.limited, found::worst(culprits)) {
         (Some(_), Some(worst)) => vec![worst.clone()],
-        _ => report.culprits.clone(),
+        _ => culprits.to_vec(),
     }
 }
 
 /// Every node alone, in the candidate.
 pub fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
-    let keys: Vec<String> = probe.reference.graph.tensors.iter().map(|t| t.key.clone()).collect();
-    probe.fetch(probe.reference, &keys)?;
+    let keys: Vec<String> = probe.lab.reference.graph.tensors.iter().map(|t| t.key.clone()).collect();
+    probe.fetch(&probe.lab.reference, &keys)?;
     let mut errors = Locals::new();
     for (tensor, error) in errors_of(isolate::everywhere(probe, 0)?) {
-        let key = &probe.reference.graph.tensors[tensor].key;
-        let Some(theirs) = probe.candidate.graph.tensor(key) else { continue };
-        let entry = errors.entry(probe.candidate.graph.tensors[theirs].node);
+        let key = &probe.lab.reference.graph.tensors[tensor].key;
+        let Some(theirs) = probe.lab.candidate.graph.tensor(key) else { continue };
+        let entry = errors.entry(probe.lab.candidate.graph.tensors[theirs].node);
         let worst = entry.or_insert(Local { tensor: key.clone(), error: 0.0 });
         if error > worst.error {
             *worst = Local { tensor: key.clone(), error };
@@ -100,14 +106,14 @@ pub fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
 
 /// Does the candidate compute the reference's own model in a lower precision?
 fn is_lowered(probe: &Probe) -> bool {
-    let (reference, candidate) = (probe.reference, probe.candidate);
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
     candidate.lowering.low().is_some() && candidate.backend.runs() && !own_model
 }
 
 /// Is the candidate itself the emulation of its precision?
 fn is_emulation(probe: &Probe) -> bool {
-    matches!(probe.candidate.lowering, Lowering::Emulate(_))
+    matches!(probe.lab.candidate.lowering, Lowering::Emulate(_))
 }
 
 /// Errors of an emulation by tensor.
@@ -124,7 +130,7 @@ fn measure(probe: &mut Probe) -> Result<(Locals, Option<Emulated>), RunError> {
         Err(_) => None,
         Ok(emulated) => emulated,
     };
-    let key = |tensor: usize| probe.reference.graph.tensors[tensor].key.clone();
+    let key = |tensor: usize| probe.lab.reference.graph.tensors[tensor].key.clone();
     Ok((locals, emulated.map(|all| errors_of(all).map(|(tensor, error)| (key(tensor), error)).collect())))
 }
 
@@ -133,9 +139,9 @@ fn errors_of(compared: Vec<(usize, Comparison)>) -> impl Iterator<Item = (usize,
 }
 
 /// One a node that is off at all.
-fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Ranked> {
-    let graph = &probe.candidate.graph;
-    let unit = unit(probe.candidate.spec.precision);
+fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Row> {
+    let graph = &probe.lab.candidate.graph;
+    let unit = unit(probe.lab.candidate.spec.precision);
     let mut off: Vec<_> = locals.iter().filter(|(_, local)| local.error > 0.0).collect();
     // In the graph's order, so that equals have one.
     off.sort_by_key(|(node, _)| **node);
@@ -144,7 +150,7 @@ fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Rank
             true => Some(local.error),
             false => emulated.and_then(|all| all.get(&local.tensor).copied()),
         };
-        Ranked {
+        Row {
             node: graph.nodes[*node].name.clone(),
             op_type: graph.nodes[*node].op_type.clone(),
             tensor: local.tensor.clone(),
@@ -158,13 +164,13 @@ fn rows(probe: &Probe, locals: &Locals, emulated: Option<&Emulated>) -> Vec<Rank
 }
 
 /// Nodes that are worse than their precision first, then by local error.
-fn worst_first(a: &Ranked, b: &Ranked) -> std::cmp::Ordering {
-    let beyond = |row: &Ranked| row.rho.is_some_and(|rho| rho.0 > NEAR);
+fn worst_first(a: &Row, b: &Row) -> std::cmp::Ordering {
+    let beyond = |row: &Row| row.rho.is_some_and(|rho| rho.0 > NEAR);
     beyond(b).cmp(&beyond(a)).then(b.local.0.total_cmp(&a.local.0))
 }
 
 /// What only moves values shows the rounding of what it was fed with, which is nothing of its own.
-fn is_telling(row: &Ranked) -> bool {
+fn is_telling(row: &Row) -> bool {
     !MOVERS.contains(&row.op_type.as_str()) || row.rho.is_some_and(|rho| rho.0 > NEAR)
 }
 
@@ -206,8 +212,8 @@ fn rho(local: f64, emulated: f64, unit: f64) -> f64 {
 
 /// Accumulated error of the tensor over the largest one among what its node reads.
 fn gain(probe: &Probe, tensor: &str) -> Option<f64> {
-    let graph = &probe.reference.graph;
-    let error = |t: usize| probe.results[t].as_ref()?.metrics.as_ref().map(relative);
+    let graph = &probe.lab.reference.graph;
+    let error = |t: usize| probe.results.metrics(t).map(relative);
     let tensor = graph.tensor(tensor)?;
     let made = graph.producer(tensor).reads.iter().filter_map(|r| match r.source {
         Source::Tensor(t) if !graph.is_constant(t) => Some(t),
@@ -223,8 +229,8 @@ mod tests {
     use crate::found::{Metrics, PrecisionLimited};
     use crate::show::text::sample::sample_report;
 
-    fn row(node: &str, local: f64, rho: Option<f64>) -> Ranked {
-        Ranked { node: node.into(), local: Real(local), rho: rho.map(Real), ..Ranked::default() }
+    fn row(node: &str, local: f64, rho: Option<f64>) -> Row {
+        Row { node: node.into(), local: Real(local), rho: rho.map(Real), ..Row::default() }
     }
 
     #[test]
@@ -241,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_only_moves_values_is_told_of_where_it_is_broken() {
-        let moves = |rho| Ranked { op_type: "Transpose".into(), ..row("t", 1e-4, rho) };
+        let moves = |rho| Row { op_type: "Transpose".into(), ..row("t", 1e-4, rho) };
         assert_eq!([None, Some(1.0), Some(5.0)].map(|rho| is_telling(&moves(rho))), [false, false, true]);
         assert!(is_telling(&row("conv", 1e-4, None)));
     }
@@ -259,17 +265,15 @@ mod tests {
 
     #[test]
     fn the_worst_that_computes_is_cut_out() {
-        let mut report = sample_report();
         let off = |db: f64| Some(Metrics { sqnr_db: Real(db), ..Metrics::default() });
-        let mut culprits = vec![report.culprits[0].clone(); 3];
+        let mut culprits = vec![sample_report().culprits[0].clone(); 3];
         for (culprit, (name, db)) in culprits.iter_mut().zip([("a", 60.0), ("b", 40.0), ("constant", 20.0)]) {
             (culprit.tensor, culprit.local) = (name.into(), off(db));
         }
         culprits[2].node.inputs.clear();
-        report.culprits = culprits;
-        assert_eq!(worth_cutting_out(&report).len(), 3, "there is somebody to blame");
-        report.precision_limited = Some(PrecisionLimited::default());
-        let worst = worth_cutting_out(&report);
+        assert_eq!(worth_cutting_out(&culprits, &Ranking::default()).len(), 3, "there is somebody to blame");
+        let limited = Ranking { limited: Some(PrecisionLimited::default()), ..Ranking::default() };
+        let worst = worth_cutting_out(&culprits, &limited);
         assert_eq!((worst.len(), worst[0].tensor.as_str()), (1, "b"));
     }
 }

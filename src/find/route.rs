@@ -4,14 +4,13 @@
 use serde::Deserialize;
 
 use crate::cure::drive::trials::outcome;
-use crate::found::{Report, Routes};
+use crate::found::Routes;
 use crate::lab::first::inner;
-use crate::lab::{Probe, Side};
+use crate::lab::{Lab, Probe};
 use crate::mark;
 use crate::progress::Progress;
 use crate::run::{How, Observe, RunError};
 use crate::search::{Answer, ddmin};
-use crate::tensor::Tensors;
 
 /// A pass of the compiler that can be left out, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,28 +19,21 @@ struct Knob {
     help: String,
 }
 
-/// Fills in the report's routes: a smallest set of knobs that, turned off, makes the outputs agree.
-pub fn route(
-    probe: &Probe,
-    outputs: &[String],
-    report: &mut Report,
-    builds: u64,
-    progress: &Progress,
-) -> Result<(), RunError> {
-    let told = probe.candidate.backend.routes()?;
+/// A smallest set of knobs that, turned off, makes the outputs agree.
+pub fn route(probe: &Probe, builds: u64, progress: &Progress) -> Result<Routes, RunError> {
+    let told = probe.lab.candidate.backend.routes()?;
     let Some(knobs) = told.as_deref().and_then(knobs).filter(|knobs| !knobs.is_empty()) else {
         return Err(RunError::Missing(
             "--by build-route turns the knobs of TensorRT's compiler, which this candidate does not have; TensorRT 11.1 and newer do"
                 .to_string(),
         ));
     };
-    let right = probe.right_outputs().to_vec();
     let mut tried = 0;
     let mut off = |set: &[usize]| -> Result<Answer, RunError> {
         tried += 1;
         progress.step(format!("build routes, build {tried}: {} of {} knobs off", set.len(), knobs.len()));
         let route = set.iter().map(|k| knobs[*k].off.as_str()).collect::<Vec<_>>().join(" ");
-        cured(probe, probe.candidate, outputs, &right, route)
+        cured(probe, route)
     };
     let all: Vec<usize> = (0..knobs.len()).collect();
     let mut found = match off(&all)? {
@@ -74,23 +66,22 @@ pub fn route(
         None => false,
     };
     let set = found.take().unwrap_or_default();
-    report.routes = Some(Routes {
+    Ok(Routes {
         knobs: set.iter().map(|k| knobs[*k].off.clone()).collect(),
         help: set.iter().map(|k| knobs[*k].help.clone()).collect(),
         verified,
         builds: tried,
         of: knobs.len(),
-    });
-    report.why = set.is_empty().then(|| "the outputs diverge with every knob of the compiler".to_string());
-    Ok(())
+    })
 }
 
 /// Good: with this route every output of every sample agrees. A build that fails is no answer.
-fn cured(probe: &Probe, side: &Side, outputs: &[String], right: &[Tensors], route: String) -> Result<Answer, RunError> {
+fn cured(probe: &Probe, route: String) -> Result<Answer, RunError> {
+    let Lab { candidate: side, outputs, feeds, rules, .. } = probe.lab;
     let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
     let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    let run = side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs).map(|answer| answer.values);
-    Ok(outcome(probe.rules, outputs, right, run)?.answer)
+    let run = side.build(&how, &side.kept, &model, &side.types, feeds, outputs).map(|answer| answer.values);
+    Ok(outcome(rules, outputs, &probe.finals.right, run)?.answer)
 }
 
 /// Knobs that are on by themselves and can be turned off: `on` to `off`, or a level to 0.

@@ -3,92 +3,81 @@
 
 mod products;
 
-use crate::found::{ReferenceTrust, Report, Status, Trust, Verdict};
+use crate::found::{Distrust, Note, OfCandidate, OfReference, ReferenceTrust, Status, Who};
 use crate::judge::Rules;
 use crate::lab::first::inner;
-use crate::lab::{Probe, Side};
+use crate::lab::{Lab, Probe, Side};
 use crate::progress::Progress;
 use crate::run::{Observe, RunError};
 use crate::spec::{Place, Precision};
 use crate::tensor::{Tensor, Tensors};
 use products::{Products, products};
 
-/// Fills in the trust in a reference that is no CPU. One that gives another answer each time, or that computes with less
-/// than float32 what it should compute in it, makes the verdict inconclusive, whatever it was.
-pub fn reference(
-    probe: &mut Probe,
-    outputs: &[String],
-    report: &mut Report,
-    progress: &Progress,
-) -> Result<(), RunError> {
-    let (side, Some(first)) = (probe.reference, probe.feeds.first()) else { return Ok(()) };
+/// Tests a reference that is no CPU. One that gives another answer each time, or that computes with less than float32 what
+/// it should compute in it, makes the verdict inconclusive, whatever it was.
+pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfReference>, RunError> {
+    let lab = probe.lab;
+    let (side, Some(first)) = (&lab.reference, lab.feeds.first()) else { return Ok(None) };
     if !is_foreign(side) || !side.backend.runs() {
-        return Ok(());
+        return Ok(None);
     }
     progress.step("the reference again");
-    let again = side.run(&inner(side, outputs), std::slice::from_ref(first), outputs)?.pop().unwrap_or_default();
-    probe.counts.reference_runs += 1;
-    let moved = probe.right_outputs().first().and_then(|first| differs(probe.rules, first, &again));
-    let trust = ReferenceTrust { repeat: words_of(&moved), tf32: tf32_of_reference(side, report)? };
-    if let Some(moved) = moved {
-        let text = format!("the reference does not answer the same twice ({})", moved.words);
-        match moved.diverges {
-            true => inconclusive(report, format!("{text}, so nothing can be compared with it; use --reference ort")),
-            false => report.warnings.push(text),
-        }
+    let one = std::slice::from_ref(first);
+    let again = side.run(&inner(side, &lab.outputs), one, &lab.outputs)?.pop().unwrap_or_default();
+    probe.ledger.counts.reference_runs += 1;
+    let moved = probe.finals.right.first().and_then(|first| differs(&lab.rules, first, &again));
+    let products = measured(side)?;
+    let trust = ReferenceTrust { repeat: words_of(&moved), tf32: products.as_ref().map(Products::told) };
+    let broken = products.as_ref().and_then(|products| too_short(products, side.spec.precision));
+    let mut tests = OfReference { trust, broken, notes: Vec::new() };
+    match moved {
+        Some(Moved { words, diverges: true }) => tests.broken = Some(Distrust::ReferenceMoves(words)),
+        Some(Moved { words, diverges: false }) => tests.notes.push(Note::Moves(Who::Reference, words)),
+        None => {}
     }
-    report.trust = Some(Trust { reference: Some(trust), ..Trust::default() });
-    Ok(())
+    Ok(Some(tests))
 }
 
-/// Fills in the trust in the candidate. One that gives another answer each time makes the verdict inconclusive.
-pub fn trust(probe: &mut Probe, outputs: &[String], report: &mut Report, progress: &Progress) -> Result<(), RunError> {
-    let candidate = probe.candidate;
-    let (true, Some(first)) = (is_foreign(candidate), probe.feeds.first()) else { return Ok(()) };
+/// Tests the candidate. One that gives another answer each time makes the verdict inconclusive.
+pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCandidate>, RunError> {
+    let lab = probe.lab;
+    let (side, Some(first)) = (&lab.candidate, lab.feeds.first()) else { return Ok(None) };
+    if !is_foreign(side) {
+        return Ok(None);
+    }
     progress.step("the candidate again");
     let equal_rows = repeated(first);
     let feeds: Vec<Tensors> = std::iter::once(first.clone()).chain(equal_rows.clone()).collect();
-    let mut values = candidate.see(&inner(candidate, outputs), &feeds, outputs, Observe::Outputs)?.values.into_iter();
-    probe.counts.trust_builds += 1;
+    let seen = side.see(&inner(side, &lab.outputs), &feeds, &lab.outputs, Observe::Outputs)?;
+    let mut values = seen.values.into_iter();
+    probe.ledger.counts.trust_builds += 1;
     let (again, rows) = (values.next().unwrap_or_default(), values.next());
-    let moved = probe.unmarked_outputs().first().and_then(|first| differs(probe.rules, first, &again));
-    let mut trust = Trust {
+    let moved = probe.finals.unmarked.first().and_then(|first| differs(&lab.rules, first, &again));
+    let mut tests = OfCandidate {
         repeat: words_of(&moved),
         rows: "not tested: the data has no batch of two".to_string(),
-        ..report.trust.take().unwrap_or_default()
+        ..OfCandidate::default()
     };
-    if let Some(moved) = moved {
-        let text = format!("the candidate does not answer the same twice ({})", moved.words);
-        match moved.diverges {
-            true => inconclusive(
-                report,
-                format!("{text}, so no tensor can be accused; look for a race or an uninitialised buffer"),
-            ),
-            false => report.warnings.push(text),
-        }
+    match moved {
+        Some(Moved { words, diverges: true }) => tests.broken = Some(Distrust::CandidateMoves(words)),
+        Some(Moved { words, diverges: false }) => tests.notes.push(Note::Moves(Who::Candidate, words)),
+        None => {}
     }
     if let (Some(values), Some(count)) = (rows, equal_rows.as_ref().and_then(batch)) {
-        trust.rows = match uneven(probe, outputs, &values, count) {
-            None => "identical".to_string(),
-            Some(words) => {
-                report.warnings.push(format!("equal rows of a batch get different answers: {words}"));
-                words
-            }
-        };
+        let uneven = uneven(lab, &values, count);
+        tests.notes.extend(uneven.clone().map(Note::UnevenRows));
+        tests.rows = uneven.unwrap_or_else(|| "identical".to_string());
     }
-    trust.tf32 = tf32_of_candidate(candidate, report)?;
-    report.trust = Some(trust);
-    Ok(())
+    if let Some(products) = measured(side)? {
+        tests.notes.extend(surprise(&products, side.spec.precision));
+        tests.tf32 = Some(products.told());
+    }
+    Ok(Some(tests))
 }
 
 /// Does it compute elsewhere than ONNX Runtime on the CPU does, in this process?
 fn is_foreign(side: &Side) -> bool {
     side.backend.is_engine() || matches!(side.spec.place, Place::Provider(_))
-}
-
-fn inconclusive(report: &mut Report, why: String) {
-    report.verdict = Verdict::Inconclusive;
-    report.why = Some(why);
 }
 
 /// A provider on NVIDIA's libraries, which may compute products of float32 in TF32. TensorRT itself is not among them: it
@@ -107,34 +96,21 @@ fn measured(side: &Side) -> Result<Option<Products>, RunError> {
     }
 }
 
-/// One that was asked for in TF32 may use it.
-fn tf32_of_reference(side: &Side, report: &mut Report) -> Result<Option<String>, RunError> {
-    let Some(products) = measured(side)? else { return Ok(None) };
-    if let (Products::Short(seen), true) = (&products, side.spec.precision != Precision::Tf32) {
-        inconclusive(
-            report,
-            format!(
-                "the reference multiplies in TF32: {seen}; nothing small can be judged by it: set NVIDIA_TF32_OVERRIDE=0, or use --reference ort"
-            ),
-        );
+/// A reference that was asked for in TF32 may use it.
+fn too_short(products: &Products, precision: Precision) -> Option<Distrust> {
+    match products {
+        Products::Short(seen) if precision != Precision::Tf32 => Some(Distrust::ReferenceInTf32(seen.clone())),
+        _ => None,
     }
-    Ok(Some(products.told()))
 }
 
-/// A surprise is worth a warning: what is found is what this candidate really does.
-fn tf32_of_candidate(side: &Side, report: &mut Report) -> Result<Option<String>, RunError> {
-    let Some(products) = measured(side)? else { return Ok(None) };
-    let precision = side.spec.precision;
-    match (&products, precision == Precision::Tf32) {
-        (Products::Short(seen), false) => report.warnings.push(format!(
-            "the candidate multiplies float32 in TF32, although {precision} was asked for: {seen}; set NVIDIA_TF32_OVERRIDE=0"
-        )),
-        (Products::Exact, true) => report.warnings.push(
-            "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it".to_string(),
-        ),
-        _ => {}
+/// Products that are not those that were asked for: what is found is what this candidate really does.
+fn surprise(products: &Products, precision: Precision) -> Option<Note> {
+    match (products, precision == Precision::Tf32) {
+        (Products::Short(seen), false) => Some(Note::UnaskedTf32 { precision, seen: seen.clone() }),
+        (Products::Exact, true) => Some(Note::UnusedTf32),
+        _ => None,
     }
-    Ok(Some(products.told()))
 }
 
 struct Moved {
@@ -191,12 +167,12 @@ fn row(value: &Tensor, number: usize, count: usize) -> Option<Tensor> {
 }
 
 /// The first output whose rows are further apart than the tolerance.
-fn uneven(probe: &Probe, outputs: &[String], values: &Tensors, count: usize) -> Option<String> {
-    outputs.iter().find_map(|name| {
+fn uneven(lab: &Lab, values: &Tensors, count: usize) -> Option<String> {
+    lab.outputs.iter().find_map(|name| {
         let value = values.get(name)?;
         let first = row(value, 0, count)?;
         (1..count).find_map(|number| {
-            let verdict = probe.rules.judge_output(name, &first, &row(value, number, count)?);
+            let verdict = lab.rules.judge_output(name, &first, &row(value, number, count)?);
             (verdict.status == Status::Diverges).then(|| format!("output '{name}', row {number} against row 0"))
         })
     })

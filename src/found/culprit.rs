@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Real};
+use crate::graph::{Graph, Node};
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
@@ -54,6 +55,21 @@ pub struct NodeRef {
     pub subgraph: Option<String>,
 }
 
+impl NodeRef {
+    /// The node as its graph has it.
+    pub fn of(graph: &Graph, node: &Node) -> NodeRef {
+        NodeRef {
+            name: node.name.clone(),
+            op_type: node.op_type.clone(),
+            domain: node.domain.clone(),
+            index: node.index,
+            inputs: node.reads.iter().map(|r| r.name.clone()).collect(),
+            outputs: node.writes.iter().map(|t| graph.tensors[*t].name.clone()).collect(),
+            subgraph: node.subgraph(),
+        }
+    }
+}
+
 /// A layer of the candidate's unmarked engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Realised {
@@ -94,4 +110,13 @@ pub struct Ranked {
 pub struct PrecisionLimited {
     pub largest_rho: Real,
     pub why: String,
+}
+
+/// The one to be told first where no node is to blame: the worst, one that computes rather than a constant.
+pub fn worst(culprits: &[Culprit]) -> Option<&Culprit> {
+    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).sqnr_db.0;
+    culprits.iter().min_by(|a, b| {
+        let constant = |c: &Culprit| c.node.inputs.is_empty();
+        constant(a).cmp(&constant(b)).then(decibels(a).total_cmp(&decibels(b)))
+    })
 }

@@ -4,16 +4,28 @@
 use std::collections::HashMap;
 use std::thread;
 
-use super::Probe;
 use super::marked::CANDIDATE;
 use super::sight::numbers;
-use crate::lab::values::by_tensor;
+use super::values::by_tensor;
+use super::{Lab, Probe};
 use crate::run::{Observe, RunError, join};
 use crate::search::Answer;
 use crate::tensor::Tensors;
 
-/// By marked tensors (numbers in the candidate's graph): what such a build and its runs gave.
-pub(super) type Ahead = HashMap<Vec<usize>, Result<Vec<Tensors>, RunError>>;
+/// Runs of the candidate that were made before anybody asked for them. Each is taken once.
+#[derive(Default)]
+pub(super) struct Ahead {
+    /// All values of the candidate, where they were computed beside the first runs.
+    pub everything: Option<Result<Vec<Tensors>, RunError>>,
+    /// By marked tensors (numbers in the candidate's graph): what such a build and its runs gave.
+    pub builds: HashMap<Vec<usize>, Result<Vec<Tensors>, RunError>>,
+}
+
+impl Ahead {
+    pub fn is_empty(&self) -> bool {
+        self.everything.is_none() && self.builds.is_empty()
+    }
+}
 
 impl Probe<'_> {
     /// Measures each of `sets` with a build of its own; the answers of all of them in a row.
@@ -21,19 +33,19 @@ impl Probe<'_> {
         self.run_ahead(sets)?;
         let answers: Result<Vec<Vec<Answer>>, RunError> = sets.iter().map(|set| self.measure(set)).collect();
         // What an earlier set made superfluous was built all the same.
-        let unused = self.ahead.drain().count();
-        self.counts.candidate_builds += unused;
-        self.counts.candidate_runs += unused;
+        let unused = self.values.ahead.builds.drain().count();
+        self.ledger.counts.candidate_builds += unused;
+        self.ledger.counts.candidate_runs += unused;
         Ok(answers?.concat())
     }
 
     /// Makes the builds that `sets` will ask for, if they are several, and runs the reference for all of them.
     fn run_ahead(&mut self, sets: &[&[usize]]) -> Result<(), RunError> {
         let way = self.sight.way_of_marks();
-        let (None, Some(way)) = (&self.everything, way) else { return Ok(()) };
+        let (None, Some(way)) = (&self.values.ahead.everything, way) else { return Ok(()) };
         let open: Vec<_> = sets.iter().map(|set| self.open(set)).filter(|asked| !asked.is_empty()).collect();
         // What an earlier run saw is not built; what it did not see of this round is built by itself.
-        if open.len() < 2 || open.iter().any(|asked| self.earlier.has(&numbers(asked))) {
+        if open.len() < 2 || open.iter().any(|asked| self.ledger.earlier.has(&numbers(asked))) {
             return Ok(());
         }
         let builds = open.iter().filter(|asked| !self.disturbs(asked));
@@ -45,7 +57,7 @@ impl Probe<'_> {
             })
             .collect();
         let missing = self.missing(open.iter().flatten());
-        let (reference, candidate, feeds) = (self.reference, self.candidate, self.feeds);
+        let Lab { reference, candidate, feeds, .. } = self.lab;
         let (own, ahead) = thread::scope(|scope| {
             let see = |(theirs, wanted): &(Vec<usize>, Vec<String>)| {
                 candidate.see(theirs, feeds, wanted, way).map(|answer| answer.values)
@@ -55,18 +67,18 @@ impl Probe<'_> {
             let own = (!missing.is_empty()).then(|| reference.run(&missing, feeds, &names)).transpose();
             (own, threads.into_iter().map(|thread| join(thread, CANDIDATE)).collect::<Vec<_>>())
         });
-        self.ahead = builds.into_iter().map(|(theirs, _)| theirs).zip(ahead).collect();
+        self.values.ahead.builds = builds.into_iter().map(|(theirs, _)| theirs).zip(ahead).collect();
         if let Some(values) = own? {
-            self.counts.reference_runs += 1;
-            self.values.keep(Some(by_tensor(&reference.graph, values)), HashMap::new(), self.memory);
+            self.ledger.counts.reference_runs += 1;
+            self.values.keep(Some(by_tensor(&reference.graph, values)), HashMap::new());
         }
         Ok(())
     }
 
     /// What a build with these tensors marked gave, others among them perhaps, if it ran ahead.
     pub(super) fn take_ahead(&mut self, theirs: &[usize], way: Observe) -> Option<Result<Vec<Tensors>, RunError>> {
-        let mut builds = self.ahead.keys().filter(|_| Some(way) == self.sight.way_of_marks());
+        let mut builds = self.values.ahead.builds.keys().filter(|_| Some(way) == self.sight.way_of_marks());
         let build = builds.find(|marked| theirs.iter().all(|t| marked.contains(t)))?.clone();
-        self.ahead.remove(&build)
+        self.values.ahead.builds.remove(&build)
     }
 }

@@ -1,6 +1,6 @@
 //! What a node cut out of one side is fed with: values that were measured, in the side's own names and element types.
 
-use super::{Pair, Probe, Side};
+use super::{Lab, Probe, Side};
 use crate::precision;
 use crate::run::RunError;
 use crate::tensor::Tensor;
@@ -12,7 +12,7 @@ pub enum Feed {
     Candidate,
 }
 
-impl Probe<'_> {
+impl Lab {
     /// The tensor of the reference whose value may be fed for `key` of `side`'s graph.
     pub fn stands_for(&self, side: &Side, key: &str) -> Option<usize> {
         // A quantised candidate reads `t_dq` where the reference has `t`.
@@ -23,13 +23,15 @@ impl Probe<'_> {
             (0..graph.tensors.len()).find(|t| self.counterpart(*t) == Some(theirs))
         })
     }
+}
 
+impl Probe<'_> {
     /// The value to feed for `key` of the side's graph: a model input, or what was measured for the tensor of that name.
     pub fn value_at(&self, side: &Side, key: &str, sample: usize, feed: Feed) -> Option<Tensor> {
-        if let Some(input) = self.feeds.get(sample)?.get(key) {
+        if let Some(input) = self.lab.feeds.get(sample)?.get(key) {
             return Some(input.clone());
         }
-        let tensor = self.stands_for(side, key)?;
+        let tensor = self.lab.stands_for(side, key)?;
         let value = match feed {
             Feed::Reference => self.reference_value(tensor, sample),
             Feed::Candidate => self.candidate_value(tensor, sample),
@@ -44,13 +46,12 @@ impl Probe<'_> {
     /// Makes sure that the reference's values for these keys of `side`'s graph are at hand. Runs the reference at most once;
     /// what still has no value then has none.
     pub fn fetch(&mut self, side: &Side, keys: &[String]) -> Result<(), RunError> {
-        let wanted = keys.iter().filter_map(|key| self.stands_for(side, key));
-        let pairs: Vec<Pair> =
-            wanted.filter(|t| !self.fixed.contains_key(t)).filter_map(|t| self.pairs[t].clone().ok()).collect();
-        if pairs.iter().all(|p| self.values.reference.contains_key(&p.reference)) {
+        let wanted = keys.iter().filter_map(|key| self.lab.stands_for(side, key));
+        let pairs = self.lab.comparable(wanted.filter(|t| !self.values.fixed.contains_key(t)));
+        if pairs.iter().all(|(_, p)| self.values.reference.contains_key(&p.reference)) {
             return Ok(());
         }
-        let tensors: Vec<usize> = pairs.iter().map(|p| p.reference).collect();
+        let tensors: Vec<usize> = pairs.iter().map(|(_, p)| p.reference).collect();
         self.run_reference(&tensors)
     }
 }

@@ -27,9 +27,6 @@ pub struct Plan<'a> {
 
 /// What they gave.
 pub struct First {
-    pub survey: Survey,
-    /// As in the plan.
-    pub memory: u64,
     /// All values of the reference, where they fit.
     pub reference: Option<Vec<Tensors>>,
     /// The candidate's outputs, unmarked; its failure is an answer that the report tells.
@@ -42,26 +39,26 @@ pub struct First {
 
 impl First {
     /// Of a run that ended before there were any values.
-    pub fn failed(why: RunError, memory: u64) -> First {
-        First { survey: Survey::default(), memory, reference: None, unmarked: Err(why), built: None, marked: None }
+    pub fn failed(why: RunError) -> First {
+        First { reference: None, unmarked: Err(why), built: None, marked: None }
     }
 }
 
 /// Runs both sides. Tells each side what the survey found out about its model. An error is the reference's.
-pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<First, RunError> {
+pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(Survey, First), RunError> {
     // A candidate that needs no element types can start before the survey is there.
     let early = !candidate.needs_types() && !reference.needs_types();
     if early {
-        let first = std::thread::scope(|scope| {
+        let (survey, first) = std::thread::scope(|scope| {
             let unmarked = scope.spawn(|| unmarked(candidate, plan));
             let surveyed = survey(reference, plan)?;
             finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
         })?;
-        reference.types = first.survey.types.clone();
+        reference.types = survey.types.clone();
         if candidate.spec.model.is_none() {
             candidate.types = reference.types.clone();
         }
-        return Ok(first);
+        return Ok((survey, first));
     }
     let surveyed = survey(reference, plan)?;
     reference.types = surveyed.survey.types.clone();
@@ -78,7 +75,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<Fi
                 candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
                 candidate.types = theirs.survey.types;
             }
-            Err(e) => return Ok(First { survey: surveyed.survey, ..First::failed(e, plan.memory) }),
+            Err(e) => return Ok((surveyed.survey, First::failed(e))),
         }
     }
     let (reference, candidate) = (&*reference, &*candidate);
@@ -103,7 +100,7 @@ fn finish(
     plan: &Plan,
     surveyed: Surveyed,
     unmarked: impl FnOnce() -> Result<Answer, RunError>,
-) -> Result<First, RunError> {
+) -> Result<(Survey, First), RunError> {
     let fits = surveyed.survey.total(plan.feeds.len()) <= plan.memory;
     let plain = reference.on_cpu() && reference.is_plain();
     let speculate = fits && plan.everything && candidate.on_cpu();
@@ -116,7 +113,7 @@ fn finish(
             Err(e) => (Err(e), None),
         };
         let marked = marked.map(|thread| join(thread, CANDIDATE));
-        Ok(First { survey, memory: plan.memory, reference: values?, unmarked, built, marked })
+        Ok((survey, First { reference: values?, unmarked, built, marked }))
     })
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -18,10 +19,10 @@ use crate::found::experiment::Experiment;
 use crate::found::{self, TensorResult};
 use crate::search::Answer;
 
-/// Where measurements are written; a journal without a file writes nothing.
-#[derive(Default)]
+/// Where measurements are written; a journal without a file writes nothing. Copies write into the same file.
+#[derive(Clone, Default)]
 pub struct Journal {
-    file: Option<File>,
+    file: Arc<Mutex<Option<File>>>,
 }
 
 /// What an earlier run of the same experiment learnt.
@@ -83,7 +84,7 @@ impl Journal {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder).with_context(describe)?;
         let beside = found::json::beside(folder).with_context(describe)?;
-        let mut journal = Journal { file: Some(beside.reopen().with_context(describe)?) };
+        let journal = Journal::of(beside.reopen().with_context(describe)?);
         journal.write(&first_line(experiment));
         beside.persist(path).with_context(describe)?;
         Ok(journal)
@@ -94,21 +95,25 @@ impl Journal {
         let mut file = OpenOptions::new().write(true).open(path).with_context(describe)?;
         file.set_len(end).with_context(describe)?;
         file.seek(SeekFrom::End(0)).with_context(describe)?;
-        Ok(Journal { file: Some(file) })
+        Ok(Journal::of(file))
+    }
+
+    fn of(file: File) -> Journal {
+        Journal { file: Arc::new(Mutex::new(Some(file))) }
     }
 
     /// Does anybody read what is written?
     pub fn is_kept(&self) -> bool {
-        self.file.is_some()
+        self.file().is_some()
     }
 
     /// Writes what was measured together. A full disk costs the journal, not the answer.
-    pub fn look(&mut self, look: Look) {
+    pub fn look(&self, look: Look) {
         self.write(&Line::Look(look));
     }
 
     /// Writes the answer about a smaller model.
-    pub fn attempt(&mut self, what: &str, answer: Answer, took: Duration) {
+    pub fn attempt(&self, what: &str, answer: Answer, took: Duration) {
         let answer = match answer {
             Answer::Bad => Said::Fails,
             Answer::Good => Said::Passes,
@@ -117,11 +122,16 @@ impl Journal {
         self.write(&Line::Attempt { what: what.to_string(), answer, seconds: took.as_secs_f64() });
     }
 
-    fn write(&mut self, line: &Line) {
-        let Some(file) = self.file.as_mut() else { return };
+    fn write(&self, line: &Line) {
+        let mut slot = self.file();
+        let Some(file) = slot.as_mut() else { return };
         if bytes(line).and_then(|bytes| file.write_all(&bytes)).is_err() {
-            self.file = None;
+            *slot = None;
         }
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::thread;
 
+use super::sight::Asked;
 use super::values::by_tensor;
-use super::{Pair, Probe};
+use super::{Lab, Probe};
 use crate::run::{Observe, RunError, join};
 
 /// What a thread of it is called.
@@ -13,15 +14,15 @@ pub(super) const CANDIDATE: &str = "the candidate";
 impl Probe<'_> {
     /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.
     pub(super) fn wanted(&self, theirs: &[usize]) -> Vec<String> {
-        let mut wanted = self.candidate.graph.keys(theirs);
-        let finals = self.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
+        let mut wanted = self.lab.candidate.graph.keys(theirs);
+        let finals = self.finals.unmarked.first().into_iter().flat_map(|outputs| outputs.keys());
         let more: Vec<String> = finals.filter(|f| !wanted.contains(f)).cloned().collect();
         wanted.extend(more);
         wanted
     }
 
     /// The reference's tensors behind what is asked for whose values are not known, each once.
-    pub(super) fn missing<'t>(&self, asked: impl IntoIterator<Item = &'t (usize, Pair)>) -> Vec<usize> {
+    pub(super) fn missing<'t>(&self, asked: impl IntoIterator<Item = &'t Asked>) -> Vec<usize> {
         let mine = asked.into_iter().map(|(_, pair)| pair.reference);
         let missing: BTreeSet<usize> = mine.filter(|t| !self.values.reference.contains_key(t)).collect();
         missing.into_iter().collect()
@@ -29,59 +30,59 @@ impl Probe<'_> {
 
     /// Fills `values` for these tensors: the reference where it is not known yet, the candidate always. Gives back why the
     /// candidate's values say nothing about its unmarked self, if they do not.
-    pub(super) fn run_marked(&mut self, asked: &[(usize, Pair)], way: Observe) -> Result<Option<String>, RunError> {
+    pub(super) fn run_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
+        let Lab { reference: mine, candidate: other, feeds, .. } = self.lab;
         let theirs: &[usize] = &asked.iter().map(|(_, p)| p.candidate).collect::<Vec<_>>();
         let missing = self.missing(asked);
         let wanted = self.wanted(theirs);
-        let ran = self.everything.take().or_else(|| self.take_ahead(theirs, way));
+        let ran = self.values.ahead.everything.take().or_else(|| self.take_ahead(theirs, way));
         let (reference, candidate) = thread::scope(|scope| {
-            let other = scope.spawn(|| match ran {
+            let theirs = scope.spawn(|| match ran {
                 Some(answer) => answer,
-                None => self.candidate.see(theirs, self.feeds, &wanted, way).map(|answer| answer.values),
+                None => other.see(theirs, feeds, &wanted, way).map(|answer| answer.values),
             });
-            let own = (!missing.is_empty())
-                .then(|| self.reference.run(&missing, self.feeds, &self.reference.graph.keys(&missing)));
-            (own.transpose(), join(other, CANDIDATE))
+            let own = (!missing.is_empty()).then(|| mine.run(&missing, feeds, &mine.graph.keys(&missing)));
+            (own.transpose(), join(theirs, CANDIDATE))
         });
         let reference = reference?.map(|values| {
-            self.counts.reference_runs += 1;
-            by_tensor(&self.reference.graph, values)
+            self.ledger.counts.reference_runs += 1;
+            by_tensor(&mine.graph, values)
         });
-        self.counts.candidate_builds += 1;
-        self.counts.candidate_runs += 1;
+        self.ledger.counts.candidate_builds += 1;
+        self.ledger.counts.candidate_runs += 1;
         let (candidate, disturbance) = match candidate {
             Ok(values) => {
                 let disturbance = self.disturbance(&values);
                 (values, disturbance)
             }
             // The unmarked engine was built and ran: it is the marks that this one cannot bear.
-            Err(e) if self.candidate.backend.is_engine() && e != RunError::Interrupted => {
+            Err(e) if other.backend.is_engine() && e != RunError::Interrupted => {
                 (Vec::new(), Some(format!("with it marked, {e}")))
             }
             Err(e) => return Err(e),
         };
-        self.values.keep(reference, by_tensor(&self.candidate.graph, candidate), self.memory);
+        self.values.keep(reference, by_tensor(&other.graph, candidate));
         Ok(disturbance)
     }
 
     /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.
     pub(super) fn run_reference(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let values = self.reference.run(tensors, self.feeds, &self.reference.graph.keys(tensors))?;
-        self.counts.reference_runs += 1;
-        self.values.keep(Some(by_tensor(&self.reference.graph, values)), HashMap::new(), self.memory);
+        let Lab { reference, feeds, .. } = self.lab;
+        let values = reference.run(tensors, feeds, &reference.graph.keys(tensors))?;
+        self.ledger.counts.reference_runs += 1;
+        self.values.keep(Some(by_tensor(&reference.graph, values)), HashMap::new());
         Ok(())
     }
 
     /// Reference and candidate values of these tensors, by sample, measured again where they were forgotten.
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
-        let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
-        let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
+        let pairs = self.lab.comparable(tensors.iter().copied().filter(|t| !self.values.fixed.contains_key(t)));
         // An engine is not built once more for what may be forgotten or was never seen by any run.
-        let engine = self.candidate.backend.is_engine();
+        let engine = self.lab.candidate.backend.is_engine();
         if engine {
             self.see_again(tensors)?;
         }
-        let known = |(_, p): &(usize, Pair)| {
+        let known = |(_, p): &Asked| {
             let candidate = engine || self.values.candidate.contains_key(&p.candidate);
             self.values.reference.contains_key(&p.reference) && candidate
         };

@@ -20,6 +20,11 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
+    /// `looks` in the order in which they were made.
+    pub(super) fn of(looks: Vec<Look>) -> Earlier {
+        Earlier { looks, unseen: Vec::new() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.looks.is_empty()
     }
@@ -37,47 +42,42 @@ impl Earlier {
 }
 
 impl Probe<'_> {
-    /// Takes over what an earlier run of the same experiment measured.
-    pub fn recall(&mut self, looks: Vec<Look>) {
-        self.earlier.looks = looks;
-    }
-
     /// Answers as the look did.
     pub(super) fn take_over(&mut self, look: Look) {
         for result in look.tensors {
-            if let Some(tensor) = self.reference.graph.tensor(&result.name) {
-                self.results[tensor].get_or_insert(result);
+            if let Some(tensor) = self.lab.reference.graph.tensor(&result.name) {
+                self.results.suggest(tensor, result);
             }
         }
-        self.absent.extend(look.absent);
+        self.results.note_absent(&look.absent);
         let way = self.relearn(&look.asked, look.learnt);
-        if self.candidate.backend.is_engine() {
-            self.earlier.unseen.extend(way.map(|way| (look.asked, way)));
+        if self.lab.candidate.backend.is_engine() {
+            self.ledger.earlier.unseen.extend(way.map(|way| (look.asked, way)));
         }
     }
 
     /// Where marks disturb nothing, what was marked together does not matter: of `asked`, those are answered that any earlier
     /// look saw. Batches are cut by the memory that is free.
     pub(super) fn take_over_parts(&mut self, asked: &[Asked]) {
-        if self.earlier.is_empty() || self.candidate.backend.is_engine() {
+        if self.ledger.earlier.is_empty() || self.lab.candidate.backend.is_engine() {
             return;
         }
         let mut known: HashMap<&str, (&TensorResult, usize)> = HashMap::new();
-        for (number, look) in self.earlier.looks.iter().enumerate() {
+        for (number, look) in self.ledger.earlier.looks.iter().enumerate() {
             known.extend(look.tensors.iter().map(|result| (result.name.as_str(), (result, number))));
         }
         let mut used = Vec::new();
         for (tensor, _) in asked {
-            if let Some((result, look)) = known.get(self.reference.graph.tensors[*tensor].key.as_str()) {
-                self.results[*tensor] = Some((*result).clone());
+            if let Some((result, look)) = known.get(self.lab.key(*tensor)) {
+                self.results.set(*tensor, (*result).clone());
                 used.push(*look);
             }
         }
         used.sort_unstable();
         used.dedup();
         for look in used {
-            let Look { asked, absent, learnt, .. } = self.earlier.looks[look].clone();
-            self.absent.extend(absent);
+            let Look { asked, absent, learnt, .. } = self.ledger.earlier.looks[look].clone();
+            self.results.note_absent(&absent);
             self.relearn(&asked, learnt);
         }
     }
@@ -85,16 +85,15 @@ impl Probe<'_> {
     /// An engine is built again for values that an earlier run saw: around the same tensors, so that it is the same one.
     pub(super) fn see_again(&mut self, tensors: &[usize]) -> Result<(), RunError> {
         let forgotten = |probe: &Self, t: &usize| {
-            probe.counterpart(*t).is_some_and(|theirs| !probe.values.candidate.contains_key(&theirs))
+            probe.lab.counterpart(*t).is_some_and(|theirs| !probe.values.candidate.contains_key(&theirs))
         };
         let wanted: Vec<usize> = tensors.iter().copied().filter(|t| forgotten(self, t)).collect();
-        let (again, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.earlier.unseen)
+        let (again, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ledger.earlier.unseen)
             .into_iter()
             .partition(|(asked, _)| wanted.iter().any(|tensor| asked.contains(tensor)));
-        self.earlier.unseen = rest;
+        self.ledger.earlier.unseen = rest;
         for (asked, way) in again {
-            let pairs = asked.iter().filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?)));
-            let pairs: Vec<Asked> = pairs.collect();
+            let pairs = self.lab.comparable(asked);
             self.look_marked(&pairs, way)?;
         }
         Ok(())

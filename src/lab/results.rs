@@ -1,55 +1,120 @@
 //! Values become results: the verdict on every measured tensor, over all samples. Runs nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
+use super::sight::Asked;
 use super::worst::worst;
-use super::{Pair, Probe};
+use super::{Finals, Lab, Probe};
 use crate::compare::Comparison;
-use crate::found::{Status, TensorResult};
+use crate::found::{Metrics, Status, TensorResult};
+use crate::search::Answer;
 use crate::tensor::Tensor;
 
+/// What is known of each tensor of the reference's graph.
+pub struct Results {
+    by_tensor: Vec<Option<TensorResult>>,
+    /// Tensors in branches that did not run.
+    absent: HashSet<usize>,
+}
+
+/// By tensor of the candidate's graph, and sample: what the candidate compared itself, where its values lay.
+pub(super) type Judged = HashMap<usize, Vec<Option<Comparison>>>;
+
+impl Results {
+    /// Of the final outputs. What is measured unmarked is a fact about the tensor; only a missing value is worth another look.
+    pub(super) fn of(lab: &Lab, finals: &Finals) -> Results {
+        let mut by_tensor = vec![None; lab.tensors()];
+        for result in finals.results.iter().filter(|r| r.status != Status::NotCompared) {
+            if let Some(tensor) = lab.reference.graph.tensor(&result.name) {
+                by_tensor[tensor] = Some(result.clone());
+            }
+        }
+        Results { by_tensor, absent: HashSet::new() }
+    }
+
+    /// What was measured of a tensor, if it was looked at.
+    pub fn get(&self, tensor: usize) -> Option<&TensorResult> {
+        self.by_tensor[tensor].as_ref()
+    }
+
+    /// Its metrics, if it was compared.
+    pub fn metrics(&self, tensor: usize) -> Option<&Metrics> {
+        self.get(tensor)?.metrics.as_ref()
+    }
+
+    /// Has nobody looked at it, or given up to?
+    pub fn is_open(&self, tensor: usize) -> bool {
+        self.by_tensor[tensor].is_none()
+    }
+
+    /// All that were looked at, in topological order.
+    pub fn all(&self) -> impl Iterator<Item = &TensorResult> {
+        self.by_tensor.iter().flatten()
+    }
+
+    /// As the search understands it.
+    pub fn answer(&self, tensor: usize) -> Option<Answer> {
+        self.get(tensor).map(|r| match r.status {
+            Status::Agrees => Answer::Good,
+            Status::Diverges => Answer::Bad,
+            Status::NotCompared => Answer::Unknown,
+        })
+    }
+
+    /// By tensor.
+    pub fn answers(&self) -> Vec<Option<Answer>> {
+        (0..self.by_tensor.len()).map(|t| self.answer(t)).collect()
+    }
+
+    /// Did the branch that holds the tensor run, as far as the reference's values told?
+    pub fn ran(&self, tensor: usize) -> bool {
+        !self.absent.contains(&tensor)
+    }
+
+    pub(super) fn set(&mut self, tensor: usize, result: TensorResult) {
+        self.by_tensor[tensor] = Some(result);
+    }
+
+    /// Unless something is known of it.
+    pub(super) fn suggest(&mut self, tensor: usize, result: TensorResult) {
+        self.by_tensor[tensor].get_or_insert(result);
+    }
+
+    pub(super) fn note_absent(&mut self, tensors: &[usize]) {
+        self.absent.extend(tensors);
+    }
+}
+
 impl Probe<'_> {
-    /// Compares the values at hand of these tensors.
-    pub(super) fn judge_all(&mut self, tensors: &[(usize, Pair)]) {
-        let judged: Vec<(usize, TensorResult)> = tensors
+    /// Compares the values at hand of these tensors; what the candidate `judged` itself is believed.
+    pub(super) fn judge_all(&mut self, tensors: &[Asked], judged: &Judged) {
+        let (lab, values) = (self.lab, &self.values);
+        let results: Vec<(usize, TensorResult)> = tensors
             .par_iter()
             .map(|(tensor, pair)| {
                 let nothing = Vec::new();
-                let r = self.values.reference.get(&pair.reference).unwrap_or(&nothing);
-                let c = self.values.candidate.get(&pair.candidate).unwrap_or(&nothing);
-                let samples = 0..self.feeds.len();
+                let r = values.reference.get(&pair.reference).unwrap_or(&nothing);
+                let c = values.candidate.get(&pair.candidate).unwrap_or(&nothing);
+                let samples = 0..lab.feeds.len();
                 let references: Vec<_> = samples.clone().map(|s| r.get(s).and_then(Option::as_ref)).collect();
                 let candidates: Vec<_> = samples.map(|s| c.get(s).and_then(Option::as_ref)).collect();
-                let name = &self.reference.graph.tensors[*tensor].key;
-                let judged = self.judged.get(&pair.candidate);
+                let (name, judged) = (lab.key(*tensor), judged.get(&pair.candidate));
                 let verdict = |s: usize, right: &Tensor| match judged.and_then(|j| j.get(s)?.clone()) {
-                    Some(verdict) => Some(self.rules.settled(name, right, verdict)),
-                    None => Some(self.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
+                    Some(verdict) => Some(lab.rules.settled(name, right, verdict)),
+                    None => Some(lab.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
                 };
-                (*tensor, self.result(*tensor, &references, &candidates, verdict))
+                (*tensor, lab.result(*tensor, &references, &candidates, verdict))
             })
             .collect();
-        for (tensor, result) in judged {
-            self.results[tensor] = Some(result);
+        for (tensor, result) in results {
+            self.results.set(tensor, result);
         }
     }
+}
 
-    pub(super) fn save(&mut self, asked: &[(usize, Pair)]) {
-        let Some(saved) = self.saved.as_mut() else { return };
-        let first = |values: &HashMap<usize, Vec<Option<Tensor>>>, t: usize| values.get(&t)?.first()?.clone();
-        for (tensor, pair) in asked {
-            let name = &self.reference.graph.tensors[*tensor].key;
-            if let Some(value) = first(&self.values.reference, pair.reference) {
-                saved.insert(format!("reference/{name}"), value);
-            }
-            if let Some(value) = first(&self.values.candidate, pair.candidate) {
-                saved.insert(format!("candidate/{name}"), value);
-            }
-        }
-    }
-
+impl Lab {
     pub(super) fn not_compared(&self, tensor: usize, why: &str) -> TensorResult {
         let graph = &self.reference.graph;
         let (name, node) = (graph.tensors[tensor].key.clone(), graph.producer(tensor).name.clone());

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::results::Judged;
 use super::{Pair, Probe};
 use crate::found::Status;
 use crate::run::{Observe, RunError};
@@ -25,6 +26,8 @@ pub struct Sight {
     pub ways: Vec<Observe>,
     /// Sets of tensors that disturbed when they were marked together.
     disturbing: HashMap<Vec<usize>, String>,
+    /// Why the candidate compared nothing itself although it could.
+    pub unjudged: Option<String>,
 }
 
 /// What a look at tensors taught besides their values, for a run that goes on without having looked.
@@ -66,6 +69,10 @@ pub(super) type Asked = (usize, Pair);
 const HALVES: usize = 2;
 
 impl Sight {
+    pub(super) fn new(wish: Option<Observe>) -> Sight {
+        Sight { wish, ..Sight::default() }
+    }
+
     /// How tensors are marked, if they are.
     pub(super) fn way_of_marks(&self) -> Option<Observe> {
         Some(self.wish.unwrap_or(Observe::Outputs)).filter(|way| *way != Observe::Unfused)
@@ -92,9 +99,9 @@ impl Probe<'_> {
             disturbed: self.sight.disturbed,
             unfused: self.sight.unfused,
             news: self.sight.news,
-            perturbed: self.counts.perturbed,
-            unjudged: self.unjudged.clone(),
-            runs: self.counts.candidate_runs - before,
+            perturbed: self.ledger.counts.perturbed,
+            unjudged: self.sight.unjudged.clone(),
+            runs: self.ledger.counts.candidate_runs - before,
         }
     }
 
@@ -106,9 +113,9 @@ impl Probe<'_> {
         self.sight.disturbed = self.sight.disturbed.max(learnt.disturbed);
         self.sight.unfused |= learnt.unfused;
         self.sight.news |= learnt.news;
-        self.counts.perturbed |= learnt.perturbed;
-        self.counts.recalled_runs += learnt.runs;
-        self.unjudged = self.unjudged.take().or(learnt.unjudged);
+        self.ledger.counts.perturbed |= learnt.perturbed;
+        self.ledger.counts.recalled_runs += learnt.runs;
+        self.sight.unjudged = self.sight.unjudged.take().or(learnt.unjudged);
         learnt.way.filter(|way| !disturbs || *way == Observe::Unfused)
     }
 
@@ -122,7 +129,7 @@ impl Probe<'_> {
         }
         let Some(why) = self.look_marked(asked, first)? else { return Ok(()) };
         self.sight.disturbing.insert(set, why.clone());
-        let auto = self.sight.wish.is_none() && self.candidate.backend.observes(Observe::Unfused);
+        let auto = self.sight.wish.is_none() && self.lab.candidate.backend.observes(Observe::Unfused);
         if auto && !self.sight.unfused {
             return self.look_unfused(asked);
         }
@@ -141,20 +148,17 @@ impl Probe<'_> {
     /// One build with all of them marked; why it does not count, if it does not.
     pub(super) fn look_marked(&mut self, asked: &[Asked], way: Observe) -> Result<Option<String>, RunError> {
         self.sight.way(way);
-        let disturbance = match way == Observe::Outputs && self.is_compared() {
+        let (disturbance, judged) = match way == Observe::Outputs && self.is_compared() {
             true => self.run_compared(asked)?,
-            false => {
-                self.judged.clear();
-                self.run_marked(asked, way)?
-            }
+            false => (self.run_marked(asked, way)?, Judged::new()),
         };
         if disturbance.is_some() {
             self.sight.disturbed += 1;
-            self.counts.perturbed = true;
+            self.ledger.counts.perturbed = true;
             let candidates: HashSet<usize> = asked.iter().map(|(_, pair)| pair.candidate).collect();
             self.values.candidate.retain(|tensor, _| !candidates.contains(tensor));
         } else {
-            self.judge_all(asked);
+            self.judge_all(asked, &judged);
         }
         Ok(disturbance)
     }
@@ -166,10 +170,10 @@ impl Probe<'_> {
             return Ok(());
         }
         self.sight.way(Observe::Unfused);
-        let fits = self.survey.total(self.feeds.len()) <= self.memory;
-        let open = (0..self.results.len()).filter(|t| self.results[*t].is_none());
+        let lab = self.lab;
+        let fits = lab.survey.total(lab.feeds.len()) <= lab.memory;
         let all: Vec<Asked> = match fits {
-            true => open.filter_map(|t| Some((t, *self.pairs[t].as_ref().ok()?))).collect(),
+            true => lab.comparable((0..lab.tensors()).filter(|t| self.results.is_open(*t))),
             false => asked.to_vec(),
         };
         if let Some(why) = self.run_marked(&all, Observe::Unfused)? {
@@ -179,10 +183,10 @@ impl Probe<'_> {
         }
         let seen: Vec<Asked> =
             all.into_iter().filter(|(_, pair)| self.values.candidate.contains_key(&pair.candidate)).collect();
-        self.judge_all(&seen);
+        self.judge_all(&seen, &Judged::new());
         self.sight.news = true;
         if self.sight.wish == Some(Observe::Unfused) {
-            let rest: Vec<Asked> = asked.iter().filter(|(t, _)| self.results[*t].is_none()).copied().collect();
+            let rest: Vec<Asked> = asked.iter().filter(|(t, _)| self.results.is_open(*t)).copied().collect();
             self.give_up(&rest, "it is fused away, so it has no value of its own");
         }
         Ok(())
@@ -195,23 +199,24 @@ impl Probe<'_> {
 
     fn give_up(&mut self, asked: &[Asked], why: &str) {
         for (tensor, _) in asked {
-            if self.results[*tensor].is_none() {
-                self.results[*tensor] = Some(self.not_compared(*tensor, why));
+            if self.results.is_open(*tensor) {
+                self.results.set(*tensor, self.lab.not_compared(*tensor, why));
             }
         }
     }
 
     /// What a marked run says against itself: its final outputs are not those of the unmarked run.
     pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
-        let pairs = marked.iter().zip(&self.unmarked);
+        let pairs = marked.iter().zip(&self.finals.unmarked);
         let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
-        if !self.candidate.backend.is_engine() {
+        if !self.lab.candidate.backend.is_engine() {
             // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
-            self.counts.perturbed |= common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
+            self.ledger.counts.perturbed |=
+                common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
             return None;
         }
-        let mut moved =
-            common.filter(|(name, value, now)| self.rules.judge_output(name, value, now).status == Status::Diverges);
+        let mut moved = common
+            .filter(|(name, value, now)| self.lab.rules.judge_output(name, value, now).status == Status::Diverges);
         moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::ahead::Ahead;
+use super::sight::Asked;
+use super::{Finals, Lab};
 use crate::graph::Graph;
 use crate::tensor::{Tensor, Tensors};
 
@@ -11,17 +14,37 @@ pub type BySample = HashMap<usize, Vec<Option<Tensor>>>;
 /// What was measured lately, of each side's own graph. The culprits are run alone on it.
 #[derive(Default)]
 pub struct Values {
-    pub reference: BySample,
-    pub candidate: BySample,
+    /// By tensor of the reference's graph.
+    pub(super) reference: BySample,
+    /// By tensor of the candidate's graph.
+    pub(super) candidate: BySample,
+    /// Values that depend on no input, by tensor of the lab: the reference's, the candidate's.
+    pub(super) fixed: HashMap<usize, (Tensor, Tensor)>,
+    /// Runs of the candidate that nobody has asked for yet.
+    pub(super) ahead: Ahead,
+    /// Bytes that may be held.
+    budget: u64,
+    /// What is kept for the user, under `reference/NAME` and `candidate/NAME`; `None` where nothing is.
+    saved: Option<Tensors>,
 }
 
 impl Values {
-    /// Adds new values, and lets the older ones go where all together would take more than `memory` bytes.
-    pub fn keep(&mut self, reference: Option<BySample>, candidate: BySample, memory: u64) {
+    /// None yet. `save`: what is compared is kept, of the first sample.
+    pub(super) fn of(lab: &Lab, save: bool) -> Values {
+        Values { budget: lab.memory, saved: save.then(Tensors::default), ..Values::default() }
+    }
+
+    /// All values of the reference, which fit.
+    pub(super) fn hold_reference(&mut self, graph: &Graph, values: Vec<Tensors>) {
+        self.reference = by_tensor(graph, values);
+    }
+
+    /// Adds new values, and lets the older ones go where all together would take more than the budget.
+    pub(super) fn keep(&mut self, reference: Option<BySample>, candidate: BySample) {
         let bytes =
             |values: &BySample| -> u64 { values.values().flatten().flatten().map(|t| t.bytes().len() as u64).sum() };
         let new = bytes(&candidate) + reference.as_ref().map_or(0, bytes);
-        if bytes(&self.reference) + bytes(&self.candidate) + new > memory {
+        if bytes(&self.reference) + bytes(&self.candidate) + new > self.budget {
             self.candidate.clear();
             if reference.is_some() {
                 self.reference.clear();
@@ -29,6 +52,42 @@ impl Values {
         }
         self.reference.extend(reference.into_iter().flatten());
         self.candidate.extend(candidate);
+    }
+
+    /// Is what is compared kept?
+    pub(super) fn saves(&self) -> bool {
+        self.saved.is_some()
+    }
+
+    /// What was kept for the user; it is handed over.
+    pub fn take_saved(&mut self) -> Option<Tensors> {
+        self.saved.take()
+    }
+
+    pub(super) fn save_finals(&mut self, finals: &Finals, outputs: &[String]) {
+        let (Some(right), Some(unmarked)) = (finals.right.first(), finals.unmarked.first()) else { return };
+        for name in outputs {
+            if let (Some(r), Some(c)) = (right.get(name), unmarked.get(name)) {
+                self.save_as("reference", name, r.clone());
+                self.save_as("candidate", name, c.clone());
+            }
+        }
+    }
+
+    pub(super) fn save(&mut self, lab: &Lab, asked: &[Asked]) {
+        let first = |values: &BySample, t: usize| values.get(&t)?.first()?.clone();
+        for (tensor, pair) in asked {
+            let of_reference = first(&self.reference, pair.reference);
+            let of_candidate = first(&self.candidate, pair.candidate);
+            of_reference.into_iter().for_each(|value| self.save_as("reference", lab.key(*tensor), value));
+            of_candidate.into_iter().for_each(|value| self.save_as("candidate", lab.key(*tensor), value));
+        }
+    }
+
+    fn save_as(&mut self, side: &str, name: &str, value: Tensor) {
+        if let Some(saved) = self.saved.as_mut() {
+            saved.insert(format!("{side}/{name}"), value);
+        }
     }
 }
 

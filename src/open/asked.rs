@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
 use crate::cli::{By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SetArgs, Strategy};
+use crate::found::InputsInfo;
 use crate::found::experiment::contents::{named_in, of_library, of_path, of_samples};
 use crate::found::experiment::{Data, Experiment, Participant, Source};
-use crate::found::{InputsInfo, ModelInfo};
 use crate::judge::Rules;
 use crate::lab::Side;
 use crate::load::Model;
@@ -70,10 +70,10 @@ impl Asked<'_> {
 }
 
 impl Reading {
-    /// All that was asked; the model's own file goes by the hash that the report tells of it.
-    pub fn done(self, model: &ModelInfo) -> Experiment {
+    /// All that was asked; the file at `model` goes by its SHA-256.
+    pub fn done(self, model: &str, sha256: String) -> Experiment {
         let mut experiment = self.0.join().unwrap_or_default();
-        let own = Source { path: model.path.clone(), contents: model.sha256.clone() };
+        let own = Source { path: model.to_string(), contents: sha256 };
         experiment.model.insert(0, own);
         experiment
     }

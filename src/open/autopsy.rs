@@ -2,7 +2,7 @@
 //! the number of nodes at which it begins to die is searched for by halves. Says only what was seen: with this node it
 //! dies, cut off before it it does not.
 
-use crate::found::Crash;
+use crate::found::{Crash, Who};
 use crate::graph::node_name;
 use crate::lab::Side;
 use crate::onnx::{ModelProto, ValueInfoProto};
@@ -10,8 +10,7 @@ use crate::run::RunError;
 use crate::tensor::Tensors;
 
 /// The failure of a whole model as an error that tells whose it was, and, where it was a crash, as the report has it.
-/// `who` is "reference" or "candidate".
-pub fn told(who: &str, side: &Side, feeds: &[Tensors], error: RunError) -> (RunError, Option<Crash>) {
+pub fn told(who: Who, side: &Side, feeds: &[Tensors], error: RunError) -> (RunError, Option<Crash>) {
     let RunError::Crash { backend, reason: ended } = error else { return (error, None) };
     let crash = dissect(side, feeds, Crash { side: who.to_string(), ended, ..Crash::default() });
     let doing = crash.doing.as_deref().unwrap_or("building or running");

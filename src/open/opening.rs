@@ -1,31 +1,17 @@
-//! A report before the first run: the model, the machine, the data; and what is left of it when the run does not come to
-//! its end.
+//! What is known before the first run: the model, the machine, the data.
 
-mod early;
-
-pub use early::{finished, settled, so_far, write_so_far};
-
-use crate::found::{self, Environment, InputsInfo, ModelInfo, Report, Verdict};
+use crate::found::{Environment, InputsInfo, ModelInfo, Note, Opening};
 use crate::lab::Side;
 use crate::load::Model;
 use crate::open::sides;
 use crate::run::ort::Runtime;
 
-/// A warning of every report without real data.
-pub const SYNTHETIC: &str = "the input data is synthetic; real data may show another first culprit";
-
-/// A report of which only the model, the reference and the data are known.
-pub fn report(model: &Model, reference: &Side, ort: &Runtime, inputs: InputsInfo) -> Report {
-    let mut warnings = model.warnings.clone();
-    if inputs.synthetic {
-        warnings.push(SYNTHETIC.to_string());
-    }
-    Report {
-        schema: found::SCHEMA.to_string(),
-        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+/// Of the model, the reference and the data; the candidate and the rules are the caller's.
+pub fn opening(model: &Model, reference: &Side, ort: &Runtime, inputs: InputsInfo) -> Opening {
+    let mut notes = notes(model);
+    notes.extend(inputs.synthetic.then_some(Note::Synthetic));
+    Opening {
         command: command(),
-        verdict: Verdict::Inconclusive,
-        why: Some("not finished".to_string()),
         model: ModelInfo {
             path: model.path.display().to_string(),
             sha256: String::new(),
@@ -36,9 +22,14 @@ pub fn report(model: &Model, reference: &Side, ort: &Runtime, inputs: InputsInfo
         reference: sides::info(reference, None),
         inputs,
         environment: environment(ort),
-        warnings,
-        ..Report::default()
+        notes,
+        ..Opening::default()
     }
+}
+
+/// What was left out when the model was read.
+pub fn notes(model: &Model) -> Vec<Note> {
+    model.warnings.iter().cloned().map(Note::Model).collect()
 }
 
 /// The command line, as text.

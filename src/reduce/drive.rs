@@ -2,7 +2,7 @@
 //! The core around it knows neither.
 
 pub mod attempts;
-pub mod checked;
+pub mod check;
 pub mod deliver;
 pub mod judge;
 pub mod reproduce;

@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 
 use clap::Parser;
 use layerdiff::cli::{self, Cli, GlobalArgs};
-use layerdiff::commands::bisect::{Plan, answer};
+use layerdiff::commands::bisect::{Plan, go_on};
 use layerdiff::found::Report;
-use layerdiff::open::prepare::prepare;
+use layerdiff::found::Wanted;
+use layerdiff::open::open;
 use layerdiff::progress::Progress;
 use layerdiff::run::Backend;
 
@@ -92,12 +93,13 @@ pub fn bisect_in(backend: Box<dyn Backend>, case: &str, words: &[&str], out: &Pa
     let line = ["layerdiff", "bisect", model, "-i", inputs, "-o", out, "-c", "ort:fp16"];
     let cli::Command::Bisect(args) = Cli::parse_from(line.iter().chain(words)).command else { unreachable!() };
     let global = GlobalArgs { quiet: true, ..GlobalArgs::default() };
-    let (mut prepared, first) = prepare(&args.set, &global, false).unwrap();
-    prepared.candidate.backend = backend;
+    let mut opened = open(&args.set, &global, Wanted::Culprits, false).unwrap();
+    opened.lab.candidate.backend = backend;
     let reproducer = (!args.no_reduce).then_some(&args.reproducer);
     let cure = (!args.cure.no_overrides).then_some(&args.cure);
     let plan = Plan { set: &args.set, search: &args.search, reproducer, cure };
-    answer(&plan, &global, prepared, first, std::time::Instant::now(), Progress::new(true), &mut Vec::new()).unwrap()
+    go_on(&plan, &global, opened, std::time::Instant::now(), Progress::new(true), &mut Vec::new()).unwrap();
+    layerdiff::found::json::read(&Path::new(out).join("report.json")).unwrap()
 }
 
 /// ONNX Runtime with OpenVINO (scripts/providers.sh fetches it); the test fails when it is not there.

@@ -36,7 +36,7 @@ pub fn cure(
     ranked: Option<Locals>,
     progress: &Progress,
 ) -> Result<(), RunError> {
-    let (reference, candidate) = (probe.reference, probe.candidate);
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
     if candidate.lowering.low().is_none() && candidate.spec.precision == Precision::Tf32 {
         report.warnings.push(format!(
@@ -52,7 +52,7 @@ pub fn cure(
             rank::local_errors(probe)?
         }
     };
-    let right = probe.right_outputs().to_vec();
+    let right = probe.finals.right.to_vec();
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
         candidate.run_kept(&keys(candidate, set), &trials.model, &candidate.types, feeds, &trials.outputs)
@@ -66,8 +66,8 @@ pub fn cure(
     if !cure.nodes.is_empty() {
         progress.step("the price of the overrides");
         let kept = keys(candidate, &cure.nodes);
-        price::latency(candidate, &kept, &probe.feeds[0], &mut found)?;
-        report.warnings.extend(price::ignored(candidate, &cure.nodes, &kept, &probe.feeds[..1])?);
+        price::latency(candidate, &kept, &probe.lab.feeds[0], &mut found)?;
+        report.warnings.extend(price::ignored(candidate, &cure.nodes, &kept, &probe.lab.feeds[..1])?);
         match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
             Ok(files) => found.files = files,
             Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),

@@ -38,15 +38,15 @@ pub struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     pub fn new(probe: &Probe<'a>, outputs: &[String], right: &'a [Tensors], holdout: u64) -> Trials<'a> {
-        let candidate = probe.candidate;
+        let candidate = &probe.lab.candidate;
         let marks = inner(candidate, outputs);
         Trials {
-            rules: probe.rules,
+            rules: &probe.lab.rules,
             model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
             outputs: outputs.to_vec(),
-            feeds: probe.feeds,
+            feeds: &probe.lab.feeds,
             right,
-            seen: probe.feeds.len().saturating_sub(holdout as usize).max(1),
+            seen: probe.lab.feeds.len().saturating_sub(holdout as usize).max(1),
             jobs: candidate.backend.width().max(JOBS),
         }
     }

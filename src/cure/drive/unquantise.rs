@@ -33,11 +33,11 @@ pub fn unquantise(
     dir: &Path,
     progress: &Progress,
 ) -> Result<(), RunError> {
-    let (reference, candidate) = (probe.reference, probe.candidate);
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     let Some(quantised) = Quantised::of(reference, candidate) else { return Ok(()) };
     progress.step("every quantised tensor alone");
     let losses = losses::losses(probe, &quantised)?;
-    let right = probe.right_outputs().to_vec();
+    let right = probe.finals.right.to_vec();
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
         let model = quantised.without(&trials.model, candidate, set);

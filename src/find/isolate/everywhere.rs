@@ -16,15 +16,15 @@ use crate::types;
 /// the reference's own model.
 pub fn everywhere(probe: &Probe, sample: usize) -> Result<Vec<(usize, Comparison)>, RunError> {
     judged(probe, sample, |islands, names| {
-        probe.candidate.run_model(&islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
+        probe.lab.candidate.run_model(&islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
     })
 }
 
 /// The same by the emulation of the candidate's precision, in the reference: what that precision explains. `None` where
 /// there is no emulation to be had.
 pub fn everywhere_emulated(probe: &Probe, sample: usize) -> Result<Option<Vec<(usize, Comparison)>>, RunError> {
-    let side = probe.reference;
-    let Some(low) = probe.candidate.lowering.low().filter(|_| super::emulates(side)) else { return Ok(None) };
+    let side = &probe.lab.reference;
+    let Some(low) = probe.lab.candidate.lowering.low().filter(|_| super::emulates(side)) else { return Ok(None) };
     let compared = judged(probe, sample, |islands, names| {
         side.run_as(low, &islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
     });
@@ -41,9 +41,9 @@ fn judged(
     let names: Vec<String> = islands.tensors.iter().map(|(_, name)| name.clone()).collect();
     let mut values = run(&islands, &names)?.pop().unwrap_or_default();
     let judged = islands.tensors.into_iter().filter_map(|(tensor, name)| {
-        let key = &probe.reference.graph.tensors[tensor].key;
+        let key = &probe.lab.reference.graph.tensors[tensor].key;
         let right = probe.reference_value(tensor, sample)?;
-        Some((tensor, probe.rules.judge(key, right, &values.swap_remove(&name)?)))
+        Some((tensor, probe.lab.rules.judge(key, right, &values.swap_remove(&name)?)))
     });
     Ok(judged.collect())
 }
@@ -57,8 +57,8 @@ struct Islands {
 }
 
 fn islands(probe: &Probe, sample: usize) -> Islands {
-    let mut model = probe.candidate.model.proto.clone();
-    let mut feeds = probe.feeds.get(sample).cloned().unwrap_or_default();
+    let mut model = probe.lab.candidate.model.proto.clone();
+    let mut feeds = probe.lab.feeds.get(sample).cloned().unwrap_or_default();
     let mut tensors = Vec::new();
     let mut types = Types::new();
     if let Some(main) = model.graph.as_mut() {
@@ -68,14 +68,14 @@ fn islands(probe: &Probe, sample: usize) -> Islands {
         for node in &mut main.node {
             if node.is("Constant") {
                 // It reads nothing, and is stored in the lower precision as a weight is.
-                let typed = |name: &String| Some((name.clone(), *probe.survey.types.get(name)?));
+                let typed = |name: &String| Some((name.clone(), *probe.lab.survey.types.get(name)?));
                 types.extend(node.output.iter().filter_map(typed));
                 continue;
             }
             for output in node.output.iter_mut().filter(|o| !o.is_empty()) {
-                let known = probe.reference.graph.tensor(output);
+                let known = probe.lab.reference.graph.tensor(output);
                 let Some((tensor, value)) = known.and_then(|t| Some((t, probe.reference_value(t, sample)?))) else {
-                    types.extend(probe.survey.types.get(output).map(|dtype| (output.clone(), *dtype)));
+                    types.extend(probe.lab.survey.types.get(output).map(|dtype| (output.clone(), *dtype)));
                     continue;
                 };
                 let alone = format!("{output}/alone");
@@ -89,9 +89,9 @@ fn islands(probe: &Probe, sample: usize) -> Islands {
             }
         }
         // What is inside bodies goes by its whole key.
-        let graph = &probe.reference.graph;
+        let graph = &probe.lab.reference.graph;
         let inside = graph.tensors.iter().filter(|t| !graph.nodes[t.node].scope.is_empty());
-        types.extend(inside.filter_map(|t| Some((t.key.clone(), *probe.survey.types.get(&t.key)?))));
+        types.extend(inside.filter_map(|t| Some((t.key.clone(), *probe.lab.survey.types.get(&t.key)?))));
     }
     Islands { model, types, feeds, tensors }
 }

@@ -19,19 +19,19 @@ pub type Wanted = (usize, usize);
 pub fn together(probe: &mut Probe, wanted: &[Wanted]) -> Result<HashMap<usize, Comparison>, RunError> {
     let mut known = HashMap::new();
     let mut islands: Vec<(Wanted, Alone)> = Vec::new();
-    let mut room = probe.memory;
+    let mut room = probe.lab.memory;
     for (tensor, sample) in wanted {
         let Some(nodes) = suspects(probe, *tensor) else { continue };
         probe.values_of(&super::boundary(probe, *tensor, &nodes))?;
-        let Some(theirs) = probe.counterpart(*tensor) else { continue };
-        let Some(alone) = cut(probe, probe.candidate, &nodes, theirs, *sample, Feed::Reference) else { continue };
+        let Some(theirs) = probe.lab.counterpart(*tensor) else { continue };
+        let Some(alone) = cut(probe, &probe.lab.candidate, &nodes, theirs, *sample, Feed::Reference) else { continue };
         if !is_flat(&alone.model) {
             continue;
         }
         let bytes = alone.feeds.values().map(|t| 2 * t.bytes().len() as u64).sum();
         if bytes > room && !islands.is_empty() {
             run(probe, std::mem::take(&mut islands), &mut known)?;
-            room = probe.memory;
+            room = probe.lab.memory;
         }
         room = room.saturating_sub(bytes);
         islands.push(((*tensor, *sample), alone));
@@ -61,8 +61,8 @@ fn run(
         outputs.push(rename(&alone.output));
     }
     model.graph = Some(archipelago);
-    probe.counts.proof_builds += 1;
-    let values = match probe.candidate.run_model(&model, &types, &[feeds], &outputs) {
+    probe.ledger.counts.proof_builds += 1;
+    let values = match probe.lab.candidate.run_model(&model, &types, &[feeds], &outputs) {
         Ok(values) => values.into_iter().next().unwrap_or_default(),
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
         // One island may sink all: then each is run by itself.

@@ -5,7 +5,7 @@ use super::{gain, is_emulation, rho, unit};
 use crate::cure::drive::trials::relative;
 use crate::diagnose::{NEAR, PRECISION_LIMITED};
 use crate::find::isolate;
-use crate::found::{Culprit, Kind, Metrics, PrecisionLimited, Ranked, Real, Report, TensorResult};
+use crate::found::{Culprit, Kind, Metrics, PrecisionLimited, Ranked, Real};
 use crate::lab::Probe;
 use crate::show::text::words::number;
 
@@ -22,21 +22,22 @@ pub struct Facts {
     complete: bool,
     /// Errors against the emulation, by tensor.
     rhos: Vec<(String, f64)>,
-    /// A node alone makes NaN or infinities.
+    /// A node alone, or a side as a whole, makes NaN or infinities of its own.
     broken: bool,
     /// By culprit.
     gains: Vec<Option<f64>>,
 }
 
 impl Facts {
-    pub fn of(probe: &Probe, report: &Report) -> Facts {
+    pub fn of(probe: &Probe, culprits: &[Culprit]) -> Facts {
+        let measured = probe.finals.results.iter().chain(probe.results.all());
         Facts {
-            precision: probe.candidate.spec.precision.to_string().to_uppercase(),
+            precision: probe.lab.candidate.spec.precision.to_string().to_uppercase(),
             emulation: is_emulation(probe),
             complete: false,
             rhos: Vec::new(),
-            broken: false,
-            gains: report.culprits.iter().map(|c| gain(probe, &c.tensor)).collect(),
+            broken: measured.filter_map(|t| t.metrics.as_ref()).any(breaks),
+            gains: culprits.iter().map(|c| gain(probe, &c.tensor)).collect(),
         }
     }
 
@@ -47,8 +48,8 @@ impl Facts {
     }
 
     /// Constants, nodes in bodies, and all where there is no ranking.
-    pub fn add_culprits(&mut self, probe: &Probe, report: &Report) {
-        for culprit in &report.culprits {
+    pub fn add_culprits(&mut self, probe: &Probe, culprits: &[Culprit]) {
+        for culprit in culprits {
             if self.rho(culprit).is_none()
                 && let Some(rho) = alone(probe, culprit)
             {
@@ -68,18 +69,16 @@ fn alone(probe: &Probe, culprit: &Culprit) -> Option<f64> {
     if is_emulation(probe) {
         return Some(1.0);
     }
-    let tensor = probe.reference.graph.tensor(&culprit.tensor)?;
-    let emulated = isolate::emulated(probe, tensor, local.sample, probe.candidate.lowering.low()?)?;
-    Some(rho(relative(local), relative(&emulated), unit(probe.candidate.spec.precision)))
+    let tensor = probe.lab.reference.graph.tensor(&culprit.tensor)?;
+    let emulated = isolate::emulated(probe, tensor, local.sample, probe.lab.candidate.lowering.low()?)?;
+    Some(rho(relative(local), relative(&emulated), unit(probe.lab.candidate.spec.precision)))
 }
 
 /// The whole report's answer, if no node is to blame.
-pub fn limited(report: &Report, facts: &Facts) -> Option<PrecisionLimited> {
+pub fn limited(culprits: &[Culprit], facts: &Facts) -> Option<PrecisionLimited> {
     let largest = facts.rhos.iter().map(|(_, rho)| *rho).reduce(f64::max)?;
-    let measured = |results: &[TensorResult]| results.iter().filter_map(|t| t.metrics.as_ref()).any(breaks);
-    let broken = facts.broken || measured(&report.outputs) || measured(&report.tensors);
-    let innocent = report.culprits.iter().zip(&facts.gains).all(|(c, gain)| is_innocent(c, *gain, facts));
-    if report.culprits.is_empty() || broken || !innocent || largest > NEAR {
+    let innocent = culprits.iter().zip(&facts.gains).all(|(c, gain)| is_innocent(c, *gain, facts));
+    if culprits.is_empty() || facts.broken || !innocent || largest > NEAR {
         return None;
     }
     let who = if facts.complete { "every node" } else { "every culprit" };
@@ -129,8 +128,7 @@ mod tests {
     }
 
     fn answer(culprit: Culprit, facts: &Facts) -> Option<String> {
-        let report = Report { culprits: vec![culprit], ..Report::default() };
-        limited(&report, facts).map(|l| l.why)
+        limited(&[culprit], facts).map(|l| l.why)
     }
 
     const ROUNDING: &[&str] = &[PRECISION_LIMITED];
@@ -167,6 +165,6 @@ mod tests {
         nan.accumulated.cand_nonfinite = 1;
         assert!(answer(nan, &facts(false, 1.0)).is_none());
         assert!(answer(rounding(), &Facts { rhos: Vec::new(), ..facts(false, 1.0) }).is_none(), "nothing is known");
-        assert!(limited(&Report::default(), &facts(false, 1.0)).is_none(), "nobody was found");
+        assert!(limited(&[], &facts(false, 1.0)).is_none(), "nobody was found");
     }
 }

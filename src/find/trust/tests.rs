@@ -106,29 +106,31 @@ fn tf32_is_seen_wherever_it_is() {
     assert_eq!(seen(12, 12), Products::Exact, "what is as good as float32 here");
 }
 
+/// What a side is told of, and what follows from it.
+fn told<T>(spec: &str, bits: u32, follows: fn(&Products, Precision) -> Option<T>) -> (Option<String>, Option<T>) {
+    let side = side(spec, Fake { matmul: bits, conv: bits });
+    let products = measured(&side).unwrap();
+    (products.as_ref().map(Products::told), products.and_then(|p| follows(&p, side.spec.precision)))
+}
+
 #[test]
-fn a_reference_in_tf32_makes_the_report_inconclusive() {
-    let told = |spec: &str, bits: u32| {
-        let mut report = Report { verdict: Verdict::Diverged, ..Report::default() };
-        let tf32 = tf32_of_reference(&side(spec, Fake { matmul: bits, conv: bits }), &mut report).unwrap();
-        (tf32, report.verdict, report.why.unwrap_or_default())
-    };
-    let (tf32, verdict, why) = told("ort-cuda:fp32", TF32);
-    assert_eq!((tf32.as_deref(), verdict), (Some("on (measured)"), Verdict::Inconclusive));
+fn a_reference_in_tf32_is_not_built_on() {
+    let told = |spec: &str, bits: u32| told(spec, bits, too_short);
+    let (tf32, broken) = told("ort-cuda:fp32", TF32);
+    assert_eq!(tf32.as_deref(), Some("on (measured)"));
+    let why = broken.unwrap().to_string();
     assert!(why.starts_with("the reference multiplies in TF32: MatMul gave 1 where"), "{why}");
-    assert_eq!(told("ort-cuda", EXACT), (Some("off (measured)".into()), Verdict::Diverged, String::new()));
-    assert_eq!(told("ort-cuda:tf32", TF32).1, Verdict::Diverged, "as it was asked for");
-    assert_eq!(told("ort-openvino", TF32), (None, Verdict::Diverged, String::new()), "not asked");
+    assert_eq!(told("ort-cuda", EXACT), (Some("off (measured)".into()), None));
+    assert_eq!(told("ort-cuda:tf32", TF32).1, None, "as it was asked for");
+    assert_eq!(told("ort-openvino", TF32), (None, None), "not asked");
     assert_eq!(told("ort", TF32).0, None);
 }
 
 #[test]
 fn a_candidate_is_warned_of() {
     let told = |spec: &str, bits: u32| {
-        let mut report = Report { verdict: Verdict::Diverged, ..Report::default() };
-        let tf32 = tf32_of_candidate(&side(spec, Fake { matmul: bits, conv: bits }), &mut report).unwrap();
-        assert_eq!(report.verdict, Verdict::Diverged);
-        (tf32.unwrap_or_default(), report.warnings.pop().unwrap_or_default())
+        let (tf32, note) = told(spec, bits, surprise);
+        (tf32.unwrap_or_default(), note.map(|note| note.to_string()).unwrap_or_default())
     };
     let (tf32, warning) = told("ort-cuda:fp16", TF32);
     assert_eq!(tf32, "on (measured)");
@@ -158,12 +160,11 @@ impl Backend for Broken {
 #[test]
 fn a_test_that_fails_is_no_answer() {
     let refused = RunError::Run { backend: "ort-cuda".into(), reason: "no kernel".into() };
-    let mut report = Report::default();
-    let told = tf32_of_candidate(&side("ort-cuda", Broken(refused)), &mut report).unwrap();
-    assert_eq!(told.as_deref(), Some("not known: ort-cuda failed while running the model: no kernel"));
-    assert!(report.warnings.is_empty());
+    let products = measured(&side("ort-cuda", Broken(refused))).unwrap().unwrap();
+    assert_eq!(products.told(), "not known: ort-cuda failed while running the model: no kernel");
+    assert_eq!((surprise(&products, Precision::Fp32), too_short(&products, Precision::Fp32)), (None, None));
     let stopped = side("ort-cuda", Broken(RunError::Interrupted));
-    assert_eq!(tf32_of_reference(&stopped, &mut report), Err(RunError::Interrupted));
+    assert_eq!(measured(&stopped), Err(RunError::Interrupted));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn look(number: usize) -> Look {
 
 /// Two looks and two attempts.
 fn written(path: &Path) -> Vec<u8> {
-    let (mut journal, known) = Journal::open(path, &experiment("a"), false).unwrap();
+    let (journal, known) = Journal::open(path, &experiment("a"), false).unwrap();
     assert!(known.looks.is_empty() && known.attempts.is_empty());
     journal.look(look(0));
     journal.look(look(1));
@@ -71,7 +71,7 @@ fn cut_at_any_byte_it_is_gone_on_with() {
     let text = written(&path);
     for cut in 1..=text.len() {
         fs::write(&path, &text[..cut]).unwrap();
-        let (mut journal, known) = Journal::open(&path, &experiment("a"), true).unwrap();
+        let (journal, known) = Journal::open(&path, &experiment("a"), true).unwrap();
         let whole = text[..cut].iter().filter(|byte| **byte == b'\n').count();
         let knows = known.looks.len() + known.attempts.len();
         assert_eq!(knows, whole.saturating_sub(1), "cut at {cut}");
@@ -87,7 +87,7 @@ fn cut_at_any_byte_it_is_gone_on_with() {
 fn what_said_nothing_last_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.jsonl");
-    let (mut journal, _) = Journal::open(&path, &experiment("a"), false).unwrap();
+    let (journal, _) = Journal::open(&path, &experiment("a"), false).unwrap();
     for (what, answer) in [("1", Answer::Unknown), ("2", Answer::Bad), ("3", Answer::Unknown), ("4", Answer::Unknown)] {
         journal.attempt(what, answer, Duration::ZERO);
     }

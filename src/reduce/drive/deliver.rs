@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::found::{Reduced, Report};
+use crate::found::Reduced;
 use crate::load::{Lean, folder};
 use crate::onnx::ModelProto;
 use crate::reduce::bundle::{self, Bundle};
@@ -49,12 +49,6 @@ pub fn folder_name(number: usize) -> String {
 /// A folder of the user's in the reproducer's place is never replaced: better said before the search than after it.
 pub fn check(dir: &Path) -> anyhow::Result<()> {
     folder::ensure_free(&dir.join(folder_name(0)), bundle::SCRIPT)
-}
-
-/// The reproducers that were made, in the report.
-pub fn told(report: &mut Report, made: &[Reduced]) {
-    report.reduced = made.first().cloned();
-    report.reproducers = if made.len() > 1 { made.to_vec() } else { Vec::new() };
 }
 
 /// Removes the reproducers of an earlier run, which the new report does not know.

@@ -59,12 +59,12 @@ struct Truth {
 impl<'a> Judge<'a> {
     /// For the failure of `culprit`; `shape` says that its shape is wrong.
     pub fn new(probe: &Probe<'a>, culprit: &Culprit, shape: bool) -> Judge<'a> {
-        let (reference, candidate) = (probe.reference, probe.candidate);
+        let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
         let own_model = reference.spec.model.is_some() || candidate.spec.model.is_some() || !reference.backend.runs();
         let seen = culprit.local.as_ref().filter(|_| culprit.kind == Kind::Introduces).unwrap_or(&culprit.accumulated);
         let nonfinite = seen.cand_nonfinite > seen.ref_nonfinite;
         let failure = Failure { shape, nonfinite, given: seen.ref_nonfinite > 0 };
-        Judge { reference, candidate, rules: probe.rules, own_model, truth: None, failure }
+        Judge { reference, candidate, rules: &probe.lab.rules, own_model, truth: None, failure }
     }
 
     /// Looks for the reference's nodes that do what `found` does, which is wrong in `tensor` (a key of the reference).
@@ -164,10 +164,10 @@ impl Failure {
 impl Truth {
     /// The reference's nodes between the case's inputs and `tensor`; `None` where they read something else too.
     fn of(probe: &Probe, tensor: &str, found: &Found) -> Option<Truth> {
-        let (mine, theirs) = (probe.reference, probe.candidate);
+        let (mine, theirs) = (&probe.lab.reference, &probe.lab.candidate);
         let keys = boundary(&theirs.model.proto, &theirs.graph, &found.nodes);
         let given: HashMap<usize, &String> =
-            keys.iter().filter_map(|key| Some((probe.stands_for(theirs, key)?, key))).collect();
+            keys.iter().filter_map(|key| Some((probe.lab.stands_for(theirs, key)?, key))).collect();
         let target = mine.graph.tensor(tensor)?;
         let mut nodes = vec![mine.graph.tensors[target].node];
         let mut seen: HashSet<usize> = nodes.iter().copied().collect();
@@ -189,7 +189,7 @@ impl Truth {
         let case_type = |name: &str| found.case.feeds.get(name).map(|t| t.dtype);
         let typed = |key: &str| {
             let theirs = mine.graph.tensor(key).and_then(|t| given.get(&t)).map_or(key, |k| k.as_str());
-            Some((probe.survey.types.get(key).copied().or_else(|| case_type(theirs))?, Vec::new()))
+            Some((probe.lab.survey.types.get(key).copied().or_else(|| case_type(theirs))?, Vec::new()))
         };
         let mut cut = extract(&mine.model.proto, &mine.graph, &nodes, Outputs::Only(&[target]), typed)?;
         let mut inputs = Vec::new();
@@ -212,7 +212,7 @@ impl Truth {
         let weights = weights.collect();
         let made = nodes.iter().flat_map(|n| &mine.graph.nodes[*n].writes);
         let named = made.filter_map(|t| {
-            let theirs_name = theirs.graph.tensors[probe.counterpart(*t)?].name.clone();
+            let theirs_name = theirs.graph.tensors[probe.lab.counterpart(*t)?].name.clone();
             Some((mine.graph.tensors[*t].name.clone(), theirs_name))
         });
         let names = named.collect();

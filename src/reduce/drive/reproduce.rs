@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
+use crate::failure::Ended;
 use crate::find::isolate;
-use crate::find::verdict;
-use crate::found::{Culprit, Kind, Reduced, Report, Status};
+use crate::found::experiment::Experiment;
+use crate::found::{Culprit, Kind, NodeRef, Note, Opening, Reduced, Reproducers, Status};
 use crate::graph::Source;
 use crate::lab::{Feed, Lowering, Probe, Side};
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::ValueInfoProto;
-use crate::open::opening;
 use crate::progress::Progress;
 use crate::reduce::drive::attempts::Attempts;
 use crate::reduce::drive::deliver::{self, Delivery, FITS, MOST};
@@ -35,44 +35,53 @@ pub struct Request<'a> {
     pub known: HashMap<String, Answer>,
 }
 
-/// Fills in the report's reproducers of these culprits, the first one's first.
+/// What a reproducer tells of the run that it comes from.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// The model, the machine, both sides.
+    pub opening: &'a Opening,
+    /// What was asked.
+    pub experiment: &'a Experiment,
+}
+
+/// Reproducers of these culprits, the first one's first; `told` hears of each as it is there.
 pub fn reproduce(
     probe: &mut Probe,
     culprits: &[Culprit],
-    report: &mut Report,
+    about: &About,
     request: &Request,
     progress: &Progress,
-) -> Result<(), RunError> {
-    if !probe.candidate.backend.runs() {
-        report.warnings.push("stored tensors cannot be run again, so there is no reproducer".to_string());
-        return Ok(());
+    mut told: impl FnMut(&Reproducers),
+) -> Ended<Reproducers> {
+    let mut all = Reproducers::default();
+    if !probe.lab.candidate.backend.runs() {
+        all.notes.push(Note::StoredOnly);
+        return Ended::well(all);
     }
-    let mut attempts = Attempts::new(std::mem::take(&mut probe.journal), request.known.clone(), progress);
-    let mut made = Vec::new();
-    let mut result = Ok(());
+    let mut attempts = Attempts::new(probe.ledger.journal.clone(), request.known.clone(), progress);
+    let mut halted = None;
     for culprit in chosen(culprits) {
-        let folder = deliver::folder_name(made.len());
+        let folder = deliver::folder_name(all.made.len());
+        let none = |why: String| Note::NoReproducer { tensor: culprit.tensor.clone(), why };
         let shown = stand_in(probe, culprit);
-        match one(probe, shown.as_ref().unwrap_or(culprit), report, request, &mut attempts, &folder) {
+        match one(probe, shown.as_ref().unwrap_or(culprit), about, request, &mut attempts, &folder) {
             Ok(Ok(reduced)) => {
-                made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced });
-                deliver::told(report, &made);
-                opening::so_far(request.dir, report);
+                all.made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced });
+                told(&all);
             }
-            Ok(Err(why)) => report.warnings.push(format!("no reproducer for '{}': {why}", culprit.tensor)),
+            Ok(Err(why)) => all.notes.push(none(why)),
             Err(RunError::Interrupted) => {
-                result = Err(RunError::Interrupted);
+                halted = Some(RunError::Interrupted);
                 break;
             }
             // What was found stays found.
-            Err(e) => report.warnings.push(format!("no reproducer for '{}': {e}", culprit.tensor)),
+            Err(e) => all.notes.push(none(e.to_string())),
         }
     }
     if culprits.len() > MOST {
-        report.warnings.push(format!("there are reproducers for {MOST} of {} culprits", culprits.len()));
+        all.notes.push(Note::FewerReproducers { most: MOST, of: culprits.len() });
     }
-    probe.journal = std::mem::take(&mut attempts.journal);
-    result
+    Ended { value: all, halted }
 }
 
 /// At most [`MOST`], those that compute before those that are constants; in topological order.
@@ -87,16 +96,16 @@ fn chosen(culprits: &[Culprit]) -> Vec<&Culprit> {
 /// In place of a constant that the candidate stores in a lower precision, the first diverging tensor that is made from it:
 /// a converted model hands out its constants as they were.
 fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
-    let stores = matches!(probe.candidate.lowering, Lowering::Convert(_) | Lowering::Backend(_));
-    let graph = &probe.reference.graph;
+    let stores = matches!(probe.lab.candidate.lowering, Lowering::Convert(_) | Lowering::Backend(_));
+    let graph = &probe.lab.reference.graph;
     let constant = graph.tensor(&culprit.tensor).filter(|t| stores && graph.is_constant(*t))?;
     let mut readers = graph.nodes.iter().filter(|n| n.reads.iter().any(|r| r.source == Source::Tensor(constant)));
     let (node, result) = readers.find_map(|node| {
-        let results = node.writes.iter().filter_map(|t| probe.results[*t].as_ref());
-        Some((node, results.into_iter().find(|r| r.status == Status::Diverges)?))
+        let mut results = node.writes.iter().filter_map(|t| probe.results.get(*t));
+        Some((node, results.find(|r| r.status == Status::Diverges)?))
     })?;
     Some(Culprit {
-        node: verdict::node_ref(graph, node),
+        node: NodeRef::of(graph, node),
         tensor: result.name.clone(),
         accumulated: result.metrics.clone().unwrap_or_default(),
         local: None,
@@ -108,7 +117,7 @@ fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
 fn one(
     probe: &mut Probe,
     culprit: &Culprit,
-    report: &Report,
+    about: &About,
     request: &Request,
     attempts: &mut Attempts,
     folder: &str,
@@ -118,7 +127,7 @@ fn one(
     let Some(target) = Target::of(probe, culprit)? else {
         return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
     };
-    let (reference, candidate, rules) = (probe.reference, probe.candidate, probe.rules);
+    let (reference, candidate, rules) = (&probe.lab.reference, &probe.lab.candidate, &probe.lab.rules);
     let mut judge = Judge::new(probe, culprit, target.shapes_differ);
     attempts.label = format!("{}: ", culprit.tensor);
     let found = {
@@ -176,7 +185,7 @@ fn one(
         values: &|case| judge.values(case),
         expected: &|case| judge.expected(case),
         lean: &|model| candidate.model.lean(model),
-        story: &|case, notes| story::of_culprit(culprit, report, &told, case, notes),
+        story: &|case, notes| story::of_culprit(culprit, about, &told, case, notes),
         proof: &|model| story::prove(&told, model),
     };
     let mut reduced = deliver::deliver(smaller, &delivery)?;
@@ -204,13 +213,13 @@ struct Target {
 
 impl Target {
     fn of(probe: &mut Probe, culprit: &Culprit) -> Result<Option<Target>, RunError> {
-        let Some(mine) = probe.reference.graph.tensor(&culprit.tensor) else { return Ok(None) };
-        let (Some(tensor), Some(start)) = (probe.counterpart(mine), isolate::suspects(probe, mine)) else {
+        let Some(mine) = probe.lab.reference.graph.tensor(&culprit.tensor) else { return Ok(None) };
+        let (Some(tensor), Some(start)) = (probe.lab.counterpart(mine), isolate::suspects(probe, mine)) else {
             return Ok(None);
         };
         let sample = culprit.accumulated.sample;
-        probe.fetch(probe.reference, std::slice::from_ref(&culprit.tensor))?;
-        let name = probe.candidate.graph.tensors[tensor].name.clone();
+        probe.fetch(&probe.lab.reference, std::slice::from_ref(&culprit.tensor))?;
+        let name = probe.lab.candidate.graph.tensors[tensor].name.clone();
         let right = probe.reference_value(mine, sample);
         let shapes_differ = culprit.accumulated.elements == 0 && right.is_some_and(|value| value.elements() > 0);
         let expected = right.map(|value| Tensors::from([(name, value.clone())]));

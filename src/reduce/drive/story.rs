@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
-use crate::find::verdict::Exit;
-use crate::found::{Culprit, Metrics, Report};
+use crate::found::{Culprit, Exit, Metrics};
 use crate::graph::Graph;
 use crate::judge;
 use crate::load::Model;
 use crate::onnx::ModelProto;
 use crate::reduce::drive::deliver::{LOST, Proof, UNPROVED};
+use crate::reduce::drive::reproduce::About;
 use crate::reduce::story::{Bound, How, Story, TEST_SET};
 use crate::reduce::{self, Case};
 use crate::run::RunError;
@@ -36,7 +36,7 @@ pub struct Told<'a> {
 }
 
 /// The story of a wrong tensor.
-pub fn of_culprit(culprit: &Culprit, report: &Report, told: &Told, case: &Case, notes: &[String]) -> Story {
+pub fn of_culprit(culprit: &Culprit, about: &About, told: &Told, case: &Case, notes: &[String]) -> Story {
     let node = words::node_name(&culprit.node);
     let title =
         format!("{} '{node}' gives wrong values in {}", words::op(&culprit.node), told.candidate.for_this_model());
@@ -57,34 +57,36 @@ pub fn of_culprit(culprit: &Culprit, report: &Report, told: &Told, case: &Case, 
         },
         culprit: Some(sentences),
         error,
-        ..common(report, case, notes)
+        ..common(about, case, notes)
     }
 }
 
 /// The story of a failure that a command shows.
-pub fn of_check(args: &CheckArgs, report: &Report, case: &Case, notes: &[String]) -> Story {
+pub fn of_check(args: &CheckArgs, about: &About, case: &Case, notes: &[String]) -> Story {
     let command = args.check.clone().unwrap_or_default();
     let title = match reduce::names(&case.model).as_slice() {
         [one] => format!("'{one}' alone fails the check"),
         several => format!("{} nodes fail the check together", several.len()),
     };
-    Story { title, how: How::Check { command, flags: args.flags() }, ..common(report, case, notes) }
+    Story { title, how: How::Check { command, flags: args.flags() }, ..common(about, case, notes) }
 }
 
-fn common(report: &Report, case: &Case, notes: &[String]) -> Story {
-    let env = &report.environment;
+fn common(about: &About, case: &Case, notes: &[String]) -> Story {
+    let About { opening, experiment } = about;
+    let env = &opening.environment;
+    let sha256 = experiment.model.first().map(|own| own.contents.as_str()).unwrap_or_default();
     let row = |name: &str, value: &str| (!value.is_empty()).then(|| (name.to_string(), value.to_string()));
     let rows = [
-        row("layerdiff", &report.layerdiff),
+        row("layerdiff", env!("CARGO_PKG_VERSION")),
         row("ONNX Runtime", &env.onnxruntime),
         row("CUDA", env.cuda.as_deref().unwrap_or_default()),
         row("TensorRT", env.tensorrt.as_deref().unwrap_or_default()),
         row("GPU", env.gpu.as_deref().unwrap_or_default()),
         row("CPU", &env.cpu),
         row("system", &env.os),
-        row("cut out of", &format!("{} (SHA-256 {})", file_name(&report.model.path), report.model.sha256)),
-        row("reference", &words::described(&report.reference)),
-        row("candidate", &words::described(&report.candidate)),
+        row("cut out of", &format!("{} (SHA-256 {})", file_name(&opening.model.path), sha256)),
+        row("reference", &words::described(&opening.reference)),
+        row("candidate", &words::described(&opening.candidate)),
     ];
     Story {
         environment: rows.into_iter().flatten().collect(),

@@ -21,7 +21,7 @@ pub struct Loss {
 
 /// By pair; `None` where the reference has no value of that name, or the scales are computed.
 pub fn losses(probe: &mut Probe, quantised: &Quantised) -> Result<Vec<Option<Loss>>, RunError> {
-    let candidate = probe.candidate;
+    let candidate = &probe.lab.candidate;
     let pairs = &quantised.pairs;
     let keys: Vec<String> = pairs.iter().filter(|p| !p.weight).flat_map(|p| keys(candidate, p)).collect();
     probe.fetch(candidate, &keys)?;
@@ -31,18 +31,21 @@ pub fn losses(probe: &mut Probe, quantised: &Quantised) -> Result<Vec<Option<Los
 
 fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
     if pair.weight {
-        let value = written(probe.reference, &pair.tensor).or_else(|| written(probe.candidate, &pair.tensor))?;
+        let value =
+            written(&probe.lab.reference, &pair.tensor).or_else(|| written(&probe.lab.candidate, &pair.tensor))?;
         let losses = qdq::loss(pair, &tensor_from_proto(&value).ok()?)?;
         return Some(Loss { relative: relative(&losses.quantisation), losses, sample: 0 });
     }
-    let keys = keys(probe.candidate, pair);
+    let keys = keys(&probe.lab.candidate, pair);
     let of = |sample: usize| {
-        let value = keys.iter().find_map(|key| probe.value_at(probe.candidate, key, sample, Feed::Reference))?;
+        let value = keys.iter().find_map(|key| probe.value_at(&probe.lab.candidate, key, sample, Feed::Reference))?;
         // The value of a branch that did not run.
         let losses = qdq::loss(pair, &value).filter(|_| value.elements() > 0)?;
         Some(Loss { relative: relative(&losses.quantisation), losses, sample })
     };
-    (0..probe.feeds.len()).filter_map(of).max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))
+    (0..probe.lab.feeds.len())
+        .filter_map(of)
+        .max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))
 }
 
 /// What the reference may call the tensor: an output of the model has its name behind the pair only.

@@ -8,12 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::found::{self, Report, Verdict};
+use crate::found::experiment::Experiment;
+use crate::found::{Findings, Report, assemble, json};
 use crate::run::RunError;
 use crate::show::files;
-
-/// A warning of every report that is not the last of its run.
-pub const UNFINISHED: &str = "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)";
 
 /// What a row of the table of tensors takes to be written, and the share of the run that this may take.
 const ROW: Duration = Duration::from_micros(3);
@@ -27,12 +25,12 @@ const SOON: Duration = Duration::from_millis(40);
 
 /// Remembers what is known by now and has it written: the first time at once, later soon, unless more is known by then.
 /// What cannot be written is told at the end, when it matters.
-pub fn so_far(dir: &Path, report: &Report) {
+pub fn so_far(dir: &Path, experiment: &Experiment, findings: &Findings) {
     let mut running = running();
     match running.as_mut() {
-        None => running.insert(Early::begin(dir)).write(report),
+        None => running.insert(Early::begin(dir)).write(experiment, findings),
         Some(early) => {
-            early.remember(report);
+            early.remember(experiment, findings);
             if !std::mem::replace(&mut early.due, true) {
                 thread::spawn(write_soon);
             }
@@ -51,8 +49,7 @@ fn write_soon() {
 /// The last report, for the moment the user interrupts something that cannot be stopped.
 pub fn write_so_far() {
     if let Some(early) = running().take() {
-        let report = early.ended("interrupted");
-        drop(found::json::write(&early.dir.join(files::JSON), &report));
+        drop(json::write(&early.dir.join(files::JSON), &early.ended(RunError::Interrupted)));
     }
 }
 
@@ -68,7 +65,7 @@ pub fn settled<T>(answer: anyhow::Result<T>) -> anyhow::Result<T> {
     if let Some(early) = early {
         match e.chain().find_map(|cause| cause.downcast_ref::<RunError>()) {
             None => early.withdraw(),
-            Some(failure) => drop(files::write(&early.ended(&failure.to_string()), &early.dir)),
+            Some(failure) => drop(files::write(&early.ended(failure.clone()), &early.dir)),
         }
     }
     answer
@@ -82,7 +79,8 @@ fn running() -> MutexGuard<'static, Option<Early>> {
 struct Early {
     dir: PathBuf,
     started: Instant,
-    report: Report,
+    experiment: Experiment,
+    findings: Findings,
     /// Something is remembered that is not written yet.
     due: bool,
     before: Vec<Before>,
@@ -109,36 +107,34 @@ impl Early {
         }
         half_written(dir).for_each(|half| drop(fs::remove_file(half)));
         let (dir, made) = (dir.to_path_buf(), !dir.exists());
-        Early { dir, started: Instant::now(), report: Report::default(), due: false, before: before.into(), made }
+        let (experiment, findings) = Default::default();
+        Early { dir, started: Instant::now(), experiment, findings, due: false, before: before.into(), made }
     }
 
-    fn write(&mut self, report: &Report) {
-        self.remember(report);
+    fn write(&mut self, experiment: &Experiment, findings: &Findings) {
+        self.remember(experiment, findings);
         self.put();
     }
 
-    fn remember(&mut self, report: &Report) {
-        self.report = report.clone();
-        self.report.warnings.push(UNFINISHED.to_string());
+    fn remember(&mut self, experiment: &Experiment, findings: &Findings) {
+        self.experiment = experiment.clone();
+        self.findings = Findings { unfinished: true, ..findings.clone() };
     }
 
-    fn put(&mut self) {
+    fn put(&self) {
+        let mut report = assemble(&self.experiment, &self.findings);
         // Thousands of rows go along only where the run takes so long that nobody notices.
-        let rows = self.report.tensors.len().min(u32::MAX as usize) as u32;
-        let dear = ROW * rows > self.started.elapsed() / SHARE;
-        let table = if dear { std::mem::take(&mut self.report.tensors) } else { Vec::new() };
-        drop(found::json::write_compact(&self.dir.join(files::JSON), &self.report));
-        if dear {
-            self.report.tensors = table;
+        let rows = report.tensors.len().min(u32::MAX as usize) as u32;
+        if ROW * rows > self.started.elapsed() / SHARE {
+            report.tensors.clear();
         }
+        drop(json::write_compact(&self.dir.join(files::JSON), &report));
     }
 
     /// The report of a run that ended here.
-    fn ended(&self, why: &str) -> Report {
-        let mut report = self.report.clone();
-        report.warnings.retain(|w| w != UNFINISHED);
-        (report.verdict, report.why) = (Verdict::Inconclusive, Some(why.to_string()));
-        report
+    fn ended(&self, why: RunError) -> Report {
+        let halted = Some(why);
+        assemble(&self.experiment, &Findings { unfinished: false, halted, ..self.findings.clone() })
     }
 
     /// As if the run had never begun.
@@ -161,7 +157,7 @@ fn half_written(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     files.filter(|path| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        path.is_file() && name.strip_prefix(found::json::HALF).is_some_and(|rest| rest.len() == 6)
+        path.is_file() && name.strip_prefix(json::HALF).is_some_and(|rest| rest.len() == 6)
     })
 }
 
@@ -169,13 +165,14 @@ fn put_back(file: &mut File, path: &Path) -> io::Result<()> {
     let mut text = String::new();
     file.rewind()?;
     file.read_to_string(&mut text)?;
-    found::json::write_file(path, &text).map_err(io::Error::other)
+    json::write_file(path, &text).map_err(io::Error::other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::found::json::read;
+    use crate::found::{Found, Measured, Note, Verdict};
     use crate::show::text::sample::sample_report;
 
     fn listed(dir: &Path) -> Vec<String> {
@@ -195,31 +192,42 @@ mod tests {
         assert_eq!(listed(home.path()), [".layerdiff-notes.txt", "notes"]);
     }
 
+    /// A run that was stopped behind its culprits.
+    fn sample() -> Findings {
+        let report = sample_report();
+        Findings {
+            outputs: Some(report.outputs),
+            found: Some(Found { culprits: Some(report.culprits), ..Found::default() }),
+            measured: Measured { tensors: report.tensors, ..Measured::default() },
+            ..Findings::default()
+        }
+    }
+
     #[test]
     fn an_early_report_is_whole_and_says_that_it_is_early() {
         let home = tempfile::tempdir().unwrap();
         let mut early = Early::begin(home.path());
-        early.write(&sample_report());
+        early.write(&Experiment::default(), &sample());
         let told = read(&home.path().join("report.json")).unwrap();
-        assert_eq!(told.culprits.len(), sample_report().culprits.len());
-        assert!(told.warnings.iter().any(|w| w == UNFINISHED));
-        let ended = early.ended("interrupted");
+        assert_eq!((told.culprits.len(), told.verdict), (sample_report().culprits.len(), Verdict::Diverged));
+        assert_eq!(told.warnings, [Note::Unfinished.to_string()]);
+        let ended = early.ended(RunError::Interrupted);
         assert_eq!((ended.verdict, ended.why.as_deref()), (Verdict::Inconclusive, Some("interrupted")));
-        assert_eq!((ended.warnings, ended.tensors.len()), (sample_report().warnings, sample_report().tensors.len()));
+        assert_eq!((ended.warnings.len(), ended.tensors.len()), (0, sample_report().tensors.len()));
     }
 
     #[test]
     fn a_large_table_waits_until_it_costs_nothing() {
         let home = tempfile::tempdir().unwrap();
         let mut early = Early::begin(home.path());
-        let mut report = sample_report();
-        report.tensors = vec![report.tensors[0].clone(); 20_000];
+        let mut findings = sample();
+        findings.measured.tensors = vec![findings.measured.tensors[0].clone(); 20_000];
         let rows = |early: &mut Early| {
-            early.write(&report);
+            early.write(&Experiment::default(), &findings);
             read(&home.path().join("report.json")).unwrap().tensors.len()
         };
         assert_eq!(rows(&mut early), 0);
-        assert_eq!(early.ended("interrupted").tensors.len(), 20_000, "Ctrl-C knows them all the same");
+        assert_eq!(early.ended(RunError::Interrupted).tensors.len(), 20_000, "Ctrl-C knows them all the same");
         early.started -= Duration::from_secs(60);
         assert_eq!(rows(&mut early), 20_000);
     }
@@ -232,7 +240,7 @@ mod tests {
         }
         let mut early = Early::begin(home.path());
         assert_eq!(listed(home.path()), ["notes.txt"]);
-        early.write(&sample_report());
+        early.write(&Experiment::default(), &sample());
         assert_eq!(listed(home.path()), ["notes.txt", "report.json"]);
         early.withdraw();
         assert_eq!(listed(home.path()), ["notes.txt", "report.html", "report.json", "report.md"]);
@@ -246,11 +254,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("out");
         let mut early = Early::begin(&dir);
-        early.write(&sample_report());
+        early.write(&Experiment::default(), &sample());
         early.withdraw();
         assert!(!dir.exists());
         let mut early = Early::begin(&dir);
-        early.write(&sample_report());
+        early.write(&Experiment::default(), &sample());
         fs::write(dir.join("journal.jsonl"), "").unwrap();
         early.withdraw();
         assert_eq!(listed(&dir), ["journal.jsonl"]);

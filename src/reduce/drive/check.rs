@@ -1,32 +1,25 @@
-//! `layerdiff reduce --check`: the full model fails and goes on failing, an empty one does not; then fewer and fewer nodes,
-//! and in the end the written files. Knows no tolerance: the command decides.
+//! A command that decides what fails: the full model fails and goes on failing, an empty one does not; then fewer and fewer
+//! nodes, and in the end the written files. Knows no tolerance.
 
 mod faults;
 
-use std::io::Write;
+pub use faults::reproducers;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::cli::{CheckArgs, GlobalArgs, ReduceArgs};
-use crate::find::verdict::{self, Shown};
-use crate::found::{BackendInfo, Report, Verdict};
-use crate::lab::journal::Journal;
+use crate::cli::{CheckArgs, ReduceArgs};
 use crate::load::guest::Guest;
 use crate::load::own::Desk;
 use crate::load::testset::tensor_to_proto;
 use crate::load::{Model, npz};
 use crate::onnx::{GraphProto, ModelProto, ValueInfoProto};
-use crate::open::asked::{self, Asked, Found};
-use crate::open::{opening, prepare, sides, untouched};
-use crate::progress::Progress;
 use crate::reduce::drive::attempts::Attempts;
-use crate::reduce::drive::deliver;
 use crate::reduce::{self, Case};
 use crate::run::RunError;
 use crate::run::check::{self, Check, Rules};
-use crate::run::ort::{Runtime, library};
 use crate::tensor::{DType, Tensor, Tensors};
 
 /// Smaller models may take this many times as long as the full one, and this long at least, unless the user says.
@@ -34,76 +27,33 @@ const SLOWER: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, and what it is asked about.
-struct Question<'a> {
+pub struct Question<'a> {
     args: &'a ReduceArgs,
     check: Check,
     model: Model,
     samples: Vec<Tensors>,
+    /// Of the report, and of what is cut out.
     dir: PathBuf,
 }
 
-pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Report> {
-    let started = Instant::now();
-    let progress = Progress::new(global.quiet);
-    let model = Model::open(&args.set.model, global.links())?;
-    let check = Check::new(command, rules(&args.check), args.check.check_timeout)?;
-    sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
-    let mut reference = sides::side(&args.set.reference, &model, global, &args.set)?;
-    let (samples, inputs) = prepare::feeds(&args.set, &reference)?;
-    let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
-    let mut report = opening::report(&model, &reference, &ort, inputs.clone());
-    let asked = Asked { args: &args.set, global, model: &model, feeds: &samples, inputs: &inputs, outputs: &[] };
-    let reading = asked.read(&reference, Found::check(command), None);
-    report.model.sha256 = model.sha256();
-    if !check.wants_inputs() {
-        report.warnings.retain(|w| w != opening::SYNTHETIC);
+impl<'a> Question<'a> {
+    /// About `model`, on `samples`.
+    pub fn new(args: &'a ReduceArgs, check: Check, model: Model, samples: Vec<Tensors>, dir: PathBuf) -> Question<'a> {
+        Question { args, check, model, samples, dir }
     }
-    report.candidate =
-        BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
-    report.tolerance.why =
-        ["the command decides".to_string()].into_iter().chain(args.check.flags()).collect::<Vec<_>>().join(" ");
-    report.search.strategy = "ddmin".to_string();
-    let mut question = Question { args, check, model, samples, dir: prepare::dir(&args.set) };
 
-    untouched::folders(&args.set, &[&reference], &question.dir)?;
-    deliver::check(&question.dir)?;
-    opening::so_far(&question.dir, &report);
-    let path = prepare::journal(&question.dir)?;
-    let mut experiment = reading.done(&report.model);
-    experiment.flags.extend(asked::of_check(&args.check));
-    experiment.flags.extend(asked::of_reproducer(&args.reproducer));
-    let open = |resume| Journal::open(&path, &experiment, resume);
-    let (journal, known) = if args.search.resume { open(true)? } else { Default::default() };
-    let mut attempts = Attempts::new(journal, known.attempts, &progress);
-    let sample = question.full_model_fails(&mut attempts)?;
-    question.empty_model_does_not(sample, &mut attempts)?;
-    if !args.search.resume {
-        attempts.journal = open(false)?.0;
+    /// The command of the arguments, which say what counts as a failure.
+    pub fn check(command: &str, args: &CheckArgs) -> anyhow::Result<Check> {
+        let rules = Rules {
+            fail_codes: args.fail_code.clone(),
+            pass_codes: args.pass_code.clone(),
+            fail_regexes: args.fail_regex.clone(),
+        };
+        Check::new(command, rules, args.check_timeout)
     }
-    deliver::clear(&question.dir);
-    let found = faults::reproducers(&question, &mut reference, sample, &ort, &mut report, &mut attempts);
-    report.seconds = started.elapsed().as_secs_f64();
-    if let Err(e) = &found {
-        report.verdict = Verdict::Inconclusive;
-        report.why = Some(e.to_string());
-    }
-    drop(progress);
-    let written = verdict::write(&report, &args.set, &question.dir, None, Shown::Answer, out);
-    verdict::first(found.map_err(Into::into), written)?;
-    Ok(report)
-}
 
-fn rules(args: &CheckArgs) -> Rules {
-    Rules {
-        fail_codes: args.fail_code.clone(),
-        pass_codes: args.pass_code.clone(),
-        fail_regexes: args.fail_regex.clone(),
-    }
-}
-
-impl Question<'_> {
     /// The sample on which the full model fails every time. From here on, a check has a time limit.
-    fn full_model_fails(&mut self, attempts: &mut Attempts) -> anyhow::Result<usize> {
+    pub fn full_model_fails(&mut self, attempts: &mut Attempts) -> anyhow::Result<usize> {
         let times = self.args.reproducer.stability;
         let candidates = if self.check.wants_inputs() { self.samples.len() } else { 1 };
         let mut slowest = Duration::ZERO;
@@ -165,7 +115,7 @@ impl Question<'_> {
     }
 
     /// A check that fails on nothing says nothing.
-    fn empty_model_does_not(&self, sample: usize, attempts: &mut Attempts) -> anyhow::Result<()> {
+    pub fn empty_model_does_not(&self, sample: usize, attempts: &mut Attempts) -> anyhow::Result<()> {
         attempts.step("an empty model");
         attempts.count += 1;
         let case = empty(&self.model.proto, &self.samples[sample]);

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Question;
-use crate::found::{Reduced, Report, Verdict};
+use crate::failure::Ended;
+use crate::found::{Note, Reduced, Reproducers};
 use crate::lab::Side;
 use crate::lab::capture::Capture;
 use crate::load::testset::tensor_from_proto;
-use crate::open::opening;
 use crate::reduce::drive::attempts::Attempts;
 use crate::reduce::drive::deliver::{self, Delivery, FITS, MOST, Proof};
+use crate::reduce::drive::reproduce::About;
 use crate::reduce::drive::story;
 use crate::reduce::nodes::{self, Found, Whole};
 use crate::reduce::{self, Attempt, Case, Options, Outside};
@@ -19,23 +20,50 @@ use crate::run::check;
 use crate::run::ort::Runtime;
 use crate::search::Answer;
 
-/// Fills in the report's reproducers.
+/// A reproducer for each fault; `told` hears of each as it is there.
 pub fn reproducers(
     question: &Question,
-    reference: &mut Side,
+    (reference, ort): (&mut Side, &Runtime),
     sample: usize,
-    ort: &Runtime,
-    report: &mut Report,
+    about: &About,
     attempts: &mut Attempts,
+    mut told: impl FnMut(&Reproducers),
+) -> Ended<Reproducers> {
+    let mut all = Reproducers::default();
+    let halted = cut_out(question, (reference, ort), sample, about, attempts, &mut |step| {
+        match step {
+            Told::Made(reduced) => all.made.push(reduced),
+            Told::Note(note) => all.notes.push(note),
+            Told::Of(nodes) => all.of = nodes,
+        }
+        told(&all);
+    });
+    Ended { value: all, halted: halted.err() }
+}
+
+/// What comes of it, bit by bit.
+enum Told {
+    Of(usize),
+    Made(Reduced),
+    Note(Note),
+}
+
+fn cut_out(
+    question: &Question,
+    (reference, ort): (&mut Side, &Runtime),
+    sample: usize,
+    about: &About,
+    attempts: &mut Attempts,
+    tell: &mut dyn FnMut(Told),
 ) -> Result<(), RunError> {
     attempts.step("all values of the reference");
     let feeds = question.samples[sample].clone();
     let memory = question.args.set.memory();
     let (capture, refused) = Capture::new(reference, ort, &feeds, memory)?;
     if let Some(e) = refused {
-        report.warnings.push(format!("the reference cannot run the model, so cuts are fed with nothing: {e}"));
+        tell(Told::Note(Note::NoValues(e.to_string())));
     }
-    let faults = Faults { question, side: capture.side };
+    let faults = Faults { question, side: capture.side, about };
     let (values, told) = (|keys: &[String]| capture.values(keys), |key: &str| capture.told(key));
     let whole = Whole {
         model: &faults.side.model.proto,
@@ -47,46 +75,37 @@ pub fn reproducers(
     };
     let all = nodes::main_nodes(&faults.side.graph);
     let mut left = all.clone();
-    let mut made: Vec<Reduced> = Vec::new();
+    tell(Told::Of(all.len()));
+    let mut made = 0;
     let mut counted = 0;
     loop {
         let started = Instant::now();
         let Some(found) = nodes::among(&whole, &left, faults.jobs(), |asked| faults.ask(asked, attempts))? else {
-            let why = "no reproducer: something crosses its boundary whose type or shape nobody knows";
-            report.warnings.push(why.to_string());
+            tell(Told::Note(Note::NothingToCut));
             break;
         };
         left.retain(|n| !found.nodes.contains(n));
-        let mut reduced = faults.deliver(found, made.len(), report, attempts)?;
-        let enough = made.len() + 1 == MOST || left.is_empty();
+        let mut reduced = faults.deliver(found, made, attempts)?;
+        let enough = made + 1 == MOST || left.is_empty();
         let more = !enough && nodes::fails(&whole, &left, |asked| faults.ask(asked, attempts))? == Answer::Bad;
         // Reading it again from the files is one more.
         reduced.probes = attempts.count - counted + 1;
         reduced.seconds = started.elapsed().as_secs_f64();
         counted = attempts.count;
-        made.push(reduced);
-        deliver::told(report, &made);
-        opening::so_far(&question.dir, report);
+        made += 1;
+        tell(Told::Made(reduced));
         if !more {
             break;
         }
     }
-    let lost = made.iter().find(|r| !r.reproduces).and_then(|r| r.why.clone());
-    report.verdict = if lost.is_some() || made.is_empty() { Verdict::Inconclusive } else { Verdict::Diverged };
-    report.why = lost.or_else(|| made.first().map(|first| said(first, made.len(), all.len())));
     Ok(())
-}
-
-fn said(first: &Reduced, faults: usize, nodes: usize) -> String {
-    let independent =
-        if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
-    format!("the check fails; {independent}needs {} of {nodes} nodes", first.nodes)
 }
 
 /// The model, its captured values, and the command.
 struct Faults<'a> {
     question: &'a Question<'a>,
     side: &'a Side,
+    about: &'a About<'a>,
 }
 
 impl Faults<'_> {
@@ -105,13 +124,7 @@ impl Faults<'_> {
         })
     }
 
-    fn deliver(
-        &self,
-        found: Found,
-        number: usize,
-        report: &Report,
-        attempts: &mut Attempts,
-    ) -> Result<Reduced, RunError> {
+    fn deliver(&self, found: Found, number: usize, attempts: &mut Attempts) -> Result<Reduced, RunError> {
         let reproducer = &self.question.args.reproducer;
         let options = Options {
             freeze: reproducer.freeze,
@@ -144,7 +157,7 @@ impl Faults<'_> {
             values: &values,
             expected: &expected,
             lean: &|model| self.side.model.lean(model),
-            story: &|case, notes| story::of_check(&self.question.args.check, report, case, notes),
+            story: &|case, notes| story::of_check(&self.question.args.check, self.about, case, notes),
             proof: &|model| self.prove(model),
         };
         Ok(Reduced { minimal, ..deliver::deliver(smaller, &delivery)? })

@@ -1,0 +1,118 @@
+//! From suspects to culprits: each one's node is run alone, and the two errors together say what it did.
+
+use std::collections::{HashMap, HashSet};
+
+use super::explain::explain;
+use super::isolate;
+use crate::compare::Comparison;
+use crate::failure::Ended;
+use crate::found::{Culprit, Kind, NodeRef, Realised, Status};
+use crate::graph::{Graph, Node, Source};
+use crate::lab::Probe;
+use crate::run::RunError;
+use crate::search::Suspect;
+
+/// The culprits, in topological order.
+#[derive(Default)]
+pub struct Accused {
+    /// At most as many as were asked for.
+    pub culprits: Vec<Culprit>,
+    /// There are others.
+    pub more: bool,
+}
+
+/// Proves each of `suspects`, at most `most` of them. Those that were proved before a failure stay proved.
+pub fn accuse(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Ended<Accused> {
+    let mut accused = Accused::default();
+    let halted = prove(probe, suspects, most, &mut accused).err();
+    Ended { value: accused, halted }
+}
+
+fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Accused) -> Result<(), RunError> {
+    let mut alone = at_once(probe, suspects, most)?;
+    let mut seen: Vec<usize> = Vec::new();
+    for suspect in suspects {
+        let node = probe.lab.reference.graph.tensors[suspect.item].node;
+        // Several outputs of one node are one culprit, named by its first.
+        if seen.contains(&node) {
+            continue;
+        }
+        if seen.len() == most {
+            accused.more = true;
+            break;
+        }
+        seen.push(node);
+        accused.culprits.push(culprit(probe, suspect, alone.remove(&suspect.item))?);
+    }
+    Ok(())
+}
+
+/// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.
+fn at_once(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<HashMap<usize, Comparison>, RunError> {
+    let (backend, chosen) = (&probe.lab.candidate.backend, chosen(probe, suspects, most));
+    // Of what it compared itself, the candidate kept what agrees.
+    if backend.compares() {
+        isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
+    }
+    match backend.is_engine() && backend.runs() {
+        true => isolate::together(probe, &chosen),
+        false => Ok(HashMap::new()),
+    }
+}
+
+/// `alone` is what its node gave by itself, where that is known already.
+fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> Result<Culprit, RunError> {
+    let graph = &probe.lab.reference.graph;
+    let node = graph.producer(suspect.item);
+    let region = region(graph, suspect);
+    let accumulated = probe.results.metrics(suspect.item).cloned().unwrap_or_default();
+    let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone)?;
+    let agrees = |t: &usize| probe.results.get(*t).is_some_and(|r| r.status == Status::Agrees);
+    let mut culprit = Culprit {
+        node: NodeRef::of(graph, node),
+        tensor: probe.lab.key(suspect.item).to_string(),
+        accumulated,
+        local: local.metrics,
+        inputs_agree: suspect.inputs.iter().all(agrees),
+        given: given(node),
+        kind: if region.len() > 1 { Kind::Region } else { local.kind },
+        engine: realised(probe, node),
+        region,
+        diagnosis: Vec::new(),
+        why: Some(local.why),
+    };
+    culprit.diagnosis = explain(probe, &culprit)?;
+    Ok(culprit)
+}
+
+/// One tensor of each suspected node, with the sample that fails worst.
+fn chosen(probe: &Probe, suspects: &[Suspect], most: usize) -> Vec<(usize, usize)> {
+    let mut seen = HashSet::new();
+    let first = suspects.iter().filter(|s| seen.insert(probe.lab.reference.graph.tensors[s.item].node));
+    let sample = |item: usize| Some(probe.results.get(item)?.metrics.as_ref()?.sample);
+    first.take(most).map(|s| (s.item, sample(s.item).unwrap_or(0))).collect()
+}
+
+/// The layer of the unmarked engine that the node went into.
+fn realised(probe: &Probe, node: &Node) -> Option<Realised> {
+    let layer = probe.finals.built.as_ref()?.layers.iter().find(|layer| layer.nodes.contains(&node.name))?;
+    Some(Realised { layer: layer.name.clone(), types: layer.types.clone(), nodes: layer.nodes.clone() })
+}
+
+/// The nodes of a suspect's region by name, constants left out: they are compared as files.
+fn region(graph: &Graph, suspect: &Suspect) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let makers = suspect.region.iter().filter(|t| **t == suspect.item || !graph.is_constant(**t));
+    for node in makers.map(|t| graph.producer(*t)) {
+        if !names.contains(&node.name) {
+            names.push(node.name.clone());
+        }
+    }
+    names
+}
+
+/// What the node reads that no node makes.
+fn given(node: &Node) -> Vec<String> {
+    let made = |source: &Source| matches!(source, Source::Tensor(_));
+    node.reads.iter().filter(|r| !made(&r.source)).map(|r| r.name.clone()).collect()
+}

@@ -1,0 +1,176 @@
+//! The one place that makes a report: of what was asked and what was found. The verdict and its reason follow from the
+//! findings, here and nowhere else.
+
+use super::experiment::Experiment;
+use super::{
+    Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status,
+    TensorResult, Trust, Verdict, Wanted,
+};
+use crate::failure::RunError;
+
+/// The report of all that is known.
+pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
+    let (verdict, why) = verdict(findings);
+    let Findings { opening, measured, ranking, reproducers, cure, .. } = findings;
+    let sha256 = experiment.model.first().map(|own| own.contents.clone()).unwrap_or_default();
+    Report {
+        schema: SCHEMA.to_string(),
+        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+        command: opening.command.clone(),
+        verdict,
+        why,
+        model: ModelInfo { sha256, ..opening.model.clone() },
+        reference: opening.reference.clone(),
+        candidate: opening.candidate.clone(),
+        inputs: opening.inputs.clone(),
+        tolerance: opening.tolerance.clone(),
+        outputs: findings.outputs.clone().unwrap_or_default(),
+        culprits: findings.culprits().to_vec(),
+        search: search(findings),
+        tensors: measured.tensors.clone(),
+        reduced: reproducers.made.first().cloned(),
+        reproducers: if reproducers.made.len() > 1 { reproducers.made.clone() } else { Vec::new() },
+        overrides: cure.overrides.clone(),
+        routes: findings.routes.clone(),
+        trust: trust(findings),
+        sensitivity: cure.sensitivity.clone(),
+        ranking: ranking.rows.clone(),
+        precision_limited: ranking.limited.clone(),
+        crash: findings.crash.clone(),
+        environment: opening.environment.clone(),
+        seconds: findings.seconds,
+        warnings: warnings(findings),
+    }
+}
+
+/// A report that was written before its run died, as the last one of it.
+pub fn cut_short(begun: Report, died: &RunError) -> Report {
+    Report { verdict: Verdict::Inconclusive, why: Some(died.to_string()), ..begun }
+}
+
+/// The verdict, and why it is what it is. The outputs decide, unless nothing can be built on a side or the run was cut
+/// short.
+pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
+    if let Some(halted) = &findings.halted {
+        return (Verdict::Inconclusive, Some(halted.to_string()));
+    }
+    if findings.opening.wanted == Wanted::Check {
+        return of_check(findings);
+    }
+    let Some(outputs) = &findings.outputs else { return (Verdict::Inconclusive, Some("not finished".to_string())) };
+    if let Some(broken) = findings.reference.as_ref().and_then(|tests| tests.broken.as_ref()) {
+        return (Verdict::Inconclusive, Some(broken.to_string()));
+    }
+    let (verdict, why) = of_outputs(outputs);
+    if verdict != Verdict::Diverged {
+        return (verdict, why);
+    }
+    match findings.candidate.as_ref().and_then(|tests| tests.broken.as_ref()) {
+        Some(broken) => (Verdict::Inconclusive, Some(broken.to_string())),
+        None => (verdict, why_diverged(findings)),
+    }
+}
+
+/// One output that diverges decides; one that could not be compared is not an agreement.
+pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
+    let with = |status: Status| outputs.iter().find(move |o| o.status == status);
+    match (with(Status::Diverges), with(Status::NotCompared)) {
+        (Some(_), _) => (Verdict::Diverged, None),
+        (None, Some(o)) => {
+            let why = o.why.clone().unwrap_or_default();
+            (Verdict::Inconclusive, Some(format!("output '{}' was not compared: {why}", o.name)))
+        }
+        (None, None) => (Verdict::Agreed, None),
+    }
+}
+
+/// What is missing in the answer of a run whose outputs diverge.
+fn why_diverged(findings: &Findings) -> Option<String> {
+    match (findings.opening.wanted, &findings.found, &findings.routes) {
+        (Wanted::Precision, ..) => by_precision(findings),
+        (Wanted::Routes, _, Some(routes)) => {
+            routes.knobs.is_empty().then(|| "the outputs diverge with every knob of the compiler".to_string())
+        }
+        (Wanted::Culprits, Some(Found { culprits: None, .. }), _) => {
+            Some("the outputs diverge; the search was not finished".to_string())
+        }
+        (Wanted::Culprits, Some(Found { culprits: Some(culprits), .. }), _) => {
+            culprits.is_empty().then(|| "the outputs diverge, but no tensor above them could be compared".to_string())
+        }
+        _ => None,
+    }
+}
+
+/// What `--by precision` says in place of culprits.
+fn by_precision(findings: &Findings) -> Option<String> {
+    let cure = findings.cure.overrides.as_ref()?;
+    Some(match (cure.nodes.len(), cure.verified) {
+        (0, _) => "the outputs diverge, and no set of nodes in FP32 was found that cures them".to_string(),
+        (n, true) => format!(
+            "the outputs diverge, and agree with {n} of {} nodes in FP32; no tensor inside was looked at",
+            cure.of
+        ),
+        (n, false) => format!("the outputs diverge; {n} nodes in FP32 are the best set so far, and it is not verified"),
+    })
+}
+
+/// A command decided: the failure is shown by what was cut out and fails again.
+fn of_check(findings: &Findings) -> (Verdict, Option<String>) {
+    let Reproducers { made, of, .. } = &findings.reproducers;
+    let Some(first) = made.first() else {
+        let why = findings.reproducers.missing().map_or("not finished".to_string(), Note::to_string);
+        return (Verdict::Inconclusive, Some(why));
+    };
+    match made.iter().find(|r| !r.reproduces) {
+        Some(lost) => (Verdict::Inconclusive, lost.why.clone()),
+        None => (Verdict::Diverged, Some(faults(first, made.len(), *of))),
+    }
+}
+
+fn faults(first: &Reduced, faults: usize, nodes: usize) -> String {
+    let independent =
+        if faults > 1 { format!("{faults} independent faults; the first ") } else { "the failure ".to_string() };
+    format!("the check fails; {independent}needs {} of {nodes} nodes", first.nodes)
+}
+
+fn search(findings: &Findings) -> SearchInfo {
+    let (measured, found) = (&findings.measured, findings.found.as_ref());
+    let counts = &measured.counts;
+    let compared = measured.tensors.iter().filter(|t| t.status != Status::NotCompared).count();
+    SearchInfo {
+        strategy: found.map_or_else(|| findings.opening.strategy.clone(), |found| found.strategy.clone()),
+        candidate_builds: counts.candidate_builds,
+        candidate_runs: counts.candidate_runs,
+        trust_builds: counts.trust_builds,
+        proof_builds: counts.proof_builds,
+        reference_runs: counts.reference_runs,
+        tensors_compared: compared,
+        tensors_not_compared: measured.tensors.len() - compared,
+        perturbed: counts.perturbed,
+        observed: measured.observed.clone(),
+        seconds: found.map_or(0.0, |found| found.seconds),
+    }
+}
+
+fn trust(findings: &Findings) -> Option<Trust> {
+    let reference = findings.reference.as_ref().map(|tests| tests.trust.clone());
+    match &findings.candidate {
+        None if reference.is_none() => None,
+        None => Some(Trust { reference, ..Trust::default() }),
+        Some(OfCandidate { repeat, rows, tf32, .. }) => {
+            Some(Trust { repeat: repeat.clone(), rows: rows.clone(), tf32: tf32.clone(), reference })
+        }
+    }
+}
+
+/// In the order of the journey.
+fn warnings(findings: &Findings) -> Vec<String> {
+    let of_reference = findings.reference.iter().flat_map(|tests| &tests.notes);
+    let of_candidate = findings.candidate.iter().flat_map(|tests| &tests.notes);
+    let of_search = findings.found.iter().flat_map(|found| &found.notes);
+    let notes = findings.opening.notes.iter().chain(of_reference).chain(of_candidate).chain(of_search);
+    let notes = notes.chain(&findings.measured.notes).chain(&findings.ranking.notes).chain(&findings.reproducers.notes);
+    let cure = findings.cure.notes.iter().map(ToString::to_string);
+    let unfinished = findings.unfinished.then(|| Note::Unfinished.to_string());
+    notes.map(ToString::to_string).chain(cure).chain(unfinished).collect()
+}

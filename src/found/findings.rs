@@ -1,0 +1,209 @@
+//! What the stages of a run gave, as values: each stage fills in its own, and [`assemble`](super::assemble) makes the report of
+//! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
+
+use super::{
+    BackendInfo, Crash, Culprit, Cure, Environment, InputsInfo, ModelInfo, Note, PrecisionLimited, Ranked, Reduced,
+    ReferenceTrust, Routes, TensorResult, ToleranceInfo,
+};
+use crate::failure::RunError;
+
+/// All that is known of a run by now.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Before the first run.
+    pub opening: Opening,
+    /// The process of a side ended with the whole model.
+    pub crash: Option<Crash>,
+    /// The final outputs, compared; `None` while the unmarked runs are not over.
+    pub outputs: Option<Vec<TensorResult>>,
+    /// Can the reference be built on? `None` where that is no question.
+    pub reference: Option<OfReference>,
+    /// Can the candidate be built on?
+    pub candidate: Option<OfCandidate>,
+    /// The search for culprits, if there was one.
+    pub found: Option<Found>,
+    /// The search for knobs of the compiler, if there was one.
+    pub routes: Option<Routes>,
+    /// Everything that was measured, and what it cost.
+    pub measured: Measured,
+    /// Whom the candidate's precision hurts.
+    pub ranking: Ranking,
+    /// What was cut out.
+    pub reproducers: Reproducers,
+    /// What makes the outputs agree.
+    pub cure: Cure,
+    /// Why the run ended before its end.
+    pub halted: Option<RunError>,
+    /// The run goes on.
+    pub unfinished: bool,
+    /// Since the start of the run.
+    pub seconds: f64,
+}
+
+/// What a run is to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// Which nodes are to blame?
+    #[default]
+    Culprits,
+    /// How far apart is every tensor?
+    Table,
+    /// Which knobs of the compiler make the failure?
+    Routes,
+    /// Which nodes must stay in float32?
+    Precision,
+    /// What is the smallest model that a command fails on?
+    Check,
+}
+
+/// The model, the machine, the data and the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// The command line, program name included.
+    pub command: Vec<String>,
+    /// The question.
+    pub wanted: Wanted,
+    /// The model under debugging; its hash is the experiment's.
+    pub model: ModelInfo,
+    /// The run that is believed.
+    pub reference: BackendInfo,
+    /// The run under suspicion.
+    pub candidate: BackendInfo,
+    /// What both sides are fed with.
+    pub inputs: InputsInfo,
+    /// How far apart is too far.
+    pub tolerance: ToleranceInfo,
+    /// The machine.
+    pub environment: Environment,
+    /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
+    pub strategy: String,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+/// Why no verdict can be built on a side.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Distrust {
+    /// It gives other values when it is asked again: which.
+    #[error(
+        "the reference does not answer the same twice ({0}), so nothing can be compared with it; use --reference ort"
+    )]
+    ReferenceMoves(String),
+    /// It multiplies float32 in TF32: what was seen.
+    #[error(
+        "the reference multiplies in TF32: {0}; nothing small can be judged by it: set NVIDIA_TF32_OVERRIDE=0, or use --reference ort"
+    )]
+    ReferenceInTf32(String),
+    /// It gives other values when it is asked again: which.
+    #[error(
+        "the candidate does not answer the same twice ({0}), so no tensor can be accused; look for a race or an uninitialised buffer"
+    )]
+    CandidateMoves(String),
+}
+
+/// Tests of the reference.
+#[derive(Clone, Debug, Default)]
+pub struct OfReference {
+    /// What they gave.
+    pub trust: ReferenceTrust,
+    /// Nothing can be compared with it: why.
+    pub broken: Option<Distrust>,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+/// Tests of the candidate; the words of the report's `trust`.
+#[derive(Clone, Debug, Default)]
+pub struct OfCandidate {
+    /// The same input twice.
+    pub repeat: String,
+    /// Equal rows of one batch.
+    pub rows: String,
+    /// Does it multiply float32 with mantissas of 10 bits? `None` where that is no question.
+    pub tf32: Option<String>,
+    /// Nobody can be accused by it: why.
+    pub broken: Option<Distrust>,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+/// The search for culprits.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// "scan" or "bisect".
+    pub strategy: String,
+    /// Of the search, without the proof.
+    pub seconds: f64,
+    /// In topological order; `None` while the search is not over.
+    pub culprits: Option<Vec<Culprit>>,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+impl Findings {
+    /// The culprits that are known by now.
+    pub fn culprits(&self) -> &[Culprit] {
+        self.found.as_ref().and_then(|found| found.culprits.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Everything that was measured, and what it cost; the counts are those of the report's `search`.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// In topological order.
+    pub tensors: Vec<TensorResult>,
+    /// Builds and runs.
+    pub counts: Counts,
+    /// How tensors were made visible, where that is a choice.
+    pub observed: Vec<String>,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+/// What measuring cost. A build or a run is one of the whole model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Sessions or engines of the candidate.
+    pub candidate_builds: usize,
+    /// Runs of the candidate; the samples of one build count as one.
+    pub candidate_runs: usize,
+    /// Those of an earlier run, whose answers were taken over.
+    pub recalled_runs: usize,
+    /// Runs of the reference.
+    pub reference_runs: usize,
+    /// Of the candidate, before the search: does it answer the same twice?
+    pub trust_builds: usize,
+    /// Of parts of the candidate's model, after the search.
+    pub proof_builds: usize,
+    /// Marking changed the candidate's own outputs.
+    pub perturbed: bool,
+}
+
+/// Whom the candidate's precision hurts.
+#[derive(Clone, Debug, Default)]
+pub struct Ranking {
+    /// The worst first.
+    pub rows: Vec<Ranked>,
+    /// No node is to blame: why.
+    pub limited: Option<PrecisionLimited>,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+/// What was cut out and written.
+#[derive(Clone, Debug, Default)]
+pub struct Reproducers {
+    /// One for each fault.
+    pub made: Vec<Reduced>,
+    /// Nodes of the main graph that they were cut out of, where a command decides.
+    pub of: usize,
+    /// What else is to be known.
+    pub notes: Vec<Note>,
+}
+
+impl Reproducers {
+    /// Why there is none, where that was said.
+    pub fn missing(&self) -> Option<&Note> {
+        self.notes.iter().find(|note| matches!(note, Note::NoReproducer { .. } | Note::NothingToCut))
+    }
+}

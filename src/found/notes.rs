@@ -1,0 +1,137 @@
+//! What the user should know before trusting the rest, as values: each says one thing, with its data, and its sentence stands
+//! here only. The report's `warnings` are these sentences, in the order of the journey.
+
+use std::fmt;
+
+use crate::spec::Precision;
+
+/// Remarks of the stages before the cure, which has its own ([`CureNote`](super::CureNote)).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// What was left out when a model was read, in the loader's words.
+    Model(String),
+    /// No real data was given.
+    Synthetic,
+    /// The first run was ended by ONNX Runtime, in these words; this is the second.
+    RunAgain(String),
+    /// A side gives slightly other values when it is asked again.
+    Moves(Who, String),
+    /// Equal rows of a batch get different answers: which.
+    UnevenRows(String),
+    /// Products of float32 were seen to be TF32's, which nobody had asked for.
+    UnaskedTf32 {
+        /// What was asked for.
+        precision: Precision,
+        /// What the test gave.
+        seen: String,
+    },
+    /// TF32 was asked for and is not used.
+    UnusedTf32,
+    /// The search stopped at this many culprits.
+    MoreCulprits(usize),
+    /// Why the host compared what the GPU could have compared.
+    Copied(String),
+    /// Marking changed the final outputs, where nothing else can be looked at.
+    Perturbed,
+    /// Builds of an engine that marking changed: nothing was concluded from them.
+    Disturbed(usize),
+    /// Ranking takes one more build of an engine, and none is allowed.
+    RankingNeedsBuild,
+    /// Why the nodes could not be ranked.
+    NotRanked(String),
+    /// Stored tensors cannot be cut out.
+    StoredOnly,
+    /// Why there is no reproducer for the culprit that makes this tensor.
+    NoReproducer {
+        /// As the culprit names it.
+        tensor: String,
+        /// In words.
+        why: String,
+    },
+    /// Of the model that a check fails on nothing could be cut out.
+    NothingToCut,
+    /// Reproducers were made for the first culprits only.
+    FewerReproducers {
+        /// Reproducers at most.
+        most: usize,
+        /// Culprits.
+        of: usize,
+    },
+    /// Why the reference has no values to feed cuts with.
+    NoValues(String),
+    /// The run had not ended when the report was written.
+    Unfinished,
+}
+
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The run that is believed.
+    Reference,
+    /// The run under suspicion.
+    Candidate,
+}
+
+impl Who {
+    /// As reports and messages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Who::Reference => "reference",
+            Who::Candidate => "candidate",
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Note::Model(words) => f.write_str(words),
+            Note::Synthetic => f.write_str("the input data is synthetic; real data may show another first culprit"),
+            Note::RunAgain(died) => write!(
+                f,
+                "ONNX Runtime ended the process of the first run ({died}); everything was run again with it in processes of its own, where its crashes end nothing else"
+            ),
+            Note::Moves(who, how) => write!(f, "the {who} does not answer the same twice ({how})"),
+            Note::UnevenRows(which) => write!(f, "equal rows of a batch get different answers: {which}"),
+            Note::UnaskedTf32 { precision, seen } => write!(
+                f,
+                "the candidate multiplies float32 in TF32, although {precision} was asked for: {seen}; set NVIDIA_TF32_OVERRIDE=0"
+            ),
+            Note::UnusedTf32 => f.write_str(
+                "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it",
+            ),
+            Note::MoreCulprits(most) => write!(f, "there are more culprits than --max-culprits {most}"),
+            Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
+            Note::Perturbed => f.write_str(
+                "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",
+            ),
+            Note::Disturbed(1) => {
+                f.write_str("marking tensors changed the engine's own outputs in one build; nothing was concluded from it")
+            }
+            Note::Disturbed(n) => write!(
+                f,
+                "marking tensors changed the engine's own outputs in {n} builds; nothing was concluded from them"
+            ),
+            Note::RankingNeedsBuild => f.write_str(
+                "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out",
+            ),
+            Note::NotRanked(why) => write!(f, "the nodes could not be ranked: {why}"),
+            Note::StoredOnly => f.write_str("stored tensors cannot be run again, so there is no reproducer"),
+            Note::NoReproducer { tensor, why } => write!(f, "no reproducer for '{tensor}': {why}"),
+            Note::NothingToCut => {
+                f.write_str("no reproducer: something crosses its boundary whose type or shape nobody knows")
+            }
+            Note::FewerReproducers { most, of } => write!(f, "there are reproducers for {most} of {of} culprits"),
+            Note::NoValues(why) => write!(f, "the reference cannot run the model, so cuts are fed with nothing: {why}"),
+            Note::Unfinished => f.write_str(
+                "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
+            ),
+        }
+    }
+}

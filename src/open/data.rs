@@ -1,0 +1,112 @@
+//! What both sides are fed with, which of their outputs are judged, and by which rules.
+
+use anyhow::{Context, ensure};
+
+use super::sides;
+use crate::cli::SetArgs;
+use crate::found::{InputTensor, InputsInfo};
+use crate::judge::Rules;
+use crate::lab::Side;
+use crate::load::samples::{self, InputSpec};
+use crate::load::synthetic;
+use crate::onnx::ValueInfoProto;
+use crate::spec::Precision;
+use crate::tensor::Tensors;
+
+/// The samples that the arguments ask for, and how the report describes them.
+pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
+    let specs = input_specs(reference)?;
+    let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
+    let synthetic = args.inputs.is_empty();
+    let (feeds, source) = if synthetic {
+        let (shapes, ranges) = (args.shape.clone(), args.range.clone());
+        let samples = args.samples.unwrap_or(1) as usize;
+        let request = synthetic::Request { shapes, ranges, seed: args.seed, samples };
+        (sides::named(&reference.model, synthetic::feeds(&specs, &request))?, format!("synthetic (seed {})", args.seed))
+    } else {
+        ensure!(
+            args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
+            "--shape, --range and --samples are for synthetic data; leave them out, or leave --inputs out"
+        );
+        let mut all = Vec::new();
+        for path in &args.inputs {
+            let mut read = samples::read(path, &names, args.memory())?;
+            samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
+            all.extend(read);
+        }
+        let paths: Vec<String> = args.inputs.iter().map(|p| p.display().to_string()).collect();
+        (all, paths.join(", "))
+    };
+    let first = feeds.first().context("the inputs hold no sample; give at least one")?;
+    let tensors = first
+        .iter()
+        .map(|(name, t)| InputTensor { name: name.clone(), dtype: t.dtype.to_string(), shape: t.shape.clone() })
+        .collect();
+    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors };
+    Ok((feeds, info))
+}
+
+fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
+    let declared = side.model.proto.graph.iter().flat_map(|g| &g.input);
+    let fed = declared.filter(|v| side.graph.inputs.iter().any(|n| n == v.name()));
+    let spec = |v: &ValueInfoProto| {
+        let (model, name) = (side.model.path.display(), v.name());
+        InputSpec::of(v).with_context(|| {
+            format!("{model}: input '{name}' is not a tensor of a known type; layerdiff cannot feed it")
+        })
+    };
+    fed.map(spec).collect()
+}
+
+/// Both models must take the same inputs: the same data goes into both.
+pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
+    for name in &candidate.graph.inputs {
+        ensure!(
+            reference.graph.inputs.contains(name),
+            "{} needs the input '{name}', which {} does not have; compare models with the same inputs",
+            candidate.model.path.display(),
+            reference.model.path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Names of the tensors that decide the verdict: those that the user names, else the outputs of the reference's model.
+pub fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result<Vec<String>> {
+    let own: Vec<String> = reference.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
+    if args.outputs.is_empty() {
+        let theirs = |name: &String| candidate.graph.outputs.iter().any(|(o, _)| o == name);
+        ensure!(
+            own.iter().any(theirs),
+            "{} and {} have no output of the same name; name tensors that both have with --outputs",
+            reference.model.path.display(),
+            candidate.model.path.display()
+        );
+        return Ok(own);
+    }
+    Ok(args.outputs.clone())
+}
+
+/// How far apart is too far: the user's numbers, else those of the precision that the candidate shows.
+pub fn rules(args: &SetArgs, candidate: &Side) -> Rules {
+    let quantised =
+        candidate.graph.nodes.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear");
+    let half = candidate.mentions_half() && candidate.spec.model.is_some();
+    let precision = match candidate.spec.precision {
+        Precision::Fp32 if quantised => Precision::Int8,
+        Precision::Fp32 if half => Precision::Fp16,
+        other => other,
+    };
+    let mut rules = Rules { precision, metric: args.metric, ..Rules::default() };
+    for (given, all, named) in
+        [(&args.atol, &mut rules.atol, &mut rules.atol_of), (&args.rtol, &mut rules.rtol, &mut rules.rtol_of)]
+    {
+        for (name, x) in given {
+            match name {
+                Some(name) => drop(named.insert(name.clone(), *x)),
+                None => *all = Some(*x),
+            }
+        }
+    }
+    rules
+}
