@@ -4,14 +4,16 @@
 //! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
 
 mod culprit;
+mod cure;
 pub mod experiment;
 pub mod json;
 mod metrics;
 mod overrides;
 
 pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised};
-pub use metrics::{Metrics, Real, Status, TensorResult};
-pub use overrides::{Overrides, Routes, Sensitivity};
+pub use cure::{Cure, CureNote};
+pub use metrics::{Local, Locals, Metrics, Real, Status, TensorResult};
+pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

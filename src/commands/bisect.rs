@@ -108,10 +108,13 @@ pub fn answer(
     let cure = plan.cure.filter(|_| plan.search.by != By::BuildRoute);
     if let (Ok(()), Verdict::Diverged, Some(args)) = (&found, report.verdict, cure) {
         opening::so_far(dir, &report);
-        found = match candidate.spec.model.is_some() {
-            true => unquantise::unquantise(&mut probe, outputs, &mut report, args, dir, &progress),
-            false => precision::cure(&mut probe, outputs, &mut report, args, dir, ranked, &progress),
+        let (cure, ended) = match candidate.spec.model.is_some() {
+            true => unquantise::unquantise(&mut probe, outputs, &report.tensors, args, dir, &progress),
+            false => precision::cure(&probe, outputs, args, dir, ranked.unwrap_or_default(), &progress),
         };
+        (report.overrides, report.sensitivity) = (cure.overrides, cure.sensitivity);
+        report.warnings.extend(cure.notes.iter().map(|note| note.to_string()));
+        found = ended;
     }
     if plan.search.by == By::Precision && report.verdict == Verdict::Diverged {
         report.why = verdict::by_precision(&report);

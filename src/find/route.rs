@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::cure::drive::trials::outcome;
+use crate::cure::Trial;
 use crate::found::{Report, Routes};
 use crate::lab::first::inner;
 use crate::lab::{Probe, Side};
@@ -89,8 +89,11 @@ pub fn route(
 fn cured(probe: &Probe, side: &Side, outputs: &[String], right: &[Tensors], route: String) -> Result<Answer, RunError> {
     let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
     let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    let run = side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs).map(|answer| answer.values);
-    Ok(outcome(probe.rules, outputs, right, run)?.answer)
+    match side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Err(_) => Ok(Answer::Unknown),
+        Ok(answer) => Ok(Trial::judged(probe.rules, outputs, right, &answer.values).answer),
+    }
 }
 
 /// Knobs that are on by themselves and can be turned off: `on` to `off`, or a level to 0.

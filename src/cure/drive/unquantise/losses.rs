@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::Quantised;
-use crate::cure::drive::trials::relative;
 use crate::graph::initializer;
 use crate::lab::{Feed, Probe, Side};
 use crate::load::testset::tensor_from_proto;
@@ -13,9 +12,11 @@ use crate::run::RunError;
 
 /// The sample in which a pair loses most.
 pub struct Loss {
+    /// All that was measured.
     pub losses: Losses,
-    /// Relative RMS.
+    /// Relative RMS of the quantisation alone.
     pub relative: f64,
+    /// Its number.
     pub sample: usize,
 }
 
@@ -33,14 +34,14 @@ fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
     if pair.weight {
         let value = written(probe.reference, &pair.tensor).or_else(|| written(probe.candidate, &pair.tensor))?;
         let losses = qdq::loss(pair, &tensor_from_proto(&value).ok()?)?;
-        return Some(Loss { relative: relative(&losses.quantisation), losses, sample: 0 });
+        return Some(Loss { relative: losses.quantisation.relative(), losses, sample: 0 });
     }
     let keys = keys(probe.candidate, pair);
     let of = |sample: usize| {
         let value = keys.iter().find_map(|key| probe.value_at(probe.candidate, key, sample, Feed::Reference))?;
         // The value of a branch that did not run.
         let losses = qdq::loss(pair, &value).filter(|_| value.elements() > 0)?;
-        Some(Loss { relative: relative(&losses.quantisation), losses, sample })
+        Some(Loss { relative: losses.quantisation.relative(), losses, sample })
     };
     (0..probe.feeds.len()).filter_map(of).max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))
 }
