@@ -21,9 +21,9 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
-pub use metrics::{Metrics, Real, Status, TensorResult};
+pub use metrics::{Local, Locals, Metrics, Real, Status, TensorResult};
 pub use notes::{Note, Who};
-pub use overrides::{Overrides, Routes, Sensitivity};
+pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -10,10 +10,11 @@ use super::frame::Frame;
 use super::hand_over::Shown;
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs};
 use crate::cure::drive::{precision, unquantise};
-use crate::find::rank::{self, Locals};
+use crate::failure::Ended;
+use crate::find::rank;
 use crate::find::{self, route, trust};
 use crate::found::experiment::Experiment;
-use crate::found::{Cure, Exit, Findings, Report, Wanted, verdict};
+use crate::found::{Cure, Exit, Findings, Locals, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
 use crate::open::{self, Opened, early, places, untouched};
@@ -124,7 +125,8 @@ fn stages(
     }
     if let Some(args) = plan.cure {
         frame.tell();
-        frame.findings.cure = cure(probe, args, frame, ranked.locals, progress)?;
+        let cured = cure(probe, args, frame, ranked.locals.unwrap_or_default(), progress);
+        cured.keep(&mut frame.findings.cure)?;
     }
     Ok(())
 }
@@ -171,21 +173,12 @@ fn reproduce(probe: &mut Probe, frame: &mut Frame, request: &Request, progress: 
 }
 
 /// What makes the outputs agree: nodes in float32, or nodes left unquantised.
-fn cure(
-    probe: &mut Probe,
-    args: &CureArgs,
-    frame: &Frame,
-    ranked: Option<Locals>,
-    progress: &Progress,
-) -> Result<Cure, RunError> {
-    let mut report = Report { tensors: frame.findings.measured.tensors.clone(), ..Report::default() };
-    let outputs = probe.lab.outputs.clone();
-    match probe.lab.candidate.spec.model.is_some() {
-        true => unquantise::unquantise(probe, &outputs, &mut report, args, &frame.dir, progress),
-        false => precision::cure(probe, &outputs, &mut report, args, &frame.dir, ranked, progress),
-    }?;
-    let notes = report.warnings.into_iter().map(crate::found::CureNote::Said).collect();
-    Ok(Cure { overrides: report.overrides, sensitivity: report.sensitivity, notes })
+fn cure(probe: &mut Probe, args: &CureArgs, frame: &Frame, locals: Locals, progress: &Progress) -> Ended<Cure> {
+    let (lab, dir) = (probe.lab, &frame.dir);
+    match lab.candidate.spec.model.is_some() {
+        true => unquantise::unquantise(probe, &lab.outputs, &frame.findings.measured.tensors, args, dir, progress),
+        false => precision::cure(probe, &lab.outputs, args, dir, locals, progress),
+    }
 }
 
 /// What the run is to answer.

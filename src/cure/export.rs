@@ -1,25 +1,30 @@
 //! The nodes that must stay in FP32, told to every tool that can keep them there: one file per consumer, in one folder
 //! that appears complete or not at all. Searches nothing and runs nothing.
+//!
+//! Each file of source is one export, and [`folder()`] lists them all: one more consumer is one more of both.
 
 mod autocast;
-mod lists;
+mod float16;
+mod folder;
+mod mixed;
 mod model;
 mod names;
+mod nodes;
 mod readme;
 mod script;
 mod trtexec;
 
 pub use autocast::anchored;
+pub use folder::{Content, Export, Folder, LIST, MIXED, command, listed, one_line, plain_path, pretty};
 pub use names::named;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 
 use crate::graph::Graph;
-use crate::load::{Lean, Model, folder};
+use crate::load::Model;
 use crate::mark::Types;
 use crate::onnx::ModelProto;
 use crate::spec::Precision;
@@ -30,14 +35,17 @@ pub struct Override<'a> {
     pub source: &'a Model,
     /// What `graph` was built from: the file's proto, or an edit that keeps the nodes.
     pub model: &'a ModelProto,
+    /// Its nodes and tensors.
     pub graph: &'a Graph,
+    /// Element types of its tensors, as far as they are known.
     pub types: &'a Types,
     /// Numbers in `graph.nodes`.
     pub kept: &'a [usize],
     /// What all other nodes run in.
     pub low: Precision,
-    /// The model with explicit Casts, or (TF32) with split operands, ready to be written.
-    pub mixed: Option<Lean>,
+    /// The model with explicit Casts, or (TF32) with split operands.
+    pub mixed: Option<ModelProto>,
+    /// What is said of the cure.
     pub story: Story,
 }
 
@@ -48,14 +56,18 @@ pub struct Story {
     pub verified: bool,
     /// What the errors are: "max abs of logits".
     pub measure: String,
+    /// With nothing kept.
     pub error_before: f64,
+    /// With these nodes kept.
     pub error_after: f64,
+    /// The kept nodes, each in one group at most.
     pub groups: Vec<Group>,
 }
 
 /// Kept nodes that an engineer would name as one: "layer 3 attention mask".
 #[derive(Clone, Debug)]
 pub struct Group {
+    /// As an engineer would name them.
     pub title: String,
     /// Numbers in `graph.nodes`.
     pub nodes: Vec<usize>,
@@ -74,55 +86,53 @@ struct Kept {
     float: bool,
 }
 
-/// The file that shows that the folder was written here.
-pub const LIST: &str = "nodes.json";
-pub const MIXED: &str = "model.mixed.onnx";
-const NAMED: &str = "model.named.onnx";
+/// An override with what all files say alike: the names, and which model has them.
+struct Told<'a> {
+    o: &'a Override<'a>,
+    /// The model with a name for every node.
+    named: ModelProto,
+    /// The names that are new in it.
+    renamed: Vec<String>,
+    kept: Vec<Kept>,
+    /// The model that the files speak of, as a program is told of it.
+    onnx: String,
+}
+
+/// The files in the order of the page.
+fn folder<'a>() -> Folder<Told<'a>> {
+    Folder {
+        exports: vec![
+            names::export(),
+            mixed::export(),
+            trtexec::export(),
+            script::export(),
+            autocast::export(),
+            float16::export(),
+        ],
+        lists: vec![nodes::export()],
+        head: readme::head,
+        note: readme::note,
+    }
+}
 
 /// Writes the folder `dir` as a whole, in place of an older one, and gives back the files by consumer.
 pub fn write(dir: &Path, o: &Override) -> anyhow::Result<BTreeMap<String, String>> {
-    let (named, renamed) = named(o.model);
-    let kept = kept(o, &named)?;
-    let patterns = autocast::patterns(o, &named, &kept);
-    let own_path = plain_path(&o.source.path);
-    let copied = !renamed.is_empty() || own_path.is_none();
-    let onnx = own_path.filter(|_| !copied).unwrap_or_else(|| NAMED.to_string());
-    let trtexec = trtexec::arguments(&onnx, o.low, &kept);
-    let page = readme::Page { o, kept: &kept, onnx: &onnx, renamed: &renamed, refused: &trtexec.refused };
-    let mut texts = vec![("nodes", LIST, lists::nodes(o, &kept, &onnx)?)];
-    // No program can be told to leave TF32 at single nodes: there is the model alone.
-    if o.low != Precision::Tf32 {
-        texts.extend([
-            ("trtexec", "trtexec.args", trtexec.text),
-            ("polygraphy", "trt_network.py", script::network(o.low, &kept)?),
-            ("modelopt", "modelopt_autocast.args", autocast::arguments(&onnx, o.low, &patterns)),
-        ]);
-    }
-    if o.low == Precision::Fp16 {
-        texts.push(("onnxruntime", "ort_float16.json", lists::float16(&onnx, &kept)?));
-    }
-    texts.push(("readme", "README.md", readme::page(&page)));
-    let copy = copied.then(|| o.source.lean(&named));
-    let models = [copy.as_ref().map(|lean| ("named", NAMED, lean)), o.mixed.as_ref().map(|lean| ("onnx", MIXED, lean))];
-    write_files(dir, &texts, &models.into_iter().flatten().collect::<Vec<_>>())
+    folder().write(dir, &Told::new(o)?)
 }
 
-/// Writes texts and models, each with its consumer and its name, into `dir` as a whole, in place of an older folder of
-/// overrides; gives back the files by consumer. One of the texts is [`LIST`].
-pub fn write_files(
-    dir: &Path,
-    texts: &[(&str, &str, String)],
-    models: &[(&str, &str, &Lean)],
-) -> anyhow::Result<BTreeMap<String, String>> {
-    folder::replaced(dir, LIST, |at| {
-        for (_, file, text) in texts {
-            fs::write(at.join(file), text).with_context(|| format!("cannot write {file}"))?;
-        }
-        models.iter().try_for_each(|(_, file, lean)| model::write(lean, at, file))
-    })?;
-    let named = texts.iter().map(|(consumer, file, _)| (consumer, file));
-    let all = named.chain(models.iter().map(|(consumer, file, _)| (consumer, file)));
-    Ok(all.map(|(consumer, file)| (consumer.to_string(), dir.join(file).to_string_lossy().into_owned())).collect())
+impl<'a> Told<'a> {
+    fn new(o: &'a Override<'a>) -> anyhow::Result<Told<'a>> {
+        let (named, renamed) = named(o.model);
+        let kept = kept(o, &named)?;
+        let own_path = plain_path(&o.source.path).filter(|_| renamed.is_empty());
+        let onnx = own_path.unwrap_or_else(|| names::FILE.to_string());
+        Ok(Told { o, named, renamed, kept, onnx })
+    }
+
+    /// No program can be told to leave TF32 at single nodes: there is the model alone.
+    fn has_arguments(&self) -> bool {
+        self.o.low != Precision::Tf32
+    }
 }
 
 /// The nodes to keep in the model's order, by their names in `named`.
@@ -145,12 +155,6 @@ fn kept(o: &Override, named: &ModelProto) -> anyhow::Result<Vec<Kept>> {
         })
     };
     numbers.into_iter().map(|n| one(n).with_context(|| format!("the model has no node number {n}"))).collect()
-}
-
-/// The absolute path of the model, unless some tool could not read it from a file of arguments.
-pub fn plain_path(path: &Path) -> Option<String> {
-    let absolute = path.canonicalize().ok()?;
-    absolute.to_str().filter(|p| !p.contains(char::is_control)).map(str::to_string)
 }
 
 #[cfg(test)]

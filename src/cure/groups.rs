@@ -18,19 +18,24 @@ use pattern::Match;
 pub struct Group {
     /// As an engineer would say it: `layer 3 attention mask`, `LayerNorm 'encoder/layer.0/ln'`; unique in the model.
     pub name: String,
+    /// What the nodes are together.
     pub kind: Kind,
     /// Numbers in [`Graph::nodes`], ascending.
     pub nodes: Vec<usize>,
 }
 
+/// What a group is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// Mean and variance over the last dimensions, taken out.
     LayerNorm,
+    /// The same without the mean.
     RmsNorm,
     /// Batch, group and instance normalisation, division by a norm.
     Normalisation,
     /// LogSoftmax included.
     Softmax,
+    /// With erf or with tanh.
     Gelu,
     /// What makes the mask, what adds it to the scores, and the Softmax behind it.
     AttentionMask,

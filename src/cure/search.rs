@@ -5,22 +5,14 @@ mod log;
 #[cfg(test)]
 mod tests;
 
+use super::trial::Trial;
 use super::units::{Set, Units, set};
 use crate::search::{Answer, ddmin};
 use log::{Log, Stop};
 
-/// One trial: some nodes in FP32, all others in the low precision.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trial {
-    /// Good: the outputs agree.
-    pub answer: Answer,
-    /// One number for the outputs, smaller is better; NaN counts as infinite.
-    pub error: f64,
-}
-
-/// What [`search`] found.
+/// What [`search()`] found: a smallest set, and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cure {
+pub struct Smallest {
     /// The nodes to keep in FP32, ascending; empty if there is no cure or none is needed.
     pub nodes: Vec<usize>,
     /// The same as an engineer reads it: groups and lone nodes.
@@ -35,6 +27,7 @@ pub struct Cure {
     pub error_before: f64,
     /// With the cure, or with nothing kept if there is no cure.
     pub error_after: f64,
+    /// Sets that were tried.
     pub trials: usize,
     /// Number of nodes kept, and the smallest error measured with that many.
     pub curve: Vec<(usize, f64)>,
@@ -57,7 +50,7 @@ pub fn search<E>(
     budget: usize,
     jobs: usize,
     test: impl FnMut(&[Vec<usize>]) -> Result<Vec<Trial>, E>,
-) -> Result<Cure, E> {
+) -> Result<Smallest, E> {
     let mut log = Log::new(budget, jobs.max(1), test);
     let spent = match find(units, &mut log) {
         Ok(()) => false,
@@ -195,7 +188,7 @@ fn singles(nodes: &[usize]) -> Vec<Set> {
     nodes.iter().map(|n| vec![*n]).collect()
 }
 
-fn conclude<T>(units: &Units, log: &Log<T>, budget_spent: bool) -> Cure {
+fn conclude<T>(units: &Units, log: &Log<T>, budget_spent: bool) -> Smallest {
     let best = log.best();
     let why = match (&best, log.known(&units.nodes)) {
         (Some(_), _) => None,
@@ -212,7 +205,7 @@ fn conclude<T>(units: &Units, log: &Log<T>, budget_spent: bool) -> Cure {
     };
     let error_before = log.error(&[]);
     let nodes = best.clone().unwrap_or_default();
-    Cure {
+    Smallest {
         groups: units.describe(&nodes),
         verified: best.is_some(),
         minimal: best.as_ref().is_some_and(|best| log.is_minimal(best)),

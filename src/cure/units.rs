@@ -28,6 +28,7 @@ pub struct Units {
 }
 
 impl Units {
+    /// `nodes` of the graph, with the readers and names that it has.
     pub fn new(graph: &Graph, groups: Vec<Group>, nodes: Vec<usize>, rank: Vec<f64>) -> Units {
         let mut readers = vec![Vec::new(); graph.nodes.len()];
         for (number, node) in graph.nodes.iter().enumerate() {

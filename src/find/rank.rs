@@ -6,10 +6,9 @@ mod limited;
 use std::collections::HashMap;
 
 use crate::compare::Comparison;
-use crate::cure::drive::trials::relative;
 use crate::diagnose::NEAR;
 use crate::find::isolate;
-use crate::found::{self, Culprit, Note, Ranked as Row, Ranking, Real};
+use crate::found::{self, Culprit, Local, Locals, Metrics, Note, Ranked as Row, Ranking, Real};
 use crate::graph::Source;
 use crate::lab::{Lowering, Probe};
 use crate::progress::Progress;
@@ -19,16 +18,6 @@ use limited::Facts;
 
 /// Rows of the report's table.
 const MOST: usize = 20;
-
-/// A node's own error, alone on reference inputs.
-pub struct Local {
-    pub tensor: String,
-    /// Relative RMS; infinite where it makes NaN or an infinity of its own.
-    pub error: f64,
-}
-
-/// By node of the candidate's graph.
-pub type Locals = HashMap<usize, Local>;
 
 /// What a ranking came to.
 #[derive(Default)]
@@ -88,7 +77,7 @@ pub fn worth_cutting_out(culprits: &[Culprit], ranking: &Ranking) -> Vec<Culprit
 }
 
 /// Every node alone, in the candidate.
-pub fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
+fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
     let keys: Vec<String> = probe.lab.reference.graph.tensors.iter().map(|t| t.key.clone()).collect();
     probe.fetch(&probe.lab.reference, &keys)?;
     let mut errors = Locals::new();
@@ -135,7 +124,7 @@ fn measure(probe: &mut Probe) -> Result<(Locals, Option<Emulated>), RunError> {
 }
 
 fn errors_of(compared: Vec<(usize, Comparison)>) -> impl Iterator<Item = (usize, f64)> {
-    compared.into_iter().filter_map(|(tensor, comparison)| Some((tensor, relative(&comparison.metrics?))))
+    compared.into_iter().filter_map(|(tensor, comparison)| Some((tensor, comparison.metrics?.relative())))
 }
 
 /// One a node that is off at all.
@@ -213,7 +202,7 @@ fn rho(local: f64, emulated: f64, unit: f64) -> f64 {
 /// Accumulated error of the tensor over the largest one among what its node reads.
 fn gain(probe: &Probe, tensor: &str) -> Option<f64> {
     let graph = &probe.lab.reference.graph;
-    let error = |t: usize| probe.results.metrics(t).map(relative);
+    let error = |t: usize| probe.results.metrics(t).map(Metrics::relative);
     let tensor = graph.tensor(tensor)?;
     let made = graph.producer(tensor).reads.iter().filter_map(|r| match r.source {
         Source::Tensor(t) if !graph.is_constant(t) => Some(t),
@@ -226,7 +215,7 @@ fn gain(probe: &Probe, tensor: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::found::{Metrics, PrecisionLimited};
+    use crate::found::PrecisionLimited;
     use crate::show::text::sample::sample_report;
 
     fn row(node: &str, local: f64, rho: Option<f64>) -> Row {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::cure::drive::trials::outcome;
+use crate::cure::Trial;
 use crate::found::Routes;
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe};
@@ -80,8 +80,11 @@ fn cured(probe: &Probe, route: String) -> Result<Answer, RunError> {
     let Lab { candidate: side, outputs, feeds, rules, .. } = probe.lab;
     let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
     let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    let run = side.build(&how, &side.kept, &model, &side.types, feeds, outputs).map(|answer| answer.values);
-    Ok(outcome(rules, outputs, &probe.finals.right, run)?.answer)
+    match side.build(&how, &side.kept, &model, &side.types, feeds, outputs) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Err(_) => Ok(Answer::Unknown),
+        Ok(answer) => Ok(Trial::judged(rules, outputs, &probe.finals.right, &answer.values).answer),
+    }
 }
 
 /// Knobs that are on by themselves and can be turned off: `on` to `off`, or a level to 0.

@@ -1,6 +1,7 @@
 //! What the report says of single tensors: whether they agree, and by how much they do not.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,29 @@ pub struct Metrics {
     /// The sample these numbers are from: the worst one.
     pub sample: usize,
 }
+
+impl Metrics {
+    /// RMS of (c - r) over the RMS of r, from the signal-to-noise ratio; infinite where one side alone is not finite.
+    pub fn relative(&self) -> f64 {
+        if self.cand_nonfinite != self.ref_nonfinite {
+            return f64::INFINITY;
+        }
+        let error = 10f64.powf(-self.sqnr_db.0 / 20.0);
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+}
+
+/// A node's own error, alone on reference inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    /// Which of its outputs is worst.
+    pub tensor: String,
+    /// [`Metrics::relative`]: infinite where it makes NaN or an infinity of its own.
+    pub error: f64,
+}
+
+/// By number of the node in the candidate's graph.
+pub type Locals = HashMap<usize, Local>;
 
 /// An f64 whose JSON is strict: a number, or "NaN", "Infinity", "-Infinity".
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]

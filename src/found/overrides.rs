@@ -7,25 +7,42 @@ use serde::{Deserialize, Serialize};
 
 use super::Real;
 
-/// The smallest set of nodes that cures the outputs when it is kept in float32. Errors are relative: the largest RMS of
-/// (c - r) over the RMS of r, of all outputs and samples.
+/// What becomes of the nodes of a cure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CureKind {
+    /// They are kept in float32 while the others run in a lower precision.
+    #[default]
+    Float32,
+    /// They are left unquantised: the Q/DQ pairs that they alone read go.
+    Unquantised,
+}
+
+/// The smallest set of nodes that cures the outputs when it is kept in float32, or left unquantised. Errors are relative:
+/// the largest RMS of (c - r) over the RMS of r, of all outputs and samples.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Overrides {
+    /// What becomes of the nodes.
+    #[serde(default)]
+    pub kind: CureKind,
+    /// By name, in the model's order; empty where there is no cure or none is needed.
     pub nodes: Vec<String>,
     /// The outputs were seen to agree with exactly these nodes in float32.
     pub verified: bool,
     /// With nothing kept.
     pub error_before: Real,
+    /// With these nodes kept; with nothing kept where there is no cure.
     pub error_after: Real,
     /// Seconds of one run of the candidate, with nothing kept and with these nodes kept: the median of repeated runs. `None`
     /// where it was not measured: an emulation takes its own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_before: Option<Real>,
+    /// Seconds with these nodes kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_after: Option<Real>,
     /// Models that were tried.
     pub builds: usize,
-    /// By consumer.
+    /// Paths by consumer: who reads the file.
     pub files: BTreeMap<String, String>,
     /// The same nodes as an engineer reads them: "LayerNorm 'encoder/ln_1': Pow, ReduceMean".
     #[serde(default)]
@@ -47,8 +64,11 @@ pub struct Overrides {
 /// How much one node matters in the candidate's precision. Errors as in [`Overrides`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sensitivity {
+    /// The node's name.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// The tensor in which its own error is largest.
     pub tensor: String,
     /// Of the node's own output, fed with reference inputs.
     pub local: Real,
@@ -65,6 +85,7 @@ pub struct Routes {
     pub knobs: Vec<String>,
     /// What the compiler says of each.
     pub help: Vec<String>,
+    /// The outputs were seen to agree with exactly these knobs turned off.
     pub verified: bool,
     /// Engines that were built for it.
     pub builds: usize,

@@ -1,15 +1,17 @@
-//! The smallest set of nodes to keep in float32 so that the outputs agree: rank, search, prove, export.
+//! The smallest set of nodes to keep in float32 so that the outputs agree: what may be kept, how a set is run, what it costs.
+//! The way from there to the files is [`frame`](super::frame)'s.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::bench::Bench;
+use super::frame::{Frame, Remedy};
+use super::price;
 use crate::cli::CureArgs;
-use crate::cure::drive::price;
-use crate::cure::drive::trials::Trials;
 use crate::cure::export::{self, Group, Override, Story};
-use crate::cure::{self, Cure, Trial, Units};
-use crate::find::rank::{self, Locals};
-use crate::found::{Overrides, Real, Report, Sensitivity};
+use crate::cure::{self, Smallest, Units};
+use crate::failure::Ended;
+use crate::found::{Cure, CureKind, CureNote, Locals, Overrides};
 use crate::lab::{Probe, Side};
 use crate::onnx::ModelProto;
 use crate::precision::convert::{self, Converter};
@@ -19,100 +21,115 @@ use crate::run::RunError;
 use crate::spec::{Low, Precision};
 use crate::tensor::{DType, Tensors};
 
-/// The exported files, in the report's folder.
-const FOLDER: &str = "overrides";
-
 /// How nodes are kept out of TF32, and what else could be done.
 const SPLIT: &str = "TF32 is one switch for all products of a session, so these nodes get their FP32 from three products of split operands; or switch TF32 off: use_tf32=0, NVIDIA_TF32_OVERRIDE=0, trtexec --noTF32";
 
-/// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a lower precision of the
-/// reference's own model. `ranked` is what every node does alone, where that was measured already.
+/// The overrides and the sensitivity of nodes, where the candidate is a lower precision of the reference's own model; nothing
+/// elsewhere. `locals` is what every node does alone, as far as that was measured. What was found before an error is there
+/// beside it.
 pub fn cure(
-    probe: &mut Probe,
+    probe: &Probe,
     outputs: &[String],
-    report: &mut Report,
     args: &CureArgs,
     dir: &Path,
-    ranked: Option<Locals>,
+    locals: Locals,
     progress: &Progress,
-) -> Result<(), RunError> {
+) -> Ended<Cure> {
     let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    if candidate.lowering.low().is_none() && candidate.spec.precision == Precision::Tf32 {
-        report.warnings.push(format!(
-            "no overrides were sought: '{}' multiplies in TF32 as a whole; switch TF32 off (NVIDIA_TF32_OVERRIDE=0, trtexec --noTF32), or seek them with ort:tf32",
-            candidate.spec
-        ));
-    }
-    let (Some(low), false) = (candidate.lowering.low(), own_model) else { return Ok(()) };
-    let local = match ranked {
-        Some(local) => local,
-        None => {
-            progress.step("every node alone");
-            rank::local_errors(probe)?
-        }
+    let (Some(low), false) = (candidate.lowering.low(), own_model) else {
+        let notes = whole_tf32(candidate).into_iter().collect();
+        return Ended::well(Cure { notes, ..Cure::default() });
     };
-    let right = probe.finals.right.to_vec();
-    let trials = Trials::new(probe, outputs, &right, args.holdout);
-    let run = |set: &[usize], feeds: &[Tensors]| {
-        candidate.run_kept(&keys(candidate, set), &trials.model, &candidate.types, feeds, &trials.outputs)
-    };
-    let rank = |node: usize| local.get(&node).map_or(0.0, |l| l.error);
-    let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();
-    let units = Units::new(&candidate.graph, cure::groups(&candidate.graph), may_be_kept(candidate, low), ranks);
-    let (cure, mut found) = trials.search(&units, args.builds, "in float32", progress, &run)?;
-    let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);
-    report.sensitivity = sensitivity(candidate, &units, &local, args.sensitivity as usize, ask)?;
-    if !cure.nodes.is_empty() {
-        progress.step("the price of the overrides");
-        let kept = keys(candidate, &cure.nodes);
-        price::latency(candidate, &kept, &probe.lab.feeds[0], &mut found)?;
-        report.warnings.extend(price::ignored(candidate, &cure.nodes, &kept, &probe.lab.feeds[..1])?);
-        match export(candidate, low, &cure, &units, &found, &dir.join(FOLDER)) {
-            Ok(files) => found.files = files,
-            Err(e) => report.warnings.push(format!("the overrides were found, but not all could be written: {e:#}")),
-        }
-        let how = (low == Low::Tf32).then(|| SPLIT.to_string());
-        found.why = found.why.into_iter().chain(how).reduce(|a, b| format!("{a}; {b}"));
-    }
-    report.overrides = Some(found);
-    Ok(())
+    let remedy = InFloat32::new(candidate, low, locals, &probe.lab.feeds);
+    let bench = Bench::new(probe, outputs);
+    let trials = bench.trials(args.holdout, |set, feeds| {
+        candidate.run_kept(&keys(candidate, set), &bench.model, &candidate.types, feeds, &bench.outputs)
+    });
+    Frame::new(args, dir, progress).cure(&remedy, &trials)
 }
 
-/// One file for each consumer, the model with explicit Casts among them.
-fn export(
-    side: &Side,
+/// A candidate that no node can be kept out of.
+fn whole_tf32(candidate: &Side) -> Option<CureNote> {
+    let whole = candidate.lowering.low().is_none() && candidate.spec.precision == Precision::Tf32;
+    whole.then(|| CureNote::WholeTf32 { candidate: candidate.spec.to_string() })
+}
+
+/// Nodes kept in float32 while the others run in `low`.
+struct InFloat32<'a> {
+    side: &'a Side,
     low: Low,
-    cure: &Cure,
-    units: &Units,
-    found: &Overrides,
-    dir: &Path,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let (mixed, refused) = match mixed(side, low, &cure.nodes) {
-        Ok(mixed) => (Some(side.model.lean(&mixed)), None),
-        Err(e) => (None, Some(e)),
-    };
-    let group = |part: Vec<usize>| Group { title: units.describe(&part).join(", "), nodes: part };
-    let files = export::write(
-        dir,
-        &Override {
-            source: &side.model,
-            model: &side.model.proto,
-            graph: &side.graph,
-            types: &side.types,
-            kept: &cure.nodes,
-            low: side.spec.precision,
-            mixed,
-            story: Story {
-                verified: found.verified,
-                measure: "relative RMS error of the worst output".to_string(),
-                error_before: cure.error_before,
-                error_after: cure.error_after,
-                groups: units.parts(&cure.nodes).into_iter().map(group).collect(),
+    locals: Locals,
+    units: Units,
+    feeds: &'a [Tensors],
+}
+
+impl<'a> InFloat32<'a> {
+    fn new(side: &'a Side, low: Low, locals: Locals, feeds: &'a [Tensors]) -> InFloat32<'a> {
+        let rank = |node: usize| locals.get(&node).map_or(0.0, |l| l.error);
+        let ranks = (0..side.graph.nodes.len()).map(rank).collect();
+        let units = Units::new(&side.graph, cure::groups(&side.graph), may_be_kept(side, low), ranks);
+        InFloat32 { side, low, locals, units, feeds }
+    }
+}
+
+impl Remedy for InFloat32<'_> {
+    fn kind(&self) -> CureKind {
+        CureKind::Float32
+    }
+
+    fn units(&self) -> &Units {
+        &self.units
+    }
+
+    fn local(&self, node: usize) -> Option<(&str, f64)> {
+        self.locals.get(&node).map(|local| (local.tensor.as_str(), local.error))
+    }
+
+    fn remark(&self, nodes: &[usize]) -> Option<String> {
+        (self.low == Low::Tf32 && !nodes.is_empty()).then(|| SPLIT.to_string())
+    }
+
+    fn price(&self, nodes: &[usize], found: &mut Overrides, progress: &Progress) -> Result<Vec<CureNote>, RunError> {
+        progress.step("the price of the overrides");
+        let kept = keys(self.side, nodes);
+        price::latency(self.side, &kept, &self.feeds[0], found)?;
+        price::ignored(self.side, nodes, &kept, &self.feeds[..1])
+    }
+
+    /// One file for each consumer, the model with explicit Casts among them. What could be written stays where that could not
+    /// be made.
+    fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>> {
+        if set.nodes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (side, units) = (self.side, &self.units);
+        let (mixed, refused) = match mixed(side, self.low, &set.nodes) {
+            Ok(mixed) => (Some(mixed), None),
+            Err(e) => (None, Some(e)),
+        };
+        let group = |part: Vec<usize>| Group { title: units.describe(&part).join(", "), nodes: part };
+        let files = export::write(
+            dir,
+            &Override {
+                source: &side.model,
+                model: &side.model.proto,
+                graph: &side.graph,
+                types: &side.types,
+                kept: &set.nodes,
+                low: side.spec.precision,
+                mixed,
+                story: Story {
+                    verified: found.verified,
+                    measure: "relative RMS error of the worst output".to_string(),
+                    error_before: set.error_before,
+                    error_after: set.error_after,
+                    groups: units.parts(&set.nodes).into_iter().map(group).collect(),
+                },
             },
-        },
-    )?;
-    refused.map_or(Ok(files), Err)
+        )?;
+        refused.map_or(Ok(files), Err)
+    }
 }
 
 /// The candidate's model with these nodes kept in FP32 for any program.
@@ -143,34 +160,4 @@ fn may_be_kept(side: &Side, low: Low) -> Vec<usize> {
 fn keys(side: &Side, set: &[usize]) -> Kept {
     let graph = &side.graph;
     set.iter().flat_map(|n| &graph.nodes[*n].writes).map(|t| graph.tensors[*t].key.clone()).collect()
-}
-
-/// The nodes with the largest local errors: what each alone does to the outputs.
-fn sensitivity(
-    side: &Side,
-    units: &Units,
-    local: &Locals,
-    most: usize,
-    ask: impl Fn(&[Vec<usize>]) -> Result<Vec<Trial>, RunError>,
-) -> Result<Vec<Sensitivity>, RunError> {
-    let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| local.contains_key(n)).collect();
-    let error = |node: &usize| local.get(node).map_or(0.0, |l| l.error);
-    ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
-    ranked.truncate(most);
-    let mut sets: Vec<Vec<usize>> = Vec::new();
-    for node in &ranked {
-        sets.push(vec![*node]);
-        sets.push(units.nodes.iter().copied().filter(|n| n != node).collect());
-    }
-    let tried = ask(&sets)?;
-    let graph = &side.graph;
-    let row = |(i, node): (usize, &usize)| Sensitivity {
-        node: graph.nodes[*node].name.clone(),
-        op_type: graph.nodes[*node].op_type.clone(),
-        tensor: local.get(node).map(|l| l.tensor.clone()).unwrap_or_default(),
-        local: Real(error(node)),
-        promoted: tried.get(2 * i).map(|t| Real(t.error)),
-        demoted: tried.get(2 * i + 1).map(|t| Real(t.error)),
-    };
-    Ok(ranked.iter().enumerate().map(row).collect())
 }

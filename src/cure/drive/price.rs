@@ -1,6 +1,6 @@
 //! What a cure costs where the candidate has a price of its own: latency, and whether the builder did as it was told.
 
-use crate::found::{Overrides, Real};
+use crate::found::{CureNote, Overrides, Real};
 use crate::lab::{Lowering, Side};
 use crate::precision::Kept;
 use crate::run::{How, Layer, RunError};
@@ -24,9 +24,8 @@ pub fn latency(side: &Side, kept: &Kept, feed: &Tensors, found: &mut Overrides) 
     Ok(())
 }
 
-/// Nodes that a builder was told to keep in FP32 and did not: one sentence each. Only a builder that chooses precisions by
-/// itself can do that.
-pub fn ignored(side: &Side, nodes: &[usize], kept: &Kept, feeds: &[Tensors]) -> Result<Vec<String>, RunError> {
+/// Nodes that a builder was told to keep in FP32 and did not. Only a builder that chooses precisions by itself can do that.
+pub fn ignored(side: &Side, nodes: &[usize], kept: &Kept, feeds: &[Tensors]) -> Result<Vec<CureNote>, RunError> {
     if !matches!(side.lowering, Lowering::Backend(_)) {
         return Ok(Vec::new());
     }
@@ -41,10 +40,10 @@ pub fn ignored(side: &Side, nodes: &[usize], kept: &Kept, feeds: &[Tensors]) -> 
     Ok(nodes.iter().filter_map(|node| told_otherwise(name(node), &built.layers)).collect())
 }
 
-fn told_otherwise(node: &str, layers: &[Layer]) -> Option<String> {
+fn told_otherwise(node: &str, layers: &[Layer]) -> Option<CureNote> {
     let layer = layers.iter().find(|layer| layer.nodes.iter().any(|n| n == node))?;
     let low = layer.types.iter().find(|t| ["FP16", "Half", "BF16", "BFloat16"].iter().any(|low| t.contains(low)))?;
-    Some(format!("'{node}': requested FP32, ran {low} (layer '{}')", layer.name))
+    Some(CureNote::Ignored { node: node.to_string(), ran: low.clone(), layer: layer.name.clone() })
 }
 
 #[cfg(test)]
@@ -59,7 +58,7 @@ mod tests {
             types: types.iter().map(|t| t.to_string()).collect(),
             nodes: vec!["a".to_string(), "b".to_string()],
         };
-        let told = told_otherwise("b", &[layer(&["Row major linear FP16 format"])]).unwrap();
+        let told = told_otherwise("b", &[layer(&["Row major linear FP16 format"])]).unwrap().to_string();
         assert!(told.contains("'b': requested FP32, ran Row major linear FP16"), "{told}");
         assert_eq!(told_otherwise("b", &[layer(&["FP32"])]), None);
         assert_eq!(told_otherwise("c", &[layer(&["Half"])]), None);

@@ -1,104 +1,97 @@
-//! What the searches for a cure share: trials side by side, what the outputs of one are worth, the samples that confirm.
-//! Runs no model itself.
+//! What the searches for a cure share: trials side by side, and the samples that confirm. What a trial is, a closure says;
+//! no model is known here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::cure::{self, Cure, Trial, Units};
-use crate::found::{Metrics, Overrides, Real, Status};
-use crate::judge::Rules;
-use crate::lab::Probe;
-use crate::lab::first::inner;
-use crate::mark;
-use crate::onnx::ModelProto;
+use crate::cure::{self, Smallest, Trial, Units};
+use crate::found::{CureKind, Overrides, Real};
 use crate::progress::Progress;
 use crate::run::{RunError, at_the_same_time};
 use crate::search::Answer;
-use crate::tensor::Tensors;
 
-/// Trials at a time, at least: while one builds its session, which is single-threaded, another can run.
-const JOBS: usize = 2;
+/// Tries a set of nodes on some of the samples.
+type Try<'a> = dyn Fn(&[usize], Range<usize>) -> Result<Trial, RunError> + Sync + 'a;
 
-/// Runs the candidate with the nodes of a set cured.
-pub type Run<'a> = dyn Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + 'a;
-
-/// The data that trials run on and what is right for it. How a set is run is the caller's.
+/// Trials of sets of nodes. Those of a search see some samples only; the others confirm what it finds.
 pub struct Trials<'a> {
-    rules: &'a Rules,
-    /// The candidate's model with every judged tensor as an output.
-    pub model: ModelProto,
-    pub outputs: Vec<String>,
-    feeds: &'a [Tensors],
-    right: &'a [Tensors],
-    /// Samples that the search sees; the others confirm.
+    trial: Box<Try<'a>>,
+    /// All samples.
+    samples: usize,
+    /// Those that the search sees: the first.
     seen: usize,
     /// Trials at a time.
-    pub jobs: usize,
+    jobs: usize,
 }
 
 impl<'a> Trials<'a> {
-    pub fn new(probe: &Probe<'a>, outputs: &[String], right: &'a [Tensors], holdout: u64) -> Trials<'a> {
-        let candidate = &probe.lab.candidate;
-        let marks = inner(candidate, outputs);
-        Trials {
-            rules: &probe.lab.rules,
-            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
-            outputs: outputs.to_vec(),
-            feeds: &probe.lab.feeds,
-            right,
-            seen: probe.lab.feeds.len().saturating_sub(holdout as usize).max(1),
-            jobs: candidate.backend.width().max(JOBS),
-        }
+    /// `trial` tries a set on a range of the `samples`, of which the last `holdout` are kept from the search; `jobs` of them
+    /// at a time.
+    pub fn new(
+        samples: usize,
+        holdout: u64,
+        jobs: usize,
+        trial: impl Fn(&[usize], Range<usize>) -> Result<Trial, RunError> + Sync + 'a,
+    ) -> Trials<'a> {
+        let seen = samples.saturating_sub(holdout as usize).max(1);
+        Trials { trial: Box::new(trial), samples, seen, jobs }
+    }
+
+    /// Trials at a time.
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// The same trials, with the nodes of `first` in every set.
+    pub fn besides<'b>(&'b self, first: &'b [usize]) -> Trials<'b> {
+        let trial = move |set: &[usize], samples: Range<usize>| (self.trial)(&sorted([set, first].concat()), samples);
+        Trials { trial: Box::new(trial), ..*self }
     }
 
     /// All sets at the same time, on the samples that the search sees; answered in order.
-    pub fn ask(&self, sets: &[Vec<usize>], run: &Run) -> Result<Vec<Trial>, RunError> {
-        at_the_same_time("a trial", sets.iter().map(|set| move || self.trial(set, 0..self.seen, run)))
+    pub fn ask(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
+        at_the_same_time("a trial", sets.iter().map(|set| move || (self.trial)(set, 0..self.seen)))
     }
 
     /// The same, however many sets there are: as many at the same time as can be.
-    pub fn ask_all(&self, sets: &[Vec<usize>], run: &Run) -> Result<Vec<Trial>, RunError> {
+    pub fn ask_all(&self, sets: &[Vec<usize>]) -> Result<Vec<Trial>, RunError> {
         let mut tried = Vec::with_capacity(sets.len());
         for some in sets.chunks(self.jobs) {
-            tried.extend(self.ask(some, run)?);
+            tried.extend(self.ask(some)?);
         }
         Ok(tried)
     }
 
-    /// Searches, and lets the samples that were held back confirm. `kept` says what becomes of the nodes of a set.
+    /// Searches with `builds` trials at most, and lets the samples that were held back confirm. `kind` says in the progress
+    /// line what becomes of the nodes of a set.
     pub fn search(
         &self,
         units: &Units,
+        kind: CureKind,
         builds: u64,
-        kept: &str,
         progress: &Progress,
-        run: &Run,
-    ) -> Result<(Cure, Overrides), RunError> {
+    ) -> Result<(Smallest, Overrides), RunError> {
         let mut tried = 0;
-        let cure = cure::search(units, builds as usize, self.jobs, |sets| {
+        let set = cure::search(units, builds as usize, self.jobs, |sets| {
             tried += sets.len();
-            progress.step(format!("overrides, trial {tried}: {} nodes {kept}", sets[0].len()));
-            self.ask(sets, run)
+            progress.step(format!("overrides, trial {tried}: {} nodes {}", sets[0].len(), becoming(kind)));
+            self.ask(sets)
         })?;
-        let mut found = told(&cure, units);
-        if let (true, Some(why)) = (cure.verified, self.held_back(&cure.nodes, run)?) {
+        let mut found = told(&set, units, kind);
+        if let (true, Some(why)) = (set.verified, self.held_back(&set.nodes)?) {
             found.verified = false;
             found.why = Some(why);
         }
-        Ok((cure, found))
-    }
-
-    fn trial(&self, set: &[usize], samples: Range<usize>, run: &Run) -> Result<Trial, RunError> {
-        outcome(self.rules, &self.outputs, &self.right[samples.clone()], run(set, &self.feeds[samples]))
+        Ok((set, found))
     }
 
     /// Why a cure is not verified, if samples that the search never saw do not agree.
-    fn held_back(&self, set: &[usize], run: &Run) -> Result<Option<String>, RunError> {
-        let held = self.feeds.len() - self.seen;
+    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
+        let held = self.samples - self.seen;
         if held == 0 {
             return Ok(None);
         }
-        let trial = self.trial(set, self.seen..self.feeds.len(), run)?;
+        let trial = (self.trial)(set, self.seen..self.samples)?;
         if trial.answer == Answer::Bad && set.is_empty() {
             return Ok(Some(format!(
                 "the samples that the search saw agree as they are; only the {held} held back diverge: search with them (a smaller --holdout)"
@@ -110,71 +103,47 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// Compares what a trial gave for each sample with what is right. A model that does not run is no answer.
-pub fn outcome(
-    rules: &Rules,
-    outputs: &[String],
-    right: &[Tensors],
-    run: Result<Vec<Tensors>, RunError>,
-) -> Result<Trial, RunError> {
-    let values = match run {
-        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-        Err(_) => return Ok(Trial { answer: Answer::Unknown, error: f64::INFINITY }),
-        Ok(values) => values,
-    };
-    let mut trial = Trial { answer: Answer::Good, error: 0.0 };
-    for (got, right) in values.iter().zip(right) {
-        for name in outputs {
-            let (Some(got), Some(right)) = (got.get(name), right.get(name)) else {
-                trial.answer = Answer::Unknown;
-                continue;
-            };
-            let verdict = rules.judge_output(name, right, got);
-            trial.error = trial.error.max(verdict.metrics.as_ref().map_or(f64::INFINITY, relative));
-            trial.answer = match (verdict.status, trial.answer) {
-                (Status::Diverges, _) => Answer::Bad,
-                (Status::NotCompared, Answer::Good) => Answer::Unknown,
-                (_, answer) => answer,
-            };
-        }
+/// What becomes of the nodes of a set.
+fn becoming(kind: CureKind) -> &'static str {
+    match kind {
+        CureKind::Float32 => "in float32",
+        CureKind::Unquantised => "unquantised",
     }
-    Ok(trial)
-}
-
-/// RMS of the error over RMS of the reference, from the signal-to-noise ratio.
-pub fn relative(metrics: &Metrics) -> f64 {
-    if metrics.cand_nonfinite != metrics.ref_nonfinite {
-        return f64::INFINITY;
-    }
-    let error = 10f64.powf(-metrics.sqnr_db.0 / 20.0);
-    if error.is_nan() { f64::INFINITY } else { error }
 }
 
 /// A cure as the report has it; its files are the caller's.
-fn told(cure: &Cure, units: &Units) -> Overrides {
+fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
     let name = |n: &usize| units.names[*n].0.clone();
     Overrides {
-        nodes: cure.nodes.iter().map(name).collect(),
-        verified: cure.verified,
-        error_before: Real(cure.error_before),
-        error_after: Real(cure.error_after),
+        kind,
+        nodes: set.nodes.iter().map(name).collect(),
+        verified: set.verified,
+        error_before: Real(set.error_before),
+        error_after: Real(set.error_after),
         latency_before: None,
         latency_after: None,
-        builds: cure.trials,
+        builds: set.trials,
         files: BTreeMap::new(),
-        groups: cure.groups.clone(),
-        minimal: cure.minimal,
+        groups: set.groups.clone(),
+        minimal: set.minimal,
         of: units.nodes.len(),
-        curve: cure.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
-        why: cure.why.clone().or_else(|| unfinished(cure)),
+        curve: set.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
+        why: set.why.clone().or_else(|| unfinished(set)),
     }
 }
 
 /// Why perhaps fewer nodes would do.
-fn unfinished(cure: &Cure) -> Option<String> {
-    match (cure.verified && !cure.minimal, cure.budget_spent, cure.unknown) {
+fn unfinished(set: &Smallest) -> Option<String> {
+    match (set.verified && !set.minimal, set.budget_spent, set.unknown) {
         (false, ..) => None,
         (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),
         (true, false, unknown) => Some(format!("{unknown} nodes stay because the trials without them failed to run")),
     }
+}
+
+/// Ascending, each once.
+pub fn sorted(mut nodes: Vec<usize>) -> Vec<usize> {
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
 }

@@ -1,76 +1,119 @@
-//! The smallest set of nodes to leave unquantised so that the outputs of a QDQ model agree: rank, search, prove, export.
-//! The counterpart of `cure`, for candidates that say themselves what is quantised.
+//! The smallest set of nodes to leave unquantised so that the outputs of a QDQ model agree: the counterpart of `precision`,
+//! for candidates that say themselves what is quantised. The way to the files is [`frame`](super::frame)'s.
 
 mod activations;
 mod export;
 mod losses;
 mod misfits;
+mod start;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::bench::Bench;
+use super::frame::{Frame, Remedy};
+use super::trials::Trials;
 use crate::cli::CureArgs;
-use crate::cure::drive::trials::Trials;
-use crate::cure::{self, Trial, Units};
-use crate::found::{Real, Report, Sensitivity};
+use crate::cure::{self, Smallest, Units};
+use crate::failure::Ended;
+use crate::found::{Cure, CureKind, Overrides, TensorResult};
 use crate::graph::Graph;
 use crate::lab::{Probe, Side};
 use crate::onnx::{ModelProto, TensorProto};
 use crate::progress::Progress;
 use crate::qdq::{self, Activation, Float, Pair};
 use crate::run::RunError;
-use crate::search::Answer;
-use crate::tensor::Tensors;
 use losses::Loss;
 use misfits::Misfit;
 
-/// Fills in the report's overrides and the sensitivity of its nodes, where the candidate is a model with Q/DQ pairs.
+/// The overrides and the sensitivity of nodes, where the candidate is a model with Q/DQ pairs; nothing elsewhere.
+/// `accumulated` is what was measured of tensors in both models, for the table of losses. What was found before an error is
+/// there beside it.
 pub fn unquantise(
     probe: &mut Probe,
     outputs: &[String],
-    report: &mut Report,
+    accumulated: &[TensorResult],
     args: &CureArgs,
     dir: &Path,
     progress: &Progress,
-) -> Result<(), RunError> {
+) -> Ended<Cure> {
     let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
-    let Some(quantised) = Quantised::of(reference, candidate) else { return Ok(()) };
+    let Some(quantised) = Quantised::of(reference, candidate) else { return Ended::default() };
     progress.step("every quantised tensor alone");
-    let losses = losses::losses(probe, &quantised)?;
-    let right = probe.finals.right.to_vec();
-    let trials = Trials::new(probe, outputs, &right, args.holdout);
-    let run = |set: &[usize], feeds: &[Tensors]| {
-        let model = quantised.without(&trials.model, candidate, set);
-        candidate.run_model(&model, &candidate.types, feeds, &trials.outputs)
+    let losses = match losses::losses(probe, &quantised) {
+        Ok(losses) => losses,
+        Err(e) => return Ended { value: Cure::default(), halted: Some(e) },
     };
-    let worst = worst(&quantised, &losses);
-    let misfits = misfits::misfits(&quantised, &losses);
-    let units = units(&quantised, &worst, &misfits);
-    let (cure, mut found) = misfits::search(&trials, &units, &quantised, &misfits, args.builds, progress, &run)?;
-    let told = misfits::told(&quantised, &misfits, &cure.nodes);
-    found.why = found.why.into_iter().chain(told).reduce(|a, b| format!("{a}; {b}"));
-    let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);
-    report.sensitivity = sensitivity(&units, &worst, args.sensitivity as usize, ask)?;
-    let exported = export::Export {
-        reference,
-        candidate,
-        quantised: &quantised,
-        nodes: &cure.nodes,
-        overrides: &found,
-        losses: &losses,
-        misfits: &misfits,
-        accumulated: &report.tensors,
-    };
-    match export::write(&dir.join("overrides"), &exported) {
-        Ok(files) => found.files = files,
-        Err(e) => report.warnings.push(format!("the search is done, but its files could not be written: {e:#}")),
+    let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated);
+    let bench = Bench::new(probe, outputs);
+    let trials = bench.trials(args.holdout, |set, feeds| {
+        let model = remedy.quantised.without(&bench.model, candidate, set);
+        candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
+    });
+    Frame::new(args, dir, progress).cure(&remedy, &trials)
+}
+
+/// Nodes left unquantised while the others stay as they are.
+struct Unquantised<'a> {
+    reference: &'a Side,
+    candidate: &'a Side,
+    quantised: Quantised,
+    /// By pair.
+    losses: Vec<Option<Loss>>,
+    /// By node: the pair in front of it that loses most.
+    worst: HashMap<usize, usize>,
+    /// The largest loss first.
+    misfits: Vec<Misfit>,
+    units: Units,
+    accumulated: &'a [TensorResult],
+}
+
+impl<'a> Unquantised<'a> {
+    fn new(
+        reference: &'a Side,
+        candidate: &'a Side,
+        quantised: Quantised,
+        losses: Vec<Option<Loss>>,
+        accumulated: &'a [TensorResult],
+    ) -> Unquantised<'a> {
+        let misfits = misfits::misfits(&quantised, &losses);
+        let worst = worst(&quantised, &losses);
+        let lost = |node: usize| losses[*worst.get(&node)?].as_ref().map(|loss| loss.relative);
+        let units = units(&quantised, &lost, &misfits);
+        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated }
     }
-    report.overrides = Some(found);
-    Ok(())
+}
+
+impl Remedy for Unquantised<'_> {
+    fn kind(&self) -> CureKind {
+        CureKind::Unquantised
+    }
+
+    fn units(&self) -> &Units {
+        &self.units
+    }
+
+    fn local(&self, node: usize) -> Option<(&str, f64)> {
+        let loss = self.losses[*self.worst.get(&node)?].as_ref()?;
+        Some((&loss.losses.tensor, loss.relative))
+    }
+
+    fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
+        start::search(self, trials, builds, progress)
+    }
+
+    fn remark(&self, nodes: &[usize]) -> Option<String> {
+        misfits::told(&self.quantised, &self.misfits, nodes)
+    }
+
+    /// Where there is no cure, the losses alone are worth a look.
+    fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>> {
+        export::write(dir, &export::Told::new(self, &set.nodes, found))
+    }
 }
 
 /// What a QDQ model quantises, and the model that it is without.
-pub struct Quantised {
+struct Quantised {
     pairs: Vec<Pair>,
     /// By pair: nodes of `float` that must all be left unquantised for it to go.
     owners: Vec<Vec<usize>>,
@@ -131,53 +174,28 @@ impl Quantised {
     }
 }
 
-/// By node: what of it loses most by quantisation, and how much.
-type Worst<'a> = HashMap<usize, (&'a str, f64)>;
-
-fn worst<'a>(quantised: &Quantised, losses: &'a [Option<Loss>]) -> Worst<'a> {
-    let mut worst = Worst::new();
-    for (loss, owners) in losses.iter().zip(&quantised.owners) {
-        let Some(loss) = loss else { continue };
+/// By node: the pair in front of it that loses most.
+fn worst(quantised: &Quantised, losses: &[Option<Loss>]) -> HashMap<usize, usize> {
+    let lost = |pair: usize| losses[pair].as_ref().map_or(f64::NEG_INFINITY, |loss| loss.relative);
+    let mut worst = HashMap::new();
+    for (pair, (_, owners)) in losses.iter().zip(&quantised.owners).enumerate().filter(|(_, (loss, _))| loss.is_some())
+    {
         for node in owners {
-            let entry = worst.entry(*node).or_insert((loss.losses.tensor.as_str(), loss.relative));
-            if loss.relative > entry.1 {
-                *entry = (&loss.losses.tensor, loss.relative);
+            let entry = worst.entry(*node).or_insert(pair);
+            if lost(pair) > lost(*entry) {
+                *entry = pair;
             }
         }
     }
     worst
 }
 
-/// The readers of misfits go first.
-fn units(quantised: &Quantised, worst: &Worst, misfits: &[Misfit]) -> Units {
+/// `lost` is what a node loses most; the readers of misfits go first.
+fn units(quantised: &Quantised, lost: &dyn Fn(usize) -> Option<f64>, misfits: &[Misfit]) -> Units {
     let graph = &quantised.float;
     // Finite: what a pair loses, its reader does not lose again.
-    let rank = |n: usize| worst.get(&n).map_or(0.0, |(_, error)| error.min(f64::MAX));
+    let rank = |n: usize| lost(n).map_or(0.0, |error| error.min(f64::MAX));
     let mut ranks: Vec<f64> = (0..graph.nodes.len()).map(rank).collect();
     misfits.iter().flat_map(|m| &quantised.owners[m.pair]).for_each(|n| ranks[*n] = f64::MAX);
     Units::new(graph, cure::groups(graph), quantised.owners.concat(), ranks)
-}
-
-/// The nodes that lose most by quantisation: what the outputs gain when each alone is left unquantised.
-fn sensitivity(
-    units: &Units,
-    worst: &Worst,
-    most: usize,
-    ask: impl Fn(&[Vec<usize>]) -> Result<Vec<Trial>, RunError>,
-) -> Result<Vec<Sensitivity>, RunError> {
-    let mut ranked: Vec<usize> = units.nodes.iter().copied().filter(|n| worst.contains_key(n)).collect();
-    let error = |node: &usize| worst.get(node).map_or(0.0, |w| w.1);
-    ranked.sort_by(|a, b| error(b).total_cmp(&error(a)));
-    ranked.truncate(most);
-    let sets: Vec<Vec<usize>> = ranked.iter().map(|n| vec![*n]).collect();
-    let tried = ask(&sets)?;
-    let row = |(node, trial): (&usize, &Trial)| Sensitivity {
-        node: units.names[*node].0.clone(),
-        op_type: units.names[*node].1.clone(),
-        tensor: worst.get(node).map(|w| w.0.to_string()).unwrap_or_default(),
-        local: Real(error(node)),
-        promoted: (trial.answer != Answer::Unknown).then_some(Real(trial.error)),
-        demoted: None,
-    };
-    Ok(ranked.iter().zip(&tried).map(row).collect())
 }

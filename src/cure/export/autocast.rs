@@ -2,10 +2,27 @@
 
 use std::fmt::Write;
 
-use super::{Kept, Override};
+use super::{Content, Export, Told, command};
 use crate::graph::Graph;
-use crate::onnx::ModelProto;
 use crate::spec::Precision;
+
+pub fn export<'a>() -> Export<Told<'a>> {
+    Export {
+        consumer: "modelopt",
+        file: "modelopt_autocast.args",
+        content: |told| {
+            let text = || arguments(&told.onnx, told.o.low, &patterns(told));
+            Ok(told.has_arguments().then(|| Content::Text(text())))
+        },
+        section: |_| {
+            format!(
+                "**modelopt_autocast.args** (without the two lines that end in `=inf`, AutoCast's own rules keep more nodes; it \
+                 reads nodes of the main graph only):\n\n    {}\n\n",
+                command("python -m modelopt.onnx.autocast", "modelopt_autocast.args")
+            )
+        },
+    }
+}
 
 /// A regular expression of Python for this name and nothing else. ASCII without blanks, quotes or wildcards: no shell
 /// and no file of arguments can break it.
@@ -26,7 +43,7 @@ pub fn anchored(name: &str) -> String {
 }
 
 /// One argument a line.
-pub fn arguments(onnx: &str, low: Precision, patterns: &[String]) -> String {
+fn arguments(onnx: &str, low: Precision, patterns: &[String]) -> String {
     let mut lines = vec![
         format!("--onnx_path={onnx}"),
         "--output_path=model.autocast.onnx".to_string(),
@@ -45,7 +62,8 @@ pub fn arguments(onnx: &str, low: Precision, patterns: &[String]) -> String {
 
 /// The kept nodes, and the LayerNormalization that AutoCast would first make of them and their neighbours: it calls that
 /// `LayerNorm_` and the name of the first ReduceMean.
-pub fn patterns(o: &Override, named: &ModelProto, kept: &[Kept]) -> Vec<String> {
+fn patterns(told: &Told) -> Vec<String> {
+    let Told { o, named, kept, .. } = told;
     let fused = |mean: usize| {
         let members = layer_norm(o.graph, mean)?;
         let touched = kept.iter().any(|k| members.contains(&k.number));

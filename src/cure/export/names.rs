@@ -1,9 +1,38 @@
-//! Names that every tool can tell apart: none empty, none twice, subgraphs included. Model -> model.
+//! Names that every tool can tell apart: none empty, none twice, subgraphs included. Model -> model, and that model as an
+//! export, where the files cannot speak of the user's own.
 
 use std::collections::HashSet;
 
+use super::{Content, Export, Told};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, ModelProto};
+
+/// The model with the new names.
+pub const FILE: &str = "model.named.onnx";
+
+pub fn export<'a>() -> Export<Told<'a>> {
+    Export {
+        consumer: "named",
+        file: FILE,
+        content: |told| Ok((told.onnx == FILE).then(|| Content::Model(told.o.source.lean(&told.named)))),
+        section,
+    }
+}
+
+fn section(told: &Told) -> String {
+    match (told.renamed.len(), told.has_arguments()) {
+        // Only its path was in the way.
+        (0, _) => String::new(),
+        (renamed, true) => format!(
+            "{renamed} nodes had no name or one that another node has. `model.named.onnx` is the same model with a name for \
+             each; the other files speak of that one.\n\n"
+        ),
+        (_, false) => {
+            "`model.named.onnx` is the same model with a name for every node, which nodes.json speaks of.\n\n"
+                .to_string()
+        }
+    }
+}
 
 /// `model` with a unique name for every node, and the names that are new. Names that are there stay with the first node
 /// that has them. The rule is TensorRT's: `node_of_<output>` for none, a counter behind it for the same again.

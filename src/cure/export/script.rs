@@ -1,10 +1,34 @@
 //! A script for Polygraphy that sets layer precisions while TensorRT 10 builds. It sees more than trtexec: the layers that
 //! TensorRT makes of one ONNX node all carry the node's name in their metadata.
 
-use super::Kept;
+use super::{Content, Export, Kept, Told};
 use crate::spec::Precision;
 
-pub fn network(low: Precision, kept: &[Kept]) -> anyhow::Result<String> {
+pub fn export<'a>() -> Export<Told<'a>> {
+    Export {
+        consumer: "polygraphy",
+        file: "trt_network.py",
+        content: |told| match told.has_arguments() {
+            true => Ok(Some(Content::Text(network(told.o.low, &told.kept)?))),
+            false => Ok(None),
+        },
+        section: |told| {
+            format!(
+                "**trt_network.py** (TensorRT 10, with Polygraphy):\n\n    polygraphy run {} --trt --{} --precision-constraints \
+                 obey --trt-network-postprocess-script trt_network.py\n\n",
+                quoted(&told.onnx),
+                told.o.low
+            )
+        },
+    }
+}
+
+/// One word of bash.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn network(low: Precision, kept: &[Kept]) -> anyhow::Result<String> {
     // A list of strings in JSON is one in Python.
     let names: Vec<&str> = kept.iter().map(|k| k.name.as_str()).collect();
     let list = serde_json::to_string_pretty(&names)?;

@@ -1,5 +1,6 @@
 //! The folder as a whole, and every file of it to the byte.
 
+use std::fs;
 use std::process::Command;
 
 use prost::Message;
@@ -53,7 +54,7 @@ fn written(names: &[(&str, &str)], low: Precision) -> (tempfile::TempDir, BTreeM
         types: &types,
         kept: &[7, 2, 4, 2],
         low,
-        mixed: Some(source.lean(&source.proto)),
+        mixed: Some(source.proto.clone()),
         story,
     };
     let files = write(&home.path().join("overrides"), &o).unwrap();

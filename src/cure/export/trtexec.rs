@@ -2,16 +2,49 @@
 
 use std::borrow::Cow;
 
-use super::Kept;
+use super::{Content, Export, Kept, Told, command, listed};
 use crate::spec::Precision;
 
-pub struct Arguments {
-    pub text: String,
+/// Linux takes no longer single argument.
+const LONGEST_ARGUMENT: usize = 128 << 10;
+
+struct Arguments {
+    text: String,
     /// Names that trtexec has no way to write.
-    pub refused: Vec<String>,
+    refused: Vec<String>,
 }
 
-pub fn arguments(onnx: &str, low: Precision, kept: &[Kept]) -> Arguments {
+pub fn export<'a>() -> Export<Told<'a>> {
+    Export {
+        consumer: "trtexec",
+        file: "trtexec.args",
+        content: |told| Ok(told.has_arguments().then(|| Content::Text(told_arguments(told).text))),
+        section,
+    }
+}
+
+fn told_arguments(told: &Told) -> Arguments {
+    arguments(&told.onnx, told.o.low, &told.kept)
+}
+
+fn section(told: &Told) -> String {
+    let run = command("trtexec", "trtexec.args");
+    let mut text = format!("**trtexec.args** (TensorRT 8 to 10; 11 has no such flags):\n\n    {run}\n\n");
+    let refused = told_arguments(told).refused;
+    if !refused.is_empty() {
+        text += &format!(
+            "trtexec has no way to write names with a comma, a quote, an asterisk or a control character. It is not told \
+             of: {}. Use trt_network.py.\n\n",
+            listed(&refused)
+        );
+    }
+    if told.kept.iter().map(|k| k.name.len() + 8).sum::<usize>() > LONGEST_ARGUMENT {
+        text += "The list of layers is longer than one argument may be on Linux: use trt_network.py.\n\n";
+    }
+    text
+}
+
+fn arguments(onnx: &str, low: Precision, kept: &[Kept]) -> Arguments {
     let specs: Vec<(&Kept, Option<Cow<str>>)> = kept.iter().map(|k| (k, spelled(&k.name))).collect();
     let list = |wanted: &dyn Fn(&Kept) -> bool| {
         let each =

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::trial::Trial;
 use super::super::units::Set;
-use super::Trial;
 use crate::search::Answer;
 
 /// Why a search ends early.
@@ -15,6 +15,7 @@ pub enum Stop<E> {
     Failed(E),
 }
 
+/// The trials of one search, and the closure `test` that makes them.
 pub struct Log<T> {
     trials: HashMap<Set, Trial>,
     /// The sets that one job would have tried.
@@ -27,6 +28,7 @@ pub struct Log<T> {
 }
 
 impl<T> Log<T> {
+    /// Nothing is tried yet; `budget` trials may be.
     pub fn new(budget: usize, jobs: usize, test: T) -> Log<T> {
         Log { trials: HashMap::new(), asked: HashSet::new(), spent: false, budget, jobs, test }
     }
@@ -64,6 +66,7 @@ impl<T> Log<T> {
         Ok(answer)
     }
 
+    /// Does exactly this set make the outputs agree?
     pub fn is_good<E>(&mut self, set: &[usize]) -> Result<bool, Stop<E>>
     where
         T: FnMut(&[Set]) -> Result<Vec<Trial>, E>,
@@ -76,18 +79,22 @@ impl<T> Log<T> {
         self.asked.extend(sets);
     }
 
+    /// The answer for this set, if it was tried.
     pub fn known(&self, set: &[usize]) -> Option<Answer> {
         self.trials.get(set).map(|trial| trial.answer)
     }
 
+    /// Sets at a time.
     pub fn jobs(&self) -> usize {
         self.jobs
     }
 
+    /// How many sets were tried.
     pub fn trials(&self) -> usize {
         self.trials.len()
     }
 
+    /// The error measured with this set; infinite if it was not tried.
     pub fn error(&self, set: &[usize]) -> f64 {
         self.trials.get(set).map_or(f64::INFINITY, |trial| trial.error)
     }

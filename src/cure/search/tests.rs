@@ -41,7 +41,7 @@ fn without(set: &[usize], node: usize) -> Vec<usize> {
 }
 
 /// Searches and checks everything that must hold for every model.
-fn run(units: &Units, budget: usize, jobs: usize, truth: &dyn Fn(&[usize]) -> Trial) -> Cure {
+fn run(units: &Units, budget: usize, jobs: usize, truth: &dyn Fn(&[usize]) -> Trial) -> Smallest {
     let mut tried = HashSet::new();
     let Ok(cure) = search(units, budget, jobs, |sets| {
         assert!(!sets.is_empty() && sets.len() <= jobs, "{} sets for {jobs} jobs", sets.len());
@@ -79,7 +79,7 @@ fn same_with_more_jobs(units: &Units, truth: &dyn Fn(&[usize]) -> Trial) {
     for jobs in [2, 3, 8] {
         let cure = run(units, usize::MAX, jobs, truth);
         assert!(cure.trials >= alone.trials, "{} trials with {jobs} jobs, {} with one", cure.trials, alone.trials);
-        assert_eq!(Cure { trials: alone.trials, ..cure }, alone, "{jobs} jobs");
+        assert_eq!(Smallest { trials: alone.trials, ..cure }, alone, "{jobs} jobs");
     }
 }
 

@@ -2,7 +2,6 @@
 //! whole report is the precision itself. Decides; measures no more than the culprits that the ranking does not have.
 
 use super::{gain, is_emulation, rho, unit};
-use crate::cure::drive::trials::relative;
 use crate::diagnose::{NEAR, PRECISION_LIMITED};
 use crate::find::isolate;
 use crate::found::{Culprit, Kind, Metrics, PrecisionLimited, Ranked, Real};
@@ -71,7 +70,7 @@ fn alone(probe: &Probe, culprit: &Culprit) -> Option<f64> {
     }
     let tensor = probe.lab.reference.graph.tensor(&culprit.tensor)?;
     let emulated = isolate::emulated(probe, tensor, local.sample, probe.lab.candidate.lowering.low()?)?;
-    Some(rho(relative(local), relative(&emulated), unit(probe.lab.candidate.spec.precision)))
+    Some(rho(local.relative(), emulated.relative(), unit(probe.lab.candidate.spec.precision)))
 }
 
 /// The whole report's answer, if no node is to blame.

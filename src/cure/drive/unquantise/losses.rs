@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::Quantised;
-use crate::cure::drive::trials::relative;
 use crate::graph::initializer;
 use crate::lab::{Feed, Probe, Side};
 use crate::load::testset::tensor_from_proto;
@@ -13,9 +12,11 @@ use crate::run::RunError;
 
 /// The sample in which a pair loses most.
 pub struct Loss {
+    /// All that was measured.
     pub losses: Losses,
-    /// Relative RMS.
+    /// Relative RMS of the quantisation alone.
     pub relative: f64,
+    /// Its number.
     pub sample: usize,
 }
 
@@ -34,14 +35,14 @@ fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
         let value =
             written(&probe.lab.reference, &pair.tensor).or_else(|| written(&probe.lab.candidate, &pair.tensor))?;
         let losses = qdq::loss(pair, &tensor_from_proto(&value).ok()?)?;
-        return Some(Loss { relative: relative(&losses.quantisation), losses, sample: 0 });
+        return Some(Loss { relative: losses.quantisation.relative(), losses, sample: 0 });
     }
     let keys = keys(&probe.lab.candidate, pair);
     let of = |sample: usize| {
         let value = keys.iter().find_map(|key| probe.value_at(&probe.lab.candidate, key, sample, Feed::Reference))?;
         // The value of a branch that did not run.
         let losses = qdq::loss(pair, &value).filter(|_| value.elements() > 0)?;
-        Some(Loss { relative: relative(&losses.quantisation), losses, sample })
+        Some(Loss { relative: losses.quantisation.relative(), losses, sample })
     };
     (0..probe.lab.feeds.len())
         .filter_map(of)

@@ -1,0 +1,66 @@
+//! What trials run on: the candidate's model with its outputs visible, the samples, and what is right for them. How a set is
+//! run is the caller's.
+
+use super::trials::Trials;
+use crate::cure::Trial;
+use crate::judge::Rules;
+use crate::lab::Probe;
+use crate::lab::first::inner;
+use crate::mark;
+use crate::onnx::ModelProto;
+use crate::run::RunError;
+use crate::tensor::Tensors;
+
+/// Trials at a time, at least: while one builds its session, which is single-threaded, another can run.
+const JOBS: usize = 2;
+
+/// The data of all trials of a cure.
+pub struct Bench<'a> {
+    rules: &'a Rules,
+    /// The candidate's model with every judged tensor as an output.
+    pub model: ModelProto,
+    /// The names of the judged tensors.
+    pub outputs: Vec<String>,
+    feeds: &'a [Tensors],
+    /// The reference's outputs, by sample.
+    right: Vec<Tensors>,
+    jobs: usize,
+}
+
+impl<'a> Bench<'a> {
+    /// The probe's samples; `outputs` are judged, and the probe has seen them unmarked.
+    pub fn new(probe: &Probe<'a>, outputs: &[String]) -> Bench<'a> {
+        let candidate = &probe.lab.candidate;
+        let marks = inner(candidate, outputs);
+        Bench {
+            rules: &probe.lab.rules,
+            model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
+            outputs: outputs.to_vec(),
+            feeds: &probe.lab.feeds,
+            right: probe.finals.right.clone(),
+            jobs: candidate.backend.width().max(JOBS),
+        }
+    }
+
+    /// Trials of which `run` makes the outputs: it runs the candidate on some samples with the nodes of a set cured. The
+    /// last `holdout` samples confirm.
+    pub fn trials<'b>(
+        &'b self,
+        holdout: u64,
+        run: impl Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + 'b,
+    ) -> Trials<'b> {
+        Trials::new(self.feeds.len(), holdout, self.jobs, move |set, samples| {
+            let values = run(set, &self.feeds[samples.clone()]);
+            self.judged(&self.right[samples], values)
+        })
+    }
+
+    /// A model that does not run is no answer.
+    fn judged(&self, right: &[Tensors], values: Result<Vec<Tensors>, RunError>) -> Result<Trial, RunError> {
+        match values {
+            Err(RunError::Interrupted) => Err(RunError::Interrupted),
+            Err(_) => Ok(Trial::FAILED),
+            Ok(values) => Ok(Trial::judged(self.rules, &self.outputs, right, &values)),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The one way to a cure, whatever its kind: search along the ranking, what single nodes do, the price, the files. What was
+//! found stays found: an interruption keeps what came before it, and files that cannot be written are a note. Knows no model
+//! and no backend; closures can drive it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::trials::Trials;
+use crate::cli::CureArgs;
+use crate::cure::{Smallest, Trial, Units};
+use crate::failure::Ended;
+use crate::found::{Cure, CureKind, CureNote, Overrides, Real, Sensitivity};
+use crate::progress::Progress;
+use crate::run::RunError;
+use crate::search::Answer;
+
+/// The exported files, in the report's folder.
+const FOLDER: &str = "overrides";
+
+/// A kind of cure for one candidate, ranked.
+pub trait Remedy {
+    /// What becomes of the nodes.
+    fn kind(&self) -> CureKind;
+
+    /// What may be cured, and how much each node matters.
+    fn units(&self) -> &Units;
+
+    /// The tensor in which the node's own error is largest, and that error; `None` where it was not measured.
+    fn local(&self, node: usize) -> Option<(&str, f64)>;
+
+    /// The smallest set of nodes that makes the outputs agree, in `builds` trials at most.
+    fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
+        trials.search(self.units(), self.kind(), builds, progress)
+    }
+
+    /// What else belongs to the cure's `why` where these nodes are it.
+    fn remark(&self, nodes: &[usize]) -> Option<String>;
+
+    /// What these nodes cost, into `found`; fails where it was interrupted only.
+    fn price(&self, _nodes: &[usize], _found: &mut Overrides, _progress: &Progress) -> Result<Vec<CureNote>, RunError> {
+        Ok(Vec::new())
+    }
+
+    /// Writes the folder `dir` as a whole, and gives back its files by consumer: none where there is nothing to say.
+    fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>>;
+}
+
+/// How much may be tried, and where files go.
+pub struct Frame<'a> {
+    /// Trials that the search may cost.
+    pub builds: u64,
+    /// Nodes of which it is tried what each alone does.
+    pub sensitivity: usize,
+    /// The report's folder.
+    pub dir: &'a Path,
+    /// Where it is told what is being done.
+    pub progress: &'a Progress,
+}
+
+impl<'a> Frame<'a> {
+    /// As the command line has it.
+    pub fn new(args: &CureArgs, dir: &'a Path, progress: &'a Progress) -> Frame<'a> {
+        Frame { builds: args.builds, sensitivity: args.sensitivity as usize, dir, progress }
+    }
+
+    /// The cure, as far as it was found before the error if there is one.
+    pub fn cure(&self, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
+        let mut cure = Cure::default();
+        let halted = self.fill(&mut cure, remedy, trials).err();
+        Ended { value: cure, halted }
+    }
+
+    fn fill(&self, cure: &mut Cure, remedy: &dyn Remedy, trials: &Trials) -> Result<(), RunError> {
+        let (set, found) = remedy.search(trials, self.builds, self.progress)?;
+        let why = found.why.into_iter().chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
+        let found = cure.overrides.insert(Overrides { why, ..found });
+        cure.sensitivity = sensitivity(remedy, trials, self.sensitivity)?;
+        if !set.nodes.is_empty() {
+            cure.notes.extend(remedy.price(&set.nodes, found, self.progress)?);
+        }
+        match remedy.export(&self.dir.join(FOLDER), &set, found) {
+            Ok(files) => found.files = files,
+            Err(e) => cure.notes.push(unwritten(remedy.kind(), format!("{e:#}"))),
+        }
+        Ok(())
+    }
+}
+
+fn unwritten(kind: CureKind, why: String) -> CureNote {
+    match kind {
+        CureKind::Float32 => CureNote::NotAllWritten { why },
+        CureKind::Unquantised => CureNote::NotWritten { why },
+    }
+}
+
+/// The nodes with the largest errors of their own, `most` of them: what each alone does to the outputs.
+fn sensitivity(remedy: &dyn Remedy, trials: &Trials, most: usize) -> Result<Vec<Sensitivity>, RunError> {
+    let units = remedy.units();
+    let mut ranked: Vec<(usize, &str, f64)> =
+        units.nodes.iter().filter_map(|n| remedy.local(*n).map(|(tensor, error)| (*n, tensor, error))).collect();
+    ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
+    ranked.truncate(most);
+    let sets: Vec<Vec<usize>> = ranked.iter().flat_map(|(node, ..)| alone(remedy, *node)).collect();
+    let tried = trials.ask_all(&sets)?;
+    let each = tried.chunks((sets.len() / ranked.len().max(1)).max(1));
+    let row = |((node, tensor, local), tried): (&(usize, &str, f64), &[Trial])| {
+        let (name, op_type) = units.names[*node].clone();
+        let (promoted, demoted) = effects(remedy.kind(), tried);
+        Sensitivity { node: name, op_type, tensor: tensor.to_string(), local: Real(*local), promoted, demoted }
+    };
+    Ok(ranked.iter().zip(each).map(row).collect())
+}
+
+/// What is tried of a node: it alone in float32, and it alone in the low precision; of a quantised model, it alone
+/// unquantised.
+fn alone(remedy: &dyn Remedy, node: usize) -> Vec<Vec<usize>> {
+    let others = || remedy.units().nodes.iter().copied().filter(|n| *n != node).collect();
+    match remedy.kind() {
+        CureKind::Float32 => vec![vec![node], others()],
+        CureKind::Unquantised => vec![vec![node]],
+    }
+}
+
+/// Errors with the node promoted and demoted. In a precision, what does not run is as wrong as can be; a quantised model that
+/// does not run, or cannot be compared, says nothing.
+fn effects(kind: CureKind, tried: &[Trial]) -> (Option<Real>, Option<Real>) {
+    let error = |i: usize| tried.get(i).map(|trial| Real(trial.error));
+    match kind {
+        CureKind::Float32 => (error(0), error(1)),
+        CureKind::Unquantised => (error(0).filter(|_| tried[0].answer != Answer::Unknown), None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! nodes.json: all that is known of the cure, for scripts.
+
+use serde_json::json;
+
+use super::{Told, Unquantised};
+use crate::cure::drive::unquantise::misfits::Misfit;
+use crate::cure::export::{Content, Export, LIST, pretty};
+
+pub fn export<'a>() -> Export<Told<'a>> {
+    Export {
+        consumer: "nodes",
+        file: LIST,
+        content: |told| Ok(Some(Content::Text(list(told)?))),
+        section: |_| "**nodes.json**: the nodes, for scripts.\n".to_string(),
+    }
+}
+
+fn list(told: &Told) -> anyhow::Result<String> {
+    let Unquantised { candidate, quantised, misfits, .. } = told.remedy;
+    let float = &quantised.float;
+    let node = |n: &usize| {
+        let node = &float.nodes[*n];
+        let made: Vec<&str> = node.writes.iter().map(|t| float.tensors[*t].name.as_str()).collect();
+        json!({"name": node.name, "op_type": node.op_type, "outputs": made, "subgraph": node.subgraph()})
+    };
+    let found = told.found;
+    let misfit = |m: &Misfit| {
+        let pair = &quantised.pairs[m.pair];
+        json!({"tensor": pair.tensor, "what": m.what, "removed": told.is_removed(pair)})
+    };
+    pretty(&json!({
+        "schema": "layerdiff.unquantised/1",
+        "model": candidate.model.path.to_string_lossy(),
+        "nodes": told.nodes.iter().map(node).collect::<Vec<_>>(),
+        "groups": found.groups,
+        "removed": told.removed.iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
+        "misfits": misfits.iter().map(misfit).collect::<Vec<_>>(),
+        "verified": found.verified,
+        "minimal": found.minimal,
+        "why": found.why,
+        "measure": "relative RMS error of the worst output",
+        "error_before": found.error_before,
+        "error_after": found.error_after,
+    }))
+}

@@ -1,0 +1,188 @@
+//! A folder of exports: a table of files, each for one more consumer, written as a whole, and the page made of what they say
+//! of themselves. Knows neither what is cured nor how.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::model;
+use crate::load::{Lean, folder};
+use crate::terminal::{harmful, short};
+
+/// The file that shows that the folder was written here.
+pub const LIST: &str = "nodes.json";
+/// The model in which the cure is built in.
+pub const MIXED: &str = "model.mixed.onnx";
+/// The page: its consumer and its file.
+const PAGE: (&str, &str) = ("readme", "README.md");
+
+/// What is in a file.
+pub enum Content {
+    /// As it is written.
+    Text(String),
+    /// A model; a large one keeps its weights in a file beside it.
+    Model(Lean),
+}
+
+/// A file for one consumer, made of what was found, a `T`.
+pub struct Export<T> {
+    /// The report's key for it: `trtexec`.
+    pub consumer: &'static str,
+    /// The file's name in the folder.
+    pub file: &'static str,
+    /// What is in it; `None` where this cure has nothing for that consumer.
+    pub content: fn(&T) -> anyhow::Result<Option<Content>>,
+    /// What the page says of it, in Markdown, an empty line behind each paragraph. Asked only where there is a content.
+    pub section: fn(&T) -> String,
+}
+
+/// All files of a folder. A file for one more consumer is a file of source and a line in one of these lists.
+pub struct Folder<T> {
+    /// For programs, as they stand in the page.
+    pub exports: Vec<Export<T>>,
+    /// For scripts, at the end of the page; [`LIST`] is one of them, and always written.
+    pub lists: Vec<Export<T>>,
+    /// How the page begins.
+    pub head: fn(&T) -> String,
+    /// What it says between the exports and the lists.
+    pub note: fn(&T) -> String,
+}
+
+impl<T> Folder<T> {
+    /// Writes the folder `dir` as a whole, in place of an older one of its kind, and gives back the files by consumer.
+    pub fn write(&self, dir: &Path, found: &T) -> anyhow::Result<BTreeMap<String, String>> {
+        let (exports, told) = made(&self.exports, found)?;
+        let (lists, listed) = made(&self.lists, found)?;
+        let page = (self.head)(found) + &told + &(self.note)(found) + &listed;
+        let files = || lists.iter().chain(&exports);
+        folder::replaced(dir, LIST, |at| {
+            files().try_for_each(|(_, file, content)| content.write_text(at, file))?;
+            Content::Text(page).write_text(at, PAGE.1)?;
+            files().try_for_each(|(_, file, content)| content.write_model(at, file))
+        })?;
+        let all = files().map(|(consumer, file, _)| (*consumer, *file)).chain([PAGE]);
+        Ok(all.map(|(consumer, file)| (consumer.to_string(), dir.join(file).to_string_lossy().into_owned())).collect())
+    }
+}
+
+/// Consumer, file, content.
+type Made = (&'static str, &'static str, Content);
+
+/// The files that there are, and what the page says of them.
+fn made<T>(exports: &[Export<T>], found: &T) -> anyhow::Result<(Vec<Made>, String)> {
+    let (mut files, mut told) = (Vec::new(), String::new());
+    for export in exports {
+        if let Some(content) = (export.content)(found)? {
+            files.push((export.consumer, export.file, content));
+            told += &(export.section)(found);
+        }
+    }
+    Ok((files, told))
+}
+
+impl Content {
+    fn write_text(&self, at: &Path, file: &str) -> anyhow::Result<()> {
+        match self {
+            Content::Text(text) => fs::write(at.join(file), text).with_context(|| format!("cannot write {file}")),
+            Content::Model(_) => Ok(()),
+        }
+    }
+
+    fn write_model(&self, at: &Path, file: &str) -> anyhow::Result<()> {
+        match self {
+            Content::Text(_) => Ok(()),
+            Content::Model(lean) => model::write(lean, at, file),
+        }
+    }
+}
+
+/// JSON for people.
+pub fn pretty(value: &serde_json::Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A text of the model's, for the page: no name can start a line of its own or a code span.
+pub fn one_line(text: &str) -> String {
+    short(text).chars().map(|c| if harmful(c) || c == '`' { ' ' } else { c }).collect()
+}
+
+/// Names as code, with commas between them.
+pub fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|n| format!("`{}`", one_line(n))).collect();
+    names.join(", ")
+}
+
+/// In bash: `program` with the arguments of a file, one a line. Takes names with blanks and wildcards, as `$(cat FILE)` does
+/// not.
+pub fn command(program: &str, file: &str) -> String {
+    format!("mapfile -t args < {file} && {program} \"${{args[@]}}\"")
+}
+
+/// The absolute path of the model, unless some tool could not read it from a file of arguments.
+pub fn plain_path(path: &Path) -> Option<String> {
+    let absolute = path.canonicalize().ok()?;
+    absolute.to_str().filter(|p| !p.contains(char::is_control)).map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was found: the answer of a fake for its only program.
+    type Fake = Option<&'static str>;
+
+    fn folder() -> Folder<Fake> {
+        let program = Export {
+            consumer: "program",
+            file: "program.args",
+            content: |found: &Fake| match found {
+                Some("broken") => anyhow::bail!("it cannot be told"),
+                found => Ok(found.map(|text| Content::Text(text.to_string()))),
+            },
+            section: |found: &Fake| format!("**program.args** says {}.\n\n", found.unwrap_or("nothing")),
+        };
+        let list = Export {
+            consumer: "nodes",
+            file: LIST,
+            content: |_: &Fake| Ok(Some(Content::Text("[]".to_string()))),
+            section: |_: &Fake| "**nodes.json**\n".to_string(),
+        };
+        Folder {
+            exports: vec![program],
+            lists: vec![list],
+            head: |_| "# Head\n\n".to_string(),
+            note: |_| "Note.\n\n".to_string(),
+        }
+    }
+
+    fn page(dir: &Path) -> String {
+        fs::read_to_string(dir.join("README.md")).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_what_the_files_say_of_themselves() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("overrides");
+        let files = folder().write(&dir, &Some("keep a")).unwrap();
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["nodes", "program", "readme"]);
+        assert!(files.values().all(|file| Path::new(file).is_file()));
+        assert_eq!(page(&dir), "# Head\n\n**program.args** says keep a.\n\nNote.\n\n**nodes.json**\n");
+        // A program that has nothing to read is not told of, and its older file goes.
+        let files = folder().write(&dir, &None).unwrap();
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["nodes", "readme"]);
+        assert_eq!(page(&dir), "# Head\n\nNote.\n\n**nodes.json**\n");
+        assert!(!dir.join("program.args").exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_leaves_the_older_folder_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("overrides");
+        assert!(folder().write(&dir, &Some("broken")).is_err() && !dir.exists());
+        folder().write(&dir, &Some("keep a")).unwrap();
+        assert!(folder().write(&dir, &Some("broken")).is_err());
+        assert!(page(&dir).contains("keep a") && dir.join("program.args").is_file());
+    }
+}
