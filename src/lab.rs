@@ -11,17 +11,21 @@ pub mod journal;
 mod marked;
 mod pairs;
 mod recall;
+mod relation;
 mod results;
 mod side;
 mod sight;
 mod survey;
 mod values;
+mod work;
 mod worst;
 
 pub use feeding::Feed;
+pub use relation::Relation;
 pub use side::{Lowering, Side};
 pub use sight::Sight;
 pub use survey::Survey;
+pub use work::Work;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;

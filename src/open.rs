@@ -2,6 +2,7 @@
 
 pub mod asked;
 pub mod autopsy;
+mod backends;
 pub mod choose;
 pub mod crashed;
 mod engine;

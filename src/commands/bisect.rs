@@ -145,7 +145,7 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
         "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16, BF16 or TF32 that runs this very model, and without --no-overrides"
     );
     ensure!(
-        plan.search.by != By::BuildRoute || candidate.backend.is_engine(),
+        plan.search.by != By::BuildRoute || candidate.is_engine(),
         "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
     );
     Ok(())
@@ -185,7 +185,7 @@ fn investigate(
     if search.by == By::BuildRoute {
         return route::route(probe, outputs, report, ROUTES, progress);
     }
-    let strategy = strategy(search, probe.candidate.backend.is_engine());
+    let strategy = strategy(search, probe.candidate.is_engine());
     report.search.strategy = format!("{strategy:?}").to_lowercase();
     report.why = Some("the outputs diverge; the search was not finished".to_string());
     opening::so_far(dir, report);

@@ -29,9 +29,9 @@ pub fn bisect(
     progress: &Progress,
 ) -> Result<Vec<Suspect>, RunError> {
     let targets = targets(probe, report);
-    let engine = probe.candidate.backend.is_engine();
+    let engine = probe.candidate.is_engine();
     let marks = args.marks.map_or(if engine { ENGINE_MARKS } else { MARKS }, |k| k as usize);
-    let builds = probe.candidate.backend.width();
+    let builds = probe.candidate.width();
     let limits = Limits { marks, builds, max_suspects: args.max_culprits as usize };
     // What one round can see.
     let sight = marks.saturating_mul(builds);

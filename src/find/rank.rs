@@ -11,7 +11,7 @@ use crate::diagnose::NEAR;
 use crate::find::isolate;
 use crate::found::{Culprit, Ranked, Real, Report};
 use crate::graph::Source;
-use crate::lab::{Lowering, Probe};
+use crate::lab::{Lowering, Probe, Relation};
 use crate::progress::Progress;
 use crate::run::RunError;
 use crate::show::text::story::precision;
@@ -44,7 +44,7 @@ pub fn rank(
         return Ok(None);
     }
     let mut facts = Facts::of(probe, report);
-    if probe.candidate.backend.is_engine() && !builds {
+    if probe.candidate.is_engine() && !builds {
         report.warnings.push(
             "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out".to_string(),
         );
@@ -101,8 +101,8 @@ pub fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
 /// Does the candidate compute the reference's own model in a lower precision?
 fn is_lowered(probe: &Probe) -> bool {
     let (reference, candidate) = (probe.reference, probe.candidate);
-    let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    candidate.lowering.low().is_some() && candidate.backend.runs() && !own_model
+    let own_model = Relation::of(reference, candidate).is_own_model();
+    candidate.lowering.low().is_some() && candidate.runs() && !own_model
 }
 
 /// Is the candidate itself the emulation of its precision?

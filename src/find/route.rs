@@ -7,9 +7,8 @@ use crate::cure::drive::trials::outcome;
 use crate::found::{Report, Routes};
 use crate::lab::first::inner;
 use crate::lab::{Probe, Side};
-use crate::mark;
 use crate::progress::Progress;
-use crate::run::{How, Observe, RunError};
+use crate::run::RunError;
 use crate::search::{Answer, ddmin};
 use crate::tensor::Tensors;
 
@@ -28,7 +27,7 @@ pub fn route(
     builds: u64,
     progress: &Progress,
 ) -> Result<(), RunError> {
-    let told = probe.candidate.backend.routes()?;
+    let told = probe.candidate.routes()?;
     let Some(knobs) = told.as_deref().and_then(knobs).filter(|knobs| !knobs.is_empty()) else {
         return Err(RunError::Missing(
             "--by build-route turns the knobs of TensorRT's compiler, which this candidate does not have; TensorRT 11.1 and newer do"
@@ -87,9 +86,8 @@ pub fn route(
 
 /// Good: with this route every output of every sample agrees. A build that fails is no answer.
 fn cured(probe: &Probe, side: &Side, outputs: &[String], right: &[Tensors], route: String) -> Result<Answer, RunError> {
-    let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
-    let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    let run = side.build(&how, &side.kept, &model, &side.types, probe.feeds, outputs).map(|answer| answer.values);
+    let model = side.marked(&inner(side, outputs));
+    let run = side.values(&side.work(probe.feeds, outputs).on(&model, &side.types).routed(route));
     Ok(outcome(probe.rules, outputs, right, run)?.answer)
 }
 

@@ -8,8 +8,8 @@ use crate::judge::Rules;
 use crate::lab::first::inner;
 use crate::lab::{Probe, Side};
 use crate::progress::Progress;
-use crate::run::{Observe, RunError};
-use crate::spec::{Place, Precision};
+use crate::run::{Observe, RunError, Tf32};
+use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
 use products::{Products, products};
 
@@ -22,7 +22,7 @@ pub fn reference(
     progress: &Progress,
 ) -> Result<(), RunError> {
     let (side, Some(first)) = (probe.reference, probe.feeds.first()) else { return Ok(()) };
-    if !is_foreign(side) || !side.backend.runs() {
+    if !side.about().elsewhere || !side.runs() {
         return Ok(());
     }
     progress.step("the reference again");
@@ -44,7 +44,7 @@ pub fn reference(
 /// Fills in the trust in the candidate. One that gives another answer each time makes the verdict inconclusive.
 pub fn trust(probe: &mut Probe, outputs: &[String], report: &mut Report, progress: &Progress) -> Result<(), RunError> {
     let candidate = probe.candidate;
-    let (true, Some(first)) = (is_foreign(candidate), probe.feeds.first()) else { return Ok(()) };
+    let (true, Some(first)) = (candidate.about().elsewhere, probe.feeds.first()) else { return Ok(()) };
     progress.step("the candidate again");
     let equal_rows = repeated(first);
     let feeds: Vec<Tensors> = std::iter::once(first.clone()).chain(equal_rows.clone()).collect();
@@ -81,25 +81,14 @@ pub fn trust(probe: &mut Probe, outputs: &[String], report: &mut Report, progres
     Ok(())
 }
 
-/// Does it compute elsewhere than ONNX Runtime on the CPU does, in this process?
-fn is_foreign(side: &Side) -> bool {
-    side.backend.is_engine() || matches!(side.spec.place, Place::Provider(_))
-}
-
 fn inconclusive(report: &mut Report, why: String) {
     report.verdict = Verdict::Inconclusive;
     report.why = Some(why);
 }
 
-/// A provider on NVIDIA's libraries, which may compute products of float32 in TF32. TensorRT itself is not among them: it
-/// chooses precisions by layer, and reports them.
-fn is_nvidia(side: &Side) -> bool {
-    matches!(&side.spec.place, Place::Provider(name) if ["cuda", "tensorrt"].contains(&name.as_str()))
-}
-
 /// What its products are, where that is a question. A test that fails is no answer, and no failure.
 fn measured(side: &Side) -> Result<Option<Products>, RunError> {
-    match is_nvidia(side).then(|| products(side)) {
+    match (side.about().tf32 != Tf32::Never).then(|| products(side)) {
         None => Ok(None),
         Some(Err(RunError::Interrupted)) => Err(RunError::Interrupted),
         Some(Err(e)) => Ok(Some(Products::Unclear(e.to_string()))),

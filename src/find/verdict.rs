@@ -56,12 +56,12 @@ pub fn judge(report: &mut Report) {
 /// Each suspect becomes a culprit: its node is run alone, and the two errors together say what it did.
 pub fn accuse(report: &mut Report, probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<(), RunError> {
     let mut seen: Vec<usize> = Vec::new();
-    let (backend, chosen) = (&probe.candidate.backend, chosen(probe, suspects, most));
+    let (candidate, chosen) = (probe.candidate, chosen(probe, suspects, most));
     // Of what it compared itself, the candidate kept what agrees.
-    if backend.compares() {
+    if candidate.compares() {
         isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
     }
-    let mut alone = match backend.is_engine() && backend.runs() {
+    let mut alone = match candidate.is_engine() && candidate.runs() {
         true => isolate::together(probe, &chosen)?,
         false => HashMap::new(),
     };
@@ -178,7 +178,7 @@ pub fn measured(report: &mut Report, probe: &Probe) {
     search.trust_builds = probe.counts.trust_builds;
     search.proof_builds = probe.counts.proof_builds;
     search.perturbed = probe.counts.perturbed;
-    if probe.candidate.backend.is_engine() {
+    if probe.candidate.is_engine() {
         search.observed = probe.sight.ways.iter().map(|way| format!("{way:?}").to_lowercase()).collect();
     }
     if let Some(why) = &probe.unjudged {

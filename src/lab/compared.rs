@@ -12,7 +12,7 @@ use crate::tensor::Tensors;
 impl Probe<'_> {
     /// Will the next marked run be compared by the candidate itself? Not where every value is wanted, or was computed ahead.
     pub(super) fn is_compared(&self) -> bool {
-        self.candidate.backend.compares() && self.saved.is_none() && self.everything.is_none() && self.ahead.is_empty()
+        self.candidate.compares() && self.saved.is_none() && self.everything.is_none() && self.ahead.is_empty()
     }
 
     /// As `run_marked`; what the candidate compared is in `judged`.

@@ -55,7 +55,7 @@ impl Probe<'_> {
                 (values, disturbance)
             }
             // The unmarked engine was built and ran: it is the marks that this one cannot bear.
-            Err(e) if self.candidate.backend.is_engine() && e != RunError::Interrupted => {
+            Err(e) if self.candidate.is_engine() && e != RunError::Interrupted => {
                 (Vec::new(), Some(format!("with it marked, {e}")))
             }
             Err(e) => return Err(e),
@@ -77,7 +77,7 @@ impl Probe<'_> {
         let run = tensors.iter().filter(|t| !self.fixed.contains_key(t));
         let pairs: Vec<(usize, Pair)> = run.filter_map(|t| Some((*t, *self.pairs[*t].as_ref().ok()?))).collect();
         // An engine is not built once more for what may be forgotten or was never seen by any run.
-        let engine = self.candidate.backend.is_engine();
+        let engine = self.candidate.is_engine();
         if engine {
             self.see_again(tensors)?;
         }

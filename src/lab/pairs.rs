@@ -14,7 +14,7 @@ impl Probe<'_> {
     pub(super) fn pair(&self, tensor: usize) -> Result<Pair, String> {
         let (mine, theirs) = (&self.reference.graph, &self.candidate.graph);
         let key = &mine.tensors[tensor].key;
-        if !self.reference.backend.stores(key) {
+        if !self.reference.stores(key) {
             return Err("the reference has no value for it".to_string());
         }
         let Some(candidate) = mark::counterpart(theirs, key) else {
@@ -26,10 +26,10 @@ impl Probe<'_> {
         if !self.survey.types.contains_key(&mine.tensors[reference].key) {
             return Err("it is not a tensor, or its element type is unknown".to_string());
         }
-        if self.candidate.backend.is_engine() && self.survey.types.get(key) == Some(&DType::Bool) {
+        if self.candidate.is_engine() && self.survey.types.get(key) == Some(&DType::Bool) {
             return Err("an engine has no bool among its outputs".to_string());
         }
-        if !self.candidate.backend.stores(&theirs.tensors[candidate].key) {
+        if !self.candidate.stores(&theirs.tensors[candidate].key) {
             return Err("the candidate has no value for it".to_string());
         }
         Ok(Pair { reference, candidate })

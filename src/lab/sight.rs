@@ -122,7 +122,7 @@ impl Probe<'_> {
         }
         let Some(why) = self.look_marked(asked, first)? else { return Ok(()) };
         self.sight.disturbing.insert(set, why.clone());
-        let auto = self.sight.wish.is_none() && self.candidate.backend.observes(Observe::Unfused);
+        let auto = self.sight.wish.is_none() && self.candidate.observes(Observe::Unfused);
         if auto && !self.sight.unfused {
             return self.look_unfused(asked);
         }
@@ -205,7 +205,7 @@ impl Probe<'_> {
     pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
         let pairs = marked.iter().zip(&self.unmarked);
         let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
-        if !self.candidate.backend.is_engine() {
+        if !self.candidate.is_engine() {
             // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
             self.counts.perturbed |= common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
             return None;

@@ -10,7 +10,7 @@ use crate::cure::export::{self, Group, Override, Story};
 use crate::cure::{self, Cure, Trial, Units};
 use crate::find::rank::{self, Locals};
 use crate::found::{Overrides, Real, Report, Sensitivity};
-use crate::lab::{Probe, Side};
+use crate::lab::{Probe, Relation, Side};
 use crate::onnx::ModelProto;
 use crate::precision::convert::{self, Converter};
 use crate::precision::{self, Kept, tf32};
@@ -37,7 +37,7 @@ pub fn cure(
     progress: &Progress,
 ) -> Result<(), RunError> {
     let (reference, candidate) = (probe.reference, probe.candidate);
-    let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
+    let own_model = Relation::of(reference, candidate).is_own_model();
     if candidate.lowering.low().is_none() && candidate.spec.precision == Precision::Tf32 {
         report.warnings.push(format!(
             "no overrides were sought: '{}' multiplies in TF32 as a whole; switch TF32 off (NVIDIA_TF32_OVERRIDE=0, trtexec --noTF32), or seek them with ort:tf32",
@@ -55,7 +55,8 @@ pub fn cure(
     let right = probe.right_outputs().to_vec();
     let trials = Trials::new(probe, outputs, &right, args.holdout);
     let run = |set: &[usize], feeds: &[Tensors]| {
-        candidate.run_kept(&keys(candidate, set), &trials.model, &candidate.types, feeds, &trials.outputs)
+        let kept = keys(candidate, set);
+        candidate.values(&candidate.work(feeds, &trials.outputs).on(&trials.model, &candidate.types).keeping(&kept))
     };
     let rank = |node: usize| local.get(&node).map_or(0.0, |l| l.error);
     let ranks = (0..candidate.graph.nodes.len()).map(rank).collect();

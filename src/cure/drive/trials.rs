@@ -47,7 +47,7 @@ impl<'a> Trials<'a> {
             feeds: probe.feeds,
             right,
             seen: probe.feeds.len().saturating_sub(holdout as usize).max(1),
-            jobs: candidate.backend.width().max(JOBS),
+            jobs: candidate.width().max(JOBS),
         }
     }
 

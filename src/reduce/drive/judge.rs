@@ -8,7 +8,7 @@ use crate::found::{Culprit, Kind, Status};
 use crate::graph::{Outputs, Source, boundary, extract};
 use crate::judge::Rules;
 use crate::lab::capture::types_of;
-use crate::lab::{Probe, Side};
+use crate::lab::{Probe, Relation, Side};
 use crate::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use crate::precision;
 use crate::reduce::nodes::Found;
@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
     /// For the failure of `culprit`; `shape` says that its shape is wrong.
     pub fn new(probe: &Probe<'a>, culprit: &Culprit, shape: bool) -> Judge<'a> {
         let (reference, candidate) = (probe.reference, probe.candidate);
-        let own_model = reference.spec.model.is_some() || candidate.spec.model.is_some() || !reference.backend.runs();
+        let own_model = Relation::of(reference, candidate).is_own_model() || !reference.runs();
         let seen = culprit.local.as_ref().filter(|_| culprit.kind == Kind::Introduces).unwrap_or(&culprit.accumulated);
         let nonfinite = seen.cand_nonfinite > seen.ref_nonfinite;
         let failure = Failure { shape, nonfinite, given: seen.ref_nonfinite > 0 };
@@ -69,7 +69,7 @@ impl<'a> Judge<'a> {
 
     /// Looks for the reference's nodes that do what `found` does, which is wrong in `tensor` (a key of the reference).
     pub fn learn(&mut self, probe: &Probe, tensor: &str, found: &Found) {
-        if self.own_model && self.reference.backend.runs() {
+        if self.own_model && self.reference.runs() {
             self.truth = Truth::of(probe, tensor, found);
         }
     }

@@ -43,7 +43,7 @@ pub fn reproduce(
     request: &Request,
     progress: &Progress,
 ) -> Result<(), RunError> {
-    if !probe.candidate.backend.runs() {
+    if !probe.candidate.runs() {
         report.warnings.push("stored tensors cannot be run again, so there is no reproducer".to_string());
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn one(
             label: String::new(),
         };
         let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-        find(whole, &target, culprit, candidate.backend.width(), &mut test)?
+        find(whole, &target, culprit, candidate.width(), &mut test)?
     };
     let Some(found) = found else {
         return Ok(Err(
@@ -149,7 +149,7 @@ fn one(
         freeze: request.reproducer.freeze,
         shrink_weights: request.reproducer.shrink_weights,
         enough: if cheap { 0 } else { FITS },
-        jobs: candidate.backend.width(),
+        jobs: candidate.width(),
         only_data: judge.own_model,
         runs: true,
     };
