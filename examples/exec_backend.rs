@@ -9,8 +9,8 @@ use std::path::Path;
 use anyhow::Context;
 use layerdiff::load::{Model, npz, testset};
 use layerdiff::onnx::NodeProto;
-use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::run::{Backend, Job};
 use layerdiff::tensor::Tensor;
 
 fn main() -> anyhow::Result<()> {
@@ -25,8 +25,8 @@ fn main() -> anyhow::Result<()> {
     let graph = model.proto.graph.as_ref().context("the model has no graph")?;
     let names: Vec<String> = graph.output.iter().map(|o| o.name().to_string()).collect();
     let ort = Ort::new(&library::find(None)?.path, Provider::Cpu)?;
-    let results = ort.run(&model.lean(&model.proto), &[npz::read(Path::new(inputs))?], &names)?;
-    npz::write(Path::new(outputs), &results[0])
+    let job = Job::new(model.lean(&model.proto), &[npz::read(Path::new(inputs))?], &names);
+    npz::write(Path::new(outputs), &ort.run(&job)?.values[0])
 }
 
 /// Multiplies the first output of every `op` of the main graph.

@@ -23,7 +23,7 @@ use narrow::Narrowed;
 
 /// Searches and proves. `begun` is told what is sought before the search begins.
 pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: impl FnOnce(&Found)) -> Ended<Found> {
-    let strategy = strategy(args, probe.lab.candidate.backend.is_engine());
+    let strategy = strategy(args, probe.lab.candidate.is_engine());
     let mut found = Found { strategy: format!("{strategy:?}").to_lowercase(), ..Found::default() };
     begun(&found);
     let started = Instant::now();

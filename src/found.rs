@@ -123,7 +123,7 @@ pub struct ModelInfo {
     pub initializer_bytes: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendInfo {
     pub spec: String,
     pub backend: String,

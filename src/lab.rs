@@ -16,21 +16,25 @@ mod marked;
 mod measure;
 mod pairs;
 mod recall;
+mod relation;
 mod results;
 mod side;
 mod sight;
 mod survey;
 mod values;
+mod work;
 mod worst;
 
 pub use feeding::Feed;
 pub use finals::Finals;
 pub use ledger::Ledger;
+pub use relation::Relation;
 pub use results::Results;
 pub use side::{Lowering, Side};
 pub use sight::Sight;
 pub use survey::Survey;
 pub use values::Values;
+pub use work::Work;
 
 use crate::found::Counts;
 use crate::judge::Rules;
@@ -47,6 +51,8 @@ pub struct Lab {
     pub candidate: Side,
     /// By sample: a value for every input.
     pub feeds: Vec<Tensors>,
+    /// How they stand to each other.
+    pub relation: Relation,
     /// How far apart is too far.
     pub rules: Rules,
     /// Names of the tensors that decide the verdict.
@@ -69,7 +75,8 @@ impl Lab {
         memory: u64,
     ) -> Lab {
         let pairs = (0..reference.graph.tensors.len()).map(|t| pair(&reference, &candidate, &survey, t)).collect();
-        Lab { reference, candidate, feeds, rules, outputs, survey, memory, pairs }
+        let relation = Relation::of(&reference, &candidate);
+        Lab { reference, candidate, relation, feeds, rules, outputs, survey, memory, pairs }
     }
 
     /// Tensors of the reference's graph.

@@ -3,6 +3,7 @@
 
 mod asked;
 mod autopsy;
+mod backends;
 pub mod choose;
 pub mod crashed;
 pub mod data;

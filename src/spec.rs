@@ -34,6 +34,19 @@ pub enum Place {
     Saved(PathBuf),
 }
 
+/// The backend alone, as users write it.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Cpu => f.write_str("ort"),
+            Place::Provider(name) => write!(f, "ort-{name}"),
+            Place::TensorRt => f.write_str("trt"),
+            Place::Exec(_) => f.write_str("exec"),
+            Place::Saved(_) => f.write_str("saved"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     #[default]

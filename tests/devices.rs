@@ -12,13 +12,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use common::{Run, bisect, bisect_in, doubles, layerdiff, program, testdata, with_doubles};
-use layerdiff::found::{BackendInfo, Report, Verdict};
-use layerdiff::load::Lean;
+use layerdiff::found::{Report, Verdict};
 use layerdiff::run::ort::{Provider, library};
 use layerdiff::run::pool::Pool;
 use layerdiff::run::worker::{Task, Worker};
-use layerdiff::run::{Answer, Backend, How, RunError};
-use layerdiff::tensor::Tensors;
+use layerdiff::run::{About, Answer, Backend, Job, Question, RunError, Told};
 
 /// ONNX Runtime on the CPU, a process for each device.
 fn on_cpu(devices: &[usize]) -> Pool<Worker> {
@@ -86,19 +84,11 @@ struct Meeting {
 }
 
 impl Backend for Meeting {
-    fn info(&self) -> BackendInfo {
-        self.pool.info()
+    fn about(&self) -> &About {
+        self.pool.about()
     }
 
-    fn width(&self) -> usize {
-        self.pool.width()
-    }
-
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.build(model, feeds, outputs, &How::default())?.values)
-    }
-
-    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let mut inside = self.inside.lock().unwrap();
         *inside += 1;
         if *inside > 1 {
@@ -107,9 +97,13 @@ impl Backend for Meeting {
         }
         let alone = |_: &mut usize| !self.met.load(Ordering::SeqCst);
         drop(self.arrived.wait_timeout_while(inside, Duration::from_secs(5), alone).unwrap());
-        let answer = self.pool.build(model, feeds, outputs, how);
+        let answer = self.pool.run(job);
         *self.inside.lock().unwrap() -= 1;
         answer
+    }
+
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        self.pool.ask(question)
     }
 }
 

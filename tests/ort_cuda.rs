@@ -3,12 +3,10 @@
 mod common;
 
 use common::{bisect_in, case};
-use layerdiff::found::{BackendInfo, Verdict};
-use layerdiff::load::Lean;
+use layerdiff::found::Verdict;
 use layerdiff::run::cuda::driver_is_present;
 use layerdiff::run::ort::{Ort, Provider, library};
-use layerdiff::run::{Against, Answer, Backend, RunError};
-use layerdiff::tensor::Tensors;
+use layerdiff::run::{About, Answer, Backend, Job, Question, RunError, Told};
 
 #[test]
 fn tf32_is_nvidias() {
@@ -29,30 +27,23 @@ fn a_machine_without_it_is_told_what_is_missing() {
 }
 
 /// A GPU on which nothing can compare.
-struct WithoutNvrtc(Ort);
+struct WithoutNvrtc {
+    ort: Ort,
+    about: About,
+}
 
 impl Backend for WithoutNvrtc {
-    fn info(&self) -> BackendInfo {
-        self.0.info()
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        self.0.run(model, feeds, outputs)
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        let unjudged = job.against.as_ref().map(|_| "NVRTC was not found".to_string());
+        Ok(Answer { unjudged, ..self.ort.run(job)? })
     }
 
-    fn compares(&self) -> bool {
-        true
-    }
-
-    fn run_against(
-        &self,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        _: &Against,
-    ) -> Result<Answer, RunError> {
-        let unjudged = Some("NVRTC was not found".to_string());
-        Ok(Answer { values: self.run(model, feeds, outputs)?, unjudged, ..Answer::default() })
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        self.ort.ask(question)
     }
 }
 
@@ -60,8 +51,9 @@ impl Backend for WithoutNvrtc {
 fn what_the_gpu_cannot_compare_is_compared_here_and_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let ort = Ort::new(&library::find(None).unwrap().path, Provider::Cpu).unwrap();
+    let backend = WithoutNvrtc { about: About { compares: true, ..ort.about().clone() }, ort };
     let words = ["--no-reduce", "--no-overrides"];
-    let report = bisect_in(Box::new(WithoutNvrtc(ort)), "layernorm_overflow", &words, dir.path());
+    let report = bisect_in(Box::new(backend), "layernorm_overflow", &words, dir.path());
     assert_eq!((report.verdict, &*report.culprits[0].node.name), (Verdict::Diverged, "ln_pow"));
     let told = |w: &&String| w.ends_with("were copied to the host and compared there: NVRTC was not found");
     assert_eq!(report.warnings.iter().filter(told).count(), 1, "{:?}", report.warnings);

@@ -8,8 +8,8 @@ use common::testdata;
 use layerdiff::load::{Lean, Model, npz, testset};
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
 use layerdiff::precision::{self, Kept, tf32};
-use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::run::{Backend, Job};
 use layerdiff::spec::Low;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
@@ -45,6 +45,10 @@ fn patterns() -> Vec<f32> {
     near.chain(sweep).map(f32::from_bits).collect()
 }
 
+fn y_of(ort: &Ort, model: &ModelProto, feeds: &[Tensors]) -> Tensor {
+    ort.run(&Job::new(lean(model), feeds, &["y".to_string()])).unwrap().values[0]["y"].clone()
+}
+
 #[test]
 fn rounding_is_what_casts_do_bit_by_bit() {
     let values = patterns();
@@ -59,7 +63,7 @@ fn rounding_is_what_casts_do_bit_by_bit() {
         let plain = model(vec![NodeProto::new("Identity", "i", &["x"], &["y"])], input.clone(), "y");
         let types = [("x".to_string(), DType::Float32), ("y".to_string(), DType::Float32)].into();
         let rounds = precision::emulate(&plain, &types, emulated, &Kept::new());
-        let run = |m: &ModelProto| cpu().run(&lean(m), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
+        let run = |m: &ModelProto| y_of(&cpu(), m, &feeds);
         let (want, got) = (run(&casts), run(&rounds));
         let mut nans = 0;
         for (i, (w, g)) in want.view::<f32>().iter().zip(got.view::<f32>().iter()).enumerate() {
@@ -87,7 +91,7 @@ fn operands_of_tf32_are_rounded_bit_by_bit() {
     graph.initializer.push(testset::tensor_to_proto("one", &Tensor::f32(&[], &[1.0])));
     let feeds = [Tensors::from([("x".to_string(), Tensor::from_vec(DType::Float32, vec![count], values.clone()))])];
     let types = ["x", "one", "y"].map(|name| (name.to_string(), DType::Float32)).into();
-    let run = |m: &ModelProto| cpu().run(&lean(m), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
+    let run = |m: &ModelProto| y_of(&cpu(), m, &feeds);
     let got = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::new()));
     let kept = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::from(["y".to_string()])));
     for (x, (got, kept)) in values.iter().zip(got.view::<f32>().iter().zip(kept.view::<f32>().iter())) {
@@ -104,7 +108,7 @@ fn marking_everything_changes_no_bit_of_the_outputs() {
     let outputs: Vec<String> = graph.outputs.iter().map(|(name, _)| name.clone()).collect();
     let all: Vec<usize> = (0..graph.tensors.len()).collect();
     let marked = layerdiff::mark::mark(&model.proto, &graph, &all, &Default::default());
-    let run = |m: &ModelProto| cpu().run(&model.lean(m), &feeds, &outputs).unwrap();
+    let run = |m: &ModelProto| cpu().run(&Job::new(model.lean(m), &feeds, &outputs)).unwrap().values;
     let (plain, marked) = (run(&model.proto), run(&marked));
     for name in &outputs {
         assert!(plain[0][name].identical(&marked[0][name]), "{name}");
@@ -122,7 +126,7 @@ fn the_reference_stays_on_the_cpu_when_a_plugin_is_registered() {
         ValueInfoProto::tensor("x", DType::Float32, &[64, 64]),
         "y",
     );
-    let run = |ort: &Ort| ort.run(&lean(&product), &feeds, &["y".to_string()]).unwrap()[0]["y"].clone();
+    let run = |ort: &Ort| y_of(ort, &product, &feeds);
     let before = run(&cpu());
     let provider = Provider::Plugin { name: "ggml".to_string(), library: plugin };
     let with_plugin = Ort::new(&found.path, provider).unwrap();

@@ -12,8 +12,8 @@ use layerdiff::load::{Model, npz, testset};
 use layerdiff::mark::{Types, mark};
 use layerdiff::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use layerdiff::precision::{Kept, emulate, split, tf32};
-use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::run::{Backend, Job};
 use layerdiff::spec::Low;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
@@ -132,7 +132,7 @@ fn terms_that_cancel_break_in_tf32_and_one_product_cures_them() {
 fn run(model: &Model, proto: &ModelProto, feeds: &[Tensors], outputs: &[String]) -> Tensors {
     let found = library::find(None).expect("run `layerdiff setup` first");
     let cpu = Ort::new(&found.path, Provider::Cpu).unwrap();
-    cpu.run(&model.lean(proto), feeds, outputs).unwrap().remove(0)
+    cpu.run(&Job::new(model.lean(proto), feeds, outputs)).unwrap().values.remove(0)
 }
 
 /// The model's graph, the keys of what its products make, and the types of these and of the parts that they are split into.

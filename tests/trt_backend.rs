@@ -13,7 +13,7 @@ use layerdiff::onnx::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::run::tensorrt::{Options, Range, TensorRt};
 use layerdiff::run::worker::{Task, Worker};
-use layerdiff::run::{Answer, Backend, How, Observe, RunError, cuda, tensorrt};
+use layerdiff::run::{Answer, Backend, How, Job, Observe, RunError, cuda, question, tensorrt};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 use serde_json::Value;
@@ -97,6 +97,14 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 /// x -> matmul0 -> mm0 -> add0 -> a0 -> relu0 -> r0 -> matmul1 -> mm1 -> (unnamed) -> y
+fn run(on: &dyn Backend, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+    Ok(on.run(&Job::new(model.clone(), feeds, outputs))?.values)
+}
+
+fn build(on: &dyn Backend, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
+    on.run(&Job::new(model.clone(), feeds, outputs).built(how.clone()))
+}
+
 fn mlp() -> GraphProto {
     let weight = |name: &str, shape: &[usize]| testset::tensor_to_proto(name, &numbers(shape));
     GraphProto {
@@ -157,14 +165,14 @@ fn engines_compute_what_onnx_runtime_computes() {
     ];
     for version in VERSIONS {
         let worker = worker(options(version), "");
-        let info = worker.info();
+        let info = &worker.about().info;
         assert_eq!((info.backend.as_str(), info.version.split('.').next()), ("tensorrt", Some(&*version.to_string())));
         assert!(info.provider.contains("compute capability"), "{}", info.provider);
         for (case, samples) in &cases {
             let model = lean(&testdata(case).join("model.onnx"));
             let feeds: Vec<Tensors> = samples.iter().cloned().map(feed).collect();
-            let expected = ort().run(&model, &feeds, &names(&["y"])).unwrap();
-            let got = worker.run(&model, &feeds, &names(&["y"])).unwrap();
+            let expected = run(&ort(), &model, &feeds, &names(&["y"])).unwrap();
+            let got = run(&worker, &model, &feeds, &names(&["y"])).unwrap();
             expected.iter().zip(&got).for_each(|(a, b)| same(a, b));
         }
     }
@@ -176,19 +184,19 @@ fn values_keep_their_types_and_are_converted_never_reinterpreted() {
     let x = feed(Tensor::i64(&[4], &[1, -2, 3, i64::from(i32::MAX)]));
     for version in VERSIONS {
         let worker = worker(options(version), "");
-        let got = worker.run(&ints, std::slice::from_ref(&x), &names(&["y"])).unwrap();
+        let got = run(&worker, &ints, std::slice::from_ref(&x), &names(&["y"])).unwrap();
         assert_eq!(got[0]["y"].view::<i64>().as_ref(), [-1, 2, -3, -i64::from(i32::MAX)]);
         let narrow = small(DType::Int32, vec![node("Neg", &["x"], "y")], &[("y", DType::Int32)]);
-        let got = worker.run(&narrow, std::slice::from_ref(&x), &names(&["y"])).unwrap();
+        let got = run(&worker, &narrow, std::slice::from_ref(&x), &names(&["y"])).unwrap();
         assert_eq!(got[0]["y"].view::<i32>().as_ref(), [-1, 2, -3, -i32::MAX]);
-        let large = worker.run(&narrow, &[feed(Tensor::i64(&[4], &[1, 1 << 40, 0, 0]))], &names(&["y"])).unwrap_err();
+        let large = run(&worker, &narrow, &[feed(Tensor::i64(&[4], &[1, 1 << 40, 0, 0]))], &names(&["y"])).unwrap_err();
         assert!(matches!(large, RunError::Run { .. }) && reason(&large).contains("input 'x'"), "{large}");
         assert!(reason(&large).contains("1099511627776"), "{large}");
         let half = small(DType::Float16, vec![node("Relu", &["x"], "y")], &[("y", DType::Float16)]);
-        let got = worker.run(&half, &[feed(Tensor::f32(&[4], &[1.0, -1.0, 0.5, 2.0]))], &names(&["y"])).unwrap();
+        let got = run(&worker, &half, &[feed(Tensor::f32(&[4], &[1.0, -1.0, 0.5, 2.0]))], &names(&["y"])).unwrap();
         let expected = [1.0, 0.0, 0.5, 2.0].map(half::f16::from_f32);
         assert_eq!((got[0]["y"].dtype, got[0]["y"].view::<half::f16>().as_ref()), (DType::Float16, &expected[..]));
-        let missing = worker.run(&ints, &[Tensors::new()], &names(&["y"])).unwrap_err();
+        let missing = run(&worker, &ints, &[Tensors::new()], &names(&["y"])).unwrap_err();
         assert!(matches!(missing, RunError::Run { .. }) && reason(&missing).contains("input 'x'"), "{missing}");
     }
 }
@@ -197,7 +205,7 @@ fn values_keep_their_types_and_are_converted_never_reinterpreted() {
 fn tensors_inside_are_seen_in_three_ways() {
     let x = [feed(numbers(&[2, 4]))];
     let wanted = names(&["y", "mm0", "a0", "r0", "mm1"]);
-    let exact = ort().run(&marked(&["mm0", "a0", "r0", "mm1"]), &x, &wanted).unwrap().remove(0);
+    let exact = run(&ort(), &marked(&["mm0", "a0", "r0", "mm1"]), &x, &wanted).unwrap().remove(0);
     let of = |wanted: &[&str]| {
         exact.iter().filter(|(n, _)| wanted.contains(&n.as_str())).map(|(n, t)| (n.clone(), t.clone())).collect()
     };
@@ -205,7 +213,7 @@ fn tensors_inside_are_seen_in_three_ways() {
         let (worker, log) = logged(options(version));
         let see = |model: &Lean, observe| {
             let how = How { observe, ..How::default() };
-            worker.build(model, &x, &wanted, &how).unwrap()
+            build(&worker, model, &x, &wanted, &how).unwrap()
         };
         let outputs = see(&marked(&["mm0", "a0", "r0", "mm1"]), Observe::Outputs);
         same(&outputs.values[0], &exact);
@@ -248,7 +256,7 @@ fn odd() -> Lean {
 fn what_cannot_be_marked_has_no_value() {
     for version in VERSIONS {
         let worker = worker(options(version), "");
-        let got = worker.run(&odd(), &[feed(numbers(&[4]))], &names(&["y", "g", "s", "nothing"])).unwrap();
+        let got = run(&worker, &odd(), &[feed(numbers(&[4]))], &names(&["y", "g", "s", "nothing"])).unwrap();
         assert_eq!(got[0].keys().collect::<Vec<_>>(), ["y"]);
     }
 }
@@ -260,7 +268,7 @@ fn an_output_whose_size_only_the_run_tells_grows() {
         let worker = worker(options(version), "");
         let feeds = [[1.0, 0.0, 2.0, 3.0], [0.0, 0.0, 5.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
         let feeds = feeds.map(|values| feed(Tensor::f32(&[4], &values)));
-        let got = worker.run(&model, &feeds, &names(&["y"])).unwrap();
+        let got = run(&worker, &model, &feeds, &names(&["y"])).unwrap();
         let got: Vec<Vec<i64>> = got.iter().map(|values| values["y"].view::<i64>().into_owned()).collect();
         assert_eq!(got, [vec![0, 2, 3], vec![2], vec![0, 1, 2, 3]]);
     }
@@ -270,11 +278,11 @@ fn an_output_whose_size_only_the_run_tells_grows() {
 fn weak_typing_lowers_what_is_not_kept() {
     let x = [feed(numbers(&[2, 4]))];
     let weak = |version| Options { weak: Some(DType::Float16), ..options(version) };
-    let exact = ort().run(&marked(&[]), &x, &names(&["y"])).unwrap().remove(0);
+    let exact = run(&ort(), &marked(&[]), &x, &names(&["y"])).unwrap().remove(0);
     let (worker, log) = logged(weak(10));
     let build = |float32: &[&str]| -> Answer {
         let how = How { float32: names(float32), ..How::default() };
-        worker.build(&marked(&[]), &x, &names(&["y"]), &how).unwrap()
+        build(&worker, &marked(&[]), &x, &names(&["y"]), &how).unwrap()
     };
     let low = build(&[]);
     assert!(!low.values[0]["y"].identical(&exact["y"]));
@@ -299,9 +307,9 @@ fn a_converted_model_stays_half() {
     let x = layerdiff::precision::cast(&numbers(&input.concrete_shape().unwrap()), input.dtype().unwrap()).unwrap();
     let feeds = [Tensors::from([(input.name().to_string(), x)])];
     let output = [proto.output[0].name().to_string()];
-    let expected = ort().run(&model, &feeds, &output).unwrap();
+    let expected = run(&ort(), &model, &feeds, &output).unwrap();
     for version in VERSIONS {
-        same(&worker(options(version), "").run(&model, &feeds, &output).unwrap()[0], &expected[0]);
+        same(&run(&worker(options(version), ""), &model, &feeds, &output).unwrap()[0], &expected[0]);
     }
 }
 
@@ -315,8 +323,11 @@ fn one_build_serves_latency_and_runs_and_tells_its_settings() {
             Options { timing_cache: Some(cache.clone()), workspace: Some(1 << 28), level: Some(2), ..options(version) };
         let (worker, log) = logged(more.clone());
         let (model, x) = (marked(&[]), feed(numbers(&[2, 4])));
-        assert!(worker.latency(&model, &x, 3).unwrap().unwrap() > 0.0);
-        let answer = worker.build(&model, &[x.clone(), x.clone()], &names(&["y"]), &How::default()).unwrap();
+        assert!(
+            question::latency(&worker, Job::new(model.clone(), std::slice::from_ref(&x), &[]), 3).unwrap().unwrap()
+                > 0.0
+        );
+        let answer = build(&worker, &model, &[x.clone(), x.clone()], &names(&["y"]), &How::default()).unwrap();
         assert_eq!(answer.values.len(), 2);
         assert!(answer.built.is_some_and(|built| built.seconds > 0.0 && !built.layers.is_empty()));
         let [build] = &log()[..] else { panic!("{:?}", log()) };
@@ -328,13 +339,13 @@ fn one_build_serves_latency_and_runs_and_tells_its_settings() {
         assert!(build["flags"].to_string().contains("STRICT_NANS"), "{build}");
         // The next process starts with the timings of this one.
         let (worker, log) = logged(more);
-        worker.run(&model, &[x], &names(&["y"])).unwrap();
+        run(&worker, &model, &[x], &names(&["y"])).unwrap();
         assert!(log()[0]["cache_hits"].as_u64().unwrap() > 0, "{:?}", log());
     }
     let tf32 = worker(Options { tf32: true, ..options(11) }, "");
     let x = [feed(numbers(&[2, 4]))];
-    let got = tf32.run(&marked(&[]), &x, &names(&["y"])).unwrap();
-    assert!(!got[0]["y"].identical(&ort().run(&marked(&[]), &x, &names(&["y"])).unwrap()[0]["y"]));
+    let got = run(&tf32, &marked(&[]), &x, &names(&["y"])).unwrap();
+    assert!(!got[0]["y"].identical(&run(&ort(), &marked(&[]), &x, &names(&["y"])).unwrap()[0]["y"]));
 }
 
 #[test]
@@ -344,7 +355,7 @@ fn profiles_come_from_the_user_or_the_data() {
         |input: &str, max: i64| Range { input: input.into(), min: vec![1, 8], opt: vec![2, 8], max: vec![max, 8] };
     let run = |ranges: Vec<Range>, rows: usize| {
         let worker = worker(Options { profiles: ranges, ..options(10) }, "");
-        worker.run(&model, &[feed(numbers(&[rows, 8]))], &names(&["y"])).map(|values| values[0]["y"].shape.clone())
+        run(&worker, &model, &[feed(numbers(&[rows, 8]))], &names(&["y"])).map(|values| values[0]["y"].shape.clone())
     };
     assert_eq!(run(vec![range("x", 4)], 3), Ok(vec![3, 8]));
     let outside = run(vec![range("x", 4)], 5).unwrap_err();
@@ -367,12 +378,12 @@ fn a_ready_engine_is_checked_and_run() {
         .unwrap();
     assert!(plan.exists(), "{smoke:?}");
     let x = [feed(numbers(&[2, 4]))];
-    let exact = ort().run(&marked(&[]), &x, &names(&["y"])).unwrap();
+    let exact = run(&ort(), &marked(&[]), &x, &names(&["y"])).unwrap();
     let run = |version: u32, plan: &Path, model: &Lean| {
         let worker = worker(Options { plan: Some(plan.to_path_buf()), ..options(version) }, "");
-        worker.run(model, &x, &names(&["y"]))
+        run(&worker, model, &x, &names(&["y"]))
     };
-    let engine = worker(Options { plan: Some(plan.clone()), ..options(10) }, "").engine().unwrap().unwrap();
+    let engine = question::engine(&worker(Options { plan: Some(plan.clone()), ..options(10) }, "")).unwrap().unwrap();
     let bindings: Vec<_> = engine.bindings.iter().map(|b| (b.name.as_str(), b.input, b.dtype, &b.shape[..])).collect();
     let float = DType::Float32;
     assert_eq!(bindings, [("x", true, float, &[2, 4][..]), ("y", false, float, &[2, 3][..])]);
@@ -396,13 +407,14 @@ fn a_ready_engine_is_checked_and_run() {
 #[test]
 fn what_goes_wrong_is_an_answer() {
     let x = [feed(numbers(&[2, 4]))];
-    let run =
-        |version: u32, fault: &str| worker(options(version), fault).run(&marked(&[]), &x, &names(&["y"])).unwrap_err();
+    let faulty = |version: u32, fault: &str| {
+        run(&worker(options(version), fault), &marked(&[]), &x, &names(&["y"])).unwrap_err()
+    };
     for version in VERSIONS {
-        let parse = run(version, "unsupported=Relu");
+        let parse = faulty(version, "unsupported=Relu");
         assert!(matches!(parse, RunError::Build { .. }) && reason(&parse).contains("'relu0' (Relu)"), "{parse}");
         for fault in ["fail_build=no kernel for this", "fail_build=no kernel for this;unlogged"] {
-            let build = run(version, fault);
+            let build = faulty(version, fault);
             assert!(matches!(build, RunError::Build { .. }), "{build}");
             assert_eq!(
                 reason(&build).matches("no kernel for this").count(),
@@ -411,31 +423,31 @@ fn what_goes_wrong_is_an_answer() {
             );
         }
         for fault in ["crash_build", "crash_run"] {
-            let crash = run(version, fault);
+            let crash = faulty(version, fault);
             assert!(matches!(crash, RunError::Crash { .. }), "{fault}: {crash}");
         }
         let bad = lean(&testdata("external_data").join("model.onnx"));
         let lost = Lean { folder: std::env::temp_dir().join("nowhere"), ..bad };
-        let lost = worker(options(version), "").run(&lost, &[feed(numbers(&[2, 128]))], &names(&["y"])).unwrap_err();
+        let lost = run(&worker(options(version), ""), &lost, &[feed(numbers(&[2, 128]))], &names(&["y"])).unwrap_err();
         assert!(matches!(lost, RunError::Build { .. }), "{lost}");
     }
 }
 
 #[test]
 fn compiler_knobs_are_told_and_turned_where_there_are_any() {
-    assert_eq!(worker(options(10), "").routes(), Ok(None));
+    assert_eq!(question::routes(&worker(options(10), "")), Ok(None));
     let eleven = worker(options(11), "route=a:b:relu0");
-    assert!(eleven.routes().unwrap().unwrap().contains("-a:b"));
+    assert!(question::routes(&eleven).unwrap().unwrap().contains("-a:b"));
     let x = [feed(numbers(&[2, 4]))];
     let build = |route: &str| {
         let how = How { route: Some(route.to_string()), ..How::default() };
-        eleven.build(&marked(&[]), &x, &names(&["y"]), &how)
+        build(&eleven, &marked(&[]), &x, &names(&["y"]), &how)
     };
-    let exact = ort().run(&marked(&[]), &x, &names(&["y"])).unwrap();
+    let exact = run(&ort(), &marked(&[]), &x, &names(&["y"])).unwrap();
     same(&build("-a:b=off").unwrap().values[0], &exact[0]);
     let unknown = build("-none=off").map(|_| ()).unwrap_err();
     assert!(reason(&unknown).contains("-none=off"), "{unknown}");
-    let wrong = eleven.run(&marked(&[]), &x, &names(&["y"])).unwrap();
+    let wrong = run(&eleven, &marked(&[]), &x, &names(&["y"])).unwrap();
     assert!(!wrong[0]["y"].identical(&exact[0]["y"]));
 }
 
@@ -467,12 +479,12 @@ fn many_builds_in_one_process() {
         let observe = [Observe::Outputs, Observe::Debug, Observe::Unfused][round % 3];
         let how = How { observe, ..How::default() };
         let model = if observe == Observe::Outputs { marked(&["r0"]) } else { marked(&[]) };
-        let answer = backend.build(&model, &x, &names(&["y", "r0"]), &how).unwrap();
+        let answer = build(&backend, &model, &x, &names(&["y", "r0"]), &how).unwrap();
         assert_eq!(answer.values[0].len(), 2);
     }
     let broken = Lean { bytes: vec![1, 2, 3], folder: PathBuf::new() };
-    backend.run(&broken, &x, &names(&["y"])).unwrap_err();
-    backend.run(&marked(&[]), &[Tensors::new()], &names(&["y"])).unwrap_err();
+    run(&backend, &broken, &x, &names(&["y"])).unwrap_err();
+    run(&backend, &marked(&[]), &[Tensors::new()], &names(&["y"])).unwrap_err();
 }
 
 /// TensorRT-RTX itself: it parses and builds without a GPU, and does not run.
@@ -481,10 +493,10 @@ fn the_real_rtx_builds_and_says_what_it_lacks_to_run() {
     let folder = root().join("target/tensorrt/onnxruntime_ep_nv_tensorrt_rtx");
     let found = tensorrt::library::find(Some(&folder)).expect("run scripts/tensorrt.sh first").unwrap();
     let worker = started(Options::new(&found), Vec::new()).unwrap();
-    assert_eq!(worker.info().backend, "tensorrt-rtx");
+    assert_eq!(worker.about().info.backend, "tensorrt-rtx");
     let run = |model: &Lean, x: Tensor, outputs: &[&str], observe| {
         let how = How { observe, ..How::default() };
-        worker.build(model, &[feed(x)], &names(outputs), &how).map(|_| ()).unwrap_err()
+        build(&worker, model, &[feed(x)], &names(outputs), &how).map(|_| ()).unwrap_err()
     };
     let unknown = run(&lean(&testdata("bad/unknown_op.onnx")), numbers(&[2, 4]), &["y"], Observe::Outputs);
     assert!(matches!(unknown, RunError::Build { .. }), "{unknown}");

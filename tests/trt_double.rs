@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 use common::{doubles, model_of, testdata, with_doubles};
 use layerdiff::load::{Lean, testset};
 use layerdiff::onnx::{DimValue, Dimension, GraphProto, ModelProto, NodeProto, TensorShapeProto, ValueInfoProto};
-use layerdiff::run::Backend;
 use layerdiff::run::ort::{Ort, Provider, library};
+use layerdiff::run::{Backend, Job};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 
@@ -86,7 +86,8 @@ fn reference(path: &Path) -> (String, Vec<f32>) {
     let ort = Ort::new(&library::find(None).unwrap().path, Provider::Cpu).unwrap();
     let lean = Lean { bytes, folder: path.parent().unwrap().to_path_buf() };
     let name = graph.output[0].name().to_string();
-    let result = ort.run(&lean, &[feeds], std::slice::from_ref(&name)).unwrap().remove(0).swap_remove(&name).unwrap();
+    let job = Job::new(lean, &[feeds], std::slice::from_ref(&name));
+    let result = ort.run(&job).unwrap().values.remove(0).swap_remove(&name).unwrap();
     (name, result.bytes().chunks_exact(4).take(8).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect())
 }
 

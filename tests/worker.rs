@@ -8,7 +8,7 @@ use layerdiff::load::Lean;
 use layerdiff::run::exec::Exec;
 use layerdiff::run::ort::Provider;
 use layerdiff::run::worker::{Task, Worker};
-use layerdiff::run::{Backend, RunError};
+use layerdiff::run::{Backend, Job, RunError};
 use layerdiff::{interrupt, tensor::Tensors};
 
 #[test]
@@ -25,7 +25,10 @@ fn a_worker_says_what_it_lacks_and_an_interruption_ends_everything() {
         interrupt::request();
     });
     let lean = Lean { bytes: Vec::new(), folder: PathBuf::new() };
-    let run = |command: &str| Exec::new(command).unwrap().run(&lean, &[Tensors::new()], &["y".to_string()]);
+    let run = |command: &str| {
+        let job = Job::new(lean.clone(), &[Tensors::new()], &["y".to_string()]);
+        Exec::new(command).unwrap().run(&job).map(drop)
+    };
     // The grandchild would hold the run for a minute if it survived.
     assert_eq!(run("sleep 60 & wait").unwrap_err(), RunError::Interrupted);
     soon.join().unwrap();

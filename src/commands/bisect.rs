@@ -207,7 +207,7 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
         "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16, BF16 or TF32 that runs this very model, and without --no-overrides"
     );
     ensure!(
-        plan.search.by != By::BuildRoute || candidate.backend.is_engine(),
+        plan.search.by != By::BuildRoute || candidate.is_engine(),
         "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
     );
     Ok(())

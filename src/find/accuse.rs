@@ -49,12 +49,12 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
 
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.
 fn at_once(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<HashMap<usize, Comparison>, RunError> {
-    let (backend, chosen) = (&probe.lab.candidate.backend, chosen(probe, suspects, most));
+    let (candidate, chosen) = (&probe.lab.candidate, chosen(probe, suspects, most));
     // Of what it compared itself, the candidate kept what agrees.
-    if backend.compares() {
+    if candidate.compares() {
         isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
     }
-    match backend.is_engine() && backend.runs() {
+    match candidate.is_engine() && candidate.runs() {
         true => isolate::together(probe, &chosen),
         false => Ok(HashMap::new()),
     }

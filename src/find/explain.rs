@@ -24,7 +24,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let needed: Vec<usize> = made.chain([tensor]).collect();
     probe.values_of(&needed)?;
 
-    let own_model = theirs.spec.model.is_some() || mine.spec.model.is_some();
+    let own_model = probe.lab.relation.is_own_model();
     let counterpart = theirs.graph.tensor(&culprit.tensor).filter(|_| own_model);
     let their_node = counterpart.map(|t| theirs.graph.producer(t));
     let their_proto = their_node.and_then(|n| n.proto(&theirs.model.proto));

@@ -41,7 +41,7 @@ pub fn isolate(
         let word = if region { "tensors inside the region could not be compared; " } else { "" };
         Ok(Local { kind, metrics: None, why: format!("{word}{why}") })
     };
-    if !probe.lab.candidate.backend.runs() {
+    if !probe.lab.candidate.runs() {
         return unknown("stored tensors cannot be run again, so the node was not run alone");
     }
     let Some(nodes) = suspects(probe, tensor) else {
@@ -167,7 +167,7 @@ fn run_alone(probe: &Probe, tensor: usize, nodes: &[usize], sample: usize) -> Re
 
 /// The reference's node, in the reference, on what the candidate gave it.
 fn reference_on_candidate_inputs(probe: &Probe, tensor: usize, sample: usize) -> Result<Option<Comparison>, RunError> {
-    if !probe.lab.reference.backend.runs() {
+    if !probe.lab.reference.runs() {
         return Ok(None);
     }
     let nodes = [probe.lab.reference.graph.tensors[tensor].node];
@@ -187,7 +187,8 @@ pub fn emulated(probe: &Probe, tensor: usize, sample: usize, low: Low) -> Option
     let nodes = [side.graph.tensors[tensor].node];
     let cut = cut(probe, side, &nodes, tensor, sample, Feed::Reference)?;
     let name = std::slice::from_ref(&cut.output);
-    let values = side.run_as(low, &cut.model, &cut.types, &[cut.feeds], name).ok()?;
+    let feeds = [cut.feeds];
+    let values = side.run_as(low, &side.work(&feeds, name).on(&cut.model, &cut.types)).ok()?;
     judge(probe, tensor, sample, values.first()?.get(&cut.output))?.metrics
 }
 

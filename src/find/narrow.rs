@@ -32,9 +32,9 @@ pub struct Narrowed {
 /// Few tensors a run, narrowing down.
 pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Result<Narrowed, RunError> {
     let targets = targets(probe);
-    let engine = probe.lab.candidate.backend.is_engine();
+    let engine = probe.lab.candidate.is_engine();
     let marks = args.marks.map_or(if engine { ENGINE_MARKS } else { MARKS }, |k| k as usize);
-    let builds = probe.lab.candidate.backend.width();
+    let builds = probe.lab.candidate.width();
     let limits = Limits { marks, builds, max_suspects: args.max_culprits as usize };
     // What one round can see.
     let sight = marks.saturating_mul(builds);

@@ -36,7 +36,7 @@ pub fn rank(probe: &mut Probe, culprits: &[Culprit], builds: bool, progress: &Pr
     }
     let mut facts = Facts::of(probe, culprits);
     let mut ranked = Ranked::default();
-    if probe.lab.candidate.backend.is_engine() && !builds {
+    if probe.lab.candidate.is_engine() && !builds {
         ranked.ranking.notes.push(Note::RankingNeedsBuild);
     } else {
         progress.step("every node alone");
@@ -95,9 +95,8 @@ fn local_errors(probe: &mut Probe) -> Result<Locals, RunError> {
 
 /// Does the candidate compute the reference's own model in a lower precision?
 fn is_lowered(probe: &Probe) -> bool {
-    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
-    let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    candidate.lowering.low().is_some() && candidate.backend.runs() && !own_model
+    let candidate = &probe.lab.candidate;
+    candidate.lowering.low().is_some() && candidate.runs() && !probe.lab.relation.is_own_model()
 }
 
 /// Is the candidate itself the emulation of its precision?

@@ -7,9 +7,8 @@ use crate::cure::Trial;
 use crate::found::Routes;
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe};
-use crate::mark;
 use crate::progress::Progress;
-use crate::run::{How, Observe, RunError};
+use crate::run::RunError;
 use crate::search::{Answer, ddmin};
 
 /// A pass of the compiler that can be left out, and how.
@@ -21,7 +20,7 @@ struct Knob {
 
 /// A smallest set of knobs that, turned off, makes the outputs agree.
 pub fn route(probe: &Probe, builds: u64, progress: &Progress) -> Result<Routes, RunError> {
-    let told = probe.lab.candidate.backend.routes()?;
+    let told = probe.lab.candidate.routes()?;
     let Some(knobs) = told.as_deref().and_then(knobs).filter(|knobs| !knobs.is_empty()) else {
         return Err(RunError::Missing(
             "--by build-route turns the knobs of TensorRT's compiler, which this candidate does not have; TensorRT 11.1 and newer do"
@@ -78,12 +77,11 @@ pub fn route(probe: &Probe, builds: u64, progress: &Progress) -> Result<Routes, 
 /// Good: with this route every output of every sample agrees. A build that fails is no answer.
 fn cured(probe: &Probe, route: String) -> Result<Answer, RunError> {
     let Lab { candidate: side, outputs, feeds, rules, .. } = probe.lab;
-    let how = How { observe: Observe::Outputs, route: Some(route), ..How::default() };
-    let model = mark::mark(&side.model.proto, &side.graph, &inner(side, outputs), &side.types);
-    match side.build(&how, &side.kept, &model, &side.types, feeds, outputs) {
+    let model = side.marked(&inner(side, outputs));
+    match side.values(&side.work(feeds, outputs).on(&model, &side.types).routed(route)) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
         Err(_) => Ok(Answer::Unknown),
-        Ok(answer) => Ok(Trial::judged(rules, outputs, &probe.finals.right, &answer.values).answer),
+        Ok(values) => Ok(Trial::judged(rules, outputs, &probe.finals.right, &values).answer),
     }
 }
 

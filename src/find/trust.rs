@@ -8,8 +8,8 @@ use crate::judge::Rules;
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe, Side};
 use crate::progress::Progress;
-use crate::run::{Observe, RunError};
-use crate::spec::{Place, Precision};
+use crate::run::{Observe, RunError, Tf32};
+use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
 use products::{Products, products};
 
@@ -18,7 +18,7 @@ use products::{Products, products};
 pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfReference>, RunError> {
     let lab = probe.lab;
     let (side, Some(first)) = (&lab.reference, lab.feeds.first()) else { return Ok(None) };
-    if !is_foreign(side) || !side.backend.runs() {
+    if !side.about().elsewhere || !side.runs() {
         return Ok(None);
     }
     progress.step("the reference again");
@@ -42,7 +42,7 @@ pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfRefe
 pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCandidate>, RunError> {
     let lab = probe.lab;
     let (side, Some(first)) = (&lab.candidate, lab.feeds.first()) else { return Ok(None) };
-    if !is_foreign(side) {
+    if !side.about().elsewhere {
         return Ok(None);
     }
     progress.step("the candidate again");
@@ -75,20 +75,9 @@ pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCand
     Ok(Some(tests))
 }
 
-/// Does it compute elsewhere than ONNX Runtime on the CPU does, in this process?
-fn is_foreign(side: &Side) -> bool {
-    side.backend.is_engine() || matches!(side.spec.place, Place::Provider(_))
-}
-
-/// A provider on NVIDIA's libraries, which may compute products of float32 in TF32. TensorRT itself is not among them: it
-/// chooses precisions by layer, and reports them.
-fn is_nvidia(side: &Side) -> bool {
-    matches!(&side.spec.place, Place::Provider(name) if ["cuda", "tensorrt"].contains(&name.as_str()))
-}
-
 /// What its products are, where that is a question. A test that fails is no answer, and no failure.
 fn measured(side: &Side) -> Result<Option<Products>, RunError> {
-    match is_nvidia(side).then(|| products(side)) {
+    match (side.about().tf32 != Tf32::Never).then(|| products(side)) {
         None => Ok(None),
         Some(Err(RunError::Interrupted)) => Err(RunError::Interrupted),
         Some(Err(e)) => Ok(Some(Products::Unclear(e.to_string()))),

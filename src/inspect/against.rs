@@ -4,6 +4,8 @@
 mod inside;
 mod shapes;
 
+use std::fmt;
+
 use super::facts::{Differences, Facts, Mismatch, Port};
 use super::file::File;
 use crate::tensor::DType;
@@ -16,11 +18,27 @@ struct Interface<'a> {
     outputs: &'a [Port],
 }
 
+/// What a port is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Input,
+    Output,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Input => "input",
+            Role::Output => "output",
+        })
+    }
+}
+
 /// `files` are those that the facts come from: their weights are compared in place.
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Differences {
     let (a, b) = interfaces(subject, other);
     let mut differences = Differences::default();
-    for (role, left, right) in [("input", a.inputs, b.inputs), ("output", a.outputs, b.outputs)] {
+    for (role, left, right) in [(Role::Input, a.inputs, b.inputs), (Role::Output, a.outputs, b.outputs)] {
         ports(&mut differences, role, (a.what, left), (b.what, right));
     }
     differences.inside = inside::differences(subject, other, files);
@@ -41,7 +59,7 @@ fn interfaces<'a>(subject: &'a Facts, other: &'a Facts) -> (Interface<'a>, Inter
 
 type Side<'a> = (&'static str, &'a [Port]);
 
-fn ports(found: &mut Differences, role: &'static str, (a, left): Side, (b, right): Side) {
+fn ports(found: &mut Differences, role: Role, (a, left): Side, (b, right): Side) {
     let by_name = |ports: &[Port], name: &str| ports.iter().any(|p| p.name == name);
     let mut lacking = |port: &Port, has: &str, lacks: &str, others: &[Port], own: &[Port]| {
         // One of the same place and type that is new there may be the same under another name.
@@ -58,7 +76,7 @@ fn ports(found: &mut Differences, role: &'static str, (a, left): Side, (b, right
     }
 }
 
-fn pair(found: &mut Differences, role: &'static str, (a, one): (&str, &Port), (b, two): (&str, &Port)) {
+fn pair(found: &mut Differences, role: Role, (a, one): (&str, &Port), (b, two): (&str, &Port)) {
     let mismatch =
         |code, text| Mismatch { code, tensor: one.name.clone(), text: format!("{role} '{}' {text}", one.name) };
     if let Some(text) = types(role, (a, one), (b, two)) {
@@ -72,15 +90,20 @@ fn pair(found: &mut Differences, role: &'static str, (a, one): (&str, &Port), (b
 }
 
 /// Unknown types (outputs that nobody inferred) are no mismatch.
-fn types(role: &str, (a, one): (&str, &Port), (b, two): (&str, &Port)) -> Option<String> {
+fn types(role: Role, (a, one): (&str, &Port), (b, two): (&str, &Port)) -> Option<String> {
     let known = |p: &Port| p.dtype.map(|d| d.to_string()).or(p.other.clone());
     let (left, right) = (known(one)?, known(two)?);
-    let verb = if role == "input" { "read" } else { "written" };
+    let verb = match role {
+        Role::Input => "read",
+        Role::Output => "written",
+    };
     let harm = match (one.dtype, two.dtype) {
         (Some(DType::Int64), Some(DType::Int32)) | (Some(DType::Int32), Some(DType::Int64)) => {
             let (wide, narrow) = if one.dtype == Some(DType::Int64) { (a, b) } else { (b, a) };
-            let cure =
-                if role == "input" { "; `layerdiff convert --int32-inputs` makes the model's int32, too" } else { "" };
+            let cure = match role {
+                Role::Input => "; `layerdiff convert --int32-inputs` makes the model's int32, too",
+                Role::Output => "",
+            };
             format!(": what is 64-bit for {wide} is {verb} as 32-bit by {narrow}{cure}")
         }
         (Some(l), Some(r)) if l.bits() != r.bits() => {
@@ -103,7 +126,7 @@ mod tests {
 
     fn check(left: &[Port], right: &[Port], want: &[&str]) {
         let mut found = Differences::default();
-        ports(&mut found, "input", ("the model", left), ("the engine", right));
+        ports(&mut found, Role::Input, ("the model", left), ("the engine", right));
         let texts: Vec<&str> = found.mismatches.iter().map(|m| m.text.as_str()).collect();
         assert_eq!(texts.len(), want.len(), "{texts:?}");
         for (text, want) in texts.iter().zip(want) {

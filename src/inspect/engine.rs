@@ -6,12 +6,11 @@ use anyhow::anyhow;
 
 use super::facts::{Count, EngineFacts};
 use super::port;
-use crate::found::BackendInfo;
 use crate::run::ort::library::Env;
 use crate::run::tensorrt::Options;
 use crate::run::tensorrt::library::{self, Found, Places, VARIABLE};
 use crate::run::worker::{Task, Worker};
-use crate::run::{Backend, Engine, RunError};
+use crate::run::{About, Backend, Engine, RunError, question};
 
 /// Reads the engine with the library that `flag` names, or with the first on this machine that can.
 pub fn read(path: &Path, bytes: u64, flag: Option<&Path>) -> anyhow::Result<EngineFacts> {
@@ -19,7 +18,7 @@ pub fn read(path: &Path, bytes: u64, flag: Option<&Path>) -> anyhow::Result<Engi
     let mut refusals = Vec::new();
     for found in &libraries {
         match ask(path, found) {
-            Ok((info, engine)) => return Ok(facts(path, bytes, found, &info, &engine)),
+            Ok((about, engine)) => return Ok(facts(path, bytes, found, &about, &engine)),
             Err(RunError::Interrupted) => return Err(RunError::Interrupted.into()),
             Err(e) => refusals.push((found, e)),
         }
@@ -53,12 +52,12 @@ fn libraries(path: &Path, flag: Option<&Path>) -> anyhow::Result<Vec<Found>> {
     Ok(all)
 }
 
-fn ask(path: &Path, found: &Found) -> Result<(BackendInfo, Engine), RunError> {
+fn ask(path: &Path, found: &Found) -> Result<(About, Engine), RunError> {
     // A worker process may have another working directory.
     let plan = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let worker = Worker::start(&Task::tensorrt(Options { plan: Some(plan), ..Options::new(found) }))?;
-    match worker.engine()? {
-        Some(engine) => Ok((worker.info(), engine)),
+    match question::engine(&worker)? {
+        Some(engine) => Ok((worker.about().clone(), engine)),
         None => Err(RunError::Unclear("it tells nothing of the engine".to_string())),
     }
 }
@@ -81,7 +80,7 @@ fn refused(path: &Path, mut refusals: Vec<(&Found, RunError)>) -> anyhow::Error 
     }
 }
 
-fn facts(path: &Path, bytes: u64, found: &Found, info: &BackendInfo, engine: &Engine) -> EngineFacts {
+fn facts(path: &Path, bytes: u64, found: &Found, about: &About, engine: &Engine) -> EngineFacts {
     let ports = |input: bool| engine.bindings.iter().filter(|b| b.input == input).map(port::bound).collect();
     let mut nodes: Vec<&String> = engine.layers.iter().flat_map(|l| &l.nodes).collect();
     nodes.sort_unstable();
@@ -90,7 +89,7 @@ fn facts(path: &Path, bytes: u64, found: &Found, info: &BackendInfo, engine: &En
         path: path.display().to_string(),
         bytes,
         library: found.library.display().to_string(),
-        version: version(info),
+        version: version(about),
         inputs: ports(true),
         outputs: ports(false),
         profiles: engine.bindings.iter().map(|b| b.profiles.len()).max().unwrap_or(0),
@@ -104,9 +103,9 @@ fn facts(path: &Path, bytes: u64, found: &Found, info: &BackendInfo, engine: &En
 }
 
 /// `TensorRT-RTX 1.7.1`
-fn version(info: &BackendInfo) -> String {
-    let name = if info.backend.contains("rtx") { "TensorRT-RTX" } else { "TensorRT" };
-    format!("{name} {}", info.version)
+fn version(about: &About) -> String {
+    let name = if about.builder.is_some_and(|builder| builder.rtx) { "TensorRT-RTX" } else { "TensorRT" };
+    format!("{name} {}", about.info.version)
 }
 
 /// Each type once.
@@ -120,6 +119,7 @@ pub fn types(types: &[String]) -> String {
 #[cfg(test)]
 pub mod sample {
     use super::*;
+    use crate::found::BackendInfo;
     use crate::run::tensorrt::library::{Kind, Origin};
     use crate::run::{Binding, Layer};
     use crate::tensor::DType;
@@ -153,7 +153,7 @@ pub mod sample {
         };
         let found = Found { library: "libnvinfer.so.10".into(), parser: None, kind: Kind::Full, origin: Origin::Flag };
         let info = BackendInfo { backend: "TensorRT".into(), version: "10.16.0".into(), ..BackendInfo::default() };
-        facts(Path::new("model.plan"), 4096, &found, &info, &engine)
+        facts(Path::new("model.plan"), 4096, &found, &About::plain(info), &engine)
     }
 }
 

@@ -172,11 +172,24 @@ pub struct Wide {
     pub bound: bool,
 }
 
+/// Who says what element types nodes make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inferred {
+    /// There are no nodes.
+    #[default]
+    #[serde(rename = "")]
+    Nothing,
+    Onnxruntime,
+    /// The file alone.
+    Declared,
+}
+
 /// Element types of what the nodes make.
 #[derive(Debug, Default, Serialize)]
 pub struct Computes {
-    /// `onnxruntime` or `declared`.
-    pub source: &'static str,
+    /// Who says so.
+    pub source: Inferred,
     /// Why they are declared types only.
     pub why: Option<String>,
     /// The most frequent first.

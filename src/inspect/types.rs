@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::facts::{Computes, Count, Dim};
+use super::facts::{Computes, Count, Dim, Inferred};
 use super::file::Source;
 use super::port;
 use crate::graph::node_name;
@@ -67,7 +67,7 @@ impl Typing {
         self.made(main, "", &mut made);
         let unknown = made.iter().filter(|dtype| dtype.is_none()).count();
         let types = Count::each(made.into_iter().flatten().map(|dtype| dtype.to_string()));
-        let source = if self.why.is_none() { "onnxruntime" } else { "declared" };
+        let source = if self.why.is_none() { Inferred::Onnxruntime } else { Inferred::Declared };
         Computes { source, why: self.why.clone(), types, unknown }
     }
 

@@ -13,7 +13,7 @@ use crate::tensor::Tensors;
 impl Probe<'_> {
     /// Will the next marked run be compared by the candidate itself? Not where every value is wanted, or was computed ahead.
     pub(super) fn is_compared(&self) -> bool {
-        self.lab.candidate.backend.compares() && !self.values.saves() && self.values.ahead.is_empty()
+        self.lab.candidate.compares() && !self.values.saves() && self.values.ahead.is_empty()
     }
 
     /// As `run_marked`; what the candidate compared comes along.

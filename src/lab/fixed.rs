@@ -19,7 +19,7 @@ pub type Fixed = HashMap<usize, Tensor>;
 
 /// Everything that `side` computes from nothing but its file. Empty where it cannot be told without a build.
 pub fn values(side: &Side) -> Fixed {
-    if !side.runs_its_file {
+    if !side.runs() {
         return Fixed::new();
     }
     let fixed = fixed(&side.graph);

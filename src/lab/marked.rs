@@ -56,7 +56,7 @@ impl Probe<'_> {
                 (values, disturbance)
             }
             // The unmarked engine was built and ran: it is the marks that this one cannot bear.
-            Err(e) if other.backend.is_engine() && e != RunError::Interrupted => {
+            Err(e) if other.is_engine() && e != RunError::Interrupted => {
                 (Vec::new(), Some(format!("with it marked, {e}")))
             }
             Err(e) => return Err(e),
@@ -78,7 +78,7 @@ impl Probe<'_> {
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
         let pairs = self.lab.comparable(tensors.iter().copied().filter(|t| !self.values.fixed.contains_key(t)));
         // An engine is not built once more for what may be forgotten or was never seen by any run.
-        let engine = self.lab.candidate.backend.is_engine();
+        let engine = self.lab.candidate.is_engine();
         if engine {
             self.see_again(tensors)?;
         }

@@ -94,7 +94,7 @@ impl Probe<'_> {
 
     /// Everything that was measured by now, and what it cost.
     pub fn measured(&self) -> Measured {
-        let engine = self.lab.candidate.backend.is_engine();
+        let engine = self.lab.candidate.is_engine();
         let word = |way: &crate::run::Observe| format!("{way:?}").to_lowercase();
         let copied = self.sight.unjudged.clone().map(Note::Copied);
         let perturbed = match (self.ledger.counts.perturbed, self.sight.disturbed) {

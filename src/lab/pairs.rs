@@ -15,7 +15,7 @@ pub(super) struct Pair {
 pub(super) fn pair(reference: &Side, candidate: &Side, survey: &Survey, tensor: usize) -> Result<Pair, String> {
     let (mine, theirs) = (&reference.graph, &candidate.graph);
     let key = &mine.tensors[tensor].key;
-    if !reference.backend.stores(key) {
+    if !reference.stores(key) {
         return Err("the reference has no value for it".to_string());
     }
     let Some(counterpart) = mark::counterpart(theirs, key) else {
@@ -27,10 +27,10 @@ pub(super) fn pair(reference: &Side, candidate: &Side, survey: &Survey, tensor: 
     if !survey.types.contains_key(&mine.tensors[own].key) {
         return Err("it is not a tensor, or its element type is unknown".to_string());
     }
-    if candidate.backend.is_engine() && survey.types.get(key) == Some(&DType::Bool) {
+    if candidate.is_engine() && survey.types.get(key) == Some(&DType::Bool) {
         return Err("an engine has no bool among its outputs".to_string());
     }
-    if !candidate.backend.stores(&theirs.tensors[counterpart].key) {
+    if !candidate.stores(&theirs.tensors[counterpart].key) {
         return Err("the candidate has no value for it".to_string());
     }
     Ok(Pair { reference: own, candidate: counterpart })

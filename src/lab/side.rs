@@ -1,13 +1,14 @@
 //! One of the two runs that are set against each other: a backend, the model it runs, and what is done to the model first.
+//! How it runs something stands in `work`.
 
-use crate::graph::{Graph, Node};
-use crate::load::{Lean, Model};
-use crate::mark::{self, Types};
-use crate::onnx::{AttributeProto, ModelProto};
-use crate::precision::{self, Kept, convert};
-use crate::run::{Against, Answer, Backend, How, Observe, RunError};
+use crate::graph::Graph;
+use crate::load::Model;
+use crate::mark::Types;
+use crate::onnx::AttributeProto;
+use crate::precision::Kept;
+use crate::run::{About, Backend, Observe, RunError, question};
 use crate::spec::{Low, Place, Spec};
-use crate::tensor::{DType, Tensors};
+use crate::tensor::DType;
 
 /// How a side computes in a lower precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +39,20 @@ impl Lowering {
 
 /// A side, ready to run with any tensors marked.
 pub struct Side {
+    /// As the user asked for it.
     pub spec: Spec,
+    /// What runs it. Who stands outside the lab asks the side.
     pub backend: Box<dyn Backend>,
+    /// The model that it runs, or that what it stores comes from.
     pub model: Model,
+    /// Of the model.
     pub graph: Graph,
     /// How the side comes to its precision.
     pub lowering: Lowering,
     /// Nodes that stay in float32 in a lower precision.
     pub kept: Kept,
-    /// Knobs of the candidate's compiler, for all its builds.
-    pub route: Option<String>,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
     pub half: bool,
-    /// Does it run the constants of `model`, or something that somebody stored or built elsewhere?
-    pub runs_its_file: bool,
     /// Element types of the side's own model, where `lowering`, `half` or a branch needs them.
     pub types: Types,
 }
@@ -82,164 +83,51 @@ impl Side {
         self.lowering != Lowering::None || (self.on_cpu() && self.mentions_half())
     }
 
-    /// Runs the model with `tensors` (numbers in `graph`) observable; gives back those named in `outputs`, by sample.
-    pub fn run(&self, tensors: &[usize], feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.see(tensors, feeds, outputs, Observe::Outputs)?.values)
-    }
-
-    /// The same, with the tensors made visible in a certain way.
-    pub fn see(
-        &self,
-        tensors: &[usize],
-        feeds: &[Tensors],
-        outputs: &[String],
-        observe: Observe,
-    ) -> Result<Answer, RunError> {
-        let how = How { observe, route: self.route.clone(), ..How::default() };
-        if observe != Observe::Outputs {
-            return self.build(&how, &self.kept, &self.model.proto, &self.types, feeds, outputs);
-        }
-        let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
-        self.build(&how, &self.kept, &marked, &self.types, feeds, outputs)
-    }
-
-    /// As [`Side::run`], with what the backend can compare compared where it lies.
-    pub fn run_against(
-        &self,
-        tensors: &[usize],
-        feeds: &[Tensors],
-        outputs: &[String],
-        against: &Against,
-    ) -> Result<Answer, RunError> {
-        let marked = mark::mark(&self.model.proto, &self.graph, tensors, &self.types);
-        let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(&marked, feed)).collect();
-        self.backend.run_against(&self.lean(&self.kept, &marked, &self.types)?, &feeds, outputs, against)
-    }
-
-    /// Runs another model (a cut of this one) the way this side runs its own.
-    pub fn run_model(
-        &self,
-        model: &ModelProto,
-        types: &Types,
-        feeds: &[Tensors],
-        outputs: &[String],
-    ) -> Result<Vec<Tensors>, RunError> {
-        self.run_kept(&self.kept, model, types, feeds, outputs)
-    }
-
     /// Does it compute in float32 exactly what its model says?
     pub fn is_plain(&self) -> bool {
         self.lowering == Lowering::None
     }
-
-    /// The same, with these nodes (by the keys of what they write) left in float32 where the side has a lower precision.
-    pub fn run_kept(
-        &self,
-        kept: &Kept,
-        model: &ModelProto,
-        types: &Types,
-        feeds: &[Tensors],
-        outputs: &[String],
-    ) -> Result<Vec<Tensors>, RunError> {
-        let how = How { route: self.route.clone(), ..How::default() };
-        Ok(self.build(&how, kept, model, types, feeds, outputs)?.values)
-    }
-
-    /// The one way to the backend: lowers the model, casts the feeds, builds and runs.
-    pub fn build(
-        &self,
-        how: &How,
-        kept: &Kept,
-        model: &ModelProto,
-        types: &Types,
-        feeds: &[Tensors],
-        outputs: &[String],
-    ) -> Result<Answer, RunError> {
-        let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
-        let how = match self.lowering {
-            Lowering::Backend(_) => &How { float32: names_of(kept, model), ..how.clone() },
-            _ => how,
-        };
-        self.backend.build(&self.lean(kept, model, types)?, &feeds, outputs, how)
-    }
-
-    /// Seconds of one run of the built model, where the backend can tell: the median over `runs`.
-    pub fn latency(
-        &self,
-        kept: &Kept,
-        model: &ModelProto,
-        types: &Types,
-        feed: &Tensors,
-        runs: usize,
-    ) -> Result<Option<f64>, RunError> {
-        let feed = as_declared(model, feed);
-        self.backend.latency(&self.lean(kept, model, types)?, &feed, runs)
-    }
-
-    /// Builds a model the way this side runs its own, and runs nothing.
-    pub fn builds(&self, model: &ModelProto, types: &Types) -> Result<(), RunError> {
-        self.backend.outputs(&self.lean(&self.kept, model, types)?).map(drop)
-    }
-
-    /// What the backend gets for `model`.
-    fn lean(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Lean, RunError> {
-        Ok(self.model.lean(self.lowered(kept, model, types)?.as_ref().unwrap_or(model)))
-    }
-
-    /// What is run in place of `model`; `None`: the model as it is.
-    fn lowered(&self, kept: &Kept, model: &ModelProto, types: &Types) -> Result<Option<ModelProto>, RunError> {
-        Ok(match self.lowering {
-            Lowering::Emulate(low) => Some(precision::emulate(model, types, low, kept)),
-            Lowering::Convert(low) => Some(self.converted(low, kept, model, types).map_err(|e| RunError::Build {
-                backend: self.spec.to_string(),
-                reason: format!("it cannot be converted: {e:#}"),
-            })?),
-            Lowering::Products => (!kept.is_empty()).then(|| precision::split(model, types, kept)),
-            Lowering::None | Lowering::Backend(_) if self.half => Some(precision::expose(model, types)),
-            Lowering::None | Lowering::Backend(_) => None,
-        })
-    }
-
-    /// `model` in mixed precision; its inputs and outputs stay float32, as in the files that users get.
-    fn converted(&self, low: DType, kept: &Kept, model: &ModelProto, types: &Types) -> anyhow::Result<ModelProto> {
-        let source = self.model.edited(model.clone());
-        let graph = Graph::new(&source.proto)?;
-        let mut known = self.types.clone();
-        known.extend(types.iter().map(|(name, dtype)| (name.clone(), *dtype)));
-        let keep = |node: &Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
-        let request = convert::Request { low, keep: &keep, keep_io: true, int32_inputs: false };
-        Ok(convert::convert(&source, &graph, &known, &request)?.model)
-    }
-
-    /// Runs a model of float32 tensors as a device computes it in `low`.
-    pub fn run_as(
-        &self,
-        low: Low,
-        model: &ModelProto,
-        types: &Types,
-        feeds: &[Tensors],
-        outputs: &[String],
-    ) -> Result<Vec<Tensors>, RunError> {
-        let emulated = precision::emulate(model, types, low, &Kept::new());
-        self.backend.run(&self.model.lean(&emulated), feeds, outputs)
-    }
 }
 
-/// The nodes of `model` that write one of these tensors (by key).
-fn names_of(kept: &Kept, model: &ModelProto) -> Vec<String> {
-    let Ok(graph) = Graph::new(model) else { return Vec::new() };
-    let writes = |node: &&Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
-    if kept.is_empty() { Vec::new() } else { graph.nodes.iter().filter(writes).map(|n| n.name.clone()).collect() }
-}
-
-/// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.
-fn as_declared(model: &ModelProto, feeds: &Tensors) -> Tensors {
-    let mut feeds = feeds.clone();
-    for input in model.graph.iter().flat_map(|g| &g.input) {
-        let (Some(wanted), Some(value)) = (input.dtype(), feeds.get_mut(input.name())) else { continue };
-        if let (true, Some(cast)) = (value.dtype != wanted, precision::cast(value, wanted)) {
-            *value = cast;
-        }
+/// What its backend is and can do.
+impl Side {
+    /// All of it.
+    pub fn about(&self) -> &About {
+        self.backend.about()
     }
-    feeds
+
+    /// Does marking cost it something?
+    pub fn is_engine(&self) -> bool {
+        self.about().is_engine()
+    }
+
+    /// Does it run models, parts of models included? Stored tensors and ready engines do not.
+    pub fn runs(&self) -> bool {
+        self.about().runs()
+    }
+
+    /// Calls that run at the same time.
+    pub fn width(&self) -> usize {
+        self.about().width
+    }
+
+    /// Can it compare values where they lie?
+    pub fn compares(&self) -> bool {
+        self.about().compares
+    }
+
+    /// Can it give a value for the tensor of this key?
+    pub fn stores(&self, key: &str) -> bool {
+        self.about().stores(key)
+    }
+
+    /// Can it make tensors visible in this way?
+    pub fn observes(&self, way: Observe) -> bool {
+        self.about().observes(way)
+    }
+
+    /// The knobs of its compiler; none where it has no such thing.
+    pub fn routes(&self) -> Result<Option<String>, RunError> {
+        question::routes(&*self.backend)
+    }
 }

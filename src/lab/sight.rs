@@ -129,7 +129,7 @@ impl Probe<'_> {
         }
         let Some(why) = self.look_marked(asked, first)? else { return Ok(()) };
         self.sight.disturbing.insert(set, why.clone());
-        let auto = self.sight.wish.is_none() && self.lab.candidate.backend.observes(Observe::Unfused);
+        let auto = self.sight.wish.is_none() && self.lab.candidate.observes(Observe::Unfused);
         if auto && !self.sight.unfused {
             return self.look_unfused(asked);
         }
@@ -209,7 +209,7 @@ impl Probe<'_> {
     pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
         let pairs = marked.iter().zip(&self.finals.unmarked);
         let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
-        if !self.lab.candidate.backend.is_engine() {
+        if !self.lab.candidate.is_engine() {
             // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
             self.ledger.counts.perturbed |=
                 common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));

@@ -11,11 +11,10 @@ use crate::found::experiment::{Data, Experiment, Participant, Source};
 use crate::judge::Rules;
 use crate::lab::Side;
 use crate::load::Model;
-use crate::open::engine;
+use crate::open::{backends, engine};
 use crate::run::RunError;
-use crate::run::ort::library;
 use crate::run::tensorrt;
-use crate::spec::{Place, Spec};
+use crate::spec::Place;
 use crate::tensor::Tensors;
 
 /// Variables that change what the libraries compute, and how long a command may take.
@@ -95,21 +94,16 @@ impl Found {
             Some(_) => files_of(&side.model),
             None => Vec::new(),
         };
-        let (place, command) = match &spec.place {
-            Place::Cpu => ("ort".to_string(), None),
-            Place::Provider(name) => (format!("ort-{name}"), None),
-            Place::TensorRt => ("trt".to_string(), None),
-            Place::Exec(command) => ("exec".to_string(), Some(command.clone())),
-            Place::Saved(path) => {
-                files.push(path.clone());
-                ("saved".to_string(), None)
-            }
-        };
+        let command = if let Place::Exec(command) = &spec.place { Some(command.clone()) } else { None };
+        if let Place::Saved(path) = &spec.place {
+            files.push(path.clone());
+        }
         files.extend(command.iter().flat_map(|command| named_in(command)));
-        let (precision, version) = (spec.precision.to_string(), side.backend.info().version);
-        let known = Participant { place, precision, version, command, ..Participant::default() };
+        let (precision, version) = (spec.precision.to_string(), side.about().info.version.clone());
+        let known =
+            Participant { place: spec.place.to_string(), precision, version, command, ..Participant::default() };
         let (global, args) = (global.clone(), args.clone());
-        Found { known, files, libraries: Box::new(move || libraries(&spec, &global, &args)) }
+        Found { known, files, libraries: Box::new(move || backends::libraries(&spec, &global, &args)) }
     }
 
     /// A command that judges.
@@ -125,27 +119,6 @@ impl Found {
             (self.libraries)().unwrap_or_default().iter().map(|path| of_library(path)).collect();
         Participant { files, libraries, ..self.known }
     }
-}
-
-/// What is loaded for a side.
-fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<Vec<PathBuf>, RunError> {
-    let ort = global.ort_library.as_deref();
-    Ok(match &spec.place {
-        Place::Cpu => vec![library::find(ort)?.path],
-        Place::Provider(name) => match global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
-            Some((_, plugin)) => vec![library::find(ort)?.path, plugin.clone()],
-            None => {
-                let library = library::find_with_provider(ort, name)?.path;
-                let provider = library::provider_file(&library, name);
-                vec![library, provider]
-            }
-        },
-        Place::TensorRt => {
-            let found = tensorrt::library::find(args.trt_library.as_deref())?;
-            found.into_iter().flat_map(|found| [Some(found.library), found.parser]).flatten().collect()
-        }
-        Place::Exec(_) | Place::Saved(_) => Vec::new(),
-    })
 }
 
 fn files_of(model: &Model) -> Vec<PathBuf> {

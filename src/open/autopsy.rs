@@ -24,7 +24,7 @@ pub fn told(who: Who, side: &Side, feeds: &[Tensors], error: RunError) -> (RunEr
 
 /// Looks for the node. An engine takes minutes to build, and what was built elsewhere cannot be cut.
 fn dissect(side: &Side, feeds: &[Tensors], crash: Crash) -> Crash {
-    if side.backend.is_engine() || !side.backend.runs() {
+    if side.is_engine() || !side.runs() {
         return crash;
     }
     let model = &side.model.proto;
@@ -75,7 +75,7 @@ fn crashes(side: &Side, part: &ModelProto, feeds: &[Tensors]) -> bool {
 }
 
 fn builds(side: &Side, part: &ModelProto) -> bool {
-    !matches!(side.builds(part, &side.types), Err(RunError::Crash { .. }))
+    !matches!(side.builds(&side.work(&[], &[]).on(part, &side.types)), Err(RunError::Crash { .. }))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::run::ready::Ready;
 use crate::run::tensorrt::Options;
 use crate::run::tensorrt::library::{self, Found};
 use crate::run::worker::{Task, Worker};
-use crate::run::{Backend, RunError};
+use crate::run::{Backend, Builder, RunError};
 use crate::spec::{Precision, Spec};
 
 /// Files that hold a ready engine.
@@ -62,7 +62,7 @@ pub fn start(
     }
     let workers = pool(&options, args)?;
     // Which precisions a builder may choose by itself is known once its library has told its version.
-    let chooses = workers.info().version.starts_with("10.") && !args.strongly_typed;
+    let chooses = workers.about().builder.is_some_and(leaves_precisions) && !args.strongly_typed;
     Ok(match low {
         Some(low) if chooses => {
             drop(workers);
@@ -72,6 +72,11 @@ pub fn start(
         Some(low) => (Box::new(workers), Lowering::Convert(low)),
         None => (Box::new(workers), Lowering::None),
     })
+}
+
+/// TensorRT 10 is left to choose; TensorRT-RTX gets a model converted, in whichever version.
+fn leaves_precisions(builder: Builder) -> bool {
+    builder.weakly_typed && !builder.rtx
 }
 
 /// A worker for each GPU.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
-use super::{Backend, RunError, command};
+use super::{About, Answer, Backend, Job, Question, RunError, Told, command};
 use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
-use crate::load::{Lean, materialise, npz};
+use crate::load::{materialise, npz};
 use crate::tensor::Tensors;
 
 /// Seconds that one run of the command may take.
@@ -22,6 +22,7 @@ const NAME: &str = "the exec command";
 
 /// A command of the user's.
 pub struct Exec {
+    about: About,
     command: String,
     timeout: Option<Duration>,
     /// Weights of large models, for all its runs.
@@ -35,7 +36,12 @@ impl Exec {
             Ok(text) => Some(parse_timeout(&text)?),
             Err(_) => None,
         };
-        Ok(Exec { command: command.to_string(), timeout, copies: Copies::default() })
+        Ok(Exec::with(command, timeout))
+    }
+
+    fn with(command: &str, timeout: Option<Duration>) -> Exec {
+        let info = BackendInfo { backend: "exec".to_string(), provider: command.to_string(), ..BackendInfo::default() };
+        Exec { about: About::plain(info), command: command.to_string(), timeout, copies: Copies::default() }
     }
 }
 
@@ -46,22 +52,26 @@ fn parse_timeout(text: &str) -> anyhow::Result<Duration> {
 }
 
 impl Backend for Exec {
-    fn info(&self) -> BackendInfo {
-        BackendInfo { backend: "exec".to_string(), provider: self.command.clone(), ..Default::default() }
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let desk = Desk::new().map_err(failed)?;
-        let model = materialise::write_for_program(model, &desk.path(), &self.copies).map_err(failed)?;
+        let model = materialise::write_for_program(&job.model, &desk.path(), &self.copies).map_err(failed)?;
         let sample = |(i, feed)| {
             let folder = desk.path().join(format!("sample_{i}"));
             fs::create_dir(&folder).context("cannot make a temporary folder").map_err(failed)?;
-            let results = self.run_one(&model, feed, outputs, &folder)?;
+            let results = self.run_one(&model, feed, &job.outputs, &folder)?;
             // What was read is mapped, and needs no name any more.
             let _ = fs::remove_dir_all(&folder);
             Ok(results)
         };
-        feeds.iter().enumerate().map(sample).collect()
+        Ok(job.feeds.iter().enumerate().map(sample).collect::<Result<Vec<Tensors>, RunError>>()?.into())
+    }
+
+    fn ask(&self, _: &Question) -> Result<Told, RunError> {
+        Ok(Told::Nothing)
     }
 }
 
@@ -126,6 +136,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::load::Lean;
     use crate::onnx::{GraphProto, ModelProto};
     use crate::tensor::Tensor;
 
@@ -137,8 +148,7 @@ mod tests {
             Tensors::from_iter([("x".to_string(), x), ("y".to_string(), y)])
         };
         let outputs: Vec<String> = outputs.iter().map(|n| n.to_string()).collect();
-        let exec = Exec { command: command.to_string(), timeout, copies: Copies::default() };
-        exec.run(&lean, &[sample(1.0), sample(3.0)], &outputs)
+        Ok(Exec::with(command, timeout).run(&Job::new(lean, &[sample(1.0), sample(3.0)], &outputs))?.values)
     }
 
     fn run(command: &str, outputs: &[&str]) -> Result<Vec<Tensors>, RunError> {

@@ -13,7 +13,7 @@ mod value;
 
 pub use provider::Provider;
 pub use runtime::{Opened, Runtime};
-pub use session::{Output, Session};
+pub use session::Session;
 
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -28,7 +28,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
-use super::{Against, Answer, Backend, RunError};
+use super::{About, Answer, Backend, Job, Question, RunError, Told};
 use crate::found::BackendInfo;
 use crate::interrupt;
 use crate::load::Lean;
@@ -38,8 +38,8 @@ use crate::tensor::Tensors;
 /// ONNX Runtime with one execution provider.
 pub struct Ort {
     environment: Environment,
-    library: PathBuf,
     provider: Provider,
+    about: About,
     /// Libraries that a model may need and that are nowhere, for the message of one that fails.
     lacks: Option<String>,
     /// What compares on the GPU, from the first comparison on, or why nothing can.
@@ -102,8 +102,8 @@ impl Ort {
             }
         };
         drop(loaded);
-        let comparer = OnceLock::new();
-        let ort = Ort { environment, library: library.to_path_buf(), provider, lacks, comparer };
+        let (about, comparer) = (about(&provider, version(library)), OnceLock::new());
+        let ort = Ort { environment, provider, about, lacks, comparer };
         ort.register()?;
         Ok(ort)
     }
@@ -116,8 +116,9 @@ impl Ort {
         names
     }
 
+    /// Of the library.
     pub fn version(&self) -> String {
-        version(&self.library)
+        self.about.info.version.clone()
     }
 
     /// Builds a session; its weights stay in their files.
@@ -188,34 +189,21 @@ impl Ort {
 }
 
 impl Backend for Ort {
-    fn info(&self) -> BackendInfo {
-        let provider = match (self.provider.name(), &self.provider) {
-            (None, _) => "CPUExecutionProvider".to_string(),
-            (Some(name), Provider::Plugin { .. }) => name.to_string(),
-            (Some(name), _) => format!("{name} (built in)"),
-        };
-        BackendInfo { backend: "onnxruntime".to_string(), version: self.version(), provider, ..Default::default() }
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let mut session = self.open(model)?;
-        feeds.iter().map(|feed| session.run(feed, outputs)).collect()
-    }
-
-    fn run_against(
-        &self,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        against: &Against,
-    ) -> Result<Answer, RunError> {
-        let comparer = match self.comparer() {
-            Ok(comparer) => comparer,
-            Err(unjudged) => {
-                return Ok(Answer { values: self.run(model, feeds, outputs)?, unjudged, ..Answer::default() });
+    /// It has nothing to choose in how a model is built.
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        let Job { feeds, outputs, .. } = job;
+        let mut session = self.open(&job.model)?;
+        let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
+            Some((against, Ok(comparer))) => (against, comparer),
+            plain => {
+                let values = feeds.iter().map(|feed| session.run(feed, outputs)).collect::<Result<_, _>>()?;
+                return Ok(Answer { values, unjudged: plain.and_then(|(_, no)| no.err()?), ..Answer::default() });
             }
         };
-        let mut session = self.open(model)?;
         let mut answer = Answer::default();
         let nothing = (Tensors::new(), HashMap::new());
         for (sample, feed) in feeds.iter().enumerate() {
@@ -228,21 +216,44 @@ impl Backend for Ort {
         Ok(answer)
     }
 
-    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
-        Ok(self.open(model)?.outputs)
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        Ok(match question {
+            Question::Outputs(job) => Told::Outputs(self.open(&job.model)?.outputs),
+            Question::Latency { job, runs } => match job.feeds.first() {
+                Some(feed) => latency(&mut self.open(&job.model)?, feed, *runs)?.map_or(Told::Nothing, Told::Seconds),
+                None => Told::Nothing,
+            },
+            Question::Engine | Question::Routes => Told::Nothing,
+        })
     }
+}
 
-    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
-        let mut session = self.open(model)?;
+/// The median of `runs`, after one to warm up.
+fn latency(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
+    session.run(feed, &[])?;
+    let mut seconds = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let started = Instant::now();
         session.run(feed, &[])?;
-        let mut seconds = Vec::with_capacity(runs);
-        for _ in 0..runs {
-            let started = Instant::now();
-            session.run(feed, &[])?;
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds.get(runs / 2).copied())
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds.get(runs / 2).copied())
+}
+
+/// What is known of the provider before any model.
+fn about(provider: &Provider, version: String) -> About {
+    let words = match (provider.name(), provider) {
+        (None, _) => "CPUExecutionProvider".to_string(),
+        (Some(name), Provider::Plugin { .. }) => name.to_string(),
+        (Some(name), _) => format!("{name} (built in)"),
+    };
+    let info = BackendInfo { backend: "onnxruntime".to_string(), version, provider: words, ..Default::default() };
+    About {
+        compares: matches!(provider, Provider::Cuda { .. }),
+        tf32: provider.tf32(),
+        elsewhere: *provider != Provider::Cpu,
+        ..About::plain(info)
     }
 }
 

@@ -1,22 +1,18 @@
 //! Several workers as one backend, each with a device of its own: as many calls run at a time as there are workers. One device
 //! is a pool of one. Decides nothing about what is run.
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::ort::Output;
-use super::{Against, Answer, Backend, Engine, How, Observe, RunError, at_the_same_time};
-use crate::found::BackendInfo;
-use crate::load::Lean;
-use crate::tensor::Tensors;
+use super::{About, Answer, Backend, Job, Question, RunError, Told, at_the_same_time};
 
 /// What a thread of one is called.
 const WORKER: &str = "a worker";
 
+/// Workers of one kind.
 pub struct Pool<B> {
     workers: Vec<B>,
-    /// Their devices, as users number them.
-    devices: Vec<usize>,
+    about: About,
     /// By worker: does nobody use it now?
     idle: Mutex<Vec<bool>>,
     freed: Condvar,
@@ -30,7 +26,7 @@ impl<B: Backend> Pool<B> {
         }
         let workers = at_the_same_time(WORKER, devices.iter().map(|device| || worker(*device)))?;
         let idle = Mutex::new(vec![true; workers.len()]);
-        Ok(Pool { workers, devices: devices.to_vec(), idle, freed: Condvar::new() })
+        Ok(Pool { about: together(&workers, devices), workers, idle, freed: Condvar::new() })
     }
 
     /// An idle worker, waited for.
@@ -51,29 +47,6 @@ impl<B: Backend> Pool<B> {
         let more = std::iter::from_fn(|| self.first_of(&mut idle)).take(count.saturating_sub(1));
         hired.extend(more);
         hired
-    }
-
-    /// Spreads samples over the workers that are idle. Those of an engine are not: it is built for the shapes of its data, and
-    /// two builds of one model may compute differently.
-    fn spread(
-        &self,
-        samples: usize,
-        work: impl Fn(&B, Range<usize>) -> Result<Answer, RunError> + Sync,
-    ) -> Result<Answer, RunError> {
-        let hired = self.hire_some(if self.is_engine() { 1 } else { samples });
-        if let [only] = &hired[..] {
-            return work(only, 0..samples);
-        }
-        let (work, share) = (&work, samples.div_ceil(hired.len()));
-        let parts = (0..samples).step_by(share).map(|start| start..samples.min(start + share)).zip(hired);
-        let mut whole = Answer::default();
-        for part in at_the_same_time(WORKER, parts.map(|(part, worker)| move || work(&worker, part)))? {
-            whole.values.extend(part.values);
-            whole.judged.extend(part.judged);
-            whole.built = whole.built.or(part.built);
-            whole.unjudged = whole.unjudged.or(part.unjudged);
-        }
-        Ok(whole)
     }
 
     fn first_of(&self, idle: &mut [bool]) -> Option<Hired<'_, B>> {
@@ -108,78 +81,47 @@ impl<B: Backend> Drop for Hired<'_, B> {
     }
 }
 
-/// They are all of one kind: what one can, each can.
 impl<B: Backend> Backend for Pool<B> {
-    fn info(&self) -> BackendInfo {
-        let mut info = self.workers[0].info();
-        if self.workers.len() > 1 {
-            let mut providers: Vec<String> = self.workers.iter().map(|worker| worker.info().provider).collect();
-            providers.dedup();
-            let numbers: Vec<String> = self.devices.iter().map(usize::to_string).collect();
-            info.provider = format!("{}; devices {} side by side", providers.join(", "), numbers.join(", "));
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Spreads samples over the workers that are idle. Those of an engine are not: it is built for the shapes of its data, and
+    /// two builds of one model may compute differently.
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        let samples = job.feeds.len();
+        let hired = self.hire_some(if self.about.is_engine() { 1 } else { samples });
+        if let [only] = &hired[..] {
+            return only.run(job);
         }
-        info
+        let share = samples.div_ceil(hired.len());
+        let parts = (0..samples).step_by(share).map(|start| start..samples.min(start + share)).zip(hired);
+        let mut whole = Answer::default();
+        for part in at_the_same_time(WORKER, parts.map(|(part, worker)| move || worker.run(&job.part(part))))? {
+            whole.values.extend(part.values);
+            whole.judged.extend(part.judged);
+            whole.built = whole.built.or(part.built);
+            whole.unjudged = whole.unjudged.or(part.unjudged);
+        }
+        Ok(whole)
     }
 
-    fn stores(&self, tensor: &str) -> bool {
-        self.workers[0].stores(tensor)
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        self.hire().ask(question)
     }
+}
 
-    fn observes(&self, how: Observe) -> bool {
-        self.workers[0].observes(how)
+/// They are all of one kind: what one can, each can; together they are several devices, as users number them.
+fn together<B: Backend>(workers: &[B], devices: &[usize]) -> About {
+    let mut about = workers[0].about().clone();
+    about.width = workers.len();
+    if workers.len() > 1 {
+        let mut providers: Vec<&str> = workers.iter().map(|worker| worker.about().info.provider.as_str()).collect();
+        providers.dedup();
+        let numbers: Vec<String> = devices.iter().map(usize::to_string).collect();
+        about.info.provider = format!("{}; devices {} side by side", providers.join(", "), numbers.join(", "));
     }
-
-    fn is_engine(&self) -> bool {
-        self.workers[0].is_engine()
-    }
-
-    fn runs(&self) -> bool {
-        self.workers[0].runs()
-    }
-
-    fn width(&self) -> usize {
-        self.workers.len()
-    }
-
-    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
-        self.hire().latency(model, feed, runs)
-    }
-
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.build(model, feeds, outputs, &How::default())?.values)
-    }
-
-    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
-        self.spread(feeds.len(), |worker, part| worker.build(model, &feeds[part], outputs, how))
-    }
-
-    fn compares(&self) -> bool {
-        self.workers[0].compares()
-    }
-
-    fn run_against(
-        &self,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        against: &Against,
-    ) -> Result<Answer, RunError> {
-        self.spread(feeds.len(), |worker, part| {
-            worker.run_against(model, &feeds[part.clone()], outputs, &against.part(part))
-        })
-    }
-
-    fn engine(&self) -> Result<Option<Engine>, RunError> {
-        self.hire().engine()
-    }
-
-    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
-        self.hire().outputs(model)
-    }
-
-    fn routes(&self) -> Result<Option<String>, RunError> {
-        self.hire().routes()
-    }
+    about
 }
 
 #[cfg(test)]

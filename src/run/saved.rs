@@ -1,17 +1,17 @@
 //! `saved:FILE`: the outputs that somebody stored are the candidate. Runs nothing, so it never fails on a model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexSet;
 
-use super::{Backend, RunError};
+use super::{About, Answer, Backend, Gives, Job, Question, RunError, Told};
 use crate::found::BackendInfo;
-use crate::load::{Lean, samples};
+use crate::load::samples;
 use crate::tensor::Tensors;
 
 /// Stored tensors, one set for each sample.
 pub struct Saved {
-    path: PathBuf,
+    about: About,
     samples: Vec<Tensors>,
     names: IndexSet<String>,
 }
@@ -30,8 +30,11 @@ impl Saved {
     }
 
     fn new(path: &Path, samples: Vec<Tensors>) -> Saved {
-        let names = samples.iter().flat_map(|s| s.keys().cloned()).collect();
-        Saved { path: path.to_path_buf(), samples, names }
+        let names: IndexSet<String> = samples.iter().flat_map(|s| s.keys().cloned()).collect();
+        let info =
+            BackendInfo { backend: "saved".to_string(), provider: path.display().to_string(), ..Default::default() };
+        let gives = Gives::Only(names.iter().cloned().collect());
+        Saved { about: About { gives, ..About::plain(info) }, samples, names }
     }
 
     /// Names of the stored tensors, of all samples: what can be compared.
@@ -41,35 +44,35 @@ impl Saved {
 }
 
 impl Backend for Saved {
-    fn info(&self) -> BackendInfo {
-        BackendInfo { backend: "saved".to_string(), provider: self.path.display().to_string(), ..Default::default() }
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn stores(&self, tensor: &str) -> bool {
-        self.names.contains(tensor)
-    }
-
-    fn runs(&self) -> bool {
-        false
-    }
-
-    fn run(&self, _: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let (stored, wanted) = (self.samples.len(), feeds.len());
+    /// The stored tensors, whatever the model.
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        let (stored, wanted) = (self.samples.len(), job.feeds.len());
         if stored < wanted {
             let reason = format!("it holds {stored} sample(s) for {wanted} inputs; save the outputs of every input");
-            return Err(RunError::Garbage { backend: self.path.display().to_string(), reason });
+            return Err(RunError::Garbage { backend: self.about.info.provider.clone(), reason });
         }
         let pick = |sample: &Tensors| {
             let known = |name: &String| Some((name.clone(), sample.get(name)?.clone()));
-            outputs.iter().filter_map(known).collect()
+            job.outputs.iter().filter_map(known).collect()
         };
-        Ok(self.samples.iter().take(wanted).map(pick).collect())
+        Ok(self.samples.iter().take(wanted).map(pick).collect::<Vec<Tensors>>().into())
+    }
+
+    fn ask(&self, _: &Question) -> Result<Told, RunError> {
+        Ok(Told::Nothing)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::load::Lean;
     use crate::tensor::Tensor;
 
     fn sample(names: &[&str], value: f32) -> Tensors {
@@ -79,14 +82,14 @@ mod tests {
     fn run(saved: &Saved, feeds: usize, outputs: &[&str]) -> Result<Vec<Tensors>, RunError> {
         let lean = Lean { bytes: Vec::new(), folder: PathBuf::new() };
         let outputs: Vec<String> = outputs.iter().map(|n| n.to_string()).collect();
-        saved.run(&lean, &vec![Tensors::new(); feeds], &outputs)
+        Ok(saved.run(&Job::new(lean, &vec![Tensors::new(); feeds], &outputs))?.values)
     }
 
     #[test]
     fn tensors_come_back_by_name_and_sample() {
         let saved = Saved::new(Path::new("out.npz"), vec![sample(&["a", "b"], 1.0), sample(&["b", "c"], 2.0)]);
         assert_eq!(saved.stored().collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert!(saved.stores("c") && !saved.stores("missing") && !saved.runs());
+        assert!(saved.about.stores("c") && !saved.about.stores("missing") && !saved.about.runs());
         let got = run(&saved, 2, &["c", "a", "missing"]).unwrap();
         assert_eq!(got[0].keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(got[1].keys().collect::<Vec<_>>(), ["c"]);

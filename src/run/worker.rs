@@ -2,11 +2,15 @@
 //! One process holds one ONNX Runtime, and a vendor's crash must be an answer, not our end.
 //!
 //! Orders and replies are lines of JSON on a socket that the worker has as its standard input: what a vendor's library
-//! prints cannot disturb them. Models and tensors travel as files in private folders (`parcel`). Here is the language of
-//! the two sides; `parent` starts and asks, `serve` answers, and `steps` tells how far a build is.
+//! prints cannot disturb them. Models and tensors travel as files in private folders (`parcel`). `wire` is the language of
+//! the two sides; `parent` starts and asks, `serve` answers, `steps` tells how far a build is, and `what` lists the backends
+//! that live so. Here is a task: one of them, and its environment.
 
 mod parcel;
 pub mod steps;
+mod what;
+#[cfg(unix)]
+mod wire;
 
 #[cfg(unix)]
 mod parent;
@@ -22,17 +26,14 @@ pub use serve::serve;
 #[cfg(not(unix))]
 pub use unsupported::{Worker, serve};
 
-use std::collections::HashMap;
+pub use what::What;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use self::parcel::Parcel;
-use self::steps::Step;
-use super::ort::{Output, Provider};
-use super::{Built, Engine, How, Judged, RunError, tensorrt};
-use crate::compare::Tolerance;
-use crate::found::BackendInfo;
+use super::ort::Provider;
+use super::tensorrt;
 
 /// The hidden subcommand under which layerdiff is a worker.
 pub const SUBCOMMAND: &str = "__worker";
@@ -40,16 +41,10 @@ pub const SUBCOMMAND: &str = "__worker";
 /// What a worker is, and the environment that its libraries need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
+    /// The backend that it is.
     pub what: What,
     /// Set before the process starts, so that it reaches the loader: `LD_LIBRARY_PATH` of the library's own folder, say.
     pub env: Vec<(String, String)>,
-}
-
-/// The backends that live in workers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum What {
-    OnnxRuntime { library: PathBuf, provider: Provider },
-    TensorRt(Box<tensorrt::Options>),
 }
 
 impl Task {
@@ -70,10 +65,8 @@ impl Task {
 
     /// On the GPU of this number, where it uses one.
     pub fn on(mut self, gpu: usize) -> Task {
-        match &mut self.what {
-            What::OnnxRuntime { provider: Provider::Cuda { device, .. }, .. } => *device = gpu,
-            What::OnnxRuntime { .. } => {}
-            What::TensorRt(options) => options.device = gpu,
+        if let Some(chosen) = self.what.gpu() {
+            *chosen = gpu;
         }
         self
     }
@@ -81,17 +74,6 @@ impl Task {
     /// Its libraries are opened by their paths, and find each other.
     pub fn tensorrt(options: tensorrt::Options) -> Task {
         Task { what: What::TensorRt(Box::new(options)), env: Vec::new() }
-    }
-
-    /// As messages call it.
-    fn name(&self) -> String {
-        match &self.what {
-            What::OnnxRuntime { provider, .. } => match provider.name() {
-                None => "ONNX Runtime".to_string(),
-                Some(name) => format!("ONNX Runtime with {name}"),
-            },
-            What::TensorRt(_) => "TensorRT".to_string(),
-        }
     }
 }
 
@@ -102,64 +84,6 @@ fn search_in(folder: &Path) -> (String, String) {
     let before = std::env::var(variable).ok().filter(|v| !v.is_empty());
     let folders = std::iter::once(folder.display().to_string()).chain(before);
     (variable.to_string(), folders.collect::<Vec<_>>().join(":"))
-}
-
-/// From the parent.
-#[derive(Serialize, Deserialize)]
-enum Order {
-    /// The first one. Results go into the first of `rooms` with space for them.
-    Start {
-        task: Task,
-        rooms: Vec<PathBuf>,
-    },
-    Run(Job),
-    Routes,
-    Engine,
-    /// What are the outputs of the job's model, once it is built?
-    Outputs(Job),
-    /// How long does a run of the job's model take, on its first feed?
-    Time {
-        job: Job,
-        runs: usize,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-struct Job {
-    /// A file with the model's bytes; the reader removes it.
-    model: PathBuf,
-    folder: PathBuf,
-    feeds: Vec<Parcel>,
-    outputs: Vec<String>,
-    how: How,
-    /// What the values are to be compared with.
-    against: Option<Sealed>,
-}
-
-/// An [`Against`](super::Against) on its way.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    reference: Vec<Parcel>,
-    tolerance: Vec<HashMap<String, Tolerance>>,
-}
-
-/// From the worker: one for each order, and any number of [`Reply::Progress`] before it.
-#[derive(Serialize, Deserialize)]
-enum Reply {
-    Progress(Step),
-    Ready(BackendInfo),
-    Done {
-        values: Vec<Parcel>,
-        built: Option<Built>,
-        judged: Vec<Judged>,
-        unjudged: Option<String>,
-    },
-    Routes(Option<String>),
-    Engine(Option<Engine>),
-    Outputs(Vec<Output>),
-    /// Seconds.
-    Took(Option<f64>),
-    Failed(RunError),
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub struct Info {
 /// Loads a library in a process of its own and asks it: the probe of every real run.
 pub fn ask(found: &Found) -> Result<Info, String> {
     let worker = Worker::start(&Task::tensorrt(Options::new(found))).map_err(|e| e.to_string())?;
-    let info = worker.info();
+    let info = worker.about().info.clone();
     Ok(Info { version: info.version, gpu: info.provider })
 }
 

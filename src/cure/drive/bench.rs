@@ -38,7 +38,7 @@ impl<'a> Bench<'a> {
             outputs: outputs.to_vec(),
             feeds: &probe.lab.feeds,
             right: probe.finals.right.clone(),
-            jobs: candidate.backend.width().max(JOBS),
+            jobs: candidate.width().max(JOBS),
         }
     }
 

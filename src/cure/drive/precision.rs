@@ -35,16 +35,16 @@ pub fn cure(
     locals: Locals,
     progress: &Progress,
 ) -> Ended<Cure> {
-    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
-    let own_model = candidate.spec.model.is_some() || reference.spec.model.is_some();
-    let (Some(low), false) = (candidate.lowering.low(), own_model) else {
+    let candidate = &probe.lab.candidate;
+    let (Some(low), false) = (candidate.lowering.low(), probe.lab.relation.is_own_model()) else {
         let notes = whole_tf32(candidate).into_iter().collect();
         return Ended::well(Cure { notes, ..Cure::default() });
     };
     let remedy = InFloat32::new(candidate, low, locals, &probe.lab.feeds);
     let bench = Bench::new(probe, outputs);
     let trials = bench.trials(args.holdout, |set, feeds| {
-        candidate.run_kept(&keys(candidate, set), &bench.model, &candidate.types, feeds, &bench.outputs)
+        let kept = keys(candidate, set);
+        candidate.values(&candidate.work(feeds, &bench.outputs).on(&bench.model, &candidate.types).keeping(&kept))
     });
     Frame::new(args, dir, progress).cure(&remedy, &trials)
 }

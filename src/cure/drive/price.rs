@@ -3,7 +3,7 @@
 use crate::found::{CureNote, Overrides, Real};
 use crate::lab::{Lowering, Side};
 use crate::precision::Kept;
-use crate::run::{How, Layer, RunError};
+use crate::run::{Layer, RunError};
 use crate::tensor::Tensors;
 
 /// Runs that a latency is the median of.
@@ -14,7 +14,8 @@ pub fn latency(side: &Side, kept: &Kept, feed: &Tensors, found: &mut Overrides) 
     if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
         return Ok(());
     }
-    let time = |kept: &Kept| match side.latency(kept, &side.model.proto, &side.types, feed, RUNS) {
+    let work = side.work(std::slice::from_ref(feed), &[]);
+    let time = |kept: &Kept| match side.latency(&work.clone().keeping(kept), RUNS) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
         // It ran in the search: a price that cannot be told takes nothing from the cure.
         Err(_) => Ok(None),
@@ -30,7 +31,7 @@ pub fn ignored(side: &Side, nodes: &[usize], kept: &Kept, feeds: &[Tensors]) -> 
         return Ok(Vec::new());
     }
     let outputs: Vec<String> = side.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
-    let answer = side.build(&How::default(), kept, &side.model.proto, &side.types, feeds, &outputs);
+    let answer = side.perform(&side.work(feeds, &outputs).keeping(kept));
     let built = match answer {
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
         Err(_) => return Ok(Vec::new()),

@@ -26,7 +26,8 @@ pub fn everywhere_emulated(probe: &Probe, sample: usize) -> Result<Option<Vec<(u
     let side = &probe.lab.reference;
     let Some(low) = probe.lab.candidate.lowering.low().filter(|_| super::emulates(side)) else { return Ok(None) };
     let compared = judged(probe, sample, |islands, names| {
-        side.run_as(low, &islands.model, &islands.types, slice::from_ref(&islands.feeds), names)
+        let work = side.work(slice::from_ref(&islands.feeds), names);
+        side.run_as(low, &work.on(&islands.model, &islands.types))
     });
     compared.map(Some)
 }

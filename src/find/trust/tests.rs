@@ -5,22 +5,16 @@ use std::path::Path;
 use prost::Message;
 
 use super::*;
-use crate::found::BackendInfo;
 use crate::graph::Graph;
 use crate::lab::Lowering;
+use crate::load::Model;
 use crate::load::testset::tensor_from_proto;
-use crate::load::{Lean, Model};
 use crate::mark::Types;
 use crate::onnx::ModelProto;
 use crate::precision::Kept;
-use crate::run::Backend;
+use crate::run::fake::Fake;
 use crate::run::ort::{Ort, Provider, library};
-
-/// Hardware that rounds the operands of products to so many bits of mantissa.
-struct Fake {
-    matmul: u32,
-    conv: u32,
-}
+use crate::run::{Backend, Job};
 
 /// To nearest even.
 fn rounded(x: f32, bits: u32) -> f32 {
@@ -33,44 +27,49 @@ fn rounded(x: f32, bits: u32) -> f32 {
     f32::from_bits(((raw + half - 1 + even) >> drop) << drop)
 }
 
-impl Backend for Fake {
-    fn info(&self) -> BackendInfo {
-        BackendInfo::default()
-    }
+/// Hardware that rounds the operands of products to so many bits of mantissa.
+fn hardware(matmul: u32, conv: u32) -> Fake {
+    Fake::new(move |job| Ok(multiplied(job, matmul, conv).into()))
+}
 
-    fn run(&self, model: &Lean, feeds: &[Tensors], _: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let graph = ModelProto::decode(model.bytes.as_slice()).unwrap().graph.unwrap();
-        let weights = |name: &str| {
-            let found = graph.initializer.iter().find(|t| t.name() == name);
-            tensor_from_proto(found.unwrap()).unwrap().view::<f32>().to_vec()
-        };
-        let (a, b) = (feeds[0]["a"].view::<f32>(), weights("b"));
-        let (x, w) = (feeds[0]["x"].view::<f32>(), weights("w"));
-        let product = |p: f32, q: f32, bits: u32| rounded(p, bits) * rounded(q, bits);
-        let cell = |at: usize| (0..64).map(|k| product(a[at / 64 * 64 + k], b[k * 64 + at % 64], self.matmul)).sum();
-        let all: Vec<f32> = (0..64 * 64).map(cell).collect();
-        let pixel = |at: usize| {
-            let (filter, row, column) = (at / 64, at % 64 / 8, at % 8);
-            let mut sum = 0.0;
-            for (channel, i, j) in (0..64).flat_map(|c| (0..9).map(move |t| (c, t / 3, t % 3))) {
-                let (y, z) = (row + i, column + j);
-                if (1..9).contains(&y) && (1..9).contains(&z) {
-                    let value = x[channel * 64 + (y - 1) * 8 + z - 1];
-                    sum += product(value, w[(filter * 64 + channel) * 9 + i * 3 + j], self.conv);
-                }
+fn multiplied(job: &Job, matmul: u32, conv: u32) -> Vec<Tensors> {
+    let graph = ModelProto::decode(job.model.bytes.as_slice()).unwrap().graph.unwrap();
+    let weights = |name: &str| {
+        let found = graph.initializer.iter().find(|t| t.name() == name);
+        tensor_from_proto(found.unwrap()).unwrap().view::<f32>().to_vec()
+    };
+    let (a, b) = (job.feeds[0]["a"].view::<f32>(), weights("b"));
+    let (x, w) = (job.feeds[0]["x"].view::<f32>(), weights("w"));
+    let product = |p: f32, q: f32, bits: u32| rounded(p, bits) * rounded(q, bits);
+    let cell = |at: usize| (0..64).map(|k| product(a[at / 64 * 64 + k], b[k * 64 + at % 64], matmul)).sum();
+    let all: Vec<f32> = (0..64 * 64).map(cell).collect();
+    let pixel = |at: usize| {
+        let (filter, row, column) = (at / 64, at % 64 / 8, at % 8);
+        let mut sum = 0.0;
+        for (channel, i, j) in (0..64).flat_map(|c| (0..9).map(move |t| (c, t / 3, t % 3))) {
+            let (y, z) = (row + i, column + j);
+            if (1..9).contains(&y) && (1..9).contains(&z) {
+                let value = x[channel * 64 + (y - 1) * 8 + z - 1];
+                sum += product(value, w[(filter * 64 + channel) * 9 + i * 3 + j], conv);
             }
-            sum
-        };
-        let pixels: Vec<f32> = (0..64 * 64).map(pixel).collect();
-        let values = [("MatMul", Tensor::f32(&[64, 64], &all)), ("Conv", Tensor::f32(&[1, 64, 8, 8], &pixels))];
-        Ok(vec![values.map(|(name, value)| (name.to_string(), value)).into()])
-    }
+        }
+        sum
+    };
+    let pixels: Vec<f32> = (0..64 * 64).map(pixel).collect();
+    let values = [("MatMul", Tensor::f32(&[64, 64], &all)), ("Conv", Tensor::f32(&[1, 64, 8, 8], &pixels))];
+    vec![values.map(|(name, value)| (name.to_string(), value)).into()]
 }
 
 const EXACT: u32 = 23;
 const TF32: u32 = 10;
 
-fn side(spec: &str, backend: impl Backend + 'static) -> Side {
+/// A fake says of itself what the provider that `spec` names does.
+fn side(spec: &str, fake: Fake) -> Side {
+    let tf32 = if spec.starts_with("ort-cuda") { Tf32::Told } else { Tf32::Never };
+    with(spec, fake.described(|about| about.tf32 = tf32))
+}
+
+fn with(spec: &str, backend: impl Backend + 'static) -> Side {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/layernorm_overflow/model.onnx");
     let model = Model::load(&path).unwrap();
     Side {
@@ -80,9 +79,7 @@ fn side(spec: &str, backend: impl Backend + 'static) -> Side {
         model,
         lowering: Lowering::None,
         kept: Kept::new(),
-        route: None,
         half: false,
-        runs_its_file: true,
         types: Types::new(),
     }
 }
@@ -91,12 +88,12 @@ fn side(spec: &str, backend: impl Backend + 'static) -> Side {
 fn the_cpu_multiplies_exactly() {
     let library = library::find(None).expect("run `layerdiff setup` first");
     let cpu = Ort::new(&library.path, Provider::Cpu).unwrap();
-    assert_eq!(products(&side("ort", cpu)).unwrap(), Products::Exact);
+    assert_eq!(products(&with("ort", cpu)).unwrap(), Products::Exact);
 }
 
 #[test]
 fn tf32_is_seen_wherever_it_is() {
-    let seen = |matmul, conv| products(&side("ort-cuda", Fake { matmul, conv })).unwrap();
+    let seen = |matmul, conv| products(&side("ort-cuda", hardware(matmul, conv))).unwrap();
     assert_eq!(seen(EXACT, EXACT), Products::Exact);
     let Products::Short(both) = seen(TF32, TF32) else { panic!() };
     assert_eq!(both, "MatMul gave 1 where float32 gives 1.0002441, Conv gave 1 where float32 gives 1.0002441");
@@ -108,7 +105,7 @@ fn tf32_is_seen_wherever_it_is() {
 
 /// What a side is told of, and what follows from it.
 fn told<T>(spec: &str, bits: u32, follows: fn(&Products, Precision) -> Option<T>) -> (Option<String>, Option<T>) {
-    let side = side(spec, Fake { matmul: bits, conv: bits });
+    let side = side(spec, hardware(bits, bits));
     let products = measured(&side).unwrap();
     (products.as_ref().map(Products::told), products.and_then(|p| follows(&p, side.spec.precision)))
 }
@@ -144,26 +141,13 @@ fn a_candidate_is_warned_of() {
     assert_eq!(told("ort-openvino:fp16", TF32), Default::default());
 }
 
-/// Fails whatever it is asked.
-struct Broken(RunError);
-
-impl Backend for Broken {
-    fn info(&self) -> BackendInfo {
-        BackendInfo::default()
-    }
-
-    fn run(&self, _: &Lean, _: &[Tensors], _: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Err(self.0.clone())
-    }
-}
-
 #[test]
 fn a_test_that_fails_is_no_answer() {
     let refused = RunError::Run { backend: "ort-cuda".into(), reason: "no kernel".into() };
-    let products = measured(&side("ort-cuda", Broken(refused))).unwrap().unwrap();
+    let products = measured(&side("ort-cuda", Fake::broken(refused))).unwrap().unwrap();
     assert_eq!(products.told(), "not known: ort-cuda failed while running the model: no kernel");
     assert_eq!((surprise(&products, Precision::Fp32), too_short(&products, Precision::Fp32)), (None, None));
-    let stopped = side("ort-cuda", Broken(RunError::Interrupted));
+    let stopped = side("ort-cuda", Fake::broken(RunError::Interrupted));
     assert_eq!(measured(&stopped), Err(RunError::Interrupted));
 }
 

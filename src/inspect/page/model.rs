@@ -1,7 +1,7 @@
 //! A model on the terminal.
 
 use super::table::{bindings, row, some, titles};
-use crate::inspect::facts::{Computes, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
+use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
 use crate::show::text::paint::{Ink, Page, Row, left, right};
 use crate::show::text::words::{bytes, clean, count, cut, elide, plural, shell};
@@ -101,7 +101,10 @@ fn computes(computes: &Computes) -> String {
     let types: Vec<String> = types.chain(unknown).collect();
     let why = computes.why.as_ref().map_or(String::new(), |why| format!(", not inferred: {}", clean(why)));
     let types = if types.is_empty() { "nothing".to_string() } else { types.join(", ") };
-    let source = if computes.source == "declared" { "declared in the file" } else { "inferred by ONNX Runtime" };
+    let source = match computes.source {
+        Inferred::Declared => "declared in the file",
+        Inferred::Onnxruntime | Inferred::Nothing => "inferred by ONNX Runtime",
+    };
     format!("{types}; {source}{why}")
 }
 

@@ -17,13 +17,12 @@ pub fn row(cells: Vec<Cell>) -> Row {
 pub fn bindings(page: &mut Page, inputs: &[Port], outputs: &[Port]) {
     let profiles = inputs.iter().map(|p| p.profiles.len()).max().unwrap_or(0);
     let mut rows = Vec::new();
-    for (title, ports) in [("input", inputs), ("output", outputs)] {
+    for (title, ports, profiles) in [("input", inputs, profiles), ("output", outputs, 0)] {
         if ports.is_empty() {
             continue;
         }
         rows.extend((!rows.is_empty()).then_some(Row::Blank));
-        let numbers =
-            (0..profiles).filter(|_| title == "input").map(|n| left(format!("profile {n}: smallest, usual, largest")));
+        let numbers = (0..profiles).map(|n| left(format!("profile {n}: smallest, usual, largest")));
         rows.push(titles([left(title), left("type")].into_iter().chain(numbers).collect()));
         rows.extend(ports.iter().map(binding));
     }

@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
     /// For the failure of `culprit`; `shape` says that its shape is wrong.
     pub fn new(probe: &Probe<'a>, culprit: &Culprit, shape: bool) -> Judge<'a> {
         let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
-        let own_model = reference.spec.model.is_some() || candidate.spec.model.is_some() || !reference.backend.runs();
+        let own_model = probe.lab.relation.is_own_model() || !reference.runs();
         let seen = culprit.local.as_ref().filter(|_| culprit.kind == Kind::Introduces).unwrap_or(&culprit.accumulated);
         let nonfinite = seen.cand_nonfinite > seen.ref_nonfinite;
         let failure = Failure { shape, nonfinite, given: seen.ref_nonfinite > 0 };
@@ -69,7 +69,7 @@ impl<'a> Judge<'a> {
 
     /// Looks for the reference's nodes that do what `found` does, which is wrong in `tensor` (a key of the reference).
     pub fn learn(&mut self, probe: &Probe, tensor: &str, found: &Found) {
-        if self.own_model && self.reference.backend.runs() {
+        if self.own_model && self.reference.runs() {
             self.truth = Truth::of(probe, tensor, found);
         }
     }

@@ -54,7 +54,7 @@ pub fn reproduce(
     mut told: impl FnMut(&Reproducers),
 ) -> Ended<Reproducers> {
     let mut all = Reproducers::default();
-    if !probe.lab.candidate.backend.runs() {
+    if !probe.lab.candidate.runs() {
         all.notes.push(Note::StoredOnly);
         return Ended::well(all);
     }
@@ -143,7 +143,7 @@ fn one(
             label: String::new(),
         };
         let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-        find(whole, &target, culprit, candidate.backend.width(), &mut test)?
+        find(whole, &target, culprit, candidate.width(), &mut test)?
     };
     let Some(found) = found else {
         return Ok(Err(
@@ -158,7 +158,7 @@ fn one(
         freeze: request.reproducer.freeze,
         shrink_weights: request.reproducer.shrink_weights,
         enough: if cheap { 0 } else { FITS },
-        jobs: candidate.backend.width(),
+        jobs: candidate.width(),
         only_data: judge.own_model,
         runs: true,
     };

@@ -111,9 +111,8 @@ fn candidate(spec: &Spec) -> (Vec<String>, String, bool) {
             let remark = format!("Polygraphy cannot set {} for the provider '{name}'. {sound}", spec.precision);
             (on_cpu(), remark, false)
         }
-        Place::Exec(_) | Place::Saved(_) | Place::TensorRt => {
-            (on_cpu(), format!("Polygraphy cannot run the candidate. {sound}"), false)
-        }
+        // No runner of it is known.
+        _ => (on_cpu(), format!("Polygraphy cannot run the candidate. {sound}"), false),
     }
 }
 

@@ -7,7 +7,7 @@ use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{Ort, cuda, one_line, reason};
-use crate::run::RunError;
+use crate::run::{RunError, Tf32};
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,15 @@ impl Provider {
             Provider::Cpu => None,
             Provider::Cuda { .. } => Some("cuda"),
             Provider::Built(name) | Provider::Plugin { name, .. } => Some(name),
+        }
+    }
+
+    /// What it may multiply float32 with: those on NVIDIA's libraries are told by us, but for plug-ins.
+    pub(super) fn tf32(&self) -> Tf32 {
+        match self {
+            Provider::Plugin { name, .. } if ["cuda", "tensorrt"].contains(&name.as_str()) => Tf32::Unknown,
+            Provider::Cuda { .. } | Provider::Built(_) if self.is_on_cuda() => Tf32::Told,
+            _ => Tf32::Never,
         }
     }
 

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{Loads, Ort, Output, Provider, Session};
-use crate::found::BackendInfo;
+use super::{Loads, Ort, Provider, Session};
 use crate::load::Lean;
+use crate::run::question;
 use crate::run::worker::{Task, Worker};
-use crate::run::{Backend, RunError};
+use crate::run::{About, Answer, Backend, Job, Output, Question, RunError, Told};
 use crate::tensor::Tensors;
 
 /// How a process of ours died of it, in words, if one did.
@@ -32,7 +32,7 @@ pub enum Runtime {
 /// A session, and what is known of its outputs.
 pub enum Opened {
     Here(Session),
-    Apart { worker: Arc<Worker>, model: Lean, outputs: Vec<Output> },
+    Apart { worker: Arc<Worker>, model: Arc<Lean>, outputs: Vec<Output> },
 }
 
 impl Runtime {
@@ -48,7 +48,9 @@ impl Runtime {
         Ok(match self {
             Runtime::Here(ort) => Opened::Here(ort.open(model)?),
             Runtime::Apart(worker) => {
-                Opened::Apart { worker: worker.clone(), model: model.clone(), outputs: worker.outputs(model)? }
+                let model = Arc::new(model.clone());
+                let outputs = outputs(worker, &model)?;
+                Opened::Apart { worker: worker.clone(), model, outputs }
             }
         })
     }
@@ -57,7 +59,7 @@ impl Runtime {
     pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
         match self {
             Runtime::Here(ort) => ort.loads(model),
-            Runtime::Apart(worker) => match worker.outputs(model) {
+            Runtime::Apart(worker) => match outputs(worker, &Arc::new(model.clone())) {
                 Ok(_) => Ok(Loads::Yes),
                 Err(RunError::Build { reason, .. }) => Ok(Loads::Refused(reason)),
                 Err(e) => Err(e),
@@ -66,7 +68,7 @@ impl Runtime {
     }
 
     pub fn version(&self) -> String {
-        self.info().version
+        self.about().info.version.clone()
     }
 
     fn backend(&self) -> &dyn Backend {
@@ -75,6 +77,10 @@ impl Runtime {
             Runtime::Apart(worker) => &**worker,
         }
     }
+}
+
+fn outputs(worker: &Worker, model: &Arc<Lean>) -> Result<Vec<Output>, RunError> {
+    question::outputs(worker, Job::new(model.clone(), &[], &[]))
 }
 
 impl Opened {
@@ -89,25 +95,21 @@ impl Opened {
     pub fn run(&mut self, feeds: &[Tensors], names: &[String]) -> Result<Vec<Tensors>, RunError> {
         match self {
             Opened::Here(session) => feeds.iter().map(|feed| session.run(feed, names)).collect(),
-            Opened::Apart { worker, model, .. } => worker.run(model, feeds, names),
+            Opened::Apart { worker, model, .. } => Ok(worker.run(&Job::new(model.clone(), feeds, names))?.values),
         }
     }
 }
 
 impl Backend for Runtime {
-    fn info(&self) -> BackendInfo {
-        self.backend().info()
+    fn about(&self) -> &About {
+        self.backend().about()
     }
 
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        self.backend().run(model, feeds, outputs)
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        self.backend().run(job)
     }
 
-    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
-        self.backend().outputs(model)
-    }
-
-    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
-        self.backend().latency(model, feed, runs)
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        self.backend().ask(question)
     }
 }

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
-use serde::{Deserialize, Serialize};
-
 use super::{reason, value};
 use crate::interrupt::{self, Busy};
-use crate::run::RunError;
-use crate::tensor::{DType, Tensors};
+use crate::run::{Output, RunError};
+use crate::tensor::Tensors;
 
 /// A built session and what ONNX Runtime inferred about its outputs.
 pub struct Session {
@@ -23,20 +21,10 @@ pub struct Session {
     lacks: Option<String>,
 }
 
-/// One output of a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Output {
-    pub name: String,
-    /// `None` for sequences, maps and optionals.
-    pub dtype: Option<DType>,
-    /// `None` for dimensions that only a run can tell.
-    pub shape: Vec<Option<usize>>,
-}
-
 impl Session {
     /// `backend` is what errors call it; `lacks` says what it may have missed.
     pub(super) fn new(session: ort::session::Session, backend: String, lacks: Option<String>) -> Session {
-        let outputs = session.outputs().iter().map(|o| Output::new(o.name(), o.dtype())).collect();
+        let outputs = session.outputs().iter().map(|o| output(o.name(), o.dtype())).collect();
         Session { session, outputs, backend, lacks }
     }
 
@@ -80,16 +68,9 @@ fn stoppable() -> ort::Result<(Arc<RunOptions>, Busy)> {
     Ok((options, interrupt::busy(move || drop(stop.terminate()))))
 }
 
-impl Output {
-    fn new(name: &str, of: &ValueType) -> Output {
-        let dtype = of.tensor_type().and_then(value::dtype);
-        let shape = of.tensor_shape().map(|s| s.iter().map(|d| usize::try_from(*d).ok()).collect()).unwrap_or_default();
-        Output { name: name.to_string(), dtype, shape }
-    }
-
-    /// Bytes of a value, where the shape is known.
-    pub fn bytes(&self) -> Option<usize> {
-        let elements = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d)?))?;
-        self.dtype?.byte_len(elements)
-    }
+/// An output as ONNX Runtime describes it.
+fn output(name: &str, of: &ValueType) -> Output {
+    let dtype = of.tensor_type().and_then(value::dtype);
+    let shape = of.tensor_shape().map(|s| s.iter().map(|d| usize::try_from(*d).ok()).collect()).unwrap_or_default();
+    Output { name: name.to_string(), dtype, shape }
 }

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prost::Message;
 
-use self::build::{Job, Made};
+use self::build::{Build, Made};
 use self::memory::Device;
 use self::profiles::Ranges;
 use self::session::Session;
@@ -30,14 +30,13 @@ use crate::found::BackendInfo;
 use crate::load::Lean;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::run::cuda::{self, Cuda, CudaError};
-use crate::run::{Answer, Backend, Binding, Built, Engine, How, Layer, Observe, RunError};
-use crate::tensor::Tensors;
+use crate::run::{About, Answer, Backend, Binding, Built, Engine, Job, Layer, Observe, Question, RunError, Told};
 
+/// A library that builds engines on one GPU, or one ready engine.
 pub struct TensorRt {
     library: Library,
     options: Options,
-    /// `NVIDIA H200, compute capability 9.0`
-    gpu: Option<String>,
+    about: About,
     state: Mutex<State>,
 }
 
@@ -72,73 +71,57 @@ impl TensorRt {
         // A GPU that does not start is told when something is to be run.
         let cuda = Cuda::open(options.device).ok();
         let gpu = cuda.as_ref().and_then(|cuda| cuda.device().ok());
+        // `NVIDIA H200, compute capability 9.0`
         let gpu = gpu.map(|gpu| format!("{}, compute capability {}.{}", gpu.name, gpu.capability.0, gpu.capability.1));
         let timings = Timings::load(options.timing_cache.as_deref());
-        Ok(TensorRt { library, options, gpu, state: Mutex::new(State { timings, cuda, last: None }) })
+        Ok(TensorRt {
+            about: about(&library, gpu),
+            library,
+            options,
+            state: Mutex::new(State { timings, cuda, last: None }),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine of the model: the last one, if it was built for the same.
-    fn ready<'s>(
-        &self,
-        state: &'s mut State,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        how: &How,
-    ) -> Result<&'s mut Ready, RunError> {
-        let key = key(model, outputs, how);
+    /// The engine of the job's model: the last one, if it was built for the same.
+    fn ready<'s>(&self, state: &'s mut State, job: &Job) -> Result<&'s mut Ready, RunError> {
+        let key = key(job);
         let fits = |last: &Ready| {
-            last.key == key && last.ranges.as_ref().is_none_or(|ranges| feeds.iter().all(|feed| ranges.hold(feed)))
+            last.key == key && last.ranges.as_ref().is_none_or(|ranges| job.feeds.iter().all(|feed| ranges.hold(feed)))
         };
         let ready = match state.last.take().filter(fits) {
             Some(last) => last,
             // The last engine and its memory are gone by now.
-            None => self.prepare(state, model, feeds, outputs, how, key)?,
+            None => self.prepare(state, job, key)?,
         };
         Ok(state.last.insert(ready))
     }
 
-    fn prepare(
-        &self,
-        state: &mut State,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        how: &How,
-        key: u64,
-    ) -> Result<Ready, RunError> {
+    fn prepare(&self, state: &mut State, job: &Job, key: u64) -> Result<Ready, RunError> {
         if let Some(plan) = &self.options.plan {
-            return self.load(state, plan, model, feeds, key);
+            return self.load(state, plan, job, key);
         }
-        let (library, options) = (&self.library, &self.options);
         let Made { plan, ranges, seconds } =
-            Job { library, options, model, feeds, outputs, how }.build(&mut state.timings)?;
+            Build { library: &self.library, options: &self.options, job }.build(&mut state.timings)?;
         let mut session = self.open(state, &plan)?;
         let layers = read_layers(&session);
-        let graph = if how.observe == Observe::Unfused { graph(model) } else { None };
-        session.observe(how.observe, outputs, &layers, graph.as_ref())?;
+        let graph = if job.how.observe == Observe::Unfused { graph(&job.model) } else { None };
+        session.observe(job.how.observe, &job.outputs, &layers, graph.as_ref())?;
         let built = Built { seconds, layers: layers.into_iter().map(told).collect() };
         Ok(Ready { key, ranges: Some(ranges), built, session })
     }
 
     /// A ready engine, if it is one of this model.
-    fn load(
-        &self,
-        state: &mut State,
-        path: &Path,
-        model: &Lean,
-        feeds: &[Tensors],
-        key: u64,
-    ) -> Result<Ready, RunError> {
+    fn load(&self, state: &mut State, path: &Path, job: &Job, key: u64) -> Result<Ready, RunError> {
         let refused = |reason: String| RunError::Build { backend: self.library.name(), reason };
         let session = self.open_plan(state, path)?;
-        let graph = graph(model).ok_or_else(|| refused("the model beside the engine cannot be read".to_string()))?;
+        let graph =
+            graph(&job.model).ok_or_else(|| refused("the model beside the engine cannot be read".to_string()))?;
         let bounds = |input: &str| shapes(&session, input, 0).map(|[min, _, max]| (min, max));
-        let mismatches = bindings::mismatches(session.bindings(), &bounds, &graph, feeds);
+        let mismatches = bindings::mismatches(session.bindings(), &bounds, &graph, &job.feeds);
         if !mismatches.is_empty() {
             let reason = format!("{} does not fit the model: {}", path.display(), mismatches.join("; "));
             return Err(refused(reason));
@@ -181,67 +164,77 @@ impl TensorRt {
 }
 
 impl Backend for TensorRt {
-    fn info(&self) -> BackendInfo {
-        let backend = if self.library.family().is_rtx() { "tensorrt-rtx" } else { "tensorrt" };
-        let none = || if cuda::driver_is_present() { "no usable GPU" } else { "no NVIDIA driver" }.to_string();
-        BackendInfo {
-            backend: backend.to_string(),
-            version: self.library.version().to_string(),
-            provider: self.gpu.clone().unwrap_or_else(none),
-            ..Default::default()
-        }
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn observes(&self, how: Observe) -> bool {
-        how != Observe::Unfused || self.library.has_unfused()
-    }
-
-    fn is_engine(&self) -> bool {
-        true
-    }
-
-    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
-        let feeds = std::slice::from_ref(feed);
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let mut state = self.state();
-        let ready = self.ready(&mut state, model, feeds, &[], &How::default())?;
-        ready.session.latency(feed, runs).map(Some)
-    }
-
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.build(model, feeds, outputs, &How::default())?.values)
-    }
-
-    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
-        let mut state = self.state();
-        let ready = self.ready(&mut state, model, feeds, outputs, how)?;
-        let values = feeds.iter().map(|feed| ready.session.run(feed, outputs)).collect::<Result<_, _>>()?;
+        let ready = self.ready(&mut state, job)?;
+        let values = job.feeds.iter().map(|feed| ready.session.run(feed, &job.outputs)).collect::<Result<_, _>>()?;
         Ok(Answer { values, built: Some(ready.built.clone()), ..Answer::default() })
     }
 
-    fn engine(&self) -> Result<Option<Engine>, RunError> {
-        let Some(plan) = &self.options.plan else { return Ok(None) };
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        match question {
+            // It says nothing of outputs before it has built for data.
+            Question::Outputs(_) => Ok(Told::Nothing),
+            Question::Latency { job, runs } => {
+                let Some(feed) = job.feeds.first() else { return Ok(Told::Nothing) };
+                let mut state = self.state();
+                self.ready(&mut state, job)?.session.latency(feed, *runs).map(Told::Seconds)
+            }
+            Question::Engine => self.told_engine(),
+            Question::Routes => self.told_routes(),
+        }
+    }
+}
+
+impl TensorRt {
+    fn told_engine(&self) -> Result<Told, RunError> {
+        let Some(plan) = &self.options.plan else { return Ok(Told::Nothing) };
         let session = self.open_plan(&mut self.state(), plan)?;
-        Ok(Some(Engine {
+        Ok(Told::Engine(Engine {
             bindings: session.bindings().iter().map(|binding| known(&session, binding)).collect(),
             layers: read_layers(&session).into_iter().map(told).collect(),
             device_memory: session.engine().device_memory().map(|bytes| bytes as u64),
         }))
     }
 
-    fn routes(&self) -> Result<Option<String>, RunError> {
-        if !self.library.has_build_routes() || !self.library.builds() {
-            return Ok(None);
+    /// What was built elsewhere has a compiler no more.
+    fn told_routes(&self) -> Result<Told, RunError> {
+        if self.options.plan.is_some() || !self.library.has_build_routes() || !self.library.builds() {
+            return Ok(Told::Nothing);
         }
-        Builder::new(&self.library)?.config()?.build_routes().map(Some)
+        Builder::new(&self.library)?.config()?.build_routes().map(Told::Routes)
+    }
+}
+
+/// What is known of a library before any model; `gpu` is the one that it would run on.
+fn about(library: &Library, gpu: Option<String>) -> About {
+    let builder = crate::run::Builder { rtx: library.family().is_rtx(), weakly_typed: library.weakly_typed() };
+    let none = || if cuda::driver_is_present() { "no usable GPU" } else { "no NVIDIA driver" }.to_string();
+    let info = BackendInfo {
+        backend: if builder.rtx { "tensorrt-rtx" } else { "tensorrt" }.to_string(),
+        version: library.version().to_string(),
+        provider: gpu.unwrap_or_else(none),
+        ..BackendInfo::default()
+    };
+    let unfused = library.has_unfused().then_some(Observe::Unfused);
+    About {
+        builder: Some(builder),
+        observes: std::iter::once(Observe::Debug).chain(unfused).collect(),
+        elsewhere: true,
+        ..About::plain(info)
     }
 }
 
 /// What an engine depends on. Outputs of the model are in the model; other tensors matter where they are observed.
-fn key(model: &Lean, outputs: &[String], how: &How) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn key(job: &Job) -> u64 {
+    let (model, how, mut hasher) = (&job.model, &job.how, DefaultHasher::new());
     (&model.bytes, &model.folder, &how.float32, &how.route, how.observe as u8).hash(&mut hasher);
     if how.observe != Observe::Outputs {
-        outputs.hash(&mut hasher);
+        job.outputs.hash(&mut hasher);
     }
     hasher.finish()
 }

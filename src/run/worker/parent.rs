@@ -8,15 +8,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::parcel::{Parcel, Rooms, store};
-use super::{Job, Order, Reply, SUBCOMMAND, Sealed, Task, What, steps};
-use crate::found::BackendInfo;
+use super::parcel::Rooms;
+use super::wire::{Order, Packed, Reply};
+use super::{SUBCOMMAND, Task, steps};
 use crate::interrupt;
-use crate::load::Lean;
 use crate::run::child::{Ending, Running, own_program};
-use crate::run::ort::{Output, Provider};
-use crate::run::{Against, Answer, Backend, Engine, How, Observe, RunError};
-use crate::tensor::Tensors;
+use crate::run::{About, Answer, Backend, Job, Question, RunError, Told};
 
 /// How often a waiting parent looks whether the worker still lives. Its death closes the socket, which is noticed at
 /// once, unless a descendant of it holds the socket too.
@@ -27,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Worker {
     task: Task,
     command: Box<dyn Fn() -> Command + Send + Sync>,
-    info: BackendInfo,
+    about: About,
     /// A run that takes longer is stopped and is an error.
     pub timeout: Option<Duration>,
     process: Mutex<Option<Process>>,
@@ -59,108 +56,47 @@ impl Worker {
     }
 
     fn start_command(task: &Task, command: impl Fn() -> Command + Send + Sync + 'static) -> Result<Worker, RunError> {
-        let (process, info) = Process::start(command(), task)?;
+        let (process, about) = Process::start(command(), task)?;
         let (task, command, process) = (task.clone(), Box::new(command), Mutex::new(Some(process)));
-        Ok(Worker { task, command, info, timeout: None, process })
+        Ok(Worker { task, command, about, timeout: None, process })
     }
 }
 
 impl Backend for Worker {
-    fn info(&self) -> BackendInfo {
-        self.info.clone()
+    fn about(&self) -> &About {
+        &self.about
     }
 
-    fn is_engine(&self) -> bool {
-        matches!(self.task.what, What::TensorRt(_))
-    }
-
-    /// A library that is too old for one of them says so when it is asked.
-    fn observes(&self, how: Observe) -> bool {
-        how == Observe::Outputs || self.is_engine()
-    }
-
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.build(model, feeds, outputs, &How::default())?.values)
-    }
-
-    fn build(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> Result<Answer, RunError> {
-        self.perform(|process| process.job(model, feeds, outputs, how))
-    }
-
-    fn compares(&self) -> bool {
-        matches!(self.task.what, What::OnnxRuntime { provider: Provider::Cuda { .. }, .. })
-    }
-
-    fn run_against(
-        &self,
-        model: &Lean,
-        feeds: &[Tensors],
-        outputs: &[String],
-        against: &Against,
-    ) -> Result<Answer, RunError> {
-        self.perform(|process| {
-            let mut job = process.job(model, feeds, outputs, &How::default())?;
-            job.against = Some(process.seal(against)?);
-            Ok(job)
-        })
-    }
-
-    fn engine(&self) -> Result<Option<Engine>, RunError> {
-        match self.ask(|_| Ok(Order::Engine))? {
-            Reply::Engine(engine) => Ok(engine),
-            _ => Err(confused(&self.task.name())),
+    fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        match self.order(|rooms| Ok(Order::Run(Packed::pack(job, rooms)?)))? {
+            Reply::Done(results) => results
+                .open()
+                .map_err(|e| RunError::Garbage { backend: self.task.what.name(), reason: format!("{e:#}") }),
+            _ => Err(confused(&self.task.what.name())),
         }
     }
 
-    fn routes(&self) -> Result<Option<String>, RunError> {
-        match self.ask(|_| Ok(Order::Routes))? {
-            Reply::Routes(routes) => Ok(routes),
-            _ => Err(confused(&self.task.name())),
-        }
-    }
-
-    fn outputs(&self, model: &Lean) -> Result<Vec<Output>, RunError> {
-        match self.ask(|process| Ok(Order::Outputs(process.job(model, &[], &[], &How::default())?)))? {
-            Reply::Outputs(outputs) => Ok(outputs),
-            _ => Err(confused(&self.task.name())),
-        }
-    }
-
-    fn latency(&self, model: &Lean, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
-        let how = How::default();
-        let order = |process: &Process| {
-            Ok(Order::Time { job: process.job(model, std::slice::from_ref(feed), &[], &how)?, runs })
-        };
-        match self.ask(order)? {
-            Reply::Took(seconds) => Ok(seconds),
-            _ => Err(confused(&self.task.name())),
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        let order = |rooms: &[PathBuf]| Ok(Order::Ask(question.clone().with(|job| Packed::pack(&job, rooms))?));
+        match self.order(order)? {
+            Reply::Told(told) => Ok(told),
+            _ => Err(confused(&self.task.what.name())),
         }
     }
 }
 
 impl Worker {
-    /// Has a model built and run.
-    fn perform(&self, job: impl FnOnce(&Process) -> io::Result<Job>) -> Result<Answer, RunError> {
-        match self.ask(|process| Ok(Order::Run(job(process)?)))? {
-            Reply::Done { values, built, judged, unjudged } => {
-                let opened = values.into_iter().map(Parcel::open).collect::<anyhow::Result<_>>();
-                let lost = |e| RunError::Garbage { backend: self.task.name(), reason: format!("{e:#}") };
-                Ok(Answer { values: opened.map_err(lost)?, built, judged, unjudged })
-            }
-            _ => Err(confused(&self.task.name())),
-        }
-    }
-
     /// Gives the process an order, a new process where the last one died; its reply, or why there is none.
-    fn ask(&self, order: impl FnOnce(&Process) -> io::Result<Order>) -> Result<Reply, RunError> {
+    /// `order` packs what it needs into rooms that the process reads.
+    fn order(&self, order: impl FnOnce(&[PathBuf]) -> io::Result<Order>) -> Result<Reply, RunError> {
         let mut slot = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         // One that died while nobody asked it anything is simply replaced.
         let mut process = match slot.take().filter(|p| p.running.ended().is_none()) {
             Some(process) => process,
             None => Process::start((self.command)(), &self.task)?.0,
         };
-        let name = self.task.name();
-        let order = order(&process).map_err(|e| RunError::Run {
+        let name = self.task.what.name();
+        let order = order(&process.rooms.paths()).map_err(|e| RunError::Run {
             backend: name.clone(),
             reason: format!("no room for its inputs: {e}; free some disk space"),
         })?;
@@ -180,14 +116,14 @@ fn confused(name: &str) -> RunError {
 }
 
 impl Process {
-    fn start(mut command: Command, task: &Task) -> Result<(Process, BackendInfo), RunError> {
-        let name = task.name();
+    fn start(mut command: Command, task: &Task) -> Result<(Process, About), RunError> {
+        let name = task.what.name();
         let mut process = Process::spawn(&mut command, task)
             .map_err(|e| RunError::Missing(format!("no worker process could be started for {name}: {e}")))?;
         let start = Order::Start { task: task.clone(), rooms: process.rooms.paths() };
         // Loading a library is not a run: it has no time limit, and can be interrupted.
         match process.ask(&start, &name, None)? {
-            Reply::Ready(info) => Ok((process, info)),
+            Reply::Ready(about) => Ok((process, about)),
             Reply::Failed(e) => Err(e),
             _ => Err(confused(&name)),
         }
@@ -204,20 +140,6 @@ impl Process {
         // The command must not keep their end of the socket open: the worker's death is to close it.
         command.stdin(Stdio::null());
         Ok(Process { running, socket: BufReader::new(ours), rooms })
-    }
-
-    fn job(&self, model: &Lean, feeds: &[Tensors], outputs: &[String], how: &How) -> io::Result<Job> {
-        let rooms: Vec<PathBuf> = self.rooms.paths();
-        let feeds = feeds.iter().map(|feed| Parcel::pack(feed, &rooms)).collect::<io::Result<_>>()?;
-        let model_file = store(&rooms, &[&model.bytes])?;
-        let (folder, outputs, how) = (model.folder.clone(), outputs.to_vec(), how.clone());
-        Ok(Job { model: model_file, folder, feeds, outputs, how, against: None })
-    }
-
-    fn seal(&self, against: &Against) -> io::Result<Sealed> {
-        let rooms = self.rooms.paths();
-        let reference = against.reference.iter().map(|r| Parcel::pack(r, &rooms)).collect::<io::Result<_>>()?;
-        Ok(Sealed { reference, tolerance: against.tolerance.clone() })
     }
 
     /// Sends an order and waits for the reply, which may be the end of the worker.

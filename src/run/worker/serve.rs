@@ -12,14 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::parcel::{Parcel, take};
+use super::Task;
 use super::steps::{self, Step};
-use super::{Job, Order, Reply, Sealed, Task};
+use super::wire::{Order, Packed, Reply, Results};
 use crate::interrupt;
-use crate::load::Lean;
-use crate::run::ort::Output;
-use crate::run::{Against, Answer, Backend, RunError};
-use crate::tensor::Tensors;
+use crate::run::{Backend, Job, Question, RunError};
 
 /// How long a worker may take to end by itself once its parent has gone.
 const GRACE: Duration = Duration::from_millis(500);
@@ -43,21 +40,18 @@ fn converse(socket: UnixStream, backend: impl FnOnce(Task) -> Result<Box<dyn Bac
     let orders = listen(socket.try_clone()?);
     let socket = Socket::new(Mutex::new(socket));
     let Ok(Order::Start { task, rooms }) = orders.recv() else { return Ok(()) };
-    let name = task.name();
+    let name = task.what.name();
     let backend = match backend(task) {
         Ok(backend) => backend,
         Err(e) => return send(&socket, &Reply::Failed(e)),
     };
-    send(&socket, &Reply::Ready(backend.info()))?;
+    send(&socket, &Reply::Ready(backend.about().clone()))?;
     let _steps = steps::hear(hand_on(socket.clone()));
     while let Ok(order) = orders.recv() {
         let reply = match order {
             Order::Start { .. } => break,
             Order::Run(job) => perform(&*backend, job, &rooms, &name),
-            Order::Routes => backend.routes().map(Reply::Routes),
-            Order::Engine => backend.engine().map(Reply::Engine),
-            Order::Outputs(job) => outputs(&*backend, job, &name).map(Reply::Outputs),
-            Order::Time { job, runs } => time(&*backend, job, runs, &name).map(Reply::Took),
+            Order::Ask(question) => tell(&*backend, question, &name),
         };
         send(&socket, &reply.unwrap_or_else(Reply::Failed))?;
     }
@@ -114,39 +108,18 @@ fn hand_on(socket: Socket) -> impl Fn(Option<&Step>) + Send {
     }
 }
 
-fn perform(backend: &dyn Backend, job: Job, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
-    let (outputs, how) = (job.outputs.clone(), job.how.clone());
-    let (model, feeds, against) = unpack(job, name)?;
-    let answer = match against {
-        Some(against) => backend.run_against(&model, &feeds, &outputs, &against)?,
-        None => backend.build(&model, &feeds, &outputs, &how)?,
-    };
+fn perform(backend: &dyn Backend, job: Packed, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
+    let answer = backend.run(&unpack(job, name)?)?;
     let full =
         |e: io::Error| RunError::Run { backend: name.to_string(), reason: format!("no room for its results: {e}") };
-    let packed = answer.values.iter().map(|tensors| Parcel::pack(tensors, rooms)).collect::<io::Result<_>>();
-    let Answer { built, judged, unjudged, .. } = answer;
-    Ok(Reply::Done { values: packed.map_err(full)?, built, judged, unjudged })
+    Ok(Reply::Done(Results::pack(answer, rooms).map_err(full)?))
 }
 
-fn time(backend: &dyn Backend, job: Job, runs: usize, name: &str) -> Result<Option<f64>, RunError> {
-    let (model, feeds, _) = unpack(job, name)?;
-    feeds.first().map_or(Ok(None), |feed| backend.latency(&model, feed, runs))
+fn tell(backend: &dyn Backend, question: Question<Packed>, name: &str) -> Result<Reply, RunError> {
+    backend.ask(&question.with(|job| unpack(job, name))?).map(Reply::Told)
 }
 
-fn outputs(backend: &dyn Backend, job: Job, name: &str) -> Result<Vec<Output>, RunError> {
-    backend.outputs(&unpack(job, name)?.0)
-}
-
-fn unpack(job: Job, name: &str) -> Result<(Lean, Vec<Tensors>, Option<Against>), RunError> {
-    let lost = |e: anyhow::Error| RunError::Run {
-        backend: name.to_string(),
-        reason: format!("its inputs did not arrive: {e:#}"),
-    };
-    let bytes = take(&job.model).map_err(lost)?.to_vec();
-    let open = |parcels: Vec<Parcel>| parcels.into_iter().map(Parcel::open).collect::<anyhow::Result<Vec<Tensors>>>();
-    let feeds = open(job.feeds).map_err(lost)?;
-    let unseal =
-        |sealed: Sealed| Ok(Against { reference: open(sealed.reference).map_err(lost)?, tolerance: sealed.tolerance });
-    let against = job.against.map(unseal).transpose()?;
-    Ok((Lean { bytes, folder: job.folder }, feeds, against))
+fn unpack(job: Packed, name: &str) -> Result<Job, RunError> {
+    job.open()
+        .map_err(|e| RunError::Run { backend: name.to_string(), reason: format!("its inputs did not arrive: {e:#}") })
 }

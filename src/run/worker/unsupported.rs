@@ -1,17 +1,18 @@
 //! Workers where there are no Unix sockets: none.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Task;
-use crate::found::BackendInfo;
-use crate::load::Lean;
-use crate::run::{Backend, RunError};
-use crate::tensor::Tensors;
+use crate::run::{About, Answer, Backend, Job, Question, RunError, Told};
 
+/// There is none.
 pub struct Worker {
+    /// As elsewhere.
     pub timeout: Option<Duration>,
+    never: Infallible,
 }
 
 impl Worker {
@@ -20,20 +21,25 @@ impl Worker {
     }
 
     pub fn start_with(_: &Path, task: &Task) -> Result<Worker, RunError> {
-        Err(missing(task.name()))
+        Err(missing(task.what.name()))
     }
 }
 
 impl Backend for Worker {
-    fn info(&self) -> BackendInfo {
-        BackendInfo::default()
+    fn about(&self) -> &About {
+        match self.never {}
     }
 
-    fn run(&self, _: &Lean, _: &[Tensors], _: &[String]) -> Result<Vec<Tensors>, RunError> {
-        Err(missing("this backend".to_string()))
+    fn run(&self, _: &Job) -> Result<Answer, RunError> {
+        match self.never {}
+    }
+
+    fn ask(&self, _: &Question) -> Result<Told, RunError> {
+        match self.never {}
     }
 }
 
+/// Nobody asks it.
 pub fn serve(_: impl FnOnce(Task) -> Result<Box<dyn Backend>, RunError>) -> ExitCode {
     ExitCode::from(2)
 }

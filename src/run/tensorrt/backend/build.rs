@@ -8,23 +8,20 @@ use super::prepare::{Prepared, prepare};
 use super::profiles::{Input, Ranges, Refusal};
 use super::timings::Timings;
 use crate::interrupt;
-use crate::load::Lean;
 use crate::run::tensorrt::{
     Builder, Config, Flag, Layer, Library, Network, Options, Plan, Pool, Step, Typing, refusal,
 };
 use crate::run::worker::steps;
-use crate::run::{How, RunError};
-use crate::tensor::{DType, Tensors};
+use crate::run::{Job, RunError};
+use crate::tensor::DType;
 
 /// What is to be built.
 #[derive(Clone, Copy)]
-pub struct Job<'a> {
+pub struct Build<'a> {
     pub library: &'a Library,
     pub options: &'a Options,
-    pub model: &'a Lean,
-    pub feeds: &'a [Tensors],
-    pub outputs: &'a [String],
-    pub how: &'a How,
+    /// Its model, for the shapes of its feeds.
+    pub job: &'a Job,
 }
 
 /// What was built.
@@ -34,15 +31,16 @@ pub struct Made {
     pub seconds: f64,
 }
 
-impl Job<'_> {
+impl Build<'_> {
+    /// One engine; a time-consuming step that asks whether to go on.
     pub fn build(&self, timings: &mut Timings) -> Result<Made, RunError> {
         let start = Instant::now();
         let builder = Builder::new(self.library)?;
         let typing = if self.options.weak.is_some() { Typing::Weak } else { Typing::Strong };
         let mut network = builder.network(typing)?;
         self.parse(&mut network)?;
-        observe::mark(&network, self.outputs, self.how.observe)?;
-        keep_float32(&network, &self.how.float32)?;
+        observe::mark(&network, &self.job.outputs, self.job.how.observe)?;
+        keep_float32(&network, &self.job.how.float32)?;
         let mut config = self.config(&builder)?;
         let ranges = self.add_profile(&builder, &network, &mut config)?;
         timings.lend(&mut config);
@@ -53,8 +51,8 @@ impl Job<'_> {
 
     /// The model's bytes are in memory; TensorRT looks for its weights beside the path that it is told.
     fn parse(&self, network: &mut Network) -> Result<(), RunError> {
-        let Prepared { bytes, marks } = prepare(self.model, self.feeds, &self.options.profiles);
-        let path = self.model.folder.join("model.onnx");
+        let Prepared { bytes, marks } = prepare(&self.job.model, &self.job.feeds, &self.options.profiles);
+        let path = self.job.model.folder.join("model.onnx");
         network.parse(&bytes, Some(&path)).map_err(|errors| refusal(self.library, &errors))?;
         for tensor in network.tensors() {
             if !tensor.is_output() && marks.contains(&tensor.name()) {
@@ -74,7 +72,7 @@ impl Job<'_> {
         config.set(Flag::StrictNans, library.has_flag(Flag::StrictNans))?;
         if let Some(dtype) = options.weak {
             config.set(lowering(dtype)?, true)?;
-            config.set(Flag::ObeyPrecisionConstraints, !self.how.float32.is_empty())?;
+            config.set(Flag::ObeyPrecisionConstraints, !self.job.how.float32.is_empty())?;
         }
         if let Some(bytes) = options.workspace {
             config.pool(Pool::Workspace, usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -82,7 +80,7 @@ impl Job<'_> {
         if let Some(level) = options.level {
             config.optimisation_level(level);
         }
-        if let Some(route) = &self.how.route {
+        if let Some(route) = &self.job.how.route {
             config.build_route(route)?;
         }
         Ok(config)
@@ -99,10 +97,11 @@ impl Job<'_> {
             })
             .collect();
         let backend = self.library.name();
-        let ranges = Ranges::new(&inputs, self.feeds, &self.options.profiles).map_err(|refusal| match refusal {
-            Refusal::Profile(reason) => RunError::Build { backend, reason },
-            Refusal::Data(reason) => RunError::Run { backend, reason },
-        })?;
+        let ranges =
+            Ranges::new(&inputs, &self.job.feeds, &self.options.profiles).map_err(|refusal| match refusal {
+                Refusal::Profile(reason) => RunError::Build { backend, reason },
+                Refusal::Data(reason) => RunError::Run { backend, reason },
+            })?;
         if ranges == Ranges::default() {
             return Ok(ranges);
         }

@@ -1,9 +1,15 @@
 //! Workers as real processes: this test program starts itself, and `child` below is then the worker.
 
+use std::collections::HashMap;
+
 use super::*;
+use crate::compare::Tolerance;
+use crate::load::Lean;
+use crate::run::fake::{self, Fake};
 use crate::run::ort::Provider;
 use crate::run::worker::{What, serve};
-use crate::tensor::Tensor;
+use crate::run::{Against, How, Observe};
+use crate::tensor::{Tensor, Tensors};
 
 /// What the worker does in its next run, told in its environment.
 const MODE: &str = "LAYERDIFF_TEST_WORKER";
@@ -16,50 +22,52 @@ fn child() {
     let _ = serve(move |task| match mode.as_str() {
         "missing" => match task.what {
             What::OnnxRuntime { library, .. } => Err(RunError::Missing(format!("{} is not here", library.display()))),
-            What::TensorRt(_) => unreachable!(),
+            _ => unreachable!(),
         },
         "dies at once" => std::process::abort(),
-        _ => Ok(Box::new(Fake(mode))),
+        _ => Ok(Box::new(fake(mode))),
     });
 }
 
 /// Gives back its inputs, with the model's bytes and folder beside them.
-struct Fake(String);
+fn fake(mode: String) -> Fake {
+    let (able, told) = (mode == "talks", mode.clone());
+    let fake = if able { fake::talkative() } else { Fake::new(move |job| answer(&mode, job)) };
+    fake.described(|about| {
+        about.info.version = std::process::id().to_string();
+        about.info.provider = told;
+    })
+}
 
-impl Backend for Fake {
-    fn info(&self) -> BackendInfo {
-        let version = std::process::id().to_string();
-        BackendInfo { backend: "fake".to_string(), version, provider: self.0.clone(), ..Default::default() }
-    }
-
-    fn run(&self, model: &Lean, feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
-        let crash_now = model.bytes == b"crash";
-        match self.0.as_str() {
-            "noise" => print!("{{\"Done\":{{\"values\":[],\"built\":null}}}}\n{}", "x".repeat(200_000)),
-            "fails" => return Err(RunError::Build { backend: "fake".to_string(), reason: "no".to_string() }),
-            "hangs" => std::thread::sleep(Duration::from_secs(60)),
-            "builds" => (1..=1000).for_each(step),
-            "builds for ever" => (1..=usize::MAX).for_each(|number| {
-                step(number);
-                std::thread::sleep(Duration::from_millis(20));
-            }),
-            "panics" => panic!("out of ideas"),
-            "exits" => std::process::exit(0),
-            _ if crash_now => {
-                eprintln!("vendor: assertion failed");
-                std::process::abort()
-            }
-            _ => {}
+fn answer(mode: &str, job: &Job) -> Result<Answer, RunError> {
+    let (model, feeds, outputs) = (&job.model, &job.feeds, &job.outputs);
+    let crash_now = model.bytes == b"crash";
+    match mode {
+        "noise" => print!("{{\"Done\":{{\"values\":[],\"built\":null}}}}\n{}", "x".repeat(200_000)),
+        "fails" => return Err(RunError::Build { backend: "fake".to_string(), reason: "no".to_string() }),
+        "hangs" => std::thread::sleep(Duration::from_secs(60)),
+        "builds" => (1..=1000).for_each(step),
+        "builds for ever" => (1..=usize::MAX).for_each(|number| {
+            step(number);
+            std::thread::sleep(Duration::from_millis(20));
+        }),
+        "panics" => panic!("out of ideas"),
+        "exits" => std::process::exit(0),
+        _ if crash_now => {
+            eprintln!("vendor: assertion failed");
+            std::process::abort()
         }
-        let model = Tensor::strings(
-            vec![2],
-            vec![String::from_utf8_lossy(&model.bytes).into_owned(), model.folder.display().to_string()],
-        );
-        let pid = Tensor::i64(&[], &[i64::from(std::process::id())]);
-        let extra = [("model".to_string(), model.unwrap()), ("pid".to_string(), pid)];
-        let results = feeds.iter().map(|feed| feed.clone().into_iter().chain(extra.clone()));
-        Ok(results.map(|all| all.filter(|(name, _)| outputs.contains(name)).collect()).collect())
+        _ => {}
     }
+    let model = Tensor::strings(
+        vec![2],
+        vec![String::from_utf8_lossy(&model.bytes).into_owned(), model.folder.display().to_string()],
+    );
+    let pid = Tensor::i64(&[], &[i64::from(std::process::id())]);
+    let extra = [("model".to_string(), model.unwrap()), ("pid".to_string(), pid)];
+    let results = feeds.iter().map(|feed| feed.clone().into_iter().chain(extra.clone()));
+    let values: Vec<Tensors> = results.map(|all| all.filter(|(name, _)| outputs.contains(name)).collect()).collect();
+    Ok(values.into())
 }
 
 fn step(number: usize) {
@@ -85,7 +93,7 @@ fn lean(bytes: &[u8]) -> Lean {
 
 fn run(worker: &Worker, model: &[u8]) -> Result<Vec<Tensors>, RunError> {
     let feed = Tensors::from_iter([("x".to_string(), Tensor::f32(&[2], &[1.0, 2.0]))]);
-    worker.run(&lean(model), &[feed.clone(), feed], &["x", "model", "pid"].map(String::from))
+    Ok(worker.run(&Job::new(lean(model), &[feed.clone(), feed], &["x", "model", "pid"].map(String::from)))?.values)
 }
 
 fn pid(results: &[Tensors]) -> i64 {
@@ -95,21 +103,22 @@ fn pid(results: &[Tensors]) -> i64 {
 #[test]
 fn models_and_tensors_go_there_and_back() {
     let worker = start("echo").unwrap();
-    assert_eq!((worker.info().backend.as_str(), worker.info().provider.as_str()), ("fake", "echo"));
+    assert_eq!((worker.about.info.backend.as_str(), worker.about.info.provider.as_str()), ("fake", "echo"));
     let (first, second) = (run(&worker, b"one").unwrap(), run(&worker, b"two").unwrap());
     assert_eq!(first.len(), 2);
     assert_eq!(first[1]["x"].view::<f32>().as_ref(), [1.0, 2.0]);
     assert_eq!(first[0]["model"].as_strings().unwrap(), ["one", "/models"]);
     assert_eq!(second[0]["model"].as_strings().unwrap(), ["two", "/models"]);
     assert_eq!(pid(&first), pid(&second), "the process lives on");
-    assert_eq!(worker.info().version, pid(&first).to_string());
+    assert_eq!(worker.about.info.version, pid(&first).to_string());
 }
 
 #[test]
 fn results_outlive_the_worker() {
     let worker = start("echo").unwrap();
     let feed = Tensors::from_iter([("x".to_string(), Tensor::f32(&[1 << 20], &vec![0.5; 1 << 20]))]);
-    let results = worker.run(&lean(b"m"), std::slice::from_ref(&feed), &["x".to_string()]).unwrap();
+    let job = Job::new(lean(b"m"), std::slice::from_ref(&feed), &["x".to_string()]);
+    let results = worker.run(&job).unwrap().values;
     drop(worker);
     assert!(results[0]["x"].identical(&feed["x"]));
 }
@@ -174,7 +183,7 @@ fn a_program_that_is_no_worker_is_told() {
         Worker::start_command(&task, command).err().unwrap()
     };
     let reason = "killed by signal 11 (SIGSEGV); last words: bye".to_string();
-    assert_eq!(with("echo bye; kill -SEGV $$"), RunError::Crash { backend: task.name(), reason });
+    assert_eq!(with("echo bye; kill -SEGV $$"), RunError::Crash { backend: task.what.name(), reason });
     assert!(matches!(with("echo what >&0; sleep 60"), RunError::Garbage { .. }));
     let missing = Worker::start_with(std::path::Path::new("/not/here"), &task).err();
     assert!(matches!(missing, Some(RunError::Missing(_))), "{missing:?}");
@@ -228,7 +237,7 @@ fn check_orphan(mode: &str, order: Option<&[u8]>) {
     let worker = start(mode).unwrap();
     let mut process = worker.process.lock().unwrap().take().unwrap();
     if let Some(model) = order {
-        let job = process.job(&lean(model), &[], &[], &How::default()).unwrap();
+        let job = Packed::pack(&Job::new(lean(model), &[], &[]), &process.rooms.paths()).unwrap();
         process.send(&Order::Run(job)).unwrap();
     }
     let Process { running, socket, rooms } = process;
@@ -241,4 +250,38 @@ fn check_orphan(mode: &str, order: Option<&[u8]>) {
 fn a_worker_does_not_outlive_its_parent() {
     check_orphan("echo", None);
     check_orphan("hangs", Some(b"m"));
+}
+
+#[test]
+fn every_question_and_ability_goes_through() {
+    let worker = start("talks").unwrap();
+    let (fake, about) = (fake::talkative(), worker.about().clone());
+    let info = about.info.clone();
+    assert_eq!(about, About { info, ..fake.about().clone() });
+    let feed = Tensors::from([("x".to_string(), Tensor::f32(&[1], &[2.0]))]);
+    let job = Job::new(lean(b"m"), &[feed], &["x".to_string()]);
+    for question in fake::every_question(&job) {
+        assert_eq!(worker.ask(&question).unwrap(), fake::told(&question));
+    }
+}
+
+#[test]
+fn a_job_arrives_whole() {
+    let rooms = Rooms::open().unwrap();
+    let feed = |x| Tensors::from([("x".to_string(), Tensor::f32(&[1], &[x]))]);
+    let how = How { float32: vec!["n".to_string()], observe: Observe::Unfused, route: Some("-a=off".to_string()) };
+    let tolerance = Tolerance { atol: 1.0, rtol: 2.0 };
+    let against = Against {
+        reference: vec![feed(3.0), feed(4.0)],
+        tolerance: vec![HashMap::from([("x".to_string(), tolerance)]), HashMap::new()],
+    };
+    let job = Job { against: Some(against), ..Job::new(lean(b"m"), &[feed(1.0), feed(2.0)], &["x".to_string()]) };
+    let sent = serde_json::to_string(&Packed::pack(&job.built(how.clone()), &rooms.paths()).unwrap()).unwrap();
+    let come = serde_json::from_str::<Packed>(&sent).unwrap().open().unwrap();
+    assert_eq!((come.model.bytes.as_slice(), &*come.model.folder), (&b"m"[..], std::path::Path::new("/models")));
+    assert_eq!((come.how, come.outputs), (how, vec!["x".to_string()]));
+    let x = |samples: &[Tensors]| samples.iter().map(|s| s["x"].view::<f32>()[0]).collect::<Vec<_>>();
+    let against = come.against.unwrap();
+    assert_eq!((x(&come.feeds), x(&against.reference)), (vec![1.0, 2.0], vec![3.0, 4.0]));
+    assert_eq!((against.tolerance[0]["x"], against.tolerance[1].len()), (tolerance, 0));
 }

@@ -1,0 +1,208 @@
+//! How a side runs something: its own model or another, whole or cut, lowered and built as the side does. One value says
+//! what, and there is one way to the backend. Compares nothing.
+
+use super::{Lowering, Side};
+use crate::graph::{Graph, Node};
+use crate::load::Lean;
+use crate::mark::{self, Types};
+use crate::onnx::ModelProto;
+use crate::precision::{self, Kept, convert};
+use crate::run::{Against, Answer, How, Job, Observe, RunError, question};
+use crate::spec::Low;
+use crate::tensor::{DType, Tensors};
+
+/// What a side is to run.
+#[derive(Clone)]
+pub struct Work<'a> {
+    /// As the user has it: the side lowers it.
+    pub model: &'a ModelProto,
+    /// Element types of the model's tensors, as far as they are known.
+    pub types: &'a Types,
+    /// Nodes (by the keys of what they write) left in float32 where the side has a lower precision.
+    pub kept: &'a Kept,
+    /// By sample.
+    pub feeds: &'a [Tensors],
+    /// Names of the tensors to give back.
+    pub outputs: &'a [String],
+    /// How it is built; the names of the kept nodes are filled in by the side.
+    pub how: How,
+    /// What the backend may compare with where its values lie.
+    pub against: Option<&'a Against>,
+}
+
+impl<'a> Work<'a> {
+    /// Another model in place of the side's own: a cut of it, or one with tensors marked.
+    pub fn on(self, model: &'a ModelProto, types: &'a Types) -> Work<'a> {
+        Work { model, types, ..self }
+    }
+
+    /// With these nodes left in float32.
+    pub fn keeping(self, kept: &'a Kept) -> Work<'a> {
+        Work { kept, ..self }
+    }
+
+    /// With its tensors made visible in this way.
+    pub fn observing(self, observe: Observe) -> Work<'a> {
+        Work { how: How { observe, ..self.how }, ..self }
+    }
+
+    /// With these knobs of the compiler.
+    pub fn routed(self, route: String) -> Work<'a> {
+        Work { how: How { route: Some(route), ..self.how }, ..self }
+    }
+}
+
+impl Side {
+    /// Its own model as it stands.
+    pub fn work<'a>(&'a self, feeds: &'a [Tensors], outputs: &'a [String]) -> Work<'a> {
+        let (model, types, kept) = (&self.model.proto, &self.types, &self.kept);
+        Work { model, types, kept, feeds, outputs, how: How::default(), against: None }
+    }
+
+    /// Builds and runs.
+    pub fn perform(&self, work: &Work) -> Result<Answer, RunError> {
+        self.backend.run(&self.job(work)?)
+    }
+
+    /// The same, where only the values matter; by sample.
+    pub fn values(&self, work: &Work) -> Result<Vec<Tensors>, RunError> {
+        Ok(self.perform(work)?.values)
+    }
+
+    /// Runs the model with `tensors` (numbers in `graph`) observable; gives back those named in `outputs`, by sample.
+    pub fn run(&self, tensors: &[usize], feeds: &[Tensors], outputs: &[String]) -> Result<Vec<Tensors>, RunError> {
+        Ok(self.see(tensors, feeds, outputs, Observe::Outputs)?.values)
+    }
+
+    /// The same, with the tensors made visible in a certain way.
+    pub fn see(
+        &self,
+        tensors: &[usize],
+        feeds: &[Tensors],
+        outputs: &[String],
+        observe: Observe,
+    ) -> Result<Answer, RunError> {
+        let work = self.work(feeds, outputs).observing(observe);
+        if observe != Observe::Outputs {
+            return self.perform(&work);
+        }
+        self.perform(&work.on(&self.marked(tensors), &self.types))
+    }
+
+    /// As [`Side::run`], with what the backend can compare compared where it lies.
+    pub fn run_against(
+        &self,
+        tensors: &[usize],
+        feeds: &[Tensors],
+        outputs: &[String],
+        against: &Against,
+    ) -> Result<Answer, RunError> {
+        let marked = self.marked(tensors);
+        self.perform(&Work { against: Some(against), ..self.work(feeds, outputs).on(&marked, &self.types) })
+    }
+
+    /// Its model with these tensors (numbers in `graph`) as outputs.
+    pub fn marked(&self, tensors: &[usize]) -> ModelProto {
+        mark::mark(&self.model.proto, &self.graph, tensors, &self.types)
+    }
+
+    /// Runs another model (a cut of this one) the way this side runs its own.
+    pub fn run_model(
+        &self,
+        model: &ModelProto,
+        types: &Types,
+        feeds: &[Tensors],
+        outputs: &[String],
+    ) -> Result<Vec<Tensors>, RunError> {
+        self.values(&self.work(feeds, outputs).on(model, types))
+    }
+
+    /// Runs a model of float32 tensors as a device computes it in `low`, whatever the side does with its own.
+    pub fn run_as(&self, low: Low, work: &Work) -> Result<Vec<Tensors>, RunError> {
+        self.run_untouched(&precision::emulate(work.model, work.types, low, &Kept::new()), work.feeds, work.outputs)
+    }
+
+    /// Runs a model as it is, whatever the side does with its own.
+    pub fn run_untouched(
+        &self,
+        model: &ModelProto,
+        feeds: &[Tensors],
+        outputs: &[String],
+    ) -> Result<Vec<Tensors>, RunError> {
+        Ok(self.backend.run(&Job::new(self.model.lean(model), feeds, outputs))?.values)
+    }
+
+    /// Seconds of one run of the built model on the first feed, where the backend can tell: the median over `runs`.
+    pub fn latency(&self, work: &Work, runs: usize) -> Result<Option<f64>, RunError> {
+        question::latency(&*self.backend, self.job(work)?, runs)
+    }
+
+    /// Builds a model the way this side runs its own, and runs nothing.
+    pub fn builds(&self, work: &Work) -> Result<(), RunError> {
+        question::outputs(&*self.backend, self.job(work)?).map(drop)
+    }
+
+    /// What the backend is asked to do: the model lowered, the feeds cast.
+    fn job(&self, work: &Work) -> Result<Job, RunError> {
+        let how = match self.lowering {
+            Lowering::Backend(_) => How { float32: names_of(work.kept, work.model), ..work.how.clone() },
+            _ => work.how.clone(),
+        };
+        Ok(Job {
+            model: self.lean(work)?.into(),
+            feeds: work.feeds.iter().map(|feed| as_declared(work.model, feed)).collect(),
+            outputs: work.outputs.to_vec(),
+            how,
+            against: work.against.cloned(),
+        })
+    }
+
+    fn lean(&self, work: &Work) -> Result<Lean, RunError> {
+        Ok(self.model.lean(self.lowered(work)?.as_ref().unwrap_or(work.model)))
+    }
+
+    /// What is run in place of the work's model; `None`: the model as it is.
+    fn lowered(&self, work: &Work) -> Result<Option<ModelProto>, RunError> {
+        let Work { model, types, kept, .. } = work;
+        Ok(match self.lowering {
+            Lowering::Emulate(low) => Some(precision::emulate(model, types, low, kept)),
+            Lowering::Convert(low) => Some(self.converted(low, work).map_err(|e| RunError::Build {
+                backend: self.spec.to_string(),
+                reason: format!("it cannot be converted: {e:#}"),
+            })?),
+            Lowering::Products => (!kept.is_empty()).then(|| precision::split(model, types, kept)),
+            Lowering::None | Lowering::Backend(_) if self.half => Some(precision::expose(model, types)),
+            Lowering::None | Lowering::Backend(_) => None,
+        })
+    }
+
+    /// The work's model in mixed precision; its inputs and outputs stay float32, as in the files that users get.
+    fn converted(&self, low: DType, work: &Work) -> anyhow::Result<ModelProto> {
+        let source = self.model.edited(work.model.clone());
+        let graph = Graph::new(&source.proto)?;
+        let mut known = self.types.clone();
+        known.extend(work.types.iter().map(|(name, dtype)| (name.clone(), *dtype)));
+        let keep = |node: &Node| node.writes.iter().any(|t| work.kept.contains(&graph.tensors[*t].key));
+        let request = convert::Request { low, keep: &keep, keep_io: true, int32_inputs: false };
+        Ok(convert::convert(&source, &graph, &known, &request)?.model)
+    }
+}
+
+/// The nodes of `model` that write one of these tensors (by key).
+fn names_of(kept: &Kept, model: &ModelProto) -> Vec<String> {
+    let Ok(graph) = Graph::new(model) else { return Vec::new() };
+    let writes = |node: &&Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
+    if kept.is_empty() { Vec::new() } else { graph.nodes.iter().filter(writes).map(|n| n.name.clone()).collect() }
+}
+
+/// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.
+fn as_declared(model: &ModelProto, feeds: &Tensors) -> Tensors {
+    let mut feeds = feeds.clone();
+    for input in model.graph.iter().flat_map(|g| &g.input) {
+        let (Some(wanted), Some(value)) = (input.dtype(), feeds.get_mut(input.name())) else { continue };
+        if let (true, Some(cast)) = (value.dtype != wanted, precision::cast(value, wanted)) {
+            *value = cast;
+        }
+    }
+    feeds
+}
