@@ -20,11 +20,13 @@ use crate::tensor::{DType, Tensor};
 pub struct Pair {
     /// What is quantised, as the float model calls it: the key of a tensor, the name of an input or of a weight.
     pub tensor: String,
-    /// Number in `graph.nodes`.
+    /// Number of the QuantizeLinear in `graph.nodes`.
     pub quantize: Option<usize>,
+    /// Number of the DequantizeLinear.
     pub dequantize: usize,
     /// As the DequantizeLinear has them; no scale where it is computed while the model runs.
     pub scale: Option<Tensor>,
+    /// `None` where there is none, or where it is computed.
     pub zero_point: Option<Tensor>,
     /// Scale and zero point of the QuantizeLinear where they are others: a fault of the model.
     pub quantizer: Option<(Option<Tensor>, Option<Tensor>)>,
@@ -32,6 +34,7 @@ pub struct Pair {
     pub axis: Option<i64>,
     /// Elements that share a scale along `axis`; 0 where scales are by tensor or by channel.
     pub block: i64,
+    /// The type that values are quantised to.
     pub dtype: DType,
     /// The values of a weight that is stored quantised.
     pub stored: Option<Tensor>,

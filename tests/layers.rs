@@ -70,6 +70,19 @@ fn imports_point_down() {
     assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
 }
 
+/// What ranks nodes and what cures them meet in values, never in each other's code; and a cure writes into no report.
+#[test]
+fn a_cure_is_a_value() {
+    let room = |name: &str| sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name));
+    for file in room("cure") {
+        let found = ["crate::find", "&mut Report"].into_iter().find(|wrong| code(&file).contains(wrong));
+        assert_eq!(found, None, "in {}", file.display());
+    }
+    for file in room("find") {
+        assert!(!code(&file).contains("crate::cure::drive"), "{} uses the drive of cures", file.display());
+    }
+}
+
 #[test]
 fn unsafe_stays_where_it_belongs() {
     let allowed = [

@@ -5,8 +5,6 @@ mod mask;
 mod name;
 mod net;
 mod pattern;
-#[cfg(test)]
-mod tests;
 
 use crate::graph::Graph;
 use mask::Mask;
@@ -87,3 +85,6 @@ fn claim(taken: &mut [bool], nodes: &[usize]) -> bool {
     }
     free
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,6 @@
 //! from a closure. Nothing untried is ever called good, and an inconclusive trial is not good.
 
 mod log;
-#[cfg(test)]
-mod tests;
 
 use super::trial::Trial;
 use super::units::{Set, Units, set};
@@ -219,3 +217,6 @@ fn conclude<T>(units: &Units, log: &Log<T>, budget_spent: bool) -> Smallest {
         nodes,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,6 @@
 //! What may be kept in FP32, in three grains: groups and lone nodes, parts of all groups of a kind, single nodes. Which
 //! goes first, who is next to whom, and how a set reads. Nothing is tried here.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::groups::{Group, Kind};
@@ -211,8 +208,12 @@ fn number(parts: &[Set]) -> HashMap<usize, usize> {
     parts.iter().enumerate().flat_map(|(number, part)| part.iter().map(move |n| (*n, number))).collect()
 }
 
+/// A set of these nodes, in any order and perhaps some of them twice.
 pub(super) fn set(mut nodes: Vec<usize>) -> Set {
     nodes.sort_unstable();
     nodes.dedup();
     nodes
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ pub struct Grid {
 
 /// The values of a quantised type, before zero point and scale.
 pub enum Codes {
+    /// The smallest and the largest.
     Integers(f64, f64),
     /// Sorted; a tie goes to the even code.
     Floats(Vec<(f64, u8)>),
@@ -49,6 +50,7 @@ struct Layout {
 }
 
 impl Grid {
+    /// As the QuantizeLinear has them; `None` where they are unknown or do not fit `shape`.
     pub fn quantizer(pair: &Pair, shape: &[usize]) -> Option<Grid> {
         let (scale, zero_point) = match &pair.quantizer {
             Some((scale, zero_point)) => (scale, zero_point),
@@ -57,6 +59,7 @@ impl Grid {
         Grid::new(pair, scale.as_ref()?, zero_point.as_ref(), shape)
     }
 
+    /// As the DequantizeLinear has them; `None` where they are unknown or do not fit `shape`.
     pub fn dequantizer(pair: &Pair, shape: &[usize]) -> Option<Grid> {
         Grid::new(pair, pair.scale.as_ref()?, pair.zero_point.as_ref(), shape)
     }
@@ -99,6 +102,7 @@ impl Grid {
         }
     }
 
+    /// What the code of element `i` stands for: (code - zero point) * scale, in float32.
     pub fn value(&self, i: usize, code: f64) -> f32 {
         let group = self.group(i);
         (code - self.zeros[group]) as f32 * self.scales[group]
@@ -118,6 +122,7 @@ impl Grid {
 }
 
 impl Codes {
+    /// `None` for a type that ONNX quantises nothing to.
     pub fn of(dtype: DType) -> Option<Codes> {
         use DType::*;
         Some(match dtype {

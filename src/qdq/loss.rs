@@ -12,13 +12,15 @@ use crate::tensor::{Tensor, shape_text};
 /// The error of a pair's own, and whether its scale is to blame.
 #[derive(Clone, Debug)]
 pub struct Losses {
+    /// What is quantised, as [`Pair::tensor`].
     pub tensor: String,
     /// `mismatched` are elements that moved by more than half a step: what was clipped, and every NaN that became a number.
     pub quantisation: Metrics,
     /// Fraction of all elements that are beyond what can be represented, infinities included, NaN not.
     pub clip_fraction: f64,
-    /// Fractions of all elements with the smallest and the largest code.
+    /// Fraction of all elements with the smallest code.
     pub at_qmin: f64,
+    /// Fraction of all elements with the largest code.
     pub at_qmax: f64,
     /// Smallest and largest finite value; NaN for none.
     pub range: (f64, f64),

@@ -6,6 +6,7 @@ use super::{Content, Export, Told, command};
 use crate::graph::Graph;
 use crate::spec::Precision;
 
+/// For `python -m modelopt.onnx.autocast`, in FP16 and BF16.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "modelopt",

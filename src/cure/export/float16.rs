@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Content, Export, Kept, Told, pretty};
 use crate::spec::Precision;
 
+/// For `convert_float_to_float16`, in FP16.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "onnxruntime",

@@ -2,6 +2,7 @@
 
 use super::{Content, Export, MIXED, Told};
 
+/// For every program, where the model could be converted.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "onnx",

@@ -10,6 +10,7 @@ use crate::onnx::{GraphProto, ModelProto};
 /// The model with the new names.
 pub const FILE: &str = "model.named.onnx";
 
+/// For the other files, where a name lacks or the path of the model cannot be written in a file of arguments.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "named",

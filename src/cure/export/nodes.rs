@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Content, Export, Kept, LIST, Told, pretty};
 use crate::found::Real;
 
+/// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "nodes",

@@ -4,6 +4,7 @@
 use super::{Content, Export, Kept, Told};
 use crate::spec::Precision;
 
+/// For Polygraphy, in FP16 and BF16.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "polygraphy",

@@ -14,6 +14,7 @@ struct Arguments {
     refused: Vec<String>,
 }
 
+/// For trtexec, in FP16 and BF16.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "trtexec",

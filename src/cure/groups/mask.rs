@@ -9,7 +9,9 @@ use super::pattern::Match;
 
 /// Nodes that join a Softmax, or, without one, make a mask that several share.
 pub struct Mask {
+    /// Position among the groups found.
     pub softmax: Option<usize>,
+    /// Numbers in the graph.
     pub nodes: Vec<usize>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::graph::{Graph, Source};
 
+/// A graph, and what its tensors come from.
 pub struct Net<'a> {
     graph: &'a Graph,
     /// By tensor: where its value comes from, behind the nodes that only hand it on.
@@ -14,15 +15,19 @@ pub struct Net<'a> {
     handed: Vec<(usize, Operand<'a>)>,
 }
 
+/// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operand<'a> {
     /// Known before the model runs.
     Constant,
+    /// Fed, by this name.
     Input(&'a str),
+    /// Computed: number in [`Graph::tensors`].
     Tensor(usize),
 }
 
 impl<'a> Net<'a> {
+    /// In time linear in the size of the graph.
     pub fn new(graph: &'a Graph) -> Net<'a> {
         let tensors = graph.tensors.len();
         let readers = vec![Vec::new(); tensors];
@@ -53,6 +58,7 @@ impl<'a> Net<'a> {
         net
     }
 
+    /// The graph as it is.
     pub fn graph(&self) -> &'a Graph {
         self.graph
     }
@@ -113,6 +119,7 @@ impl<'a> Net<'a> {
         self.operands(node).count() == 1
     }
 
+    /// The node that computes the value, if any does.
     pub fn maker(&self, operand: Operand) -> Option<usize> {
         match operand {
             Operand::Tensor(tensor) => Some(self.graph.tensors[tensor].node),

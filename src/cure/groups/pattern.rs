@@ -6,7 +6,9 @@ use super::net::{Net, Operand};
 
 /// What a pattern found.
 pub struct Match<'a> {
+    /// Which pattern it is.
     pub kind: Kind,
+    /// Numbers in the graph, in any order.
     pub nodes: Vec<usize>,
     /// What the group is computed from, for a Softmax.
     pub input: Option<Operand<'a>>,

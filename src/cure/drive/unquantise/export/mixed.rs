@@ -3,6 +3,7 @@
 use super::Told;
 use crate::cure::export::{Content, Export, MIXED};
 
+/// For every program, where there is a cure.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "onnx",

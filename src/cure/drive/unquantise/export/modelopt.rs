@@ -4,6 +4,7 @@ use super::{Told, Unquantised};
 use crate::cure::export::{Content, Export, command, plain_path};
 use crate::tensor::DType;
 
+/// For `python -m modelopt.onnx.quantization`, where there is a cure.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "modelopt",

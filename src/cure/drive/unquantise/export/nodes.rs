@@ -6,6 +6,7 @@ use super::{Told, Unquantised};
 use crate::cure::drive::unquantise::misfits::Misfit;
 use crate::cure::export::{Content, Export, LIST, pretty};
 
+/// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "nodes",

@@ -6,6 +6,7 @@ use super::Told;
 use crate::cure::export::{Content, Export, pretty};
 use crate::qdq::Exclusions;
 
+/// For `onnxruntime.quantization.quantize_static`, where there is a cure.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "onnxruntime",

@@ -7,6 +7,7 @@ use crate::cure::export::{Content, Export, pretty};
 use crate::found::{Metrics, Real};
 use crate::qdq::Pair;
 
+/// The table for people and scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "qdq_loss",
