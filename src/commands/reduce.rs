@@ -39,11 +39,11 @@ fn delivered(report: &Report) -> Result<(), RunError> {
     let mut made = report.reduced.iter().chain(&report.reproducers);
     if let Some(lost) = made.find(|r| !r.reproduces) {
         let why = lost.why.clone().unwrap_or_default();
-        return Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)));
+        return Err(RunError::LostReproducer { path: lost.path.clone(), why });
     }
     if report.verdict == Verdict::Diverged && report.reduced.is_none() {
         let why = report.warnings.iter().find(|w| w.starts_with("no reproducer"));
-        return Err(RunError::Unclear(why.cloned().unwrap_or_else(|| "there is no reproducer".to_string())));
+        return Err(RunError::NoReproducer { why: why.cloned() });
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ mod tests {
 
     fn check(left: &[Port], right: &[Port], want: &[&str]) {
         let mut found = Differences::default();
-        ports(&mut found, "input", ("the model", left), ("the engine", right));
+        ports(&mut found, Role::Input, ("the model", left), ("the engine", right));
         let texts: Vec<&str> = found.mismatches.iter().map(|m| m.text.as_str()).collect();
         assert_eq!(texts.len(), want.len(), "{texts:?}");
         for (text, want) in texts.iter().zip(want) {
