@@ -6,6 +6,7 @@
 mod cancel;
 mod case;
 mod files;
+mod fit;
 mod format;
 mod integers;
 mod kernel;
@@ -155,7 +156,8 @@ pub fn diagnose(e: &Evidence) -> Vec<Diagnosis> {
 
 /// The same, by a caller who knows how the culprit was judged.
 pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
-    let case = Case::new(e, judged);
+    let mut case = Case::new(e, judged);
+    case.fit = scale::fit(&case);
     let mut found: Vec<Finding> = DETECTORS.iter().filter_map(|detect| detect(&case)).collect();
     let has = |found: &[Finding], code: &str| found.iter().any(|f| f.code == code);
     // That a mask overflows is what makes it one; and with a cause at hand, the unexplained is explained.

@@ -1,4 +1,5 @@
-//! Why there is no answer: one enum for all of a run, so that whoever is told can tell a crash from a refusal.
+//! Why there is no answer: one enum for all of a run, with the data of each failure, so that whoever is told can tell a crash
+//! from a refusal, and a full disk from either. All of them end with the same exit status.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +21,53 @@ pub enum RunError {
     /// The backend answered, but not with what was asked for.
     #[error("{backend} answered with garbage: {reason}")]
     Garbage { backend: String, reason: String },
-    /// A check gave no answer that could be built on.
-    #[error("{0}")]
-    Unclear(String),
+    /// Data could not be given to the backend, or come back from it: files that could not be written or read.
+    #[error("nothing can be exchanged with {backend}: {reason}")]
+    Exchange { backend: String, reason: String },
+    /// The backend has nothing to tell of what it was asked.
+    #[error("it tells nothing of {what}")]
+    Silent { what: String },
+    /// A file that the user was promised could not be written: the reason names it.
+    #[error("{reason}")]
+    Unwritten { what: String, reason: String },
+    /// A model was written, but ONNX Runtime does not load it.
+    #[error(
+        "{path} was written, but ONNX Runtime does not load it on the CPU: {reason}; another runtime may, or --keep that node"
+    )]
+    NotLoaded { path: String, reason: String },
+    /// A check neither passed nor failed on the full model.
+    #[error(
+        "the check says nothing about the full model: {why}; it must exit with 0 when the model passes and with 1 when it fails (see --fail-code, --fail-regex, --check-timeout)"
+    )]
+    CheckUndecided { why: String },
+    /// A check failed on the full model in some runs only.
+    #[error(
+        "the check flaps: {fails} of {runs} runs on the full model fail, the others pass; make it say the same every time (seeds, one thread, no shared files)"
+    )]
+    CheckFlaps { fails: usize, runs: usize },
+    /// A reproducer was found and its files could not be written.
+    #[error("the reproducer could not be written: {reason}")]
+    UnwrittenReproducer { reason: String },
+    /// Nobody could run the command that a reproducer's files are proved by.
+    #[error("the reproducer could not be proved: {reason}")]
+    Unproved { reason: String },
+    /// The files of a reproducer do not show the failure that it was made of.
+    #[error("{path} does not show the failure: {why}")]
+    LostReproducer { path: String, why: String },
+    /// The failure is there, and nothing smaller than the model shows it; why, where that is known.
+    #[error("{}", why.as_deref().unwrap_or("there is no reproducer"))]
+    NoReproducer { why: Option<String> },
+    /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl RunError {
+    /// Files between us and `backend` failed.
+    pub fn exchange(backend: impl Into<String>) -> impl Fn(anyhow::Error) -> RunError {
+        let backend = backend.into();
+        move |e| RunError::Exchange { backend: backend.clone(), reason: format!("{e:#}") }
+    }
 }
 
 /// What a stage found, and what ended it before its end: what was found stays found.
@@ -46,5 +89,22 @@ impl<T> Ended<T> {
     pub fn keep(self, place: &mut T) -> Result<(), RunError> {
         *place = self.value;
         self.halted.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_files_is_no_failure_of_a_model() {
+        let full = RunError::exchange("the exec command")(anyhow::anyhow!("no space left"));
+        assert_eq!(full.to_string(), "nothing can be exchanged with the exec command: no space left");
+        let reason = "no space left".to_string();
+        assert_eq!(
+            RunError::UnwrittenReproducer { reason }.to_string(),
+            "the reproducer could not be written: no space left"
+        );
+        assert_eq!(RunError::NoReproducer { why: None }.to_string(), "there is no reproducer");
     }
 }

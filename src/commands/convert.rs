@@ -53,12 +53,7 @@ fn converted(args: &ConvertArgs, model: &Model, ort: &Runtime) -> anyhow::Result
 /// Its CPU provider has next to no BF16 kernels: there a model whose types were found right is one.
 fn loaded(to: Low, target: &Target, ort: &Runtime, out: &mut dyn Write) -> anyhow::Result<()> {
     let written = Model::load(&target.path)?;
-    let refused = |reason: String| {
-        let path = target.path.display();
-        RunError::Unclear(format!(
-            "{path} was written, but ONNX Runtime does not load it on the CPU: {reason}; another runtime may, or --keep that node"
-        ))
-    };
+    let refused = |reason: String| RunError::NotLoaded { path: target.path.display().to_string(), reason };
     match ort.loads(&written.lean(&written.proto))? {
         Loads::Yes => Ok(writeln!(out, "ONNX Runtime loads it on the CPU")?),
         Loads::NoKernel(reason) if to == Low::Bf16 => {

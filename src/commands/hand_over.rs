@@ -48,7 +48,8 @@ pub fn write(
     });
     let (pages, promised): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|l| [HTML, MARKDOWN].contains(&l.name));
     pages.iter().for_each(|page| terminal::say(format_args!("{:#}", page.why)));
-    let promised = promised.into_iter().map(|l| Err(RunError::Unclear(format!("{:#}", l.why)).into()));
+    let unwritten = |l: Lost| RunError::Unwritten { what: l.name.to_string(), reason: format!("{:#}", l.why) };
+    let promised = promised.into_iter().map(|lost| Err(unwritten(lost).into()));
     promised.fold(said, first)
 }
 

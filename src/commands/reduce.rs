@@ -39,11 +39,10 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
 fn delivered(verdict: Verdict, reproducers: &Reproducers) -> Result<(), RunError> {
     if let Some(lost) = reproducers.made.iter().find(|r| !r.reproduces) {
         let why = lost.why.clone().unwrap_or_default();
-        return Err(RunError::Unclear(format!("{} does not show the failure: {why}", lost.path)));
+        return Err(RunError::LostReproducer { path: lost.path.clone(), why });
     }
     if verdict == Verdict::Diverged && reproducers.made.is_empty() {
-        let why = reproducers.missing().map_or("there is no reproducer".to_string(), Note::to_string);
-        return Err(RunError::Unclear(why));
+        return Err(RunError::NoReproducer { why: reproducers.missing().map(Note::to_string) });
     }
     Ok(())
 }

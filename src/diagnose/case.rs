@@ -1,7 +1,7 @@
 //! The evidence with its statistics, measured once, and the questions that several diagnoses ask. Decides nothing.
 
+use super::fit::Fit;
 use super::format::{FP32_UNIT, Format};
-use super::scale::Fit;
 use super::stats::{self, Pairs, Summary};
 use super::{Evidence, Judged, Operand, low_type};
 use crate::found::Metrics;
@@ -19,7 +19,7 @@ pub struct Case<'a> {
     pub candidate: Option<Summary>,
     /// Of the diverging tensor.
     pub pairs: Option<Pairs>,
-    /// Of the tensor that the candidate quantises, where it does.
+    /// Of the tensor that the candidate quantises, where it does; filled in by whoever knows scales.
     pub fit: Option<Fit>,
 }
 
@@ -33,8 +33,7 @@ impl<'a> Case<'a> {
             Some((r, c, p)) => (Some(r), Some(c), Some(p)),
             None => (measure(e.output), measure(e.candidate_output), None),
         };
-        let case = Case { e, judged, format, inputs, output, candidate, pairs, fit: None };
-        Case { fit: Fit::of(&case), ..case }
+        Case { e, judged, format, inputs, output, candidate, pairs, fit: None }
     }
 
     pub fn op(&self) -> &'a str {

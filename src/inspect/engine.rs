@@ -58,7 +58,7 @@ fn ask(path: &Path, found: &Found) -> Result<(About, Engine), RunError> {
     let worker = Worker::start(&Task::tensorrt(Options { plan: Some(plan), ..Options::new(found) }))?;
     match question::engine(&worker)? {
         Some(engine) => Ok((worker.about().clone(), engine)),
-        None => Err(RunError::Unclear("it tells nothing of the engine".to_string())),
+        None => Err(RunError::Silent { what: "the engine".to_string() }),
     }
 }
 

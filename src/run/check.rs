@@ -191,7 +191,7 @@ impl Rules {
 }
 
 fn failed(e: anyhow::Error) -> RunError {
-    RunError::Run { backend: NAME.to_string(), reason: format!("{e:#}") }
+    RunError::exchange(NAME)(e)
 }
 
 #[cfg(all(test, unix))]

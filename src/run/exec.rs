@@ -57,11 +57,12 @@ impl Backend for Exec {
     }
 
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
-        let desk = Desk::new().map_err(failed)?;
-        let model = materialise::write_for_program(&job.model, &desk.path(), &self.copies).map_err(failed)?;
+        let desk = Desk::new().map_err(RunError::exchange(NAME))?;
+        let model =
+            materialise::write_for_program(&job.model, &desk.path(), &self.copies).map_err(RunError::exchange(NAME))?;
         let sample = |(i, feed)| {
             let folder = desk.path().join(format!("sample_{i}"));
-            fs::create_dir(&folder).context("cannot make a temporary folder").map_err(failed)?;
+            fs::create_dir(&folder).context("cannot make a temporary folder").map_err(RunError::exchange(NAME))?;
             let results = self.run_one(&model, feed, &job.outputs, &folder)?;
             // What was read is mapped, and needs no name any more.
             let _ = fs::remove_dir_all(&folder);
@@ -78,9 +79,9 @@ impl Backend for Exec {
 impl Exec {
     fn run_one(&self, model: &Path, feed: &Tensors, names: &[String], dir: &Path) -> Result<Tensors, RunError> {
         let (inputs, outputs) = (dir.join("inputs.npz"), dir.join("outputs.npz"));
-        npz::write(&inputs, feed).map_err(failed)?;
+        npz::write(&inputs, feed).map_err(RunError::exchange(NAME))?;
         let files = [("{model}", model), ("{inputs}", &*inputs), ("{outputs}", &*outputs)];
-        self.execute(&command::fill(&self.command, &files).map_err(failed)?)?;
+        self.execute(&command::fill(&self.command, &files).map_err(RunError::exchange(NAME))?)?;
         if !outputs.is_file() {
             return Err(garbage(format!("it wrote no file {{outputs}}; {} expected there", list(names))));
         }
@@ -92,18 +93,18 @@ impl Exec {
     /// Runs a command line to its end, successful or not.
     fn execute(&self, line: &str) -> Result<(), RunError> {
         let Some((running, status)) = command::execute(line, Keep::LAST_WORDS, self.timeout)? else {
-            return Err(failed(anyhow!("it was {}", command::overdue(self.timeout, TIMEOUT))));
+            return Err(failed(format!("it was {}", command::overdue(self.timeout, TIMEOUT))));
         };
         match running.ending(status) {
             Ending::Well => Ok(()),
-            Ending::Failed(reason) => Err(failed(anyhow!(reason))),
+            Ending::Failed(reason) => Err(failed(reason)),
             Ending::Died(reason) => Err(RunError::Crash { backend: NAME.to_string(), reason }),
         }
     }
 }
 
-fn failed(e: anyhow::Error) -> RunError {
-    RunError::Run { backend: NAME.to_string(), reason: format!("{e:#}") }
+fn failed(reason: String) -> RunError {
+    RunError::Run { backend: NAME.to_string(), reason }
 }
 
 fn garbage(reason: String) -> RunError {

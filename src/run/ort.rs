@@ -6,6 +6,7 @@
 mod cuda;
 pub mod library;
 mod provider;
+mod reason;
 mod round;
 pub mod runtime;
 mod session;
@@ -25,6 +26,8 @@ use ort::ErrorCode;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use reason::{one_line, reason};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
@@ -294,37 +297,4 @@ pub fn version(library: &Path) -> String {
             Some(rest[..end].to_string()).filter(|v| digits(v))
         })
         .unwrap_or_else(|| "unknown".to_string())
-}
-
-/// Why ONNX Runtime refused, and what it may have missed.
-fn reason<T>(error: &ort::Error<T>, lacks: Option<&str>) -> String {
-    let why = one_line(&error.to_string());
-    lacks.map_or(why.clone(), |lacks| format!("{why} ({lacks})"))
-}
-
-/// The first line of a foreign message; of one that a C++ compiler wrote, the two ends.
-fn one_line(message: &str) -> String {
-    const ENDS: usize = 140;
-    let line = message.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("no reason given");
-    let line = line.trim_end_matches(['.', ':', ' ']);
-    let length = line.chars().count();
-    if length <= 2 * ENDS {
-        return line.to_string();
-    }
-    let (start, end): (String, String) =
-        (line.chars().take(ENDS).collect(), line.chars().skip(length - ENDS).collect());
-    format!("{start} … {end}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_messages_become_one_line() {
-        assert_eq!(one_line("\n  the model is bad.\nat x.cc:12"), "the model is bad");
-        assert_eq!(one_line(""), "no reason given");
-        let long = one_line(&format!("start{}end", "ä".repeat(1000)));
-        assert!(long.starts_with("startä") && long.ends_with("äend") && long.chars().count() == 283, "{long}");
-    }
 }

@@ -65,9 +65,7 @@ impl<'a> Question<'a> {
                 check::Verdict::Inconclusive(why) => Some(why),
                 _ => None,
             }) {
-                bail!(RunError::Unclear(format!(
-                    "the check says nothing about the full model: {why}; it must exit with 0 when the model passes and with 1 when it fails (see --fail-code, --fail-regex, --check-timeout)"
-                )));
+                bail!(RunError::CheckUndecided { why: why.clone() });
             }
             if fails == said.len() {
                 if self.args.check.check_timeout.is_none() {
@@ -76,10 +74,7 @@ impl<'a> Question<'a> {
                 return Ok(sample);
             }
             if fails > 0 {
-                bail!(RunError::Unclear(format!(
-                    "the check flaps: {fails} of {} runs on the full model fail, the others pass; make it say the same every time (seeds, one thread, no shared files)",
-                    said.len()
-                )));
+                bail!(RunError::CheckFlaps { fails, runs: said.len() });
             }
         }
         bail!(

@@ -72,8 +72,7 @@ pub fn deliver(smaller: Smaller, delivery: &Delivery) -> Result<Reduced, RunErro
             &delivery.dir.join(delivery.folder),
             &Bundle { case: &case, lean: (delivery.lean)(&case.model), story: (delivery.story)(&case, &notes) },
         );
-        let written =
-            written.map_err(|e| RunError::Run { backend: "the reproducer".to_string(), reason: format!("{e:#}") })?;
+        let written = written.map_err(|e| RunError::UnwrittenReproducer { reason: format!("{e:#}") })?;
         let names = reduce::names(&case.model);
         reduced = Reduced {
             path: written.model.display().to_string(),

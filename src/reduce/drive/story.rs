@@ -131,7 +131,7 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
 pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
-    let failed = |reason: String| RunError::Run { backend: "the proof".to_string(), reason };
+    let failed = |reason: String| RunError::Unproved { reason };
     let program = own_program().map_err(|e| failed(format!("this program cannot be found: {e}")))?;
     let data = model.with_file_name(TEST_SET);
     let out = scratch::folder().map_err(|e| failed(e.to_string()))?;

@@ -6,7 +6,8 @@ use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::{Ort, cuda, one_line, reason};
+use super::reason::{one_line, reason};
+use super::{Ort, cuda};
 use crate::run::{RunError, Tf32};
 
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
-use super::{reason, value};
+use super::reason::reason;
+use super::value;
 use crate::interrupt::{self, Busy};
 use crate::run::{Output, RunError};
 use crate::tensor::Tensors;

@@ -34,7 +34,7 @@ fn worker(device: usize, meeting: Arc<Meeting>) -> Fake {
         match job.model.bytes.first() {
             Some(0) => return Err(RunError::Crash { backend: "fake".to_string(), reason: "on purpose".to_string() }),
             Some(people) if !meeting.wait_for(*people as usize) => {
-                return Err(RunError::Unclear("nobody else came".to_string()));
+                return Err(RunError::Missing("nobody else came".to_string()));
             }
             _ => {}
         }

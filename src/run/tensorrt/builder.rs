@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::sync::atomic::Ordering;
 
 use super::config::Config;
+use super::loaded::Library;
 use super::network::Network;
-use super::open::Library;
 use super::profile::Profile;
 use super::{log, sys};
 use crate::run::RunError;

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::abi::Abi;
-use super::config::Step;
-use super::context::DebugTensor;
+use super::heard::{DebugTensor, Step};
 use super::log;
 use super::sys::{Dims, text};
 use super::types;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::abi::{Flag, missing};
 use super::callback::Monitor;
+use super::heard::Step;
 use super::log;
 use super::profile::Profile;
 use super::sys::{self, c_text};
@@ -21,16 +22,6 @@ pub enum Pool {
     Workspace = 0,
     TacticDram = 4,
     TacticSharedMemory = 5,
-}
-
-/// How far a phase of a build is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    pub phase: &'a str,
-    pub parent: Option<&'a str>,
-    /// Steps that are done.
-    pub step: usize,
-    pub of: usize,
 }
 
 impl Config {

@@ -5,27 +5,14 @@ use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
 use super::callback::Allocation;
+use super::heard::DebugTensor;
 use super::log;
 use super::sys::{self, Dims, c_text};
 use crate::run::RunError;
-use crate::tensor::DType;
 
 pub struct Context {
     object: sys::Owned<sys::Context>,
     allocations: HashMap<String, Arc<Allocation>>,
-}
-
-/// A tensor inside the engine, during the call of a listener only.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DebugTensor<'a> {
-    pub name: &'a str,
-    pub address: u64,
-    /// The address is the host's, not the device's.
-    pub host: bool,
-    pub dtype: Option<DType>,
-    pub shape: &'a [i64],
-    /// The CUstream that the tensor's value is made on: a copy belongs on it, or behind its synchronisation.
-    pub stream: u64,
 }
 
 impl Context {

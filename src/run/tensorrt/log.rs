@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
 
-use super::open::Library;
+use super::loaded::Library;
 use crate::run::RunError;
 
 /// How many messages are kept.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::open::Library;
+use super::loaded::Library;
 use super::sys;
 use crate::run::RunError;
 

@@ -1,7 +1,7 @@
 //! Turns a plan into an engine. Needs a GPU that the plan was built for.
 
 use super::engine::Engine;
-use super::open::Library;
+use super::loaded::Library;
 use super::{log, sys};
 use crate::run::RunError;
 

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::abi;
-use super::open::Library;
+use super::loaded::Library;
 use crate::run::RunError;
 
 pub use calls::*;

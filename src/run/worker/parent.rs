@@ -96,7 +96,7 @@ impl Worker {
             None => Process::start((self.command)(), &self.task)?.0,
         };
         let name = self.task.what.name();
-        let order = order(&process.rooms.paths()).map_err(|e| RunError::Run {
+        let order = order(&process.rooms.paths()).map_err(|e| RunError::Exchange {
             backend: name.clone(),
             reason: format!("no room for its inputs: {e}; free some disk space"),
         })?;
@@ -153,7 +153,7 @@ impl Process {
             Err(_) if interrupt::requested() => Err(RunError::Interrupted),
             Err(e) if e.kind() == ErrorKind::InvalidData => Err(confused(name)),
             Err(e) if e.kind() == ErrorKind::InvalidInput => {
-                Err(RunError::Run { backend: name.to_string(), reason: e.to_string() })
+                Err(RunError::Exchange { backend: name.to_string(), reason: e.to_string() })
             }
             Err(e) if e.kind() == ErrorKind::TimedOut => {
                 let seconds = timeout.unwrap_or_default().as_secs_f64();

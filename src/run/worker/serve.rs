@@ -110,8 +110,10 @@ fn hand_on(socket: Socket) -> impl Fn(Option<&Step>) + Send {
 
 fn perform(backend: &dyn Backend, job: Packed, rooms: &[PathBuf], name: &str) -> Result<Reply, RunError> {
     let answer = backend.run(&unpack(job, name)?)?;
-    let full =
-        |e: io::Error| RunError::Run { backend: name.to_string(), reason: format!("no room for its results: {e}") };
+    let full = |e: io::Error| RunError::Exchange {
+        backend: name.to_string(),
+        reason: format!("no room for its results: {e}"),
+    };
     Ok(Reply::Done(Results::pack(answer, rooms).map_err(full)?))
 }
 
@@ -120,6 +122,8 @@ fn tell(backend: &dyn Backend, question: Question<Packed>, name: &str) -> Result
 }
 
 fn unpack(job: Packed, name: &str) -> Result<Job, RunError> {
-    job.open()
-        .map_err(|e| RunError::Run { backend: name.to_string(), reason: format!("its inputs did not arrive: {e:#}") })
+    job.open().map_err(|e| RunError::Exchange {
+        backend: name.to_string(),
+        reason: format!("its inputs did not arrive: {e:#}"),
+    })
 }

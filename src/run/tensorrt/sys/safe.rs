@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
 
-use super::super::callback::{Allocation, Callback, Listener, Monitor};
-use super::super::open::Library;
+use super::super::callback::{Allocation, Callback, Listener, Monitor, logger};
+use super::super::loaded::{Create, Library};
 use super::*;
 
 impl<C: Class> Owned<C> {
@@ -18,10 +18,15 @@ impl<C: Class> Owned<C> {
     }
 }
 
+/// Libraries check the version that they are called with, RTX silently not: it is always their own.
+fn first(library: &Library, create: Create) -> Option<NonNull<c_void>> {
+    object(create(logger(library.abi()), library.version().number()))
+}
+
 /// New objects, made by the entry points of the libraries. `None`: it has none, or refused.
 impl Owned<Builder> {
     pub fn create(library: &Library) -> Option<Owned<Builder>> {
-        let raw = library.create_builder()?;
+        let raw = library.entries().builder.and_then(|create| first(library, create))?;
         // SAFETY: a new builder, ours to delete.
         let builder: Owned<Builder> = unsafe { Owned::adopt(raw, library, &[]) };
         // SAFETY: the builder keeps the recorder; what is made of it does not outlive it.
@@ -54,7 +59,8 @@ impl Owned<Builder> {
 impl Owned<Parser> {
     pub fn create(network: &Owned<Network>) -> Option<Owned<Parser>> {
         let library = network.library();
-        let raw = library.create_parser(network.get().abi())?;
+        let create = library.entries().parser?;
+        let raw = object(create(network.get().abi(), logger(library.abi()), library.version().number()))?;
         // SAFETY: a new parser, ours to delete, before its network.
         Some(unsafe { Owned::adopt(raw, library, &[network]) })
     }
@@ -124,7 +130,7 @@ impl Owned<Profile> {
 
 impl Owned<Runtime> {
     pub fn create(library: &Library) -> Option<Owned<Runtime>> {
-        let raw = library.create_runtime()?;
+        let raw = library.entries().runtime.and_then(|create| first(library, create))?;
         // SAFETY: a new runtime, ours to delete.
         let runtime: Owned<Runtime> = unsafe { Owned::adopt(raw, library, &[]) };
         // SAFETY: the runtime keeps the recorder; what is made of it does not outlive it.
