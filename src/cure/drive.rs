@@ -4,7 +4,7 @@
 //! precision, unquantise (a Remedy each) -> frame (search -> sensitivity -> price -> export) -> found::Cure
 //! ```
 //!
-//! [`frame`] and [`trials`] know closures alone; [`bench`], [`price`] and the two kinds run the candidate. Nothing here writes
+//! [`frame`] and [`trials`] know closures alone; `bench`, `price` and the two kinds run the candidate. Nothing here writes
 //! into a report: a cure is a value.
 
 pub mod bench;

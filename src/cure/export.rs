@@ -1,7 +1,7 @@
 //! The nodes that must stay in FP32, told to every tool that can keep them there: one file per consumer, in one folder
 //! that appears complete or not at all. Searches nothing and runs nothing.
 //!
-//! Each file of source is one export, and [`folder()`] lists them all: one more consumer is one more of both.
+//! Each file of source is one export, and `folder()` lists them all: one more consumer is one more of both.
 
 mod autocast;
 mod float16;

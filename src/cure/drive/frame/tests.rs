@@ -9,6 +9,9 @@ use Answer::{Bad, Good, Unknown};
 
 type Files = BTreeMap<String, String>;
 
+/// The nodes, whether they are verified, the reason.
+type Exported = (Vec<usize>, bool, Option<String>);
+
 /// A chain of five nodes with errors of their own.
 struct Fake {
     kind: CureKind,
@@ -17,8 +20,8 @@ struct Fake {
     errors: [f64; 5],
     price: fn(&mut Overrides) -> Result<Vec<CureNote>, RunError>,
     export: fn() -> anyhow::Result<Files>,
-    /// What the export was told of: the nodes, whether they are verified, the reason.
-    exported: RefCell<Vec<(Vec<usize>, bool, Option<String>)>>,
+    /// What the export was told of.
+    exported: RefCell<Vec<Exported>>,
 }
 
 impl Fake {

@@ -1,7 +1,7 @@
 //! The nodes to leave unquantised, told to every tool that can do so, and what each pair loses: one folder that appears
 //! complete or not at all. Searches nothing and runs nothing.
 //!
-//! Each file of source is one export, and [`folder()`] lists them all: one more consumer is one more of both.
+//! Each file of source is one export, and `folder()` lists them all: one more consumer is one more of both.
 
 mod mixed;
 mod modelopt;
