@@ -1,4 +1,7 @@
-//! Imports point down only, `search` knows no ONNX, and `unsafe` stays where the design puts it.
+//! Imports point down only and never in a circle, `search` knows no ONNX, and `unsafe` stays where the design puts it.
+
+#[path = "layers/circles.rs"]
+mod circles;
 
 use std::fs;
 use std::path::{Path, PathBuf};
