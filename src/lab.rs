@@ -145,7 +145,9 @@ impl<'a> Probe<'a> {
             Ok(finals) => finals,
             Err(why) => return Err(Unstarted { why, counts: ledger.counts }),
         };
-        values.save_finals(&finals, &lab.outputs);
+        if let (Some(right), Some(unmarked)) = (finals.right.first(), finals.unmarked.first()) {
+            values.save_outputs(right, unmarked, &lab.outputs);
+        }
         values.ahead.everything = first.marked;
         let (results, sight) = (Results::of(lab, &finals), Sight::new(wish.observe));
         let mut probe = Probe { lab, finals, values, results, ledger, sight };

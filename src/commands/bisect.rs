@@ -21,6 +21,7 @@ use crate::open::{self, Opened, early, places, untouched};
 use crate::progress::Progress;
 use crate::reduce::drive::deliver;
 use crate::reduce::drive::reproduce::{self, Request};
+use crate::reduce::drive::story::About;
 use crate::run::RunError;
 use crate::run::ort::runtime;
 
@@ -164,7 +165,7 @@ fn investigate(search: &SearchArgs, probe: &mut Probe, frame: &mut Frame, progre
 fn reproduce(probe: &mut Probe, frame: &mut Frame, request: &Request, progress: &Progress) -> Result<(), RunError> {
     let culprits = rank::worth_cutting_out(frame.findings.culprits(), &frame.findings.ranking);
     let (opening, experiment) = (frame.findings.opening.clone(), frame.experiment.clone());
-    let about = reproduce::About { opening: &opening, experiment: &experiment };
+    let about = About { opening: &opening, experiment: &experiment };
     let made = reproduce::reproduce(probe, &culprits, &about, request, progress, |made| {
         frame.findings.reproducers = made.clone();
         frame.tell();

@@ -4,28 +4,13 @@
 use std::collections::HashMap;
 use std::thread;
 
-use super::marked::CANDIDATE;
-use super::sight::numbers;
+use super::first::CANDIDATE;
+use super::pairs::numbers;
 use super::values::by_tensor;
 use super::{Lab, Probe};
 use crate::run::{Observe, RunError, join};
 use crate::search::Answer;
 use crate::tensor::Tensors;
-
-/// Runs of the candidate that were made before anybody asked for them. Each is taken once.
-#[derive(Default)]
-pub(super) struct Ahead {
-    /// All values of the candidate, where they were computed beside the first runs.
-    pub everything: Option<Result<Vec<Tensors>, RunError>>,
-    /// By marked tensors (numbers in the candidate's graph): what such a build and its runs gave.
-    pub builds: HashMap<Vec<usize>, Result<Vec<Tensors>, RunError>>,
-}
-
-impl Ahead {
-    pub fn is_empty(&self) -> bool {
-        self.everything.is_none() && self.builds.is_empty()
-    }
-}
 
 impl Probe<'_> {
     /// Measures each of `sets` with a build of its own; the answers of all of them in a row.

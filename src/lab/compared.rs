@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::pairs::Asked;
 use super::results::Judged;
-use super::sight::Asked;
 use super::values::by_tensor;
 use super::{Lab, Probe};
 use crate::run::{Against, RunError};

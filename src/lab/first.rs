@@ -5,12 +5,14 @@
 use std::collections::HashSet;
 
 use super::Side;
-use super::marked::CANDIDATE;
 use super::survey::{Survey, Surveyed};
 use crate::mark;
 use crate::run::ort::Runtime;
 use crate::run::{Answer, Built, Observe, RunError, join};
 use crate::tensor::Tensors;
+
+/// What a thread that runs it is called.
+pub(super) const CANDIDATE: &str = "the candidate";
 
 /// What is wanted of the first runs.
 pub struct Plan<'a> {

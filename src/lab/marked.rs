@@ -3,13 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::thread;
 
-use super::sight::Asked;
+use super::first::CANDIDATE;
+use super::pairs::Asked;
 use super::values::by_tensor;
 use super::{Lab, Probe};
 use crate::run::{Observe, RunError, join};
-
-/// What a thread of it is called.
-pub(super) const CANDIDATE: &str = "the candidate";
 
 impl Probe<'_> {
     /// What the candidate is asked for with these tensors of its own marked: the final outputs tell whether that changed it.

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::journal::Look;
-use super::sight::{Asked, numbers};
+use super::pairs::{Asked, numbers};
 use super::{Probe, fixed};
 use crate::found::{Measured, Note};
 use crate::run::RunError;

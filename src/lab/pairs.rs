@@ -11,6 +11,13 @@ pub(super) struct Pair {
     pub candidate: usize,
 }
 
+/// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
+pub(super) type Asked = (usize, Pair);
+
+pub(super) fn numbers(asked: &[Asked]) -> Vec<usize> {
+    asked.iter().map(|(tensor, _)| *tensor).collect()
+}
+
 /// What stands for `tensor` of the reference's graph, or why it cannot be compared.
 pub(super) fn pair(reference: &Side, candidate: &Side, survey: &Survey, tensor: usize) -> Result<Pair, String> {
     let (mine, theirs) = (&reference.graph, &candidate.graph);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::Probe;
 use super::journal::Look;
-use super::sight::Asked;
+use super::pairs::Asked;
 use crate::found::TensorResult;
 use crate::run::{Observe, RunError};
 

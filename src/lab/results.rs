@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::sight::Asked;
+use super::pairs::Asked;
 use super::worst::worst;
 use super::{Finals, Lab, Probe};
 use crate::compare::Comparison;

@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Probe;
+use super::pairs::{Asked, numbers};
 use super::results::Judged;
-use super::{Pair, Probe};
 use crate::found::Status;
 use crate::run::{Observe, RunError};
 use crate::tensor::Tensors;
@@ -61,9 +62,6 @@ fn is_not(yes: &bool) -> bool {
 fn is_none(count: &usize) -> bool {
     *count == 0
 }
-
-/// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
-pub(super) type Asked = (usize, Pair);
 
 /// Builds of marked halves, where a marked build disturbed and nothing else can be tried.
 const HALVES: usize = 2;
@@ -219,8 +217,4 @@ impl Probe<'_> {
             .filter(|(name, value, now)| self.lab.rules.judge_output(name, value, now).status == Status::Diverges);
         moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
     }
-}
-
-pub(super) fn numbers(asked: &[Asked]) -> Vec<usize> {
-    asked.iter().map(|(tensor, _)| *tensor).collect()
 }

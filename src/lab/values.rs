@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::ahead::Ahead;
-use super::sight::Asked;
-use super::{Finals, Lab};
+use super::Lab;
+use super::pairs::Asked;
 use crate::graph::Graph;
+use crate::run::RunError;
 use crate::tensor::{Tensor, Tensors};
 
 /// Measured values by tensor of a graph, one a sample.
@@ -64,8 +64,8 @@ impl Values {
         self.saved.take()
     }
 
-    pub(super) fn save_finals(&mut self, finals: &Finals, outputs: &[String]) {
-        let (Some(right), Some(unmarked)) = (finals.right.first(), finals.unmarked.first()) else { return };
+    /// The final outputs of the first sample.
+    pub(super) fn save_outputs(&mut self, right: &Tensors, unmarked: &Tensors, outputs: &[String]) {
         for name in outputs {
             if let (Some(r), Some(c)) = (right.get(name), unmarked.get(name)) {
                 self.save_as("reference", name, r.clone());
@@ -88,6 +88,21 @@ impl Values {
         if let Some(saved) = self.saved.as_mut() {
             saved.insert(format!("{side}/{name}"), value);
         }
+    }
+}
+
+/// Runs of the candidate that were made before anybody asked for them. Each is taken once.
+#[derive(Default)]
+pub(super) struct Ahead {
+    /// All values of the candidate, where they were computed beside the first runs.
+    pub everything: Option<Result<Vec<Tensors>, RunError>>,
+    /// By marked tensors (numbers in the candidate's graph): what such a build and its runs gave.
+    pub builds: HashMap<Vec<usize>, Result<Vec<Tensors>, RunError>>,
+}
+
+impl Ahead {
+    pub fn is_empty(&self) -> bool {
+        self.everything.is_none() && self.builds.is_empty()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::reduce::drive::attempts::Attempts;
 use crate::reduce::drive::check::{Question, reproducers};
 use crate::reduce::drive::deliver;
-use crate::reduce::drive::reproduce::About;
+use crate::reduce::drive::story::About;
 use crate::run::ort::{Runtime, library};
 
 pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Findings> {

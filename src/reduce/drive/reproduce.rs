@@ -8,8 +8,7 @@ use std::time::Instant;
 use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
 use crate::failure::Ended;
 use crate::find::isolate;
-use crate::found::experiment::Experiment;
-use crate::found::{Culprit, Kind, NodeRef, Note, Opening, Reduced, Reproducers, Status};
+use crate::found::{Culprit, Kind, NodeRef, Note, Reduced, Reproducers, Status};
 use crate::graph::Source;
 use crate::lab::{Feed, Lowering, Probe, Side};
 use crate::load::testset::tensor_from_proto;
@@ -18,7 +17,7 @@ use crate::progress::Progress;
 use crate::reduce::drive::attempts::Attempts;
 use crate::reduce::drive::deliver::{self, Delivery, FITS, MOST};
 use crate::reduce::drive::judge::Judge;
-use crate::reduce::drive::story::{self, Told};
+use crate::reduce::drive::story::{self, About, Told};
 use crate::reduce::nodes::{self, Found, Whole};
 use crate::reduce::{self, Attempt, Case, Options, Outside, Test};
 use crate::run::RunError;
@@ -33,15 +32,6 @@ pub struct Request<'a> {
     pub dir: &'a Path,
     /// Attempts of an earlier run.
     pub known: HashMap<String, Answer>,
-}
-
-/// What a reproducer tells of the run that it comes from.
-#[derive(Clone, Copy)]
-pub struct About<'a> {
-    /// The model, the machine, both sides.
-    pub opening: &'a Opening,
-    /// What was asked.
-    pub experiment: &'a Experiment,
 }
 
 /// Reproducers of these culprits, the first one's first; `told` hears of each as it is there.

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
-use crate::found::{Culprit, Exit, Metrics};
+use crate::found::experiment::Experiment;
+use crate::found::{Culprit, Exit, Metrics, Opening};
 use crate::graph::Graph;
 use crate::judge;
 use crate::load::Model;
 use crate::onnx::ModelProto;
 use crate::reduce::drive::deliver::{LOST, Proof, UNPROVED};
-use crate::reduce::drive::reproduce::About;
 use crate::reduce::story::{Bound, How, Story, TEST_SET};
 use crate::reduce::{self, Case};
 use crate::run::RunError;
@@ -23,6 +23,15 @@ use crate::show::text::story as words;
 use crate::show::text::words::file_name;
 use crate::spec::Spec;
 use crate::tensor::Tensor;
+
+/// What a reproducer tells of the run that it comes from.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// The model, the machine, both sides.
+    pub opening: &'a Opening,
+    /// What was asked.
+    pub experiment: &'a Experiment,
+}
 
 /// What both the story and the proof say of the two sides.
 pub struct Told<'a> {
