@@ -76,7 +76,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
-    early::so_far(&dir, &Experiment::default(), &findings);
+    early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
     findings.crash = crash;

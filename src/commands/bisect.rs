@@ -1,5 +1,6 @@
 //! `layerdiff bisect`: unmarked runs -> trust -> find -> rank -> reduce -> cure -> report.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -24,6 +25,7 @@ use crate::reduce::drive::reproduce::{self, Request};
 use crate::reduce::drive::story::About;
 use crate::run::RunError;
 use crate::run::ort::runtime;
+use crate::search::Answer;
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -79,106 +81,119 @@ pub fn go_on(
     let wish = Wish { observe: plan.search.observe.wish(), save: plan.set.save_tensors.is_some() };
     // Whoever wants the values cannot do with what was said of them.
     let ledger = Ledger::new(journal, if wish.save { Vec::new() } else { looks });
-    let mut frame = Frame { set: plan.set, dir, experiment, findings, started };
+    let frame = Frame { set: plan.set, dir, experiment, findings, started };
     frame.tell();
     progress.step("both models, unmarked");
+    let mut run = Run { plan, global, attempts, frame, progress };
     let saved = match Probe::start(&lab, first, wish, ledger) {
         Err(unstarted) => {
-            deliver::clear(&frame.dir);
-            frame.unstarted(unstarted);
+            deliver::clear(&run.frame.dir);
+            run.frame.unstarted(unstarted);
             None
         }
         Ok(mut probe) => {
-            let reproduction = plan.reproducer.map(|reproducer| (reproducer, global, attempts));
-            frame.findings.halted = stages(plan, reproduction, &mut probe, &mut frame, &progress).err();
+            run.frame.findings.halted = run.stages(&mut probe).err();
             probe.values.take_saved()
         }
     };
-    drop(progress);
-    frame.deliver(saved, Shown::Answer, out)
+    drop(run.progress);
+    run.frame.deliver(saved, Shown::Answer, out)
 }
 
-/// What is cut out, and what an earlier run tried already.
-type Reproduction<'a> = (&'a ReproducerArgs, &'a GlobalArgs, std::collections::HashMap<String, crate::search::Answer>);
-
-/// Stage by stage, each one's value among the findings before the next begins.
-fn stages(
-    plan: &Plan,
-    reproduction: Option<Reproduction>,
-    probe: &mut Probe,
-    frame: &mut Frame,
-    progress: &Progress,
-) -> Result<(), RunError> {
-    let investigated = investigate(plan.search, probe, frame, progress);
-    frame.findings.measured = probe.measured();
-    deliver::clear(&frame.dir);
-    investigated?;
-    if !frame.diverges() || plan.search.by == By::BuildRoute {
-        return Ok(());
-    }
-    frame.tell();
-    let ranked = rank::rank(probe, frame.findings.culprits(), plan.cure.is_some(), progress)?;
-    frame.findings.ranking = ranked.ranking;
-    if let Some((reproducer, global, known)) = reproduction {
-        frame.tell();
-        let request = Request { set: plan.set, global, reproducer, dir: &frame.dir.clone(), known };
-        reproduce(probe, frame, &request, progress)?;
-    }
-    if let Some(args) = plan.cure {
-        frame.tell();
-        let cured = cure(probe, args, frame, ranked.locals.unwrap_or_default(), progress);
-        cured.keep(&mut frame.findings.cure)?;
-    }
-    Ok(())
+/// A run between its first report and its last.
+struct Run<'a> {
+    plan: &'a Plan<'a>,
+    global: &'a GlobalArgs,
+    /// Smaller models that an earlier run tried.
+    attempts: HashMap<String, Answer>,
+    frame: Frame<'a>,
+    progress: Progress,
 }
 
-/// From the outputs to the culprits.
-fn investigate(search: &SearchArgs, probe: &mut Probe, frame: &mut Frame, progress: &Progress) -> Result<(), RunError> {
-    frame.findings.outputs = Some(probe.finals.results.clone());
-    frame.tell();
-    frame.findings.reference = trust::reference(probe, progress)?;
-    if !frame.diverges() {
-        return Ok(());
-    }
-    frame.findings.candidate = trust::candidate(probe, progress)?;
-    if !frame.diverges() {
-        return Ok(());
-    }
-    match search.by {
-        By::Precision => Ok(()),
-        By::BuildRoute => {
-            frame.findings.routes = Some(route::route(probe, ROUTES, progress)?);
-            Ok(())
+impl Run<'_> {
+    /// Stage by stage: each one's value is among the findings, and on disk, before the next one begins.
+    fn stages(&mut self, probe: &mut Probe) -> Result<(), RunError> {
+        let investigated = self.investigate(probe);
+        self.frame.findings.measured = probe.measured();
+        deliver::clear(&self.frame.dir);
+        investigated?;
+        if !self.frame.diverges() || self.plan.search.by == By::BuildRoute {
+            return Ok(());
         }
-        By::Tensors => {
-            let found = find::find(search, probe, progress, |begun| {
-                frame.findings.found = Some(begun.clone());
-                frame.tell();
-            });
-            frame.findings.found = Some(found.value);
-            found.halted.map_or(Ok(()), Err)
+        self.frame.tell();
+        let builds = self.plan.cure.is_some();
+        let ranked = rank::rank(probe, self.frame.findings.culprits(), builds, &self.progress)?;
+        self.frame.findings.ranking = ranked.ranking;
+        if let Some(reproducer) = self.plan.reproducer {
+            self.frame.tell();
+            self.reproduce(probe, reproducer)?;
+        }
+        if let Some(args) = self.plan.cure {
+            self.frame.tell();
+            let cured = self.cure(probe, args, ranked.locals.unwrap_or_default());
+            cured.keep(&mut self.frame.findings.cure)?;
+        }
+        Ok(())
+    }
+
+    /// From the outputs to the culprits, or to the knobs.
+    fn investigate(&mut self, probe: &mut Probe) -> Result<(), RunError> {
+        let Run { plan, frame, progress, .. } = self;
+        frame.findings.outputs = Some(probe.finals.results.clone());
+        frame.tell();
+        frame.findings.reference = trust::reference(probe, progress)?;
+        if !frame.diverges() {
+            return Ok(());
+        }
+        frame.findings.candidate = trust::candidate(probe, progress)?;
+        if !frame.diverges() {
+            return Ok(());
+        }
+        match plan.search.by {
+            By::Precision => Ok(()),
+            By::BuildRoute => {
+                frame.findings.routes = Some(route::route(probe, ROUTES, progress)?);
+                Ok(())
+            }
+            By::Tensors => {
+                let found = find::find(plan.search, probe, progress, |begun| {
+                    frame.findings.found = Some(begun.clone());
+                    frame.tell();
+                });
+                frame.findings.found = Some(found.value);
+                found.halted.map_or(Ok(()), Err)
+            }
         }
     }
-}
 
-/// A reproducer for each culprit that is worth one.
-fn reproduce(probe: &mut Probe, frame: &mut Frame, request: &Request, progress: &Progress) -> Result<(), RunError> {
-    let culprits = rank::worth_cutting_out(frame.findings.culprits(), &frame.findings.ranking);
-    let (opening, experiment) = (frame.findings.opening.clone(), frame.experiment.clone());
-    let about = About { opening: &opening, experiment: &experiment };
-    let made = reproduce::reproduce(probe, &culprits, &about, request, progress, |made| {
-        frame.findings.reproducers = made.clone();
-        frame.tell();
-    });
-    made.keep(&mut frame.findings.reproducers)
-}
+    /// A reproducer for each culprit that is worth one.
+    fn reproduce(&mut self, probe: &mut Probe, reproducer: &ReproducerArgs) -> Result<(), RunError> {
+        let frame = &mut self.frame;
+        let culprits = rank::worth_cutting_out(frame.findings.culprits(), &frame.findings.ranking);
+        let (opening, experiment) = (frame.findings.opening.clone(), frame.experiment.clone());
+        let request = Request {
+            set: self.plan.set,
+            global: self.global,
+            reproducer,
+            dir: &frame.dir.clone(),
+            known: std::mem::take(&mut self.attempts),
+            about: About { opening: &opening, experiment: &experiment },
+        };
+        let made = reproduce::reproduce(probe, &culprits, &request, &self.progress, |made| {
+            frame.findings.reproducers = made.clone();
+            frame.tell();
+        });
+        made.keep(&mut frame.findings.reproducers)
+    }
 
-/// What makes the outputs agree: nodes in float32, or nodes left unquantised.
-fn cure(probe: &mut Probe, args: &CureArgs, frame: &Frame, locals: Locals, progress: &Progress) -> Ended<Cure> {
-    let (lab, dir) = (probe.lab, &frame.dir);
-    match lab.candidate.spec.model.is_some() {
-        true => unquantise::unquantise(probe, &lab.outputs, &frame.findings.measured.tensors, args, dir, progress),
-        false => precision::cure(probe, &lab.outputs, args, dir, locals, progress),
+    /// What makes the outputs agree: nodes in float32, or nodes left unquantised.
+    fn cure(&self, probe: &mut Probe, args: &CureArgs, locals: Locals) -> Ended<Cure> {
+        let (lab, dir, progress) = (probe.lab, &self.frame.dir, &self.progress);
+        let measured = &self.frame.findings.measured.tensors;
+        match lab.candidate.spec.model.is_some() {
+            true => unquantise::unquantise(probe, &lab.outputs, measured, args, dir, progress),
+            false => precision::cure(probe, &lab.outputs, args, dir, locals, progress),
+        }
     }
 }
 

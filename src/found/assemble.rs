@@ -15,7 +15,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
     let sha256 = experiment.model.first().map(|own| own.contents.clone()).unwrap_or_default();
     Report {
         schema: SCHEMA.to_string(),
-        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+        layerdiff: experiment.layerdiff.clone(),
         command: opening.command.clone(),
         verdict,
         why,

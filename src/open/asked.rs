@@ -39,7 +39,11 @@ pub struct Asked<'a> {
 }
 
 /// The contents of files, while they are being read.
-pub struct Reading(JoinHandle<Experiment>);
+pub struct Reading {
+    /// All but what is in the files.
+    pub known: Experiment,
+    thread: JoinHandle<Experiment>,
+}
 
 impl Asked<'_> {
     /// Starts to read. `rules` are those of the tolerance, where that decides.
@@ -58,20 +62,22 @@ impl Asked<'_> {
                 .collect(),
             ..Experiment::default()
         };
-        Reading(thread::spawn(move || Experiment {
+        let first = known.clone();
+        let thread = thread::spawn(move || Experiment {
             model: weights.iter().map(|path| of_path(path)).collect(),
             reference: reference.read(),
             candidate: candidate.read(),
             data: Data { contents: of_samples(&feeds), ..known.data },
             ..known
-        }))
+        });
+        Reading { known: first, thread }
     }
 }
 
 impl Reading {
     /// All that was asked; the file at `model` goes by its SHA-256.
     pub fn done(self, model: &str, sha256: String) -> Experiment {
-        let mut experiment = self.0.join().unwrap_or_default();
+        let mut experiment = self.thread.join().unwrap_or(self.known);
         let own = Source { path: model.to_string(), contents: sha256 };
         experiment.model.insert(0, own);
         experiment

@@ -33,7 +33,9 @@ fn finish(set: &SetArgs, path: &Path, died: &RunError) -> anyhow::Result<()> {
         None => {
             let model = ModelInfo { path: set.model.display().to_string(), ..ModelInfo::default() };
             let opening = Opening { command: opening::command(), model, ..Opening::default() };
-            assemble(&Experiment::default(), &Findings { opening, halted: Some(died.clone()), ..Findings::default() })
+            let layerdiff = env!("CARGO_PKG_VERSION").to_string();
+            let experiment = Experiment { layerdiff, ..Experiment::default() };
+            assemble(&experiment, &Findings { opening, halted: Some(died.clone()), ..Findings::default() })
         }
     };
     json::write(path, &report)

@@ -32,13 +32,14 @@ pub struct Request<'a> {
     pub dir: &'a Path,
     /// Attempts of an earlier run.
     pub known: HashMap<String, Answer>,
+    /// What a reproducer tells of the run.
+    pub about: About<'a>,
 }
 
 /// Reproducers of these culprits, the first one's first; `told` hears of each as it is there.
 pub fn reproduce(
     probe: &mut Probe,
     culprits: &[Culprit],
-    about: &About,
     request: &Request,
     progress: &Progress,
     mut told: impl FnMut(&Reproducers),
@@ -54,7 +55,7 @@ pub fn reproduce(
         let folder = deliver::folder_name(all.made.len());
         let none = |why: String| Note::NoReproducer { tensor: culprit.tensor.clone(), why };
         let shown = stand_in(probe, culprit);
-        match one(probe, shown.as_ref().unwrap_or(culprit), about, request, &mut attempts, &folder) {
+        match one(probe, shown.as_ref().unwrap_or(culprit), request, &mut attempts, &folder) {
             Ok(Ok(reduced)) => {
                 all.made.push(Reduced { culprit: Some(culprit.tensor.clone()), ..reduced });
                 told(&all);
@@ -107,7 +108,6 @@ fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
 fn one(
     probe: &mut Probe,
     culprit: &Culprit,
-    about: &About,
     request: &Request,
     attempts: &mut Attempts,
     folder: &str,
@@ -175,7 +175,7 @@ fn one(
         values: &|case| judge.values(case),
         expected: &|case| judge.expected(case),
         lean: &|model| candidate.model.lean(model),
-        story: &|case, notes| story::of_culprit(culprit, about, &told, case, notes),
+        story: &|case, notes| story::of_culprit(culprit, &request.about, &told, case, notes),
         proof: &|model| story::prove(&told, model),
     };
     let mut reduced = deliver::deliver(smaller, &delivery)?;

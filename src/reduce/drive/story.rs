@@ -86,7 +86,7 @@ fn common(about: &About, case: &Case, notes: &[String]) -> Story {
     let sha256 = experiment.model.first().map(|own| own.contents.as_str()).unwrap_or_default();
     let row = |name: &str, value: &str| (!value.is_empty()).then(|| (name.to_string(), value.to_string()));
     let rows = [
-        row("layerdiff", env!("CARGO_PKG_VERSION")),
+        row("layerdiff", &experiment.layerdiff),
         row("ONNX Runtime", &env.onnxruntime),
         row("CUDA", env.cuda.as_deref().unwrap_or_default()),
         row("TensorRT", env.tensorrt.as_deref().unwrap_or_default()),
