@@ -5,7 +5,7 @@ mod autocast;
 mod lists;
 mod model;
 mod names;
-mod readme;
+pub(crate) mod readme;
 mod script;
 mod trtexec;
 

@@ -9,12 +9,11 @@ use crate::compare::Comparison;
 use crate::cure::drive::trials::relative;
 use crate::diagnose::NEAR;
 use crate::find::isolate;
-use crate::found::{Culprit, Ranked, Real, Report};
+use crate::found::{Culprit, Ranked, Real, Report, ordered};
 use crate::graph::Source;
 use crate::lab::{Lowering, Probe};
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::show::text::story::precision;
 use crate::spec::Precision;
 use limited::Facts;
 
@@ -75,7 +74,7 @@ pub fn rank(
 
 /// The culprits that get a reproducer: where no node is to blame, the worst one is enough, one that computes if there is one.
 pub fn worth_cutting_out(report: &Report) -> Vec<Culprit> {
-    match (&report.precision_limited, precision::ordered(report).first()) {
+    match (&report.precision_limited, ordered(report).first()) {
         (Some(_), Some(worst)) => vec![worst.clone()],
         _ => report.culprits.clone(),
     }
@@ -221,7 +220,7 @@ fn gain(probe: &Probe, tensor: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::found::{Metrics, PrecisionLimited};
-    use crate::show::text::sample::sample_report;
+    use crate::show::sample::sample_report;
 
     fn row(node: &str, local: f64, rho: Option<f64>) -> Ranked {
         Ranked { node: node.into(), local: Real(local), rho: rho.map(Real), ..Ranked::default() }

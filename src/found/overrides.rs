@@ -7,10 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use super::Real;
 
-/// The smallest set of nodes that cures the outputs when it is kept in float32. Errors are relative: the largest RMS of
-/// (c - r) over the RMS of r, of all outputs and samples.
+/// What becomes of the nodes of a cure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CureKind {
+    /// They compute in float32, all others in the candidate's precision.
+    #[default]
+    Float32,
+    /// They lose their Q/DQ pairs, all others keep theirs.
+    Unquantised,
+}
+
+/// The smallest set of nodes that cures the outputs when it is kept in float32, or left unquantised. Errors are relative: the
+/// largest RMS of (c - r) over the RMS of r, of all outputs and samples.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Overrides {
+    /// What becomes of the nodes, whether any were found or not.
+    #[serde(default)]
+    pub kind: CureKind,
+    /// By name.
     pub nodes: Vec<String>,
     /// The outputs were seen to agree with exactly these nodes in float32.
     pub verified: bool,

@@ -69,6 +69,7 @@ fn is_cuda(spec: &Spec, global: &GlobalArgs) -> bool {
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let (info, precision) = (side.backend.info(), side.spec.precision);
+    let computes = Some(precision);
     let precision = match side.lowering {
         Lowering::None | Lowering::Products => format!("{precision}{}", products(&info.provider, precision)),
         Lowering::Emulate(Low::Tf32) => format!("{precision} (emulated: products of 10-bit mantissas)"),
@@ -76,7 +77,7 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
         Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
         Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
     };
-    BackendInfo { spec: side.spec.to_string(), precision, why, ..info }
+    BackendInfo { spec: side.spec.to_string(), precision, computes, why, ..info }
 }
 
 /// NVIDIA's libraries may compute float32 products with mantissas of 10 bits: said, since a reference must not.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::cure::{self, Cure, Trial, Units};
-use crate::found::{Metrics, Overrides, Real, Status};
+use crate::found::{CureKind, Metrics, Overrides, Real, Status};
 use crate::judge::Rules;
 use crate::lab::Probe;
 use crate::lab::first::inner;
@@ -154,6 +154,7 @@ pub fn relative(metrics: &Metrics) -> f64 {
 fn told(cure: &Cure, units: &Units) -> Overrides {
     let name = |n: &usize| units.names[*n].0.clone();
     Overrides {
+        kind: CureKind::Float32,
         nodes: cure.nodes.iter().map(name).collect(),
         verified: cure.verified,
         error_before: Real(cure.error_before),

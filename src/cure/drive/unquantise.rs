@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::cli::CureArgs;
 use crate::cure::drive::trials::Trials;
 use crate::cure::{self, Trial, Units};
-use crate::found::{Real, Report, Sensitivity};
+use crate::found::{CureKind, Real, Report, Sensitivity};
 use crate::graph::Graph;
 use crate::lab::{Probe, Side};
 use crate::onnx::{ModelProto, TensorProto};
@@ -47,6 +47,7 @@ pub fn unquantise(
     let misfits = misfits::misfits(&quantised, &losses);
     let units = units(&quantised, &worst, &misfits);
     let (cure, mut found) = misfits::search(&trials, &units, &quantised, &misfits, args.builds, progress, &run)?;
+    found.kind = CureKind::Unquantised;
     let told = misfits::told(&quantised, &misfits, &cure.nodes);
     found.why = found.why.into_iter().chain(told).reduce(|a, b| format!("{a}; {b}"));
     let ask = |sets: &[Vec<usize>]| trials.ask_all(sets, &run);

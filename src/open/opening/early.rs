@@ -176,7 +176,7 @@ fn put_back(file: &mut File, path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::found::json::read;
-    use crate::show::text::sample::sample_report;
+    use crate::show::sample::sample_report;
 
     fn listed(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> =

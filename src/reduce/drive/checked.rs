@@ -58,8 +58,12 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     if !check.wants_inputs() {
         report.warnings.retain(|w| w != opening::SYNTHETIC);
     }
-    report.candidate =
-        BackendInfo { spec: format!("check:{command}"), backend: "check".to_string(), ..Default::default() };
+    report.candidate = BackendInfo {
+        spec: format!("check:{command}"),
+        backend: "check".to_string(),
+        check: Some(command.to_string()),
+        ..Default::default()
+    };
     report.tolerance.why =
         ["the command decides".to_string()].into_iter().chain(args.check.flags()).collect::<Vec<_>>().join(" ");
     report.search.strategy = "ddmin".to_string();
