@@ -100,7 +100,7 @@ fn facts(out: &mut String, facts: &Facts) {
         return;
     }
     if !facts.title.is_empty() {
-        *out += &format!("{}:\n\n", inline(&facts.title));
+        line(out, &facts.title.clone().then(":"));
     }
     if facts.kind == FactsKind::Values {
         *out += "| | |\n|---|---|\n";
