@@ -2,7 +2,7 @@
 //! what it says, and nothing else. No colours, no HTML but `<details>` and `<sub>`; makes a string and knows no report.
 
 use super::html::esc;
-use super::page::{Block, Card, ColumnKind, Facts, FactsKind, Page, Row, Span, Table, Words};
+use super::page::{Block, Card, ColumnKind, Facts, FactsKind, Page, Span, Table, Words};
 use crate::found::words::capitalised;
 use crate::terminal::{clean, shown};
 
@@ -61,10 +61,10 @@ fn block(out: &mut String, block: &Block) {
             text.lines().for_each(|line| *out += &format!("    {}\n", clean(line)));
             out.push('\n');
         }
-        Block::Fold(fold) => {
+        Block::Fold(summary, inside) => {
             // Markdown has no escapes inside of HTML.
-            *out += &format!("<details><summary>{}</summary>\n\n", esc(&fold.summary));
-            blocks(out, &fold.blocks);
+            *out += &format!("<details><summary>{}</summary>\n\n", esc(summary));
+            blocks(out, inside);
             *out += "</details>\n\n";
         }
         Block::Figure(_) | Block::Gap => {}
@@ -126,8 +126,8 @@ fn table(out: &mut String, table: &Table) {
     *out += &format!("{first}| {} |\n{rule}{rules}\n", titles.join(" | "));
     for row in &table.rows {
         *out += &match row {
-            Row::Gap => format!("{first}| … |{}\n", " |".repeat(titles.len().saturating_sub(1))),
-            Row::Cells(row) => {
+            None => format!("{first}| … |{}\n", " |".repeat(titles.len().saturating_sub(1))),
+            Some(row) => {
                 let mark = marks.then(|| if row.marked { "▶" } else { "" }.to_string());
                 let cells: Vec<String> = mark.into_iter().chain(row.cells.iter().map(cell)).collect();
                 format!("| {} |\n", cells.join(" | "))

@@ -39,8 +39,8 @@ pub enum Block {
     Command(String),
     /// Lines as they are.
     Code(String),
-    /// Hidden until somebody asks for it, where a medium can; a terminal is short and shows nothing of it.
-    Fold(Fold),
+    /// A summary, and what is hidden behind it until somebody asks; a terminal is short and shows neither.
+    Fold(Words, Vec<Block>),
     /// A drawing. Browsers alone show it: what it tells stands in numbers elsewhere.
     Figure(Figure),
     /// A line of air, on a terminal only.
@@ -169,7 +169,8 @@ pub struct Fact {
 #[derive(Debug, Default)]
 pub struct Table {
     pub columns: Vec<Column>,
-    pub rows: Vec<Row>,
+    /// `None`: rows were left out here.
+    pub rows: Vec<Option<Row>>,
     /// Every row of it can be sorted, filtered and pointed at, in a browser; this says what they are.
     pub all: Option<&'static str>,
 }
@@ -199,30 +200,14 @@ pub enum ColumnKind {
 }
 
 /// A row of a table.
-#[derive(Debug)]
-pub enum Row {
-    /// As many cells as there are columns.
-    Cells(Cells),
-    /// Rows were left out here.
-    Gap,
-}
-
-/// The cells of a row.
 #[derive(Debug, Default)]
-pub struct Cells {
+pub struct Row {
     /// Where it is a tensor's row.
     pub status: Option<Status>,
     /// The reader looks for this one.
     pub marked: bool,
+    /// As many as there are columns.
     pub cells: Vec<Words>,
-}
-
-/// What is hidden until somebody asks for it.
-#[derive(Debug, Default)]
-pub struct Fold {
-    /// Only words of our own: not every medium can escape others here.
-    pub summary: Words,
-    pub blocks: Vec<Block>,
 }
 
 /// A drawing.
@@ -308,9 +293,19 @@ impl Words {
     }
 }
 
+/// Words of this program may have `code`, **strong** words and *words that are spoken of* in them: never others' words.
 impl From<&'static str> for Words {
     fn from(text: &'static str) -> Words {
-        Words(vec![Span::Own(text)])
+        let Some(at) = text.find(['`', '*']) else { return Words(vec![Span::Own(text)]) };
+        let fence = if text[at..].starts_with("**") { 2 } else { 1 };
+        let (fence, inside) = text[at..].split_at(fence);
+        let Some((inside, rest)) = inside.split_once(fence) else { return Words(vec![Span::Own(text)]) };
+        let span = match fence {
+            "`" => Span::Code(inside.into()),
+            "*" => Span::Emphasis(inside),
+            _ => Span::Strong(inside.into()),
+        };
+        Words(vec![Span::Own(&text[..at]), span]).then(rest)
     }
 }
 
@@ -330,6 +325,22 @@ impl Block {
     /// Facts that need no title.
     pub fn facts(rows: Vec<Fact>) -> Block {
         Block::Facts(Facts { rows, ..Facts::default() })
+    }
+
+    /// A part under a title that says all.
+    pub fn section(title: impl Into<Words>, blocks: Vec<Block>) -> Block {
+        Block::Section(Section { title: title.into(), blocks, ..Section::default() })
+    }
+
+    /// A table of its own.
+    pub fn table(columns: Vec<Column>, rows: Vec<Option<Row>>) -> Block {
+        Block::Tables(vec![Table { columns, rows, all: None }])
+    }
+
+    /// One line each, where there are any.
+    pub fn list(items: impl IntoIterator<Item = String>) -> Option<Block> {
+        let items: Vec<Words> = items.into_iter().map(Words::from).collect();
+        (!items.is_empty()).then_some(Block::List(items))
     }
 }
 
@@ -359,7 +370,7 @@ impl Column {
 
 impl Row {
     /// A row that no tensor is behind.
-    pub fn plain(cells: Vec<Words>) -> Row {
-        Row::Cells(Cells { cells, ..Cells::default() })
+    pub fn plain(cells: Vec<Words>) -> Option<Row> {
+        Some(Row { cells, ..Row::default() })
     }
 }

@@ -10,7 +10,7 @@ mod run;
 mod tensors;
 mod verdict;
 
-use super::page::{Block, Fact, Figure, Fold, Page, Section};
+use super::page::{Block, Fact, Figure, Page};
 use super::{html, markdown, text};
 use crate::found::words::{file_name, seconds};
 use crate::found::{Culprit, Report, Verdict, ordered};
@@ -136,10 +136,8 @@ fn ticket(report: &Report) -> Page {
     let first = &report.culprits[..report.culprits.len().min(IN_DETAIL)];
     let rows = tensors::surroundings(report, first, 3);
     if !rows.is_empty() {
-        blocks.push(Block::Fold(Fold {
-            summary: "Tensors around the culprits (▶), in topological order".into(),
-            blocks: vec![tensors::at(report, &rows, Ticket)],
-        }));
+        let around = "Tensors around the culprits (▶), in topological order";
+        blocks.push(Block::Fold(around.into(), vec![tensors::at(report, &rows, Ticket)]));
     }
     blocks.extend(tensors::outputs(report, "Outputs", Ticket));
     blocks.push(run::reproduce(report));
@@ -159,12 +157,8 @@ fn full(report: &Report) -> Page {
     blocks.extend(answer.into_iter().flatten());
     blocks.extend(cure::sensitivity(report, Full));
     if report.tensors.len() > 1 {
-        let blocks_of = vec![Block::Figure(Figure::Depth(tensors::points(report)))];
-        blocks.push(Block::Section(Section {
-            title: "Error by depth".into(),
-            blocks: blocks_of,
-            ..Section::default()
-        }));
+        let depth = Block::Figure(Figure::Depth(tensors::points(report)));
+        blocks.push(Block::section("Error by depth", vec![depth]));
     }
     blocks.extend(tensors::outputs(report, "The model's outputs", Full));
     blocks.extend(tensors::all(report));

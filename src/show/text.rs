@@ -61,7 +61,7 @@ impl Sheet {
             Block::Command(text) | Block::Code(text) => {
                 text.lines().for_each(|line| self.text += &format!("    {}\n", clean(line)));
             }
-            Block::Fold(_) | Block::Figure(_) => {}
+            Block::Fold(..) | Block::Figure(_) => {}
             Block::Gap => self.blank(),
         }
     }
@@ -117,7 +117,7 @@ impl Sheet {
                 table.columns.iter().enumerate().filter(|(_, column)| column.room <= self.width).collect();
             let titles = columns.iter().map(|(_, column)| clean(&plain(&column.title))).collect();
             lines.push(Line::Cells { mark: ' ', role: Role::Dim, cells: titles });
-            lines.extend(table.rows.iter().map(|row| self.row(row, &columns)));
+            lines.extend(table.rows.iter().map(|row| row.as_ref().map_or(Line::Gap, |row| self.row(row, &columns))));
         }
         let columns = tables.iter().map(|table| &table.columns).max_by_key(|columns| columns.len());
         let kinds = columns.into_iter().flatten().filter(|column| column.room <= self.width);
@@ -125,7 +125,6 @@ impl Sheet {
     }
 
     fn row(&self, row: &Row, columns: &[(usize, &Column)]) -> Line {
-        let Row::Cells(row) = row else { return Line::Gap };
         let longest = match self.width {
             0..70 => 12,
             70..110 => 24,

@@ -12,7 +12,7 @@ pub fn table<const N: usize>(
 ) -> [Block; 2] {
     let columns = columns.map(|(kind, title)| Column::new(kind, title)).into_iter().collect();
     let rows = rows.map(|cells| Row::plain(cells.map(Words::from).into())).collect();
-    [Block::Gap, Block::Tables(vec![Table { columns, rows, all: None }])]
+    [Block::Gap, Block::table(columns, rows)]
 }
 
 /// Inputs, then outputs, in the same columns.
@@ -29,7 +29,7 @@ pub fn bindings(inputs: &[Port], outputs: &[Port]) -> Vec<Block> {
     if tables.is_empty() { Vec::new() } else { vec![Block::Gap, Block::Tables(tables)] }
 }
 
-fn binding(port: &Port) -> Row {
+fn binding(port: &Port) -> Option<Row> {
     let profile = |p: &[Vec<i64>; 3]| p.iter().map(|sizes| sizes_text(sizes)).collect::<Vec<_>>().join(", ");
     let first = [port.name.clone(), port.type_text()];
     Row::plain(first.into_iter().chain(port.profiles.iter().map(profile)).map(Words::from).collect())

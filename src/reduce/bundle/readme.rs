@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
 use crate::found::words::{bytes, plural};
 use crate::show::markdown;
-use crate::show::page::{Block, Column, ColumnKind, Fact, Facts, FactsKind, Page, Row, Span, Table, Words};
+use crate::show::page::{Block, Column, ColumnKind, Fact, Facts, FactsKind, Page, Row, Span, Words};
 
 /// Nodes that are named.
 const NAMED: usize = 24;
@@ -17,8 +17,7 @@ const NAMED: usize = 24;
 pub fn page(story: &Story, files: &[(String, u64)]) -> String {
     let mut blocks = vec![Block::Command("sh repro.sh".into())];
     blocks.extend(how(&story.how));
-    let exit = "Exit status: 1 the failure shows; 0 it does not; anything else: could not tell.";
-    blocks.push(Block::Line(exit.into()));
+    blocks.push(Block::Line("Exit status: 1 the failure shows; 0 it does not; anything else: could not tell.".into()));
     blocks.extend(story.culprit.iter().map(|culprit| Block::Line(culprit.clone().into())));
     blocks.push(values(&story.error));
     if !story.nodes.is_empty() {
@@ -29,14 +28,17 @@ pub fn page(story: &Story, files: &[(String, u64)]) -> String {
         blocks.push(Block::Line(label.then(format!(": {}{more}", named.join(", ")))));
     }
     if let How::Compare { reference, candidate, .. } = &story.how {
-        let sides = Words::from(Span::Strong("Compared".into())).then(": ").and(Span::Code(candidate.clone()));
-        blocks.push(Block::Line(sides.then(" with ").and(Span::Code(reference.clone())).then(", the reference")));
+        let sides = Words::from("**Compared**: ").and(Span::Code(candidate.clone())).then(" with ");
+        blocks.push(Block::Line(sides.and(Span::Code(reference.clone())).then(", the reference")));
     }
     blocks.push(values(&story.environment));
-    if !story.notes.is_empty() {
-        blocks.push(Block::List(story.notes.iter().cloned().map(Words::from).collect()));
-    }
-    blocks.push(listing(files));
+    blocks.extend(Block::list(story.notes.iter().cloned()));
+    let columns = [(ColumnKind::Name, "file"), (ColumnKind::Words, "what"), (ColumnKind::Number, "size")];
+    let row = |(name, size): &(String, u64)| {
+        Row::plain(vec![Span::Code(name.clone()).into(), purpose(name).into(), bytes(*size).into()])
+    };
+    let columns = columns.map(|(kind, title)| Column::new(kind, title)).into();
+    blocks.push(Block::table(columns, files.iter().map(row).collect()));
     let footer = Some(concat!("written by layerdiff ", env!("CARGO_PKG_VERSION")).to_string());
     markdown::write(&Page { title: story.title.replace('\n', " ").into(), blocks, footer }, 1)
 }
@@ -47,27 +49,17 @@ fn how(how: &How) -> Vec<Block> {
             let needs = "It needs what the command needs that it runs, and is called where that command's files are:";
             vec![Block::Line(needs.into()), Block::Line(Span::Code(command.clone()).into())]
         }
-        How::Compare { .. } => {
-            let runs =
-                Words::from("It runs the model with layerdiff, Polygraphy or trtexec, the first that is installed (");
-            let pick = Span::Code("sh repro.sh trtexec".into());
-            vec![Block::Line(runs.and(pick).then(" picks one), and prints the exact command."))]
-        }
+        How::Compare { .. } => vec![Block::Line(
+            "It runs the model with layerdiff, Polygraphy or trtexec, the first that is installed (`sh repro.sh trtexec` \
+             picks one), and prints the exact command."
+                .into(),
+        )],
     }
 }
 
 fn values(rows: &[(String, String)]) -> Block {
     let rows = rows.iter().map(|(name, value)| Fact::new(name, value.clone())).collect();
     Block::Facts(Facts { kind: FactsKind::Values, rows, ..Facts::default() })
-}
-
-fn listing(files: &[(String, u64)]) -> Block {
-    let columns = [(ColumnKind::Name, "file"), (ColumnKind::Words, "what"), (ColumnKind::Number, "size")];
-    let columns = columns.map(|(kind, title)| Column::new(kind, title)).into();
-    let row = |(name, size): &(String, u64)| {
-        Row::plain(vec![Span::Code(name.clone()).into(), purpose(name).into(), bytes(*size).into()])
-    };
-    Block::Tables(vec![Table { columns, rows: files.iter().map(row).collect(), all: None }])
 }
 
 /// What is in the folder, sorted by name; a folder counts as one.

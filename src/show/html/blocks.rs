@@ -2,7 +2,7 @@
 
 use super::{chart, curve, entities, inline, table, text};
 use crate::found::words::{capitalised, count};
-use crate::show::page::{Banner, Bar, Block, Card, Fact, Facts, FactsKind, Figure, Fold, Role, Section, Words};
+use crate::show::page::{Banner, Bar, Block, Card, Fact, Facts, FactsKind, Figure, Role, Section, Words};
 use crate::terminal::clean;
 
 /// Bars are logarithmic: from this relative error (an exact match in effect) to 1 (nothing left of the signal).
@@ -61,9 +61,9 @@ fn block(out: &mut String, block: &Block) {
             let lines: Vec<String> = lines.lines().map(|line| entities(&clean(line))).collect();
             *out += &format!("<pre><code>{}</code></pre>\n", lines.join("\n"));
         }
-        Block::Fold(Fold { summary, blocks }) => {
+        Block::Fold(summary, inside) => {
             *out += &format!("<details><summary>{}</summary>", inline(summary));
-            all(out, blocks);
+            all(out, inside);
             *out += "</details>\n";
         }
         Block::Figure(Figure::Bars(all, scale)) => bars(out, all, scale),

@@ -3,7 +3,7 @@
 
 use super::inline;
 use crate::found::Status;
-use crate::show::page::{Cells, Column, ColumnKind, Row, Span, Table, Words};
+use crate::show::page::{Column, ColumnKind, Row, Span, Table, Words};
 
 /// The script makes it work.
 const FILTER: &str = "<form class=\"filter\" id=\"filter\" hidden><label>Name, node, type <input type=\"search\" id=\"find\" \
@@ -26,8 +26,8 @@ pub fn draw(out: &mut String, table: &Table) {
     *out += "<tbody>\n";
     for (at, one) in table.rows.iter().enumerate() {
         match one {
-            Row::Cells(cells) => row(out, table, cells, at),
-            Row::Gap => *out += &format!("<tr><td colspan=\"{}\">…</td></tr>\n", table.columns.len() + 1),
+            Some(cells) => row(out, table, cells, at),
+            None => *out += &format!("<tr><td colspan=\"{}\">…</td></tr>\n", table.columns.len() + 1),
         }
     }
     *out += "</tbody></table></div>";
@@ -58,7 +58,7 @@ fn titles(out: &mut String, table: &Table) {
     *out += "</tr></thead>\n";
 }
 
-fn row(out: &mut String, table: &Table, row: &Cells, at: usize) {
+fn row(out: &mut String, table: &Table, row: &Row, at: usize) {
     let id = table.all.map_or(String::new(), |_| format!(" id=\"t{at}\""));
     let look = row.status.map(|status| match status {
         Status::Agrees => ("agrees", "✓"),

@@ -4,7 +4,7 @@ use super::Density::{self, Full, Short, Ticket};
 use super::{IN_DETAIL, engine, tensors};
 use crate::found::words::{clean, number};
 use crate::found::{Culprit, Diagnosis, Kind, Metrics, Report, Status, TensorResult};
-use crate::show::page::{Bar, Block, Card, Fact, Figure, Role, Section, Span, Words};
+use crate::show::page::{Bar, Block, Card, Fact, Figure, Role, Span, Words};
 
 /// What a node at the beginning of the divergence is called.
 pub fn label(report: &Report) -> &'static str {
@@ -19,8 +19,7 @@ pub fn section(report: &Report) -> Option<Block> {
         (false, 1) => "Culprit",
         (false, _) => "Culprits, in topological order",
     };
-    let blocks = vec![Block::Cards(cards(report, &report.culprits, Full))];
-    Some(Block::Section(Section { title: title.into(), blocks, ..Section::default() }))
+    Some(Block::section(title, vec![Block::Cards(cards(report, &report.culprits, Full))]))
 }
 
 /// One card each.

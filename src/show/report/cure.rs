@@ -8,8 +8,7 @@ use super::tensors;
 use crate::found::words::{capitalised, error, plural};
 use crate::found::{CureKind, Overrides, Real, Report, Sensitivity};
 use crate::show::page::{
-    Bar, Block, Card, Column, ColumnKind, Curve, Fact, Facts, FactsKind, Figure, Fold, Role, Row, Section, Span, Table,
-    Words,
+    Bar, Block, Card, Column, ColumnKind, Curve, Fact, Facts, FactsKind, Figure, Role, Row, Section, Span, Words,
 };
 pub use said::{fate, kept};
 
@@ -36,21 +35,18 @@ pub fn ticket(report: &Report) -> Option<Block> {
     let o = report.overrides.as_ref()?;
     let mut blocks = vec![Block::Line(Span::Strong(said::claim(o)).into())];
     blocks.extend(o.why.iter().map(|why| Block::Line(why.clone().into())));
-    if !o.nodes.is_empty() {
-        blocks.push(Block::List(said::shortened(o).into_iter().map(Words::from).collect()));
-    }
+    blocks.extend(Block::list(said::shortened(o)));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
     blocks.push(files(report, o));
-    Some(Block::Section(Section { title: "Cure".into(), blocks, ..Section::default() }))
+    Some(Block::section("Cure", blocks))
 }
 
 /// In a browser.
 pub fn card(report: &Report) -> Option<Block> {
     let o = report.overrides.as_ref()?;
     let mut blocks = vec![Block::Line(deed(report, o).into())];
-    let note = || Words::from(Span::Strong("Note:".into())).then(" ");
-    blocks.extend(o.why.iter().map(|why| Block::Line(note().then(why.clone()))));
-    blocks.push(Block::List(said::groups(o).into_iter().map(Words::from).collect()));
+    blocks.extend(o.why.iter().map(|why| Block::Line(Words::from("**Note:** ").then(why.clone()))));
+    blocks.extend(Block::list(said::groups(o)));
     blocks.push(errors(o));
     let mut facts = vec![Fact::new("search", plural(o.builds, "trial"))];
     // Without groups, the names are above.
@@ -146,7 +142,7 @@ pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
         columns.push(Column::new(ColumnKind::Number, format!("{alone}in {low}")));
     }
     let rows = report.sensitivity.iter().take(most).map(|one| Row::plain(cells(report, one, columns.len()))).collect();
-    let blocks = vec![Block::Tables(vec![Table { columns, rows, all: None }])];
+    let blocks = vec![Block::table(columns, rows)];
     Some(match density {
         Full => Block::Section(Section {
             id: Some("sensitivity"),
@@ -154,7 +150,7 @@ pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
             about: about(kind, low),
             blocks,
         }),
-        _ => Block::Fold(Fold { summary: summary(kind).into(), blocks }),
+        _ => Block::Fold(summary(kind).into(), blocks),
     })
 }
 
@@ -179,21 +175,16 @@ fn figure(x: Option<Real>) -> Words {
 }
 
 fn about(kind: CureKind, low: String) -> Words {
-    let errors = Words::from("Relative RMS errors: ").and(Span::Emphasis("local"));
     match kind {
-        CureKind::Unquantised => errors.then(
-            " is what quantisation alone does to the tensor that loses most among those that the node reads; the other one \
-             is the model's worst output with this node alone left unquantised.",
-        ),
-        CureKind::Float32 => errors
-            .then(
-                " is the node's own output, fed with reference inputs; the other two are the model's worst output with \
-                 this node alone in FP32 (all others in ",
-            )
-            .then(low.clone())
-            .then("), and with this node alone in ")
-            .then(low)
-            .then(" (all others in FP32)."),
+        CureKind::Unquantised => "Relative RMS errors: *local* is what quantisation alone does to the tensor that loses most \
+                                  among those that the node reads; the other one is the model's worst output with this node \
+                                  alone left unquantised."
+            .into(),
+        CureKind::Float32 => Words::from(
+            "Relative RMS errors: *local* is the node's own output, fed with reference inputs; the other two are the model's \
+             worst output with this node alone in FP32",
+        )
+        .then(format!(" (all others in {low}), and with this node alone in {low} (all others in FP32).")),
     }
 }
 

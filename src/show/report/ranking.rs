@@ -4,7 +4,7 @@ use super::Density::{self, Full};
 use super::{culprit, tensors};
 use crate::found::words::{error, number};
 use crate::found::{Ranked, Real, Report};
-use crate::show::page::{Block, Column, ColumnKind, Fold, Role, Row, Section, Span, Table, Words};
+use crate::show::page::{Block, Column, ColumnKind, Role, Row, Section, Span, Table, Words};
 
 /// Rows on a terminal, and in a ticket.
 const FEW: usize = 5;
@@ -24,7 +24,7 @@ pub fn short(report: &Report) -> Vec<Block> {
         return Vec::new();
     }
     let mut table = table(report, "worst in this precision", FEW);
-    table.rows.extend((report.ranking.len() > FEW).then_some(Row::Gap));
+    table.rows.extend((report.ranking.len() > FEW).then_some(None));
     vec![Block::Gap, Block::Tables(vec![table])]
 }
 
@@ -42,7 +42,7 @@ pub fn block(report: &Report, density: Density) -> Option<Block> {
             about: ABOUT.into(),
             blocks: vec![table],
         }),
-        false => Block::Fold(Fold { summary: TITLE.into(), blocks: vec![Block::Line(ABOUT.into()), table] }),
+        false => Block::Fold(TITLE.into(), vec![Block::Line(ABOUT.into()), table]),
     })
 }
 

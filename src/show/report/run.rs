@@ -4,7 +4,7 @@
 use super::{cure, engine};
 use crate::found::words::{bytes, clean, count, plural, seconds, setting, shell, type_of};
 use crate::found::{InputTensor, InputsInfo, Reduced, Report};
-use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Section, Span, Words};
+use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Span, Words};
 
 /// Nodes that are named.
 const NAMED: usize = 6;
@@ -44,8 +44,7 @@ pub fn reproduce(report: &Report) -> Block {
     facts.extend(engine::routes(report));
     facts.push(search(report));
     let command = (!report.command.is_empty()).then(|| Block::Command(shell(&report.command)));
-    let blocks = command.into_iter().chain([Block::facts(facts)]).collect();
-    Block::Section(Section { title: "How to reproduce".into(), blocks, ..Section::default() })
+    Block::section("How to reproduce", command.into_iter().chain([Block::facts(facts)]).collect())
 }
 
 /// In a ticket: on what.
@@ -61,7 +60,7 @@ pub fn environment(report: &Report) -> Block {
     ];
     rows.extend(machine(report));
     let facts = Facts { kind: FactsKind::Values, rows: told(rows), ..Facts::default() };
-    Block::Section(Section { title: "Environment".into(), blocks: vec![Block::Facts(facts)], ..Section::default() })
+    Block::section("Environment", vec![Block::Facts(facts)])
 }
 
 /// Everything of it, in a browser.
@@ -96,15 +95,13 @@ pub fn found(report: &Report) -> Block {
     let columns = [("Run", run), ("Model and machine", machine_rows), (several, reproducer.collect())];
     let columns = columns.into_iter().filter(|(_, rows)| !rows.is_empty());
     let columns = columns.map(|(title, rows)| Facts { title: title.into(), rows: told(rows), ..Facts::default() });
-    let blocks = vec![Block::Columns(columns.collect())];
-    Block::Section(Section { title: "How it was found".into(), blocks, ..Section::default() })
+    Block::section("How it was found", vec![Block::Columns(columns.collect())])
 }
 
 /// The command, in a browser.
 pub fn again(report: &Report) -> Option<Block> {
-    let blocks = vec![Block::Command(shell(&report.command))];
-    let section = Section { title: "Run it again".into(), blocks, ..Section::default() };
-    (!report.command.is_empty()).then_some(Block::Section(section))
+    let command = Block::Command(shell(&report.command));
+    (!report.command.is_empty()).then(|| Block::section("Run it again", vec![command]))
 }
 
 /// Those that are known.

@@ -4,7 +4,7 @@ use super::Density::{self, Full, Short, Ticket};
 
 use crate::found::words::{count, type_of};
 use crate::found::{Culprit, FIGURES, Figure, Report, TensorResult};
-use crate::show::page::{Block, Cells, Column, ColumnKind, Point, Role, Row, Section, Span, Table, Words};
+use crate::show::page::{Block, Column, ColumnKind, Point, Role, Row, Span, Table, Words};
 
 /// Rows of `report.tensors` to show: each culprit, its inputs, and `context` rows before and after. `None` is a gap.
 pub fn surroundings(report: &Report, culprits: &[Culprit], context: usize) -> Vec<Option<usize>> {
@@ -55,9 +55,8 @@ pub fn some<'r>(
 
 /// The model's outputs.
 pub fn outputs(report: &Report, title: &'static str, density: Density) -> Option<Block> {
-    let blocks = vec![some(report, "output", report.outputs.iter().map(Some), density)];
-    let section = Section { title: title.into(), blocks, ..Section::default() };
-    (!report.outputs.is_empty()).then_some(Block::Section(section))
+    let rows = some(report, "output", report.outputs.iter().map(Some), density);
+    (!report.outputs.is_empty()).then(|| Block::section(title, vec![rows]))
 }
 
 /// Every tensor measured.
@@ -65,8 +64,7 @@ pub fn all(report: &Report) -> Option<Block> {
     let title = format!("Every tensor measured ({})", count(report.tensors.len() as u64));
     let mut table = table(report, "tensor", report.tensors.iter().map(Some), (Full, false));
     table.all = Some("Every tensor measured");
-    let section = Section { title: title.into(), blocks: vec![Block::Tables(vec![table])], ..Section::default() };
-    (!report.tensors.is_empty()).then_some(Block::Section(section))
+    (!report.tensors.is_empty()).then(|| Block::section(title, vec![Block::Tables(vec![table])]))
 }
 
 /// Every tensor measured, as a point.
@@ -112,13 +110,11 @@ fn table<'r>(
         ..column(ColumnKind::Number, figure.title, figure.room.unwrap_or(0))
     }));
     columns.push(column(ColumnKind::State, "status", 0));
-    let row = |row: Option<&TensorResult>| {
-        row.map_or(Row::Gap, |row| Row::Cells(cells(report, row, &figures, (density, node))))
-    };
+    let row = |row: Option<&TensorResult>| row.map(|row| cells(report, row, &figures, (density, node)));
     Table { columns, rows: rows.map(row).collect(), all: None }
 }
 
-fn cells(report: &Report, row: &TensorResult, figures: &[&Figure], (density, node): (Density, bool)) -> Cells {
+fn cells(report: &Report, row: &TensorResult, figures: &[&Figure], (density, node): (Density, bool)) -> Row {
     let marked = is_culprit(report, &row.name);
     let mut name = Words::from(Span::Code(row.name.clone()));
     if density == Full && telling(row) {
@@ -129,7 +125,7 @@ fn cells(report: &Report, row: &TensorResult, figures: &[&Figure], (density, nod
     cells.push(type_of(&row.dtype, &row.shape).into());
     cells.extend(figures.iter().map(|figure| row.metrics.as_ref().map_or("-".into(), figure.write).into()));
     cells.push(state(row, marked, density));
-    Cells { status: Some(row.status), marked, cells }
+    Row { status: Some(row.status), marked, cells }
 }
 
 /// Whether it agrees, and what else there is to say of that.

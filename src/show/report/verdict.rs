@@ -72,10 +72,10 @@ pub fn banner(report: &Report, density: Density) -> Banner {
     let mut lines: Vec<Words> = report.why.iter().map(|why| why.clone().into()).collect();
     if report.verdict == Verdict::Inconclusive {
         let next = match density {
-            Density::Full => Words::from(Span::Strong("What to do:".into())).then(" "),
-            Density::Short | Density::Ticket => "Next: ".into(),
+            Density::Full => "**What to do:** ",
+            Density::Short | Density::Ticket => "Next: ",
         };
-        lines.push(next.then(next_step(report).to_string()));
+        lines.push(Words::from(next).then(next_step(report).to_string()));
     }
     let inside = diverging_inside(report);
     if inside > 0 {

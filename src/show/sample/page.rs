@@ -66,7 +66,7 @@ pub fn every_block(text: &str) -> Page {
         Block::Tables(vec![table(text, None), table(text, Some("every row"))]),
         Block::Command(own()),
         Block::Code(own()),
-        Block::Fold(Fold { summary: words(), blocks: vec![Block::Line(words())] }),
+        Block::Fold(words(), vec![Block::Line(words())]),
         Block::Figure(Figure::Bars(bars(text), "of 1")),
         Block::Figure(Figure::Depth(vec![point(text, None), point(text, Some(1))])),
         Block::Figure(Figure::Curve(Curve {
@@ -123,8 +123,8 @@ fn table(text: &str, all: Option<&'static str>) -> Table {
     let kinds = [ColumnKind::Name, ColumnKind::Words, ColumnKind::Number, ColumnKind::State];
     let columns = kinds.map(|kind| Column { meaning: "a \"meaning\"", ..Column::new(kind, text.to_string()) });
     let cells = || vec![Span::Name(text.into()).into(), spans(text), text.to_string().into(), text.to_string().into()];
-    let row = |status, marked| Row::Cells(Cells { status: Some(status), marked, cells: cells() });
-    let rows = vec![row(Status::Agrees, false), Row::Gap, row(Status::Diverges, true), Row::plain(cells())];
+    let row = |status, marked| Some(Row { status: Some(status), marked, cells: cells() });
+    let rows = vec![row(Status::Agrees, false), None, row(Status::Diverges, true), Row::plain(cells())];
     Table { columns: columns.into(), rows, all }
 }
 

@@ -16,10 +16,10 @@ fn table(names: &[&str]) -> Block {
     let columns = [(ColumnKind::Name, "tensor"), (ColumnKind::Number, "max abs")];
     let row = |marked, name: &str, number: &str| {
         let cells = [name, number].map(|cell| Words::from(cell.to_string())).into();
-        Row::Cells(crate::show::page::Cells { status: None, marked, cells })
+        Some(Row { status: None, marked, cells })
     };
-    let mut rows: Vec<Row> = names.iter().map(|name| row(false, name, "1.00")).collect();
-    rows.extend([Row::Gap, row(true, LONG, "1.23e-4")]);
+    let mut rows: Vec<Option<Row>> = names.iter().map(|name| row(false, name, "1.00")).collect();
+    rows.extend([None, row(true, LONG, "1.23e-4")]);
     let columns = columns.map(|(kind, title)| Column::new(kind, title)).into();
     Block::Tables(vec![Table { columns, rows, all: None }])
 }
