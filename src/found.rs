@@ -13,20 +13,26 @@ pub mod json;
 mod metrics;
 mod notes;
 mod overrides;
+mod real;
+pub mod words;
 
 pub use assemble::{assemble, cut_short, of_outputs, verdict};
-pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, worst};
+pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, ordered, worst};
 pub use cure::{Cure, CureNote};
 pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
-pub use metrics::{Local, Locals, Metrics, Real, Status, TensorResult};
+pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, Status, TensorResult};
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
+pub use real::Real;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::spec::Precision;
+use words::clean;
 
 /// The schema's name and version; an incompatible change gets a new number.
 pub const SCHEMA: &str = "layerdiff.report/1";
@@ -123,18 +129,50 @@ pub struct ModelInfo {
     pub initializer_bytes: u64,
 }
 
+/// One side: what ran the model, or the command that decides in its place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendInfo {
+    /// As the user writes it.
     pub spec: String,
+    /// "onnxruntime", "TensorRT", "exec", "saved", "check".
     pub backend: String,
+    /// Of the backend; empty where it tells none.
     pub version: String,
+    /// The precision in words, and how it is computed.
     pub precision: String,
+    /// The same as a value; `None` where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computes: Option<Precision>,
+    /// The user's command, where that decides and nothing is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// The execution provider, the library or the command.
     pub provider: String,
     /// Why this candidate was chosen, when the user named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
+impl BackendInfo {
+    /// `ort:fp16`; whatever is known where a partial report has no SPEC. Cleaned of control characters.
+    pub fn told(&self) -> String {
+        match (self.spec.is_empty(), self.backend.is_empty()) {
+            (false, _) => clean(&self.spec),
+            (true, false) => clean(&self.backend),
+            (true, true) => "an unknown backend".into(),
+        }
+    }
+
+    /// `ort:fp16 (onnxruntime 1.23.0, fp16, CPUExecutionProvider)`. Cleaned of control characters.
+    pub fn described(&self) -> String {
+        let version = format!("{} {}", self.backend, self.version);
+        let parts = [version.trim(), &self.precision, &self.provider];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).map(clean).collect();
+        if parts.is_empty() { self.told() } else { format!("{} ({})", self.told(), parts.join(", ")) }
+    }
+}
+
+/// The data that both sides ran on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct InputsInfo {
     /// Paths, or "synthetic (seed N)".

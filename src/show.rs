@@ -1,6 +1,11 @@
-//! What was found, for people: as text on a terminal, as a page of HTML, as Markdown for a ticket.
+//! What was found, for people. [`report`] says it as a [`page`], once; [`text`] lays a page out on a terminal, [`html`] in a
+//! browser, [`markdown`] in a ticket. [`files`] writes them.
 
 pub mod files;
 pub mod html;
 pub mod markdown;
+pub mod page;
+pub mod report;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod text;

@@ -16,7 +16,7 @@ use layerdiff::lab::journal::Journal;
 use layerdiff::load::{Model, npy, npz, polygraphy, testset};
 use layerdiff::mark::mark;
 use layerdiff::precision::convert::{Request, convert};
-use layerdiff::show::{html, markdown, text};
+use layerdiff::show::report;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use layerdiff::types::declared;
 
@@ -96,10 +96,10 @@ pub fn test_data_set(data: &[u8]) {
 /// A report.json, in every form that it is rendered in.
 pub fn report(data: &[u8]) {
     let Some(report) = said(with_file("report.json", data, json::read)) else { return };
-    html::render(&report);
-    markdown::render(&report);
+    report::browser(&report);
+    report::markdown(&report);
     for width in [0, 1, 80, 200] {
-        text::summary(&report, width == 80, width);
+        report::summary(&report, width == 80, width);
     }
     let written = json::to_string(&report).expect("a report that was read is written");
     let read = with_file("again.json", written.as_bytes(), json::read).expect("what was written is read");

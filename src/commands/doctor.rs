@@ -13,11 +13,11 @@ use serde::{Serialize, Serializer};
 
 use crate::cli::DoctorArgs;
 use crate::found;
+use crate::found::words::wrap;
 use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
 use crate::run::ort::{Ort, Provider, runtime};
 use crate::run::tensorrt::library::Found;
-use crate::show::text::words::wrap;
 
 /// Of the details of a finding.
 const COLUMNS: usize = 88;

@@ -12,7 +12,7 @@ use crate::load::npz;
 use crate::open::early;
 use crate::run::RunError;
 use crate::show::files::{self, HTML, Lost, MARKDOWN};
-use crate::show::text;
+use crate::show::report as pages;
 use crate::tensor::Tensors;
 use crate::terminal::{self, colour, width};
 
@@ -68,8 +68,8 @@ fn said(report: &Report, args: &SetArgs, page: Option<PathBuf>, shown: Shown) ->
     }
     let table = match shown {
         Shown::Answer => String::new(),
-        Shown::Table => text::tensors(report, colour(), width()) + "\n",
+        Shown::Table => pages::every_tensor(report, colour(), width()) + "\n",
     };
-    let location = page.map(|page| text::location(&page.display().to_string(), colour(), width()));
-    Ok(table + &text::summary(report, colour(), width()) + &location.unwrap_or_default())
+    let location = page.map(|page| pages::location(&page.display().to_string(), colour(), width()));
+    Ok(table + &pages::summary(report, colour(), width()) + &location.unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use super::hand_over;
 use crate::cli::ReportArgs;
 use crate::found::{Exit, Report, json};
 use crate::load::own::same_file;
-use crate::show::{html, markdown, text};
+use crate::show::report;
 use crate::terminal::{colour, width};
 
 /// Makes a page of a report.
@@ -22,7 +22,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let Some(path) = &args.report else { return Ok(Exit::BadInput) };
     let report = json::read(path)?;
-    let forms = [(&args.html, html::render as Render), (&args.markdown, markdown::render)];
+    let forms = [(&args.html, report::browser as Render), (&args.markdown, report::markdown)];
     let asked: Vec<_> = forms.into_iter().filter_map(|(target, render)| Some((target.as_ref()?, render))).collect();
     for (target, _) in &asked {
         ensure!(!same_file(target, path), "{} is the report itself; name another file", target.display());
@@ -33,7 +33,7 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     // One that cannot be written keeps no other from being written.
     written.into_iter().fold(Ok(()), hand_over::first)?;
     if nothing {
-        let summary = text::summary(&report, colour(), width());
+        let summary = report::summary(&report, colour(), width());
         out.write_all(summary.as_bytes()).context("cannot write to stdout")?;
     }
     Ok(Exit::Agreed)

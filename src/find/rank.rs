@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::compare::Comparison;
 use crate::diagnose::NEAR;
 use crate::find::isolate;
-use crate::found::{self, Culprit, Local, Locals, Metrics, Note, Ranked as Row, Ranking, Real};
+use crate::found::{Culprit, Local, Locals, Metrics, Note, Ranked as Row, Ranking, Real, worst};
 use crate::graph::Source;
 use crate::lab::{Lowering, Probe};
 use crate::progress::Progress;
@@ -70,7 +70,7 @@ fn measured(probe: &mut Probe, facts: &mut Facts) -> Result<Ranked, RunError> {
 
 /// The culprits that get a reproducer: where no node is to blame, the worst one is enough, one that computes if there is one.
 pub fn worth_cutting_out(culprits: &[Culprit], ranking: &Ranking) -> Vec<Culprit> {
-    match (&ranking.limited, found::worst(culprits)) {
+    match (&ranking.limited, worst(culprits)) {
         (Some(_), Some(worst)) => vec![worst.clone()],
         _ => culprits.to_vec(),
     }
@@ -215,7 +215,7 @@ fn gain(probe: &Probe, tensor: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::found::PrecisionLimited;
-    use crate::show::text::sample::sample_report;
+    use crate::show::sample::sample_report;
 
     fn row(node: &str, local: f64, rho: Option<f64>) -> Row {
         Row { node: node.into(), local: Real(local), rho: rho.map(Real), ..Row::default() }

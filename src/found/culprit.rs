@@ -1,11 +1,16 @@
 //! What the report says of single nodes: who is to blame, with what proof, and whom the precision hurts.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metrics, Real};
+use super::words::{clean, plural};
+use super::{Metrics, Real, Report};
 use crate::graph::{Graph, Node};
 
+/// A node whose output diverges while its inputs agree.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
     pub node: NodeRef,
@@ -31,6 +36,47 @@ pub struct Culprit {
     pub why: Option<String>,
 }
 
+impl Culprit {
+    /// What it did, to be read after its name. Cleaned of control characters.
+    pub fn deed(&self) -> String {
+        match (self.kind, self.local.is_some()) {
+            (Kind::Introduces, _) => "introduces the divergence: wrong on its own, fed with reference inputs".into(),
+            (Kind::Amplifies, _) => {
+                "amplifies: right on its own, it makes a tolerable difference of its inputs intolerable".into()
+            }
+            (Kind::Region, local) => {
+                let alone = if local { "" } else { " (it could not be run alone)" };
+                let nodes = plural(self.region.len(), "node");
+                format!("ends a region of {nodes}: agreeing inputs, diverging output, no single node to blame{alone}")
+            }
+        }
+    }
+}
+
+/// The culprits in the order in which they are told: that of the graph, and where none is to blame the worst first, those that
+/// compute before constants.
+pub fn ordered(report: &Report) -> Cow<'_, [Culprit]> {
+    if report.precision_limited.is_none() {
+        return Cow::Borrowed(&report.culprits);
+    }
+    let mut culprits = report.culprits.clone();
+    culprits.sort_by(worst_first);
+    Cow::Owned(culprits)
+}
+
+/// The one to be told first where no node is to blame.
+pub fn worst(culprits: &[Culprit]) -> Option<&Culprit> {
+    culprits.iter().min_by(|a, b| worst_first(a, b))
+}
+
+/// By what each does alone, where that is known; those that compute before constants.
+fn worst_first(a: &Culprit, b: &Culprit) -> Ordering {
+    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).sqnr_db.0;
+    let constant = |c: &Culprit| c.node.inputs.is_empty();
+    constant(a).cmp(&constant(b)).then(decibels(a).total_cmp(&decibels(b)))
+}
+
+/// What a culprit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -42,8 +88,10 @@ pub enum Kind {
     Region,
 }
 
+/// A node of the model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeRef {
+    /// Empty where the model gives it none.
     pub name: String,
     pub op_type: String,
     pub domain: String,
@@ -66,6 +114,19 @@ impl NodeRef {
             inputs: node.reads.iter().map(|r| r.name.clone()).collect(),
             outputs: node.writes.iter().map(|t| graph.tensors[*t].name.clone()).collect(),
             subgraph: node.subgraph(),
+        }
+    }
+
+    /// Its name, or its position if the model gives it none. Cleaned of control characters.
+    pub fn told(&self) -> String {
+        if self.name.is_empty() { format!("#{}", self.index) } else { clean(&self.name) }
+    }
+
+    /// `Pow`, `com.microsoft.Attention`. Cleaned of control characters.
+    pub fn operator(&self) -> String {
+        match self.domain.as_str() {
+            "" | "ai.onnx" => clean(&self.op_type),
+            domain => format!("{}.{}", clean(domain), clean(&self.op_type)),
         }
     }
 }
@@ -112,11 +173,33 @@ pub struct PrecisionLimited {
     pub why: String,
 }
 
-/// The one to be told first where no node is to blame: the worst, one that computes rather than a constant.
-pub fn worst(culprits: &[Culprit]) -> Option<&Culprit> {
-    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).sqnr_db.0;
-    culprits.iter().min_by(|a, b| {
-        let constant = |c: &Culprit| c.node.inputs.is_empty();
-        constant(a).cmp(&constant(b)).then(decibels(a).total_cmp(&decibels(b)))
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::sample::{limited_report, sample_report};
+
+    #[test]
+    fn the_worst_is_told_first_where_none_is_to_blame() {
+        let mut report = limited_report();
+        for (culprit, (tensor, db)) in
+            report.culprits.iter_mut().zip([("a", 40.0), ("c", 10.0), ("b", 30.0), ("d", 50.0)])
+        {
+            culprit.tensor = tensor.into();
+            culprit.local.as_mut().unwrap().sqnr_db = Real(db);
+        }
+        report.culprits[1].node.inputs.clear();
+        let order = |report: &Report| ordered(report).iter().map(|c| c.tensor.clone()).collect::<String>();
+        assert_eq!(order(&report), "badc");
+        report.precision_limited = None;
+        assert_eq!(order(&report), "acbd");
+    }
+
+    #[test]
+    fn names_of_nodes() {
+        let mut node = sample_report().culprits[0].node.clone();
+        assert_eq!((node.told().as_str(), node.operator().as_str()), ("/norm/Pow", "Pow"));
+        node.name.clear();
+        node.domain = "com.microsoft".into();
+        assert_eq!((node.told().as_str(), node.operator().as_str()), ("#41", "com.microsoft.Pow"));
+    }
 }

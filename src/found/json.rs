@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Report, SCHEMA};
+use super::{CureKind, Report, SCHEMA};
 use crate::files;
 use crate::terminal;
 
@@ -119,7 +119,8 @@ fn check_schema(value: &Value) -> anyhow::Result<()> {
 /// Flattened metrics that do not parse would silently become "nothing was measured"; here they are an error.
 fn from_value(value: Value) -> Result<Report, String> {
     let (tensors, outputs) = (measured(&value, "tensors"), measured(&value, "outputs"));
-    let report: Report = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    let kind = value.pointer("/overrides/kind").is_some();
+    let report = older(serde_json::from_value(value).map_err(|e| e.to_string())?, kind);
     for (results, measured) in [(&report.tensors, tensors), (&report.outputs, outputs)] {
         for (result, measured) in results.iter().zip(measured) {
             if measured && result.metrics.is_none() {
@@ -128,6 +129,25 @@ fn from_value(value: Value) -> Result<Report, String> {
         }
     }
     Ok(report)
+}
+
+/// What a report of an older layerdiff says in words, in names of files and in a SPEC only; `kind`: it tells the cure's. No
+/// other place guesses it.
+fn older(mut report: Report, kind: bool) -> Report {
+    if let Some(overrides) = report.overrides.as_mut().filter(|_| !kind) {
+        // The losses of the pairs are written for QDQ models only.
+        let quantised = overrides.files.contains_key("qdq_loss");
+        overrides.kind = if quantised { CureKind::Unquantised } else { CureKind::Float32 };
+    }
+    for side in [&mut report.reference, &mut report.candidate] {
+        // What follows the word says how it is computed.
+        let word = side.precision.split_whitespace().next();
+        side.computes = side.computes.or_else(|| serde_json::from_value(word?.into()).ok());
+        if side.backend == "check" && side.check.is_none() {
+            side.check = Some(side.spec.strip_prefix("check:").unwrap_or(&side.spec).to_string());
+        }
+    }
+    report
 }
 
 /// For each row of a list, whether it carries any metric.

@@ -1,13 +1,18 @@
-//! What the report says of single tensors: whether they agree, and by how much they do not.
+//! What the report says of single tensors: whether they agree, and by how much they do not. [`FIGURES`] is the one list of
+//! the numbers that tables show; nothing here lays anything out.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Real;
+use super::words::{cosine, count, decibels, index, number};
+
+/// One tensor's row.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TensorResult {
+    /// As the reference's graph has it.
     pub name: String,
     /// The node that makes it; empty for a graph input.
     pub node: String,
@@ -23,12 +28,24 @@ pub struct TensorResult {
     pub metrics: Option<Metrics>,
 }
 
+/// Not compared is a third answer, and never agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Agrees,
     Diverges,
     NotCompared,
+}
+
+impl Status {
+    /// In words.
+    pub fn told(self) -> &'static str {
+        match self {
+            Status::Agrees => "agrees",
+            Status::Diverges => "diverges",
+            Status::NotCompared => "not compared",
+        }
+    }
 }
 
 /// How far a candidate tensor c is from a reference tensor r. All sums are accumulated in f64; elements where exactly
@@ -70,17 +87,6 @@ pub struct Metrics {
     pub sample: usize,
 }
 
-impl Metrics {
-    /// RMS of (c - r) over the RMS of r, from the signal-to-noise ratio; infinite where one side alone is not finite.
-    pub fn relative(&self) -> f64 {
-        if self.cand_nonfinite != self.ref_nonfinite {
-            return f64::INFINITY;
-        }
-        let error = 10f64.powf(-self.sqnr_db.0 / 20.0);
-        if error.is_nan() { f64::INFINITY } else { error }
-    }
-}
-
 /// A node's own error, alone on reference inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Local {
@@ -93,53 +99,123 @@ pub struct Local {
 /// By number of the node in the candidate's graph.
 pub type Locals = HashMap<usize, Local>;
 
-/// An f64 whose JSON is strict: a number, or "NaN", "Infinity", "-Infinity".
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
-pub struct Real(pub f64);
+/// A number of [`Metrics`] as every table shows it.
+pub struct Figure {
+    /// Stands over the column, unit included.
+    pub title: &'static str,
+    /// Its formula, for whoever points at the title.
+    pub meaning: &'static str,
+    /// How a number is written.
+    pub write: fn(&Metrics) -> String,
+    /// The columns of the narrowest terminal that has room for it; a ticket has room for the same ones. `None`: it is told
+    /// where there is room for everything.
+    pub room: Option<usize>,
+}
 
-impl From<f64> for Real {
-    fn from(x: f64) -> Real {
-        Real(x)
+/// Every number that tables show, in their order.
+pub const FIGURES: [Figure; 7] = [
+    Figure { title: "max abs", meaning: "largest |c - r|", write: |m| number(m.max_abs.0), room: Some(0) },
+    Figure { title: "max rel", meaning: "largest |c - r| / |r|", write: |m| number(m.max_rel.0), room: Some(70) },
+    Figure { title: "RMSE", meaning: "root mean square of c - r", write: |m| number(m.rmse.0), room: None },
+    Figure {
+        title: "cosine",
+        meaning: "cosine of the angle between r and c",
+        write: |m| cosine(m.cosine.0),
+        room: Some(100),
+    },
+    Figure { title: "SQNR dB", meaning: "20 log10(|r| / |r - c|)", write: |m| decibels(m.sqnr_db.0), room: Some(0) },
+    Figure {
+        title: "max ULP",
+        meaning: "largest |c - r| in units of the last place",
+        write: |m| number(m.max_ulp.0),
+        room: None,
+    },
+    Figure {
+        title: "beyond tol.",
+        meaning: "elements beyond the tolerance, of all elements",
+        write: |m| match m.mismatched {
+            0 => "0".into(),
+            n => format!("{} / {}", count(n), count(m.elements)),
+        },
+        room: None,
+    },
+];
+
+impl Metrics {
+    /// RMS of (c - r) over the RMS of r, from the signal-to-noise ratio; infinite where one side alone is not finite.
+    pub fn relative(&self) -> f64 {
+        if self.cand_nonfinite != self.ref_nonfinite {
+            return f64::INFINITY;
+        }
+        let error = 10f64.powf(-self.sqnr_db.0 / 20.0);
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+
+    /// `12 NaN or Inf (reference: 0), max abs 0.82, max rel 1.2, SQNR 11.4 dB`.
+    pub fn told(&self) -> String {
+        if self.mismatched == 0 && self.max_abs.0 == 0.0 {
+            return "none, the values are equal".into();
+        }
+        let mut text = String::new();
+        if self.cand_nonfinite + self.ref_nonfinite > 0 {
+            let (bad, reference) = (count(self.cand_nonfinite), count(self.ref_nonfinite));
+            text += &format!("{bad} NaN or Inf (reference: {reference}), ");
+        }
+        let (abs, rel, db) = (number(self.max_abs.0), number(self.max_rel.0), decibels(self.sqnr_db.0));
+        text + &format!("max abs {abs}, max rel {rel}, SQNR {db} dB")
+    }
+
+    /// How many elements are beyond the tolerance, and where the first one is, in one of so many `samples`.
+    pub fn extent(&self, samples: usize) -> String {
+        let mut text = match self.mismatched {
+            0 => format!("all {} elements within tolerance", count(self.elements)),
+            n => format!("{} of {} elements beyond tolerance", count(n), count(self.elements)),
+        };
+        if !self.first_mismatch.is_empty() {
+            text += &format!(", the first at {}", index(&self.first_mismatch));
+        }
+        if samples > 1 {
+            text += &format!(" of sample {}", self.sample);
+        }
+        text
+    }
+
+    /// NaN or infinities on one side only: worse than any finite error.
+    pub fn nonfinite(&self) -> bool {
+        self.cand_nonfinite != self.ref_nonfinite || !self.max_abs.0.is_finite()
+    }
+
+    /// The relative error as an RMS ratio |r - c| / |r|, which is what SQNR says in decibels. `None` without a number.
+    pub fn relative_rms(&self) -> Option<f64> {
+        let ratio = 10f64.powf(-self.sqnr_db.0 / 20.0);
+        ratio.is_finite().then_some(ratio)
     }
 }
 
-impl Serialize for Real {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            x if x.is_nan() => s.serialize_str("NaN"),
-            f64::INFINITY => s.serialize_str("Infinity"),
-            f64::NEG_INFINITY => s.serialize_str("-Infinity"),
-            x => s.serialize_f64(x),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'de> Deserialize<'de> for Real {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Real, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Number(f64),
-            Word(String),
-        }
-        match Form::deserialize(d)? {
-            Form::Number(x) => Ok(Real(x)),
-            Form::Word(w) => match w.as_str() {
-                "NaN" => Ok(Real(f64::NAN)),
-                "Infinity" => Ok(Real(f64::INFINITY)),
-                "-Infinity" => Ok(Real(f64::NEG_INFINITY)),
-                other => Err(serde::de::Error::custom(format!("'{other}' is not a number"))),
-            },
-        }
-    }
-}
-
-impl JsonSchema for Real {
-    fn schema_name() -> Cow<'static, str> {
-        "Real".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [{ "type": "number" }, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
+    #[test]
+    fn extent_of_an_error() {
+        let overflow = Metrics {
+            max_abs: Real(f64::INFINITY),
+            max_rel: Real(1.58),
+            sqnr_db: Real(14.1),
+            mismatched: 12,
+            elements: 4096,
+            cand_nonfinite: 12,
+            first_mismatch: vec![0, 3, 17],
+            ..Metrics::default()
+        };
+        assert_eq!(overflow.extent(1), "12 of 4,096 elements beyond tolerance, the first at [0,3,17]");
+        assert!(overflow.extent(3).ends_with("[0,3,17] of sample 0"));
+        assert_eq!(overflow.told(), "12 NaN or Inf (reference: 0), max abs Inf, max rel 1.58, SQNR 14.1 dB");
+        assert!(overflow.nonfinite());
+        let fine = Metrics { elements: 5, sqnr_db: Real(f64::INFINITY), ..Metrics::default() };
+        assert_eq!(fine.extent(1), "all 5 elements within tolerance");
+        assert_eq!(fine.told(), "none, the values are equal");
+        assert_eq!(fine.relative_rms(), Some(0.0));
+        assert_eq!(Metrics { sqnr_db: Real(f64::NAN), ..fine }.relative_rms(), None);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use super::facts::{Dim, ModelFacts, Note, Port, TensorRt};
 use super::port::sizes_text;
+use crate::found::words::plural;
 use crate::onnx::ModelProto;
-use crate::show::text::words::plural;
 use crate::tensor::DType;
 
 /// Element types of bindings; `float64` becomes `float32` with a warning.

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::found::json::read;
     use crate::found::{Found, Measured, Note, Verdict};
-    use crate::show::text::sample::sample_report;
+    use crate::show::sample::sample_report;
 
     fn listed(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> =

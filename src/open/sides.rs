@@ -54,6 +54,7 @@ pub fn check_devices(specs: &[&Spec], global: &GlobalArgs, engine: &EngineArgs) 
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let (info, precision) = (side.about().info.clone(), side.spec.precision);
+    let computes = Some(precision);
     let precision = match side.lowering {
         Lowering::None | Lowering::Products => format!("{precision}{}", products(side.about().tf32, precision)),
         Lowering::Emulate(Low::Tf32) => format!("{precision} (emulated: products of 10-bit mantissas)"),
@@ -61,7 +62,7 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
         Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
         Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
     };
-    BackendInfo { spec: side.spec.to_string(), precision, why, ..info }
+    BackendInfo { spec: side.spec.to_string(), precision, computes, why, ..info }
 }
 
 /// NVIDIA's libraries may compute float32 products with mantissas of 10 bits: said where they were told, since a reference

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{html, markdown};
+use super::report;
 use crate::found::{Report, json};
 
 pub const JSON: &str = "report.json";
@@ -20,6 +20,6 @@ pub fn write(report: &Report, dir: &Path) -> Vec<Lost> {
     let lost = |name: &'static str, written: anyhow::Result<()>| written.err().map(|why| Lost { name, why });
     let text = |name: &'static str, text: String| lost(name, json::write_file(&dir.join(name), &text));
     let data = lost(JSON, json::write(&dir.join(JSON), report));
-    let pages = [text(HTML, html::render(report)), text(MARKDOWN, markdown::render(report))];
+    let pages = [text(HTML, report::browser(report)), text(MARKDOWN, report::markdown(report))];
     data.into_iter().chain(pages.into_iter().flatten()).collect()
 }

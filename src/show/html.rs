@@ -1,11 +1,9 @@
-//! The report as one self-contained HTML file: no other resource is ever loaded, and no script but its own can run.
-//! Decides the order of the sections; each section is made by a submodule.
+//! Pages as one self-contained HTML file: no other resource is ever loaded, and no script but its own can run. This is the
+//! frame, and how words become harmless; the blocks are laid out by submodules. Knows no report.
 
+mod blocks;
 mod chart;
-mod cure;
 mod curve;
-mod page;
-mod ranking;
 mod scale;
 mod table;
 
@@ -13,45 +11,26 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::text::story;
-use super::text::words::file_name;
-use crate::found::Report;
-use crate::terminal::{clean, shown};
+use super::page::{Page, Role, Span, Words};
+use crate::terminal::shown;
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
 /// The whole file.
-pub fn render(report: &Report) -> String {
-    let title = format!("{} in {}", story::headline(report).0, file_name(&report.model.path));
-    let mut out = head(&title);
-    page::banner(&mut out, report);
-    page::warnings(&mut out, report);
-    // The answer first.
-    if report.precision_limited.is_some() {
-        ranking::table(&mut out, report);
-        cure::card(&mut out, report);
-        page::culprits(&mut out, report);
-    } else {
-        page::culprits(&mut out, report);
-        cure::card(&mut out, report);
-        ranking::table(&mut out, report);
+pub fn write(page: &Page) -> String {
+    let mut out = head(&esc(&page.title));
+    blocks::all(&mut out, &page.blocks);
+    if let Some(footer) = &page.footer {
+        out += &format!("<p class=\"about\">{}</p>\n", text(footer));
     }
-    cure::sensitivity(&mut out, report);
-    chart::draw(&mut out, report);
-    table::outputs(&mut out, report);
-    table::tensors(&mut out, report);
-    page::facts(&mut out, report);
-    page::command(&mut out, report);
-    out += &format!("</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
-    out
+    out + &format!("</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n")
 }
 
 /// The policy allows the one script by its hash: text that slipped through the escaping could still not run.
 fn head(title: &str) -> String {
     let hash = STANDARD.encode(Sha256::digest(SCRIPT));
     let policy = format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; img-src data:");
-    let title = esc(title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
@@ -61,14 +40,48 @@ fn head(title: &str) -> String {
     )
 }
 
+/// Words without any markup, for an element that takes none.
+pub(super) fn esc(words: &Words) -> String {
+    let span = |span: &Span| match span {
+        Span::Own(text) | Span::Emphasis(text) => own(text),
+        Span::Operator(op) => format!("({})", text(op)),
+        Span::Tag(..) | Span::Small(_) => String::new(),
+        Span::Text(raw) | Span::Name(raw) | Span::Code(raw) | Span::Term(raw) | Span::Strong(raw) | Span::Bad(raw) => {
+            text(raw)
+        }
+    };
+    words.0.iter().map(span).collect()
+}
+
+/// Words inside of an element.
+fn inline(words: &Words) -> String {
+    let span = |span: &Span| match span {
+        Span::Name(raw) => format!("<code>{}</code>", text(raw)),
+        Span::Term(raw) | Span::Strong(raw) => format!("<b>{}</b>", text(raw)),
+        Span::Emphasis(raw) => format!("<i>{}</i>", own(raw)),
+        Span::Operator(op) => format!("<span class=\"op\">{}</span>", text(op)),
+        Span::Small(raw) => format!("<small>{}</small>", text(raw)),
+        Span::Tag(role, raw) => {
+            let class = match role {
+                Role::Good => " good",
+                Role::Doubt => " warn",
+                _ => "",
+            };
+            format!(" <span class=\"tag{class}\">{}</span>", text(raw))
+        }
+        Span::Own(_) | Span::Text(_) | Span::Code(_) | Span::Bad(_) => esc(&span.clone().into()),
+    };
+    words.0.iter().map(span).collect()
+}
+
 /// Text for an element or a quoted attribute. Names come from models that nobody vouches for.
-fn esc(raw: &str) -> String {
+fn text(raw: &str) -> String {
     entities(&shown(raw))
 }
 
-/// A command in full: it is for pasting.
-fn whole(raw: &str) -> String {
-    entities(&clean(raw))
+/// Words of our own stand in elements alone, where an apostrophe is one.
+fn own(raw: &str) -> String {
+    entities(raw).replace("&#39;", "'")
 }
 
 fn entities(text: &str) -> String {

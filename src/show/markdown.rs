@@ -1,286 +1,195 @@
-//! The report as GitHub Markdown, to be pasted into a bug ticket: what is wrong, the proof, how to see it again.
-//! No colours, no HTML but `<details>`.
+//! Pages as GitHub Markdown, for bug tickets and for the READMEs beside what layerdiff writes. Every name and command says
+//! what it says, and nothing else. No colours, no HTML but `<details>` and `<sub>`; makes a string and knows no report.
 
-mod cure;
-mod ranking;
-pub mod span;
+use super::html::esc;
+use super::page::{Block, Card, ColumnKind, Facts, FactsKind, Page, Span, Table, Words};
+use crate::found::words::capitalised;
+use crate::terminal::{clean, shown};
 
-use super::text::story;
-use super::text::words::{bytes, cosine, decibels, file_name, number, plural, seconds, shell, type_of};
-use crate::found::{Culprit, Metrics, Report, TensorResult, Verdict};
-use span::{cell, code, fenced, text};
+/// What would be markup.
+const MARKUP: &str = "\\`*_[]<>|~&#";
 
-/// Culprits told in full.
-const IN_DETAIL: usize = 8;
-/// The same where they are to blame for nothing.
-const BLAMELESS: usize = 3;
-
-/// The whole ticket.
-pub fn render(report: &Report) -> String {
+/// The page, its title a heading of this level: a ticket is part of a page of its own.
+pub fn write(page: &Page, level: usize) -> String {
     let mut out = String::new();
-    headline(&mut out, report);
-    let limited = report.precision_limited.is_some();
-    let most = if limited { BLAMELESS } else { IN_DETAIL };
-    if limited {
-        ranking::table(&mut out, report);
+    if !page.title.is_empty() {
+        out += &format!("{} {}\n\n", "#".repeat(level), inline(&page.title));
     }
-    let culprits = story::precision::ordered(report);
-    let (detailed, more) = culprits.split_at(culprits.len().min(most));
-    for (at, one) in detailed.iter().enumerate() {
-        culprit(&mut out, report, at, one);
+    blocks(&mut out, &page.blocks);
+    match &page.footer {
+        Some(footer) => out += &format!("<sub>{}</sub>\n", escaped(footer, true)),
+        None => out.truncate(out.trim_end().len() + 1),
     }
-    if !more.is_empty() {
-        let names: Vec<String> = more.iter().map(|c| code(&story::node_name(&c.node))).collect();
-        out += &format!("Also: {}\n\n", names.join(", "));
-    }
-    cure::nodes(&mut out, report);
-    if !limited {
-        ranking::table(&mut out, report);
-    }
-    cure::sensitivity(&mut out, report);
-    surroundings(&mut out, report);
-    outputs(&mut out, report);
-    reproduce(&mut out, report);
-    environment(&mut out, report);
-    let version =
-        if report.layerdiff.is_empty() { "layerdiff".into() } else { format!("layerdiff {}", text(&report.layerdiff)) };
-    out += &format!("<sub>{version}, {}</sub>\n", seconds(report.seconds));
     out
 }
 
-fn headline(out: &mut String, report: &Report) {
-    let model = code(file_name(&report.model.path));
-    *out += &match (report.verdict, report.culprits.first()) {
-        (Verdict::Diverged, _) if report.precision_limited.is_some() => {
-            format!("## {model} diverges: precision-limited, no single culprit\n\n")
-        }
-        (Verdict::Diverged, Some(first)) => {
-            let op = story::op(&first.node);
-            format!("## {model} diverges at {} ({})\n\n", code(&story::node_name(&first.node)), text(&op))
-        }
-        (Verdict::Diverged, None) if story::check(report).is_some() => format!("## {model} fails a check\n\n"),
-        (Verdict::Diverged, None) => format!("## {model} diverges\n\n"),
-        (Verdict::Agreed, _) => format!("## {model} agrees\n\n"),
-        (Verdict::Inconclusive, _) => format!("## {model}: inconclusive\n\n"),
-    };
-    let (word, rest) = story::headline(report);
-    *out += &format!("**{word}**: {}\n\n", text(&rest));
-    if let Some(why) = &report.why {
-        *out += &format!("{}\n\n", text(why));
-    }
-    if report.verdict == Verdict::Inconclusive {
-        *out += &format!("Next: {}\n\n", text(story::next_step(report)));
-    }
-    for warning in &report.warnings {
-        *out += &format!("> **warning**: {}\n\n", text(warning));
+fn blocks(out: &mut String, all: &[Block]) {
+    for one in all {
+        block(out, one);
     }
 }
 
-fn culprit(out: &mut String, report: &Report, at: usize, culprit: &Culprit) {
-    let node = &culprit.node;
-    let number = if report.culprits.len() > 1 { format!(" {}", at + 1) } else { String::new() };
-    let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in subgraph {}", code(s)));
-    let name = format!("{} ({}){within}", code(&story::node_name(node)), text(&story::op(node)));
-    let title = if report.precision_limited.is_some() { "First beyond the tolerance" } else { "Culprit" };
-    *out += &format!("### {title}{number}: {name}\n\n");
-    *out += &format!("It {}.\n\n", text(&story::deed(culprit)));
-    let mut item = |label: &str, body: &str| *out += &format!("- **{label}**: {body}\n");
-    item("output", &code(&culprit.tensor));
-    let local = culprit.local.as_ref().map_or("not measured, the node could not be run alone".into(), story::error);
-    item("local error", &text(&local));
-    let extent = story::extent(&culprit.accumulated, report.inputs.samples);
-    item("accumulated error", &text(&format!("{}; {extent}", story::error(&culprit.accumulated))));
-    item("proof", &text(&story::proof(report, culprit)));
-    if culprit.region.len() > 1 {
-        item("region", &culprit.region.iter().map(|n| code(n)).collect::<Vec<_>>().join(", "));
-    }
-    if let Some(realised) = story::engine::realised(culprit) {
-        item("engine", &text(&realised));
-    }
-    if let Some(why) = &culprit.why {
-        item("because", &text(why));
-    }
-    for (advice, causes) in story::diagnoses(culprit) {
-        for cause in causes {
-            item("cause", &format!("{}: {}", code(&cause.code), text(&cause.evidence)));
+/// Each ends with an empty line.
+fn block(out: &mut String, block: &Block) {
+    match block {
+        Block::Banner(banner) => {
+            *out += &format!("**{}**: {}\n\n", banner.word, escaped(&banner.rest, true));
+            banner.lines.iter().for_each(|words| line(out, words));
         }
-        item("help", &text(advice));
-    }
-    out.push('\n');
-    let inputs = story::inputs_of(report, culprit);
-    if !inputs.is_empty() {
-        table(out, report, "measured input", inputs.into_iter().map(Some));
+        Block::Warnings(all) => {
+            all.iter().for_each(|text| *out += &format!("> **warning**: {}\n\n", escaped(text, true)))
+        }
+        Block::Section(section) => {
+            *out += &format!("### {}\n\n", inline(&section.title));
+            line(out, &section.about);
+            blocks(out, &section.blocks);
+        }
+        Block::Cards(cards) => cards.iter().for_each(|one| card(out, one)),
+        Block::Line(words) => line(out, words),
+        Block::Facts(all) => facts(out, all),
+        Block::Columns(all) => all.iter().for_each(|one| facts(out, one)),
+        Block::Tables(tables) => tables.iter().for_each(|one| table(out, one)),
+        Block::List(items) => {
+            items.iter().for_each(|item| *out += &format!("- {}\n", begun(&inline(item))));
+            out.push('\n');
+        }
+        Block::Command(command) => {
+            let fence = "`".repeat(longest_run(command).max(2) + 1);
+            *out += &format!("{fence}sh\n{}\n{fence}\n\n", clean(command));
+        }
+        Block::Code(text) => {
+            text.lines().for_each(|line| *out += &format!("    {}\n", clean(line)));
+            out.push('\n');
+        }
+        Block::Fold(summary, inside) => {
+            // Markdown has no escapes inside of HTML.
+            *out += &format!("<details><summary>{}</summary>\n\n", esc(summary));
+            blocks(out, inside);
+            *out += "</details>\n\n";
+        }
+        Block::Figure(_) | Block::Gap => {}
     }
 }
 
-fn surroundings(out: &mut String, report: &Report) {
-    let detailed = &report.culprits[..report.culprits.len().min(IN_DETAIL)];
-    let rows = story::surroundings(report, detailed, 3);
-    if rows.is_empty() {
+fn line(out: &mut String, words: &Words) {
+    if !words.is_empty() {
+        *out += &format!("{}\n\n", begun(&inline(words)));
+    }
+}
+
+/// What begins a line begins no list, no rule and no code.
+fn begun(text: &str) -> String {
+    let text = text.trim_start();
+    let (number, rest) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+    let marks: &[char] = if number.is_empty() { &['-', '+', '='] } else { &['.', ')'] };
+    format!("{number}{}{rest}", if rest.starts_with(marks) { "\\" } else { "" })
+}
+
+fn card(out: &mut String, card: &Card) {
+    let number = card.number.map_or(String::new(), |number| format!(" {number}"));
+    let within = card.within.as_ref().map_or(String::new(), |graph| format!(" in subgraph {}", code(graph)));
+    *out += &format!("### {}{number}: {}{within}\n\n", capitalised(&card.label), inline(&card.head));
+    if let Some(deed) = &card.deed {
+        *out += &format!("It {}.\n\n", escaped(deed, true));
+    }
+    blocks(out, &card.blocks);
+}
+
+fn facts(out: &mut String, facts: &Facts) {
+    if facts.rows.is_empty() {
         return;
     }
-    *out += "<details><summary>Tensors around the culprits (▶), in topological order</summary>\n\n";
-    table(out, report, "tensor", rows.into_iter().map(|at| at.and_then(|at| report.tensors.get(at))));
-    *out += "</details>\n\n";
-}
-
-fn outputs(out: &mut String, report: &Report) {
-    if !report.outputs.is_empty() {
-        *out += "### Outputs\n\n";
-        table(out, report, "output", report.outputs.iter().map(Some));
+    if !facts.title.is_empty() {
+        line(out, &facts.title.clone().then(":"));
     }
-}
-
-fn reproduce(out: &mut String, report: &Report) {
-    *out += "### How to reproduce\n\n";
-    if !report.command.is_empty() {
-        *out += &format!("{}\n", fenced(&shell(&report.command)));
+    if facts.kind == FactsKind::Values {
+        *out += "| | |\n|---|---|\n";
     }
-    let mut item = |label: &str, body: String| *out += &format!("- **{label}**: {body}\n");
-    let reproducers = story::reproducers::all(report);
-    for reduced in reproducers {
-        let worth = text(&story::reproducers::worth(reduced, reproducers.len()));
-        let why = reduced.why.as_ref().map_or(String::new(), |why| format!(" ({})", text(why)));
-        item("reduced model", format!("{}: {worth}{why}", code(&reduced.path)));
-        item("shown by", code(&story::reproducers::command(reduced)));
-    }
-    item("inputs", text(&story::inputs(&report.inputs)));
-    for input in &report.inputs.tensors {
-        item("input", format!("{} {}", code(&input.name), text(&type_of(&input.dtype, &input.shape))));
-    }
-    item("tolerance", text(&story::tolerance(report)));
-    if let Some(trust) = story::engine::trust(report) {
-        item("trust", text(&trust));
-    }
-    if let Some(routes) = &report.routes {
-        item("knobs", text(&story::engine::routes(routes)));
-    }
-    item("search", text(&story::search(report)));
-    out.push('\n');
-}
-
-fn environment(out: &mut String, report: &Report) {
-    let (model, e) = (&report.model, &report.environment);
-    *out += "### Environment\n\n| | |\n|---|---|\n";
-    let mut row = |label: &str, value: String| {
-        if !value.is_empty() {
-            *out += &format!("| {label} | {} |\n", text(&value));
-        }
-    };
-    row("model", model.path.clone());
-    row(
-        "",
-        format!(
-            "opset {}, {}, {} of weights",
-            model.opset,
-            plural(model.nodes, "node"),
-            bytes(model.initializer_bytes)
-        ),
-    );
-    row("sha256", model.sha256.clone());
-    row("reference", story::described(&report.reference));
-    row("candidate", story::described(&report.candidate));
-    row("os", e.os.clone());
-    row("cpu", e.cpu.clone());
-    row("gpu", e.gpu.clone().unwrap_or_default());
-    row("ONNX Runtime", e.onnxruntime.clone());
-    row("CUDA", e.cuda.clone().unwrap_or_default());
-    row("TensorRT", e.tensorrt.clone().unwrap_or_default());
-    out.push('\n');
-}
-
-fn table<'r>(out: &mut String, report: &Report, title: &str, rows: impl Iterator<Item = Option<&'r TensorResult>>) {
-    *out += &format!("| | {title} | node | type | max abs | max rel | cosine | SQNR dB | status |\n");
-    *out += "|---|---|---|---|--:|--:|--:|--:|---|\n";
-    for row in rows {
-        let Some(row) = row else {
-            *out += "| | … | | | | | | | |\n";
-            continue;
+    for fact in &facts.rows {
+        *out += &match facts.kind {
+            FactsKind::Sentences | FactsKind::Files if fact.name.is_empty() => format!("- {}\n", inline(&fact.value)),
+            FactsKind::Sentences => format!("- **{}**: {}\n", escaped(&fact.name, true), inline(&fact.value)),
+            FactsKind::Files => format!("- {}: {}\n", code(&fact.name), inline(&fact.value)),
+            FactsKind::Values => format!("| {} | {} |\n", escaped(&fact.name, true), cell(&fact.value)),
         };
-        let figure = |get: fn(&Metrics) -> String| row.metrics.as_ref().map_or("-".into(), get);
-        let mark = if story::is_culprit(report, &row.name) { "▶" } else { "" };
-        let why = row.why.as_ref().map_or(String::new(), |why| format!(": {}", text(why)));
-        let cells = [
-            mark.into(),
-            cell(&row.name),
-            cell(&row.node),
-            text(&type_of(&row.dtype, &row.shape)),
-            figure(|m| number(m.max_abs.0)),
-            figure(|m| number(m.max_rel.0)),
-            figure(|m| text(&cosine(m.cosine.0))),
-            figure(|m| decibels(m.sqnr_db.0)),
-            format!("{}{why}", story::status(row.status)),
-        ];
-        *out += &format!("| {} |\n", cells.join(" | "));
     }
     out.push('\n');
+}
+
+/// Rows of tensors begin with a mark for those that the reader looks for.
+fn table(out: &mut String, table: &Table) {
+    let marks = table.columns.iter().any(|column| column.kind == ColumnKind::State);
+    let titles: Vec<String> = table.columns.iter().map(|column| cell(&column.title)).collect();
+    let rule = |kind: ColumnKind| if kind == ColumnKind::Number { "--:|" } else { "---|" };
+    let rules: String = table.columns.iter().map(|column| rule(column.kind)).collect();
+    let (first, rule) = if marks { ("| ", "|---|") } else { ("", "|") };
+    *out += &format!("{first}| {} |\n{rule}{rules}\n", titles.join(" | "));
+    for row in &table.rows {
+        *out += &match row {
+            None => format!("{first}| … |{}\n", " |".repeat(titles.len().saturating_sub(1))),
+            Some(row) => {
+                let mark = marks.then(|| if row.marked { "▶" } else { "" }.to_string());
+                let cells: Vec<String> = mark.into_iter().chain(row.cells.iter().map(cell)).collect();
+                format!("| {} |\n", cells.join(" | "))
+            }
+        };
+    }
+    out.push('\n');
+}
+
+/// Words as Markdown in a line of their own.
+fn inline(words: &Words) -> String {
+    let span = |span: &Span| match span {
+        Span::Own(text) | Span::Emphasis(text) => escaped(text, false),
+        Span::Text(text) | Span::Bad(text) => escaped(text, true),
+        Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text),
+        Span::Strong(text) => format!("**{}**", escaped(text, false)),
+        Span::Operator(op) => format!("({})", escaped(op, true)),
+        Span::Tag(..) | Span::Small(_) => String::new(),
+    };
+    words.0.iter().map(span).collect()
+}
+
+/// Words in a table: there a pipe ends the cell, even inside code. Outside of code it is escaped already.
+fn cell(words: &Words) -> String {
+    let span = |span: &Span| match span {
+        Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text).replace('|', "\\|"),
+        other => inline(&Words(vec![other.clone()])),
+    };
+    words.0.iter().map(span).collect()
+}
+
+/// Text whose punctuation stays punctuation. An underscore inside a word is none; `all` escapes it all the same.
+fn escaped(raw: &str, all: bool) -> String {
+    let raw = shown(raw);
+    let mut out = String::new();
+    let mut before = ' ';
+    for (at, c) in raw.char_indices() {
+        let after = raw[at + c.len_utf8()..].chars().next().unwrap_or(' ');
+        let inside = c == '_' && before.is_alphanumeric() && after.is_alphanumeric();
+        if MARKUP.contains(c) && (all || !inside) {
+            out.push('\\');
+        }
+        out.push(c);
+        before = c;
+    }
+    out
+}
+
+/// A code span: nothing in it is Markdown, and its fence is longer than any run of backticks inside.
+fn code(raw: &str) -> String {
+    let raw = shown(raw);
+    if raw.is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run(&raw) + 1);
+    let pad = if raw.starts_with('`') || raw.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{raw}{pad}{fence}")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::found::Status;
-    use crate::show::text::sample::{
-        agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
-    };
-
-    #[test]
-    fn goldens() {
-        check_golden("diverged.md", &render(&sample_report()));
-        check_golden("agreed.md", &render(&agreed_report()));
-        check_golden("inconclusive.md", &render(&partial_report()));
-        check_golden("check.md", &render(&check_report()));
-        check_golden("limited.md", &render(&limited_report()));
-    }
-
-    #[test]
-    fn a_ticket_has_what_a_reader_asks_for() {
-        let ticket = render(&sample_report());
-        for want in [
-            "## `bert.onnx` diverges at `/norm/Pow` (Pow)\n",
-            "### Culprit 2: `/attn/Softmax` (Softmax) in subgraph `/if/then_branch`\n",
-            "| measured input | node |",
-            "layerdiff bisect 'my models/bert.onnx' --candidate ort:fp16\n```",
-            "| ▶ | `/norm/Pow_output_0` |",
-            "| ONNX Runtime | 1.23.0 |",
-            "- **tolerance**: atol 0.005, rtol 0.01",
-        ] {
-            assert!(ticket.contains(want), "lacks '{want}':\n{ticket}");
-        }
-    }
-
-    #[test]
-    fn every_table_row_has_as_many_cells_as_its_title() {
-        let ticket = render(&hostile_report());
-        assert!(!ticket.contains('\u{1b}') && !ticket.contains('\u{202e}'));
-        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
-        let mut rows = 0;
-        let mut title: Option<usize> = None;
-        for line in ticket.lines() {
-            let is_row = line.starts_with('|');
-            assert!(!is_row || title.is_none_or(|want| want == cells(line)), "{line}");
-            title = is_row.then(|| cells(line));
-            rows += usize::from(is_row);
-        }
-        assert!(rows > 20);
-    }
-
-    #[test]
-    fn html_outside_code_is_escaped() {
-        let ticket = render(&hostile_report());
-        let plain: String = ticket.lines().filter(|l| !l.contains('`')).collect();
-        assert!(!plain.replace("\\<", "").contains("<script"), "{plain}");
-        assert_eq!(text("<b>*_|`"), r"\<b\>\*\_\|\`");
-    }
-
-    #[test]
-    fn default_and_odd_reports_render() {
-        assert!(render(&Report::default()).contains("inconclusive"));
-        let mut report = sample_report();
-        report.culprits = vec![report.culprits[0].clone(); 10];
-        assert!(render(&report).contains("Also: `/norm/Pow`, `/norm/Pow`\n"));
-        report.tensors[6].status = Status::NotCompared;
-        report.tensors[6].metrics = None;
-        assert!(render(&report).contains("| - | - | - | - | not compared |"));
-    }
-}
+mod tests;

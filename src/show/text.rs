@@ -1,241 +1,211 @@
-//! The result on the terminal: what to know in the first five lines, then the tensors around it, then how it was found.
-//! Makes a string; writes nothing.
+//! Pages on a terminal: labels, hanging indents, columns that give way where it is narrow, and ANSI colours where they are
+//! wanted. What is written is made harmless and short here. Makes a string; writes nothing and knows no report.
 
-pub mod paint;
-mod ranking;
-#[cfg(test)]
-pub(crate) mod sample;
-pub mod story;
-mod table;
-pub mod words;
+use super::page::{Banner, Block, Card, Column, ColumnKind, Fact, Page, Role, Row, Span, Table, Words};
+use crate::found::Status;
+use crate::found::words::{cut, elide, wrap};
+use crate::terminal::{clean, shown};
 
-use paint::{Ink, Page};
-use words::{clean, plural};
+/// Below this, a column says nothing any more.
+const NARROWEST: usize = 12;
+/// Above this, nobody reads a column to its end.
+const WIDEST: usize = 300;
 
-use crate::found::{Culprit, Report, Status, TensorResult, Verdict};
-
-/// Culprits told in full; more than that is a list of names.
-const IN_DETAIL: usize = 8;
-/// The same where they are to blame for nothing.
-const BLAMELESS: usize = 3;
-
-/// The result of a run for a terminal of `width` columns.
-pub fn summary(report: &Report, color: bool, width: usize) -> String {
-    let mut page = Page::new(color, width);
-    let (word, rest) = story::headline(report);
-    page.headline(verdict_ink(report.verdict), word, &rest);
-    match report.verdict {
-        Verdict::Agreed => agreed(&mut page, report),
-        Verdict::Diverged => diverged(&mut page, report),
-        Verdict::Inconclusive => inconclusive(&mut page, report),
-    }
-    for warning in &report.warnings {
-        page.headline(Ink::Yellow, "warning", &clean(warning));
-    }
-    page.text
+/// The page on a terminal of `width` columns.
+pub fn write(page: &Page, color: bool, width: usize) -> String {
+    let mut sheet = Sheet { text: String::new(), color, width: width.max(40) };
+    sheet.blocks(&page.blocks);
+    sheet.text
 }
 
-/// Every tensor measured, one row each, then the outputs: what `compare` shows.
-pub fn tensors(report: &Report, color: bool, width: usize) -> String {
-    let mut page = Page::new(color, width);
-    let rows: Vec<Option<usize>> = (0..report.tensors.len()).map(Some).collect();
-    table::draw(&mut page, report, &rows);
-    page.text
+/// Text that grows line by line.
+struct Sheet {
+    text: String,
+    color: bool,
+    width: usize,
 }
 
-/// The last line of a summary: where the report is.
-pub fn location(path: &str, color: bool, width: usize) -> String {
-    let mut page = Page::new(color, width);
-    page.field(Ink::Dim, "report", &clean(path));
-    page.text
+/// A line of a table.
+enum Line {
+    Cells { mark: char, role: Role, cells: Vec<String> },
+    Gap,
+    Blank,
 }
 
-fn agreed(page: &mut Page, report: &Report) {
-    if let Some(why) = &report.why {
-        page.field(Ink::Dim, "because", &clean(why));
-    }
-    let error = |row: &TensorResult| row.metrics.as_ref().map(|m| m.sqnr_db.0);
-    let worst = report.outputs.iter().filter_map(|row| Some((row, error(row)?))).min_by(|a, b| a.1.total_cmp(&b.1));
-    if let Some((row, _)) = worst
-        && let Some(metrics) = &row.metrics
-    {
-        let which = if report.outputs.len() > 1 { "worst of the outputs" } else { "output" };
-        page.field(Ink::Dim, "error", &format!("{which}: \"{}\", {}", clean(&row.name), story::error(metrics)));
-    }
-    let unseen: Vec<&TensorResult> = report.outputs.iter().filter(|row| row.status == Status::NotCompared).collect();
-    for row in &unseen {
-        let why = row.why.as_deref().map_or(String::new(), |why| format!(": {}", clean(why)));
-        page.field(Ink::Yellow, "not compared", &format!("output \"{}\"{why}", clean(&row.name)));
-    }
-    let inside = story::diverging_inside(report);
-    if inside > 0 {
-        let verb = if inside == 1 { "diverges" } else { "diverge" };
-        page.field(
-            Ink::Yellow,
-            "note",
-            &format!("{} {verb} without reaching an output", plural(inside, "inner tensor")),
-        );
-    }
-    page.field(Ink::Dim, "search", &story::search(report));
-    page.field(Ink::Dim, "tolerance", &story::tolerance(report));
-}
-
-fn diverged(page: &mut Page, report: &Report) {
-    let limited = report.precision_limited.is_some();
-    let most = if limited { BLAMELESS } else { IN_DETAIL };
-    let culprits = story::precision::ordered(report);
-    let (detailed, more) = culprits.split_at(culprits.len().min(most));
-    if limited {
-        ranking::draw(page, report);
-        page.blank();
-    }
-    for (at, one) in detailed.iter().enumerate() {
-        if at > 0 {
-            page.blank();
+impl Sheet {
+    fn blocks(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            self.block(block);
         }
-        culprit(page, report, one);
     }
-    if !more.is_empty() {
-        let shown = more.iter().take(if limited { IN_DETAIL } else { more.len() });
-        let names: Vec<String> = shown.map(|c| format!("\"{}\"", story::node_name(&c.node))).collect();
-        let rest = if names.len() < more.len() { ", …" } else { "" };
-        page.blank();
-        page.headline(Ink::Red, &format!("{} more", more.len()), &(names.join(", ") + rest));
+
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Banner(Banner { role, word, rest, .. }) => self.headline(*role, word, rest),
+            Block::Warnings(warnings) => warnings.iter().for_each(|w| self.headline(Role::Doubt, "warning", w)),
+            Block::Section(section) => {
+                self.blank();
+                let title = self.painted(Role::Strong, &shown(&plain(&section.title)));
+                self.text += &format!("{title}\n");
+                if !section.about.is_empty() {
+                    self.labelled("", Role::Plain, 0, &plain(&section.about));
+                }
+                self.blocks(&section.blocks);
+            }
+            Block::Cards(cards) => self.cards(cards),
+            Block::Line(words) => self.labelled("", Role::Plain, 0, &plain(words)),
+            Block::Facts(facts) => facts.rows.iter().for_each(|fact| self.fact(fact)),
+            Block::Columns(all) => all.iter().flat_map(|facts| &facts.rows).for_each(|fact| self.fact(fact)),
+            Block::Tables(tables) => self.tables(tables),
+            Block::List(items) => items.iter().for_each(|item| self.labelled("  - ", Role::Plain, 4, &plain(item))),
+            Block::Command(text) | Block::Code(text) => {
+                text.lines().for_each(|line| self.text += &format!("    {}\n", clean(line)));
+            }
+            Block::Fold(..) | Block::Figure(_) => {}
+            Block::Gap => self.blank(),
+        }
     }
-    if report.culprits.is_empty()
-        && let Some(why) = &report.why
-    {
-        page.field(Ink::Dim, "because", &clean(why));
+
+    fn blank(&mut self) {
+        self.text.push('\n');
     }
-    surroundings(page, report, detailed);
-    if !limited {
-        ranking::draw(page, report);
+
+    fn cards(&mut self, cards: &[Card]) {
+        for (at, card) in cards.iter().enumerate() {
+            if at > 0 {
+                self.blank();
+            }
+            let within = card.within.as_ref().map_or(String::new(), |graph| format!(" in subgraph \"{graph}\""));
+            let deed = card.deed.as_ref().map_or(String::new(), |deed| format!(" {deed}"));
+            self.headline(card.role, &card.label, &format!("{}{within}{deed}", plain(&card.head)));
+            self.blocks(&card.blocks);
+        }
     }
-    footer(page, report);
+
+    /// `label: body`, the label in colour, further lines indented by two.
+    fn headline(&mut self, role: Role, label: &str, body: &str) {
+        self.labelled(&format!("{}: ", shown(label)), role, 2, body);
+    }
+
+    /// `  label     body`, further lines under the body.
+    fn fact(&mut self, fact: &Fact) {
+        let prefix = format!("  {:<13}", shown(&fact.name));
+        self.labelled(&prefix, fact.role, prefix.chars().count(), &plain(&fact.value));
+    }
+
+    fn labelled(&mut self, prefix: &str, role: Role, indent: usize, body: &str) {
+        let label = prefix.trim_end();
+        // What the label takes of the first line beyond the indent of the others stands there as one long word.
+        let hang = prefix.chars().count().saturating_sub(indent);
+        let filler = if hang > 0 { format!("{} ", "x".repeat(hang - 1)) } else { String::new() };
+        let lines = wrap(&(filler.clone() + &shown(body)), self.width.saturating_sub(indent).max(20));
+        for (at, line) in lines.iter().enumerate() {
+            if at == 0 {
+                let first = line.strip_prefix(&filler).unwrap_or_default();
+                self.text += &format!("{}{}{first}\n", self.painted(role, label), &prefix[label.len()..]);
+            } else {
+                self.text += &format!("{:indent$}{line}\n", "");
+            }
+        }
+    }
+
+    fn tables(&mut self, tables: &[Table]) {
+        let mut lines = Vec::new();
+        for table in tables {
+            lines.extend((!lines.is_empty()).then_some(Line::Blank));
+            let columns: Vec<(usize, &Column)> =
+                table.columns.iter().enumerate().filter(|(_, column)| column.room <= self.width).collect();
+            let titles = columns.iter().map(|(_, column)| clean(&plain(&column.title))).collect();
+            lines.push(Line::Cells { mark: ' ', role: Role::Dim, cells: titles });
+            lines.extend(table.rows.iter().map(|row| row.as_ref().map_or(Line::Gap, |row| self.row(row, &columns))));
+        }
+        let columns = tables.iter().map(|table| &table.columns).max_by_key(|columns| columns.len());
+        let kinds = columns.into_iter().flatten().filter(|column| column.room <= self.width);
+        self.lines(&lines, &kinds.map(|column| column.kind).collect::<Vec<_>>());
+    }
+
+    fn row(&self, row: &Row, columns: &[(usize, &Column)]) -> Line {
+        let longest = match self.width {
+            0..70 => 12,
+            70..110 => 24,
+            _ => 40,
+        };
+        let cell = |(at, column): &(usize, &Column)| {
+            let text = row.cells.get(*at).map_or(String::new(), |words| clean(&plain(words)));
+            if column.kind == ColumnKind::State { cut(&text, longest) } else { text }
+        };
+        let role = match row.status {
+            _ if row.marked => Role::Bad,
+            None | Some(Status::Agrees) => Role::Plain,
+            Some(Status::Diverges) => Role::Doubt,
+            Some(Status::NotCompared) => Role::Dim,
+        };
+        Line::Cells { mark: if row.marked { '>' } else { ' ' }, role, cells: columns.iter().map(cell).collect() }
+    }
+
+    fn lines(&mut self, lines: &[Line], kinds: &[ColumnKind]) {
+        let widths = self.fit(lines, kinds);
+        for line in lines {
+            match line {
+                Line::Cells { mark, role, cells } => {
+                    let mut text = format!("{mark} ");
+                    for ((cell, &width), kind) in cells.iter().zip(&widths).zip(kinds) {
+                        let cell = elide(cell, width);
+                        let right = *kind == ColumnKind::Number;
+                        text += &if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+                    }
+                    self.text += &self.painted(*role, text.trim_end());
+                }
+                Line::Gap => self.text += &self.painted(Role::Dim, "  …"),
+                Line::Blank => {}
+            }
+            self.blank();
+        }
+    }
+
+    /// As wide as the widest cell; names give way where the page is too narrow.
+    fn fit(&self, lines: &[Line], kinds: &[ColumnKind]) -> Vec<usize> {
+        let mut widths = vec![0; kinds.len()];
+        for line in lines {
+            let Line::Cells { cells, .. } = line else { continue };
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().clamp(*width, WIDEST.max(*width));
+            }
+        }
+        let mut excess = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(self.width);
+        while excess > 0 {
+            let names = (0..widths.len()).filter(|&c| kinds[c] == ColumnKind::Name);
+            match names.max_by_key(|&c| widths[c]) {
+                Some(column) if widths[column] > NARROWEST => widths[column] -= 1,
+                _ => break,
+            }
+            excess -= 1;
+        }
+        widths
+    }
+
+    fn painted(&self, role: Role, text: &str) -> String {
+        let code = match role {
+            Role::Plain => return text.into(),
+            Role::Strong => "1",
+            Role::Dim => "2",
+            Role::Bad => "1;31",
+            Role::Good => "1;32",
+            Role::Doubt => "33",
+        };
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() }
+    }
 }
 
-fn inconclusive(page: &mut Page, report: &Report) {
-    let why = report.why.as_deref().unwrap_or("no reason was given");
-    page.field(Ink::Bold, "because", &clean(why));
-    page.field(Ink::Bold, "help", story::next_step(report));
-    if !report.culprits.is_empty() {
-        page.field(
-            Ink::Dim,
-            "so far",
-            &format!("{}, not confirmed to be all", plural(report.culprits.len(), "culprit")),
-        );
-        diverged(page, report);
-    } else if report.search.candidate_runs > 0 {
-        surroundings(page, report, &[]);
-        footer(page, report);
-    }
-}
-
-fn culprit(page: &mut Page, report: &Report, culprit: &Culprit) {
-    let node = &culprit.node;
-    let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in subgraph \"{}\"", clean(s)));
-    let name = format!("node \"{}\" ({}){within} {}", story::node_name(node), story::op(node), story::deed(culprit));
-    let ink = if report.precision_limited.is_some() { Ink::Yellow } else { Ink::Red };
-    page.headline(ink, story::precision::label(report), &name);
-    match &culprit.local {
-        Some(local) => page.field(Ink::Bold, "local error", &story::error(local)),
-        None => page.field(Ink::Bold, "local error", "not measured, the node could not be run alone"),
-    }
-    let accumulated = match culprit.local.as_ref().map(story::error) {
-        Some(local) if local == story::error(&culprit.accumulated) => "the same".into(),
-        _ => story::error(&culprit.accumulated),
+fn plain(words: &Words) -> String {
+    let span = |span: &Span| match span {
+        Span::Own(text) | Span::Emphasis(text) => text.to_string(),
+        Span::Name(name) => format!("\"{name}\""),
+        Span::Operator(op) => format!("({op})"),
+        Span::Tag(..) | Span::Small(_) => String::new(),
+        Span::Text(text) | Span::Code(text) | Span::Term(text) | Span::Strong(text) | Span::Bad(text) => text.clone(),
     };
-    let extent = story::extent(&culprit.accumulated, report.inputs.samples);
-    page.field(Ink::Bold, "accumulated", &format!("{accumulated}; {extent}"));
-    page.field(Ink::Bold, "proof", &story::proof(report, culprit));
-    if culprit.region.len() > 1 {
-        let names: Vec<String> = culprit.region.iter().take(IN_DETAIL).map(|n| format!("\"{}\"", clean(n))).collect();
-        let more = if culprit.region.len() > IN_DETAIL { ", …" } else { "" };
-        page.field(Ink::Bold, "region", &format!("{}{more}", names.join(", ")));
-    }
-    if let Some(realised) = story::engine::realised(culprit) {
-        page.field(Ink::Dim, "engine", &realised);
-    }
-    if let Some(why) = &culprit.why {
-        page.field(Ink::Dim, "because", &clean(why));
-    }
-    for (advice, causes) in story::diagnoses(culprit) {
-        for cause in causes {
-            page.field(Ink::Bold, "cause", &format!("{}: {}", clean(&cause.code), clean(&cause.evidence)));
-        }
-        page.field(Ink::Bold, "help", &clean(advice));
-    }
-}
-
-fn surroundings(page: &mut Page, report: &Report, culprits: &[Culprit]) {
-    let context = match culprits.len() {
-        0..=1 => 3,
-        2 => 2,
-        _ => 1,
-    };
-    let rows = story::surroundings(report, culprits, context);
-    if !rows.is_empty() || !report.outputs.is_empty() {
-        page.blank();
-        table::draw(page, report, &rows);
-    }
-}
-
-fn footer(page: &mut Page, report: &Report) {
-    page.blank();
-    page.field(Ink::Dim, "search", &story::search(report));
-    page.field(Ink::Dim, "tolerance", &story::tolerance(report));
-    page.field(Ink::Dim, "inputs", &story::inputs(&report.inputs));
-    if let Some(why) = &report.candidate.why {
-        page.field(
-            Ink::Dim,
-            "candidate",
-            &format!("{}, chosen because {}", story::backend(&report.candidate), clean(why)),
-        );
-    }
-    if let Some(trust) = story::engine::trust(report) {
-        page.field(Ink::Dim, "trust", &trust);
-    }
-    reproducers(page, report);
-    overrides(page, report);
-    if let Some(routes) = &report.routes {
-        page.field(Ink::Bold, "knobs", &story::engine::routes(routes));
-    }
-}
-
-fn reproducers(page: &mut Page, report: &Report) {
-    let all = story::reproducers::all(report);
-    for reduced in all {
-        let ink = if reduced.reproduces { Ink::Dim } else { Ink::Yellow };
-        page.field(ink, "reduced", &story::reproducers::worth(reduced, all.len()));
-        page.field(Ink::Bold, "", &story::reproducers::command(reduced));
-        if let Some(why) = &reduced.why {
-            page.field(Ink::Dim, "", &clean(why));
-        }
-    }
-}
-
-fn overrides(page: &mut Page, report: &Report) {
-    let Some(overrides) = &report.overrides else { return };
-    let ink = if overrides.verified { Ink::Dim } else { Ink::Yellow };
-    page.field(ink, "overrides", &story::cure::claim(overrides));
-    if let Some(why) = &overrides.why {
-        page.field(Ink::Dim, "", &clean(why));
-    }
-    if !overrides.nodes.is_empty() {
-        page.field(Ink::Bold, "", &story::cure::shortened(overrides).join("; "));
-    }
-    page.field(Ink::Dim, "", &story::cure::price(overrides));
-    if let Some(location) = story::cure::location(overrides) {
-        page.field(Ink::Dim, "", &location);
-    }
-}
-
-fn verdict_ink(verdict: Verdict) -> Ink {
-    match verdict {
-        Verdict::Agreed => Ink::Green,
-        Verdict::Diverged => Ink::Red,
-        Verdict::Inconclusive => Ink::Yellow,
-    }
+    words.0.iter().map(span).collect()
 }
 
 #[cfg(test)]

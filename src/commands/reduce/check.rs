@@ -74,6 +74,7 @@ fn opened(command: &str, args: &ReduceArgs, mut known: Opening, fed: bool) -> Op
         candidate: BackendInfo {
             spec: format!("check:{command}"),
             backend: "check".to_string(),
+            check: Some(command.to_string()),
             ..BackendInfo::default()
         },
         tolerance: ToleranceInfo { why: rules.join(" "), ..ToleranceInfo::default() },

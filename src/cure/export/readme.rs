@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Told, one_line};
 use crate::found::Real;
-use crate::show::text::story::cure::error;
+use crate::found::words::error;
 
 /// What was found, and the model that the files speak of.
 pub fn head(told: &Told) -> String {

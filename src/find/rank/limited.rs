@@ -4,9 +4,9 @@
 use super::{gain, is_emulation, rho, unit};
 use crate::diagnose::{NEAR, PRECISION_LIMITED};
 use crate::find::isolate;
+use crate::found::words::number;
 use crate::found::{Culprit, Kind, Metrics, PrecisionLimited, Ranked, Real};
 use crate::lab::Probe;
-use crate::show::text::words::number;
 
 /// Said of nodes that enlarge what came in.
 const GAIN: &str = "gain";
@@ -111,7 +111,7 @@ fn breaks(metrics: &Metrics) -> bool {
 mod tests {
     use super::*;
     use crate::found::Diagnosis;
-    use crate::show::text::sample::sample_report;
+    use crate::show::sample::sample_report;
 
     /// A culprit of this kind with these codes.
     fn culprit(kind: Kind, codes: &[&str]) -> Culprit {

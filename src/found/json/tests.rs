@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::found::{Metrics, Real};
-use crate::show::text::sample::{limited_report, partial_report, sample_report};
+use crate::show::sample::{limited_report, partial_report, sample_report};
 
 fn value(report: &Report) -> Value {
     serde_json::from_str(&to_string(report).unwrap()).unwrap()

@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use rayon::prelude::*;
 
+use crate::found::words::plural;
 use crate::graph::node_name;
 use crate::inspect::engine::types;
 use crate::inspect::facts::{Count, EngineFacts, Facts, Inside, ModelFacts, Opset};
@@ -13,7 +14,6 @@ use crate::inspect::file::{File, Source};
 use crate::inspect::model::each_node;
 use crate::inspect::weights::type_name;
 use crate::onnx::{AttributeProto, NodeProto, TensorProto};
-use crate::show::text::words::plural;
 
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Vec<Inside> {
     match (subject, other, files) {

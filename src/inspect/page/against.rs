@@ -1,41 +1,38 @@
 //! Two files on the terminal: whether they fit, then what differs inside.
 
+use super::headed;
 use super::table::some;
+use crate::found::words::{bytes, clean, plural};
 use crate::inspect::facts::{Differences, Facts, Mismatch};
-use crate::show::text::paint::{Ink, Page};
-use crate::show::text::words::{bytes, clean, plural};
+use crate::show::page::{Block, Fact, Role};
 
 /// Names told of each difference; `--nodes` tells all.
 const NAMES: usize = 8;
 
-pub fn draw(page: &mut Page, subject: &Facts, other: &Facts, found: &Differences, all: bool) {
-    let (ink, word, rest) = match (found.mismatches.len(), found.narrower.len()) {
+pub fn blocks(subject: &Facts, other: &Facts, found: &Differences, all: bool) -> Vec<Block> {
+    let (role, word, rest) = match (found.mismatches.len(), found.narrower.len()) {
         (0, 0) => {
-            (Ink::Green, "same interface", "inputs and outputs have the same names, types and shapes".to_string())
+            (Role::Good, "same interface", "inputs and outputs have the same names, types and shapes".to_string())
         }
         (0, _) => {
             let text = "names and types agree, but not every shape of the one suits the other";
-            (Ink::Green, "same interface", text.to_string())
+            (Role::Good, "same interface", text.to_string())
         }
-        (n, _) => (Ink::Red, "mismatch", format!("{} of inputs and outputs", plural(n, "difference"))),
+        (n, _) => (Role::Bad, "mismatch", format!("{} of inputs and outputs", plural(n, "difference"))),
     };
-    page.headline(ink, word, &rest);
-    for mismatch in &found.mismatches {
-        page.field(Ink::Red, label(mismatch), &clean(&mismatch.text));
-    }
-    for narrower in &found.narrower {
-        page.field(Ink::Yellow, label(narrower), &clean(&narrower.text));
-    }
-    page.field(Ink::Dim, "first", &file(subject));
-    page.field(Ink::Dim, "other", &file(other));
+    let told = |role, one: &Mismatch| Fact { role, ..Fact::new(label(one), one.text.clone()) };
+    let mut facts: Vec<Fact> = found.mismatches.iter().map(|one| told(Role::Bad, one)).collect();
+    facts.extend(found.narrower.iter().map(|one| told(Role::Doubt, one)));
+    facts.extend([Fact::new("first", file(subject)), Fact::new("other", file(other))]);
     for inside in &found.inside {
         let most = if all { usize::MAX } else { NAMES };
         let names = if inside.names.is_empty() { String::new() } else { format!(": {}", some(&inside.names, most)) };
-        page.field(Ink::Dim, "inside", &format!("{}{names}", clean(&inside.text)));
+        facts.push(Fact::new("inside", format!("{}{names}", inside.text)));
     }
     if found.inside.is_empty() {
-        page.field(Ink::Dim, "inside", "no difference found");
+        facts.push(Fact::new("inside", "no difference found"));
     }
+    vec![headed(role, word, rest, facts)]
 }
 
 fn label(mismatch: &Mismatch) -> &'static str {
@@ -68,6 +65,8 @@ mod tests {
     use crate::inspect::against::differences;
     use crate::inspect::engine::sample;
     use crate::inspect::file::File;
+    use crate::show::page::Page;
+    use crate::show::text;
     use crate::tensor::DType;
 
     #[test]
@@ -77,8 +76,7 @@ mod tests {
         let one = Facts::Engine(Box::new(sample::engine(DType::Int64, profile(8))));
         let two = Facts::Engine(Box::new(sample::engine(DType::Int32, profile(4))));
         let found = differences(&one, &two, (&file(), &file()));
-        let mut page = Page::new(false, 100);
-        draw(&mut page, &one, &two, &found, false);
+        let page = Page { blocks: blocks(&one, &two, &found, false), ..Page::default() };
         let want = "\
 mismatch: 1 difference of inputs and outputs
   type         input 'x' is int64 in the first and int32 in the other: what is 64-bit for the first
@@ -89,6 +87,6 @@ mismatch: 1 difference of inputs and outputs
   other        engine model.plan, 3 layers, 4.1 kB, read by TensorRT 10.16.0
   inside       no difference found
 ";
-        assert_eq!(page.text, want);
+        assert_eq!(text::write(&page, false, 100), want);
     }
 }

@@ -1,78 +1,73 @@
 //! An engine on the terminal.
 
-use super::table::{bindings, row, some, titles};
+use super::table::{bindings, some, table};
+use super::{headed, under};
+use crate::found::words::{bytes, clean, plural};
 use crate::inspect::engine::types;
 use crate::inspect::facts::{Count, EngineFacts};
 use crate::run::Layer;
-use crate::show::text::paint::{Ink, Page, left};
-use crate::show::text::words::{bytes, clean, plural};
+use crate::show::page::{Block, ColumnKind, Fact, Role};
 
 /// Fusions told; `--nodes` lists all layers.
 const FUSIONS: usize = 8;
 
-pub fn draw(page: &mut Page, engine: &EngineFacts, all: bool) {
+pub fn blocks(engine: &EngineFacts, all: bool) -> Vec<Block> {
     let (layers, size) = (plural(engine.layers.len(), "layer"), bytes(engine.bytes));
-    page.headline(Ink::Bold, "engine", &format!("{}, {layers}, {size}", clean(&engine.path)));
-    page.field(Ink::Dim, "read by", &format!("{}, {}", clean(&engine.version), clean(&engine.library)));
+    let mut facts = vec![Fact::new("read by", format!("{}, {}", engine.version, engine.library))];
     if let Some(memory) = engine.device_memory {
-        page.field(
-            Ink::Dim,
-            "memory",
-            &format!("{} on the device for a run, besides inputs, outputs and weights", bytes(memory)),
-        );
+        let text = format!("{} on the device for a run, besides inputs, outputs and weights", bytes(memory));
+        facts.push(Fact::new("memory", text));
     }
-    page.field(Ink::Dim, "profiles", &plural(engine.profiles, "profile"));
-    counts(page, "layers", &engine.kinds);
-    counts(page, "precision", &engine.precisions);
-    nodes(page, engine);
-    bindings(page, &engine.inputs, &engine.outputs);
+    facts.push(Fact::new("profiles", plural(engine.profiles, "profile")));
+    facts.extend(counts("layers", &engine.kinds));
+    facts.extend(counts("precision", &engine.precisions));
+    facts.extend(nodes(engine));
+    let mut blocks = vec![headed(Role::Strong, "engine", format!("{}, {layers}, {size}", clean(&engine.path)), facts)];
+    blocks.extend(bindings(&engine.inputs, &engine.outputs));
     if all {
-        list(page, &engine.layers);
+        blocks.extend(list(&engine.layers));
     }
+    blocks
 }
 
-fn counts(page: &mut Page, label: &str, counts: &[Count]) {
-    if !counts.is_empty() {
-        let texts: Vec<String> = counts.iter().map(|c| format!("{} {}", c.count, clean(&c.name))).collect();
-        page.field(Ink::Dim, label, &texts.join(", "));
-    }
+fn counts(name: &str, counts: &[Count]) -> Option<Fact> {
+    let texts: Vec<String> = counts.iter().map(|c| format!("{} {}", c.count, clean(&c.name))).collect();
+    (!counts.is_empty()).then(|| Fact::new(name, texts.join(", ")))
 }
 
-fn nodes(page: &mut Page, engine: &EngineFacts) {
+fn nodes(engine: &EngineFacts) -> Vec<Fact> {
     if engine.nodes == 0 && !engine.layers.is_empty() {
         let why = "unknown: the engine was built without detailed profiling verbosity (trtexec --profilingVerbosity=detailed)";
-        return page.field(Ink::Yellow, "nodes", why);
+        return vec![Fact::doubtful("nodes", why)];
     }
     let fused: Vec<&Layer> = engine.layers.iter().filter(|l| l.nodes.len() > 1).collect();
     let (nodes, fusions) = (plural(engine.nodes, "ONNX node"), plural(fused.len(), "layer"));
-    page.field(Ink::Dim, "fusions", &format!("{nodes}, several of them fused in each of {fusions}"));
-    for layer in fused.iter().take(FUSIONS) {
-        page.field(Ink::Dim, "", &format!("{}: {}", clean(&types(&layer.types)), some(&layer.nodes, 12)));
-    }
-    if fused.len() > FUSIONS {
-        page.field(Ink::Dim, "", &format!("and {} more; --nodes lists all layers", fused.len() - FUSIONS));
-    }
+    let first = format!("{nodes}, several of them fused in each of {fusions}");
+    let told = fused.iter().take(FUSIONS).map(|l| format!("{}: {}", types(&l.types), some(&l.nodes, 12)));
+    let more = fused.len().saturating_sub(FUSIONS);
+    let more = (more > 0).then(|| format!("and {more} more; --nodes lists all layers"));
+    under(Role::Dim, "fusions", [first].into_iter().chain(told).chain(more)).collect()
 }
 
-fn list(page: &mut Page, layers: &[Layer]) {
-    let mut rows = vec![titles(["layer", "kind", "type", "nodes"].map(left).into_iter().collect())];
-    rows.extend(layers.iter().map(|l| {
-        row(vec![left(clean(&l.name)), left(clean(&l.kind)), left(clean(&types(&l.types))), left(some(&l.nodes, 12))])
-    }));
-    page.blank();
-    page.table(&rows, &[0, 3]);
+fn list(layers: &[Layer]) -> [Block; 2] {
+    use ColumnKind::{Name, Words};
+    let columns = [(Name, "layer"), (Words, "kind"), (Words, "type"), (Name, "nodes")];
+    let row = |l: &Layer| [l.name.clone(), l.kind.clone(), types(&l.types), some(&l.nodes, 12)];
+    table(columns, layers.iter().map(row))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::inspect::engine::sample;
+    use crate::show::page::Page;
+    use crate::show::text;
     use crate::tensor::DType;
 
     #[test]
     fn an_engine_is_drawn() {
-        let mut page = Page::new(false, 100);
-        draw(&mut page, &sample::engine(DType::Float32, [vec![1, 3], vec![4, 3], vec![8, 3]]), true);
+        let engine = sample::engine(DType::Float32, [vec![1, 3], vec![4, 3], vec![8, 3]]);
+        let page = Page { blocks: blocks(&engine, true), ..Page::default() };
         let want = "\
 engine: model.plan, 3 layers, 4.1 kB
   read by      TensorRT 10.16.0, libnvinfer.so.10
@@ -94,6 +89,6 @@ engine: model.plan, 3 layers, 4.1 kB
   fc           MatrixMultiply   Float  fc
   Reformat     Reformat         Float
 ";
-        assert_eq!(page.text, want);
+        assert_eq!(text::write(&page, false, 100), want);
     }
 }

@@ -1,51 +1,52 @@
-//! A model on the terminal.
+//! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
-use super::table::{bindings, row, some, titles};
+use super::table::{bindings, some, table};
+use super::{headed, under};
+use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
-use crate::show::text::paint::{Ink, Page, Row, left, right};
-use crate::show::text::words::{bytes, clean, count, cut, elide, plural, shell};
+use crate::show::page::{Block, ColumnKind, Fact, Role};
 
 /// Subgraphs, functions and metadata told in full.
 const IN_DETAIL: usize = 8;
 
-pub fn draw(page: &mut Page, model: &ModelFacts) {
-    let inner = if model.subgraphs.is_empty() {
-        String::new()
-    } else {
-        format!(" in {}", plural(model.subgraphs.len() + 1, "graph"))
+pub fn blocks(model: &ModelFacts) -> Vec<Block> {
+    let graphs = match model.subgraphs.len() {
+        0 => String::new(),
+        inner => format!(" in {}", plural(inner + 1, "graph")),
     };
-    let summary = format!("{}, {}{inner}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes));
-    page.headline(Ink::Bold, "model", &summary);
-    page.field(Ink::Dim, "format", &format(model));
-    if let Some(producer) = &model.producer {
-        page.field(Ink::Dim, "made by", &clean(producer));
+    let summary = format!("{}, {}{graphs}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes));
+    let mut blocks = vec![headed(Role::Strong, "model", summary, facts(model))];
+    blocks.extend(bindings(&model.inputs, &model.outputs));
+    blocks.extend(operators(model));
+    blocks.extend(largest(&model.weights));
+    if let Some(list) = &model.node_list {
+        blocks.push(Block::Gap);
+        blocks.extend(list.iter().map(node));
     }
-    metadata(page, model);
-    weights(page, &model.weights);
-    page.field(Ink::Dim, "computes in", &computes(&model.computes));
-    if let Some(quantised) = model.quantised.as_ref().filter(|q| q.weights + q.activations > 0) {
-        quantisation(page, quantised);
-    }
-    inner_graphs(page, model);
-    for (at, defect) in model.defects.iter().enumerate() {
-        page.field(Ink::Yellow, if at == 0 { "defects" } else { "" }, &clean(defect));
-    }
+    blocks
+}
+
+fn facts(model: &ModelFacts) -> Vec<Fact> {
+    let mut facts = vec![Fact::new("format", format(model))];
+    facts.extend(model.producer.iter().map(|producer| Fact::new("made by", producer.clone())));
+    let metadata = model.metadata.iter().take(IN_DETAIL);
+    facts.extend(under(Role::Dim, "metadata", metadata.map(|(k, v)| format!("{}: {}", clean(k), cut(&clean(v), 80)))));
+    facts.extend(weights(&model.weights));
+    facts.push(Fact::new("computes in", computes(&model.computes)));
+    facts.extend(model.quantised.iter().filter(|q| q.weights + q.activations > 0).flat_map(quantisation));
+    facts.extend(inner_graphs(model));
+    facts.extend(under(Role::Doubt, "defects", model.defects.iter().cloned()));
     if model.unnamed_nodes > 0 {
         let verb = if model.unnamed_nodes == 1 { "has" } else { "have" };
-        let text = format!(
-            "{} {verb} no name; here they are called node_of_OUTPUT, as TensorRT does",
-            plural(model.unnamed_nodes, "node")
-        );
-        page.field(Ink::Dim, "names", &text);
+        let nodes = plural(model.unnamed_nodes, "node");
+        let text = format!("{nodes} {verb} no name; here they are called node_of_OUTPUT, as TensorRT does");
+        facts.push(Fact::new("names", text));
     }
-    tensorrt(page, model);
-    bindings(page, &model.inputs, &model.outputs);
-    operators(page, model);
-    largest(page, &model.weights);
-    if let Some(list) = &model.node_list {
-        nodes(page, list);
-    }
+    facts.extend(under(Role::Doubt, "TensorRT", model.tensorrt.notes.iter().map(|note| note.text.clone())));
+    let profile = |profile: &String| Fact::strong("", shell(&["--profile".to_string(), profile.clone()]));
+    facts.extend(model.tensorrt.profile.iter().map(profile));
+    facts
 }
 
 fn format(model: &ModelFacts) -> String {
@@ -54,23 +55,15 @@ fn format(model: &ModelFacts) -> String {
     std::iter::once(format!("IR version {}", model.ir_version)).chain(opsets).collect::<Vec<_>>().join(", ")
 }
 
-fn metadata(page: &mut Page, model: &ModelFacts) {
-    for (at, (key, value)) in model.metadata.iter().take(IN_DETAIL).enumerate() {
-        let value = cut(&clean(value), 80);
-        page.field(Ink::Dim, if at == 0 { "metadata" } else { "" }, &format!("{}: {value}", clean(key)));
-    }
-}
-
-fn weights(page: &mut Page, weights: &Weights) {
+fn weights(weights: &Weights) -> Vec<Fact> {
     let types =
         weights.by_type.iter().map(|t| format!("{} {} in {}", bytes(t.bytes), clean(&t.dtype), count(t.count as u64)));
     let types = types.collect::<Vec<_>>().join(", ");
-    let mut text = match (weights.initializers, weights.by_type.len()) {
+    let initializers = plural(weights.initializers, "initializer");
+    let mut text = match (weights.initializers, weights.by_type.as_slice()) {
         (0, _) => "none".to_string(),
-        (n, 1) => {
-            format!("{}, {} {}", plural(n, "initializer"), bytes(weights.bytes), clean(&weights.by_type[0].dtype))
-        }
-        (n, _) => format!("{}, {}: {types}", plural(n, "initializer"), bytes(weights.bytes)),
+        (_, [only]) => format!("{initializers}, {} {}", bytes(weights.bytes), clean(&only.dtype)),
+        _ => format!("{initializers}, {}: {types}", bytes(weights.bytes)),
     };
     if weights.constants > 0 {
         text += &format!("; {} with {}", plural(weights.constants, "Constant node"), bytes(weights.constant_bytes));
@@ -78,21 +71,22 @@ fn weights(page: &mut Page, weights: &Weights) {
     if weights.sparse > 0 {
         text += &format!("; {} sparse", weights.sparse);
     }
-    page.field(Ink::Dim, "weights", &text);
+    let mut facts = vec![Fact::new("weights", text)];
     if !weights.files.is_empty() && weights.inline_bytes > 0 {
-        page.field(Ink::Dim, "stored", &format!("{} in the model file", bytes(weights.inline_bytes)));
+        facts.push(Fact::new("stored", format!("{} in the model file", bytes(weights.inline_bytes))));
     }
-    for file in &weights.files {
-        let ink = if file.problem.is_some() { Ink::Yellow } else { Ink::Dim };
-        page.field(ink, if file.problem.is_some() { "warning" } else { "stored" }, &stored(file));
-    }
+    facts.extend(weights.files.iter().map(stored));
+    facts
 }
 
-fn stored(file: &WeightFile) -> String {
+fn stored(file: &WeightFile) -> Fact {
     let what = format!("{} of {}", bytes(file.bytes), plural(file.initializers, "initializer"));
     let size = file.size.map_or(String::new(), |size| format!(" ({})", bytes(size)));
-    let problem = file.problem.as_ref().map_or(String::new(), |p| format!(": {}", clean(p)));
-    format!("{what} in {}{size}{problem}", clean(&file.location))
+    let text = format!("{what} in {}{size}", clean(&file.location));
+    match &file.problem {
+        None => Fact::new("stored", text),
+        Some(problem) => Fact::doubtful("warning", format!("{text}: {problem}")),
+    }
 }
 
 fn computes(computes: &Computes) -> String {
@@ -108,99 +102,67 @@ fn computes(computes: &Computes) -> String {
     format!("{types}; {source}{why}")
 }
 
-fn quantisation(page: &mut Page, quantised: &Quantised) {
+fn quantisation(quantised: &Quantised) -> Vec<Fact> {
     let types = quantised.types.iter().map(|t| format!("{} {}", t.count, t.name)).collect::<Vec<_>>().join(", ");
     let per_channel =
         if quantised.per_channel > 0 { format!("; {} per channel", quantised.per_channel) } else { String::new() };
     let (weights, activations) = (plural(quantised.weights, "weight"), plural(quantised.activations, "activation"));
-    page.field(Ink::Dim, "quantised", &format!("{weights} and {activations} ({types}){per_channel}"));
+    let mut facts = vec![Fact::new("quantised", format!("{weights} and {activations} ({types}){per_channel}"))];
     if !quantised.unequal.is_empty() {
         let text = format!("scales of the two halves of a pair differ: {}", some(&quantised.unequal, IN_DETAIL));
-        page.field(Ink::Yellow, "warning", &text);
+        facts.push(Fact::doubtful("warning", text));
     }
+    facts
 }
 
-fn inner_graphs(page: &mut Page, model: &ModelFacts) {
+fn inner_graphs(model: &ModelFacts) -> Vec<Fact> {
     let subgraphs = model.subgraphs.iter().map(|s| {
-        (
-            "subgraphs",
-            format!(
-                "{} \"{}\" {}: {}",
-                clean(&s.op_type),
-                elide(&clean(&s.node), 60),
-                clean(&s.attribute),
-                plural(s.nodes, "node")
-            ),
-        )
+        let (op, node, nodes) = (clean(&s.op_type), elide(&clean(&s.node), 60), plural(s.nodes, "node"));
+        format!("{op} \"{node}\" {}: {nodes}", clean(&s.attribute))
     });
     let functions = model.functions.iter().map(|f| {
-        (
-            "functions",
-            format!("{}.{}: {}, called {}", clean(&f.domain), clean(&f.name), plural(f.nodes, "node"), times(f.calls)),
-        )
+        let calls = if f.calls == 1 { "once".to_string() } else { format!("{} times", f.calls) };
+        format!("{}.{}: {}, called {calls}", clean(&f.domain), clean(&f.name), plural(f.nodes, "node"))
     });
-    for all in [subgraphs.collect::<Vec<_>>(), functions.collect()] {
-        for (at, (label, text)) in all.iter().take(IN_DETAIL).enumerate() {
-            page.field(Ink::Dim, if at == 0 { label } else { "" }, text);
-        }
-        if all.len() > IN_DETAIL {
-            page.field(Ink::Dim, "", &format!("and {} more", all.len() - IN_DETAIL));
-        }
-    }
-}
-
-fn times(n: usize) -> String {
-    if n == 1 { "once".to_string() } else { format!("{n} times") }
-}
-
-fn tensorrt(page: &mut Page, model: &ModelFacts) {
-    for (at, note) in model.tensorrt.notes.iter().enumerate() {
-        page.field(Ink::Yellow, if at == 0 { "TensorRT" } else { "" }, &clean(&note.text));
-    }
-    for profile in &model.tensorrt.profile {
-        page.field(Ink::Bold, "", &shell(&["--profile".to_string(), profile.clone()]));
-    }
-}
-
-fn operators(page: &mut Page, model: &ModelFacts) {
-    let foreign = model.operators.iter().any(|o| !o.domain.is_empty());
-    let cells = |op: &str, nodes: String, domain: &str| {
-        let cells = vec![left(clean(op)), right(nodes)];
-        cells.into_iter().chain(foreign.then(|| left(clean(domain)))).collect()
+    let some = |name: &'static str, all: Vec<String>| {
+        let more = all.len().saturating_sub(IN_DETAIL);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        under(Role::Dim, name, all.into_iter().take(IN_DETAIL).chain(more))
     };
-    let mut rows = vec![titles(cells("operator", "nodes".into(), "domain"))];
-    rows.extend(model.operators.iter().map(|o| row(cells(&o.op_type, count(o.count as u64), &o.domain))));
-    page.blank();
-    page.table(&rows, &[0]);
+    some("subgraphs", subgraphs.collect()).chain(some("functions", functions.collect())).collect()
 }
 
-fn largest(page: &mut Page, weights: &Weights) {
+fn operators(model: &ModelFacts) -> [Block; 2] {
+    let columns = [(ColumnKind::Name, "operator"), (ColumnKind::Number, "nodes")];
+    let rows = model.operators.iter().map(|o| (&o.domain, [o.op_type.clone(), count(o.count as u64)]));
+    if model.operators.iter().all(|o| o.domain.is_empty()) {
+        return table(columns, rows.map(|(_, cells)| cells));
+    }
+    let [op, nodes] = columns;
+    table([op, nodes, (ColumnKind::Words, "domain")], rows.map(|(domain, [op, n])| [op, n, domain.clone()]))
+}
+
+fn largest(weights: &Weights) -> Vec<Block> {
     if weights.largest.is_empty() {
-        return;
+        return Vec::new();
     }
-    let mut rows: Vec<Row> = vec![titles(vec![left("largest weights"), left("type"), right("size")])];
-    rows.extend(weights.largest.iter().map(|w| {
+    let columns = [(ColumnKind::Name, "largest weights"), (ColumnKind::Words, "type"), (ColumnKind::Number, "size")];
+    let rows = weights.largest.iter().map(|w| {
         let dims: Vec<String> = w.shape.iter().map(i64::to_string).collect();
-        row(vec![left(clean(&w.name)), left(format!("{}[{}]", clean(&w.dtype), dims.join(","))), right(bytes(w.bytes))])
-    }));
-    page.blank();
-    page.table(&rows, &[0]);
+        [w.name.clone(), format!("{}[{}]", w.dtype, dims.join(",")), bytes(w.bytes)]
+    });
+    table(columns, rows).into()
 }
 
-/// A node a block: its name and operator, then what goes in and out.
-fn nodes(page: &mut Page, list: &[NodeFacts]) {
-    page.blank();
-    for node in list {
-        let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", clean(&node.domain)) };
-        let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in {}", clean(s)));
-        page.headline(Ink::Bold, "node", &format!("{} ({domain}{}){within}", clean(&node.name), clean(&node.op_type)));
-        for (label, operands) in [("in", &node.inputs), ("out", &node.outputs)] {
-            let texts: Vec<String> = operands.iter().map(operand).collect();
-            if !texts.is_empty() {
-                page.field(Ink::Dim, label, &texts.join(", "));
-            }
-        }
-    }
+/// A node: its name and operator, then what goes in and out.
+fn node(node: &NodeFacts) -> Block {
+    let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", clean(&node.domain)) };
+    let within = node.subgraph.as_ref().map_or(String::new(), |s| format!(" in {}", clean(s)));
+    let head = format!("{} ({domain}{}){within}", clean(&node.name), clean(&node.op_type));
+    let sides = [("in", &node.inputs), ("out", &node.outputs)].into_iter().filter(|(_, all)| !all.is_empty());
+    let told =
+        |(name, all): (&str, &Vec<Operand>)| Fact::new(name, all.iter().map(operand).collect::<Vec<_>>().join(", "));
+    headed(Role::Strong, "node", head, sides.map(told).collect())
 }
 
 fn operand(operand: &Operand) -> String {

@@ -1,41 +1,38 @@
 //! The tables of `inspect`: bindings, counts, and names that are cut where there are too many.
 
+use crate::found::words::clean;
 use crate::inspect::facts::Port;
 use crate::inspect::port::sizes_text;
-use crate::show::text::paint::{Cell, Ink, Page, Row, left};
-use crate::show::text::words::clean;
+use crate::show::page::{Block, Column, ColumnKind, Row, Table, Words};
 
-pub fn titles(cells: Vec<Cell>) -> Row {
-    Row::Line { mark: ' ', ink: Ink::Dim, cells }
-}
-
-pub fn row(cells: Vec<Cell>) -> Row {
-    Row::Line { mark: ' ', ink: Ink::Plain, cells }
+/// A table of its own, with air above.
+pub fn table<const N: usize>(
+    columns: [(ColumnKind, &'static str); N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> [Block; 2] {
+    let columns = columns.map(|(kind, title)| Column::new(kind, title)).into_iter().collect();
+    let rows = rows.map(|cells| Row::plain(cells.map(Words::from).into())).collect();
+    [Block::Gap, Block::table(columns, rows)]
 }
 
 /// Inputs, then outputs, in the same columns.
-pub fn bindings(page: &mut Page, inputs: &[Port], outputs: &[Port]) {
+pub fn bindings(inputs: &[Port], outputs: &[Port]) -> Vec<Block> {
     let profiles = inputs.iter().map(|p| p.profiles.len()).max().unwrap_or(0);
-    let mut rows = Vec::new();
-    for (title, ports, profiles) in [("input", inputs, profiles), ("output", outputs, 0)] {
-        if ports.is_empty() {
-            continue;
-        }
-        rows.extend((!rows.is_empty()).then_some(Row::Blank));
-        let numbers = (0..profiles).map(|n| left(format!("profile {n}: smallest, usual, largest")));
-        rows.push(titles([left(title), left("type")].into_iter().chain(numbers).collect()));
-        rows.extend(ports.iter().map(binding));
-    }
-    if !rows.is_empty() {
-        page.blank();
-        page.table(&rows, &[0, 1]);
-    }
+    let both = [("input", inputs, profiles), ("output", outputs, 0)];
+    let tables = both.into_iter().filter(|(_, ports, _)| !ports.is_empty()).map(|(title, ports, profiles)| {
+        let profile = |n: usize| Column::new(ColumnKind::Words, format!("profile {n}: smallest, usual, largest"));
+        let names = [title, "type"].map(|title| Column::new(ColumnKind::Name, title));
+        let columns = names.into_iter().chain((0..profiles).map(profile)).collect();
+        Table { columns, rows: ports.iter().map(binding).collect(), all: None }
+    });
+    let tables: Vec<Table> = tables.collect();
+    if tables.is_empty() { Vec::new() } else { vec![Block::Gap, Block::Tables(tables)] }
 }
 
-fn binding(port: &Port) -> Row {
-    let profile = |p: &[Vec<i64>; 3]| left(p.iter().map(|sizes| sizes_text(sizes)).collect::<Vec<_>>().join(", "));
-    let first = [left(clean(&port.name)), left(clean(&port.type_text()))];
-    row(first.into_iter().chain(port.profiles.iter().map(profile)).collect())
+fn binding(port: &Port) -> Option<Row> {
+    let profile = |p: &[Vec<i64>; 3]| p.iter().map(|sizes| sizes_text(sizes)).collect::<Vec<_>>().join(", ");
+    let first = [port.name.clone(), port.type_text()];
+    Row::plain(first.into_iter().chain(port.profiles.iter().map(profile)).map(Words::from).collect())
 }
 
 /// `"a", "b" and 12 more`

@@ -2,7 +2,7 @@
 //! measures nothing.
 
 use super::{Losses, Pair};
-use crate::show::text::words::number;
+use crate::found::words::number;
 
 /// Calibrators clip outliers on purpose, but not three quarters of the range.
 const TOO_SMALL: f64 = 1.0 / 4.0;

@@ -6,54 +6,60 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
-use crate::show::markdown::span::{cell, code, text};
-use crate::show::text::words::{bytes, plural};
+use crate::found::words::{bytes, plural};
+use crate::show::markdown;
+use crate::show::page::{Block, Column, ColumnKind, Fact, Facts, FactsKind, Page, Row, Span, Words};
 
 /// Nodes that are named.
 const NAMED: usize = 24;
 
 /// The page; `files` are those of the folder with their sizes.
 pub fn page(story: &Story, files: &[(String, u64)]) -> String {
-    let title = story.title.replace('\n', " ");
-    let mut out = format!("# {}\n\n```sh\nsh repro.sh\n```\n\n", text(&title));
-    out += match &story.how {
-        How::Check { .. } => {
-            "It needs what the command needs that it runs, and is called where that command's files are:\n\n"
-        }
-        How::Compare { .. } => {
-            "It runs the model with layerdiff, Polygraphy or trtexec, the first that is installed \
-             (`sh repro.sh trtexec` picks one), and prints the exact command.\n"
-        }
-    };
-    if let How::Check { command, .. } = &story.how {
-        out += &format!("{}\n\n", code(command));
-    }
-    out += "Exit status: 1 the failure shows; 0 it does not; anything else: could not tell.\n\n";
-    if let Some(culprit) = &story.culprit {
-        out += &format!("{}\n\n", text(culprit));
-    }
-    table(&mut out, &story.error);
+    let mut blocks = vec![Block::Command("sh repro.sh".into())];
+    blocks.extend(how(&story.how));
+    blocks.push(Block::Line("Exit status: 1 the failure shows; 0 it does not; anything else: could not tell.".into()));
+    blocks.extend(story.culprit.iter().map(|culprit| Block::Line(culprit.clone().into())));
+    blocks.push(values(&story.error));
     if !story.nodes.is_empty() {
-        let named: Vec<String> = story.nodes.iter().take(NAMED).map(|node| text(node)).collect();
+        let named: Vec<String> = story.nodes.iter().take(NAMED).cloned().collect();
         let more = story.nodes.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        out += &format!("**{}**: {}{more}\n\n", plural(story.nodes.len(), "node"), named.join(", "));
+        let label = Words::from(Span::Strong(plural(story.nodes.len(), "node")));
+        blocks.push(Block::Line(label.then(format!(": {}{more}", named.join(", ")))));
     }
     if let How::Compare { reference, candidate, .. } = &story.how {
-        out += &format!("**Compared**: {} with {}, the reference\n\n", code(candidate), code(reference));
+        let sides = Words::from("**Compared**: ").and(Span::Code(candidate.clone())).then(" with ");
+        blocks.push(Block::Line(sides.and(Span::Code(reference.clone())).then(", the reference")));
     }
-    table(&mut out, &story.environment);
-    for note in &story.notes {
-        out += &format!("- {}\n", text(note));
+    blocks.push(values(&story.environment));
+    blocks.extend(Block::list(story.notes.iter().cloned()));
+    let columns = [(ColumnKind::Name, "file"), (ColumnKind::Words, "what"), (ColumnKind::Number, "size")];
+    let row = |(name, size): &(String, u64)| {
+        Row::plain(vec![Span::Code(name.clone()).into(), purpose(name).into(), bytes(*size).into()])
+    };
+    let columns = columns.map(|(kind, title)| Column::new(kind, title)).into();
+    blocks.push(Block::table(columns, files.iter().map(row).collect()));
+    let footer = Some(concat!("written by layerdiff ", env!("CARGO_PKG_VERSION")).to_string());
+    markdown::write(&Page { title: story.title.replace('\n', " ").into(), blocks, footer }, 1)
+}
+
+fn how(how: &How) -> Vec<Block> {
+    match how {
+        How::Check { command, .. } => {
+            let needs = "It needs what the command needs that it runs, and is called where that command's files are:";
+            vec![Block::Line(needs.into()), Block::Line(Span::Code(command.clone()).into())]
+        }
+        How::Compare { .. } => vec![Block::Line(
+            "It runs the model with layerdiff, Polygraphy or trtexec, the first that is installed (`sh repro.sh trtexec` \
+             picks one), and prints the exact command."
+                .into(),
+        )],
     }
-    if !story.notes.is_empty() {
-        out.push('\n');
-    }
-    out += "| file | what | size |\n|---|---|--:|\n";
-    for (name, size) in files {
-        out += &format!("| {} | {} | {} |\n", cell(name), purpose(name), bytes(*size));
-    }
-    out + concat!("\n<sub>written by layerdiff ", env!("CARGO_PKG_VERSION"), "</sub>\n")
+}
+
+fn values(rows: &[(String, String)]) -> Block {
+    let rows = rows.iter().map(|(name, value)| Fact::new(name, value.clone())).collect();
+    Block::Facts(Facts { kind: FactsKind::Values, rows, ..Facts::default() })
 }
 
 /// What is in the folder, sorted by name; a folder counts as one.
@@ -83,15 +89,4 @@ fn purpose(name: &str) -> &'static str {
         RAW => "the inputs, for trtexec",
         _ => "",
     }
-}
-
-fn table(out: &mut String, rows: &[(String, String)]) {
-    if rows.is_empty() {
-        return;
-    }
-    *out += "| | |\n|---|---|\n";
-    for (label, value) in rows {
-        *out += &format!("| {} | {} |\n", text(label), text(value));
-    }
-    out.push('\n');
 }

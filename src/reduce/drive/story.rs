@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::cli::{CheckArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::compare::Tolerance;
 use crate::found::experiment::Experiment;
+use crate::found::words::file_name;
 use crate::found::{Culprit, Exit, Metrics, Opening};
 use crate::graph::Graph;
 use crate::judge;
@@ -19,8 +20,6 @@ use crate::reduce::{self, Case};
 use crate::run::RunError;
 use crate::run::child::{PARENT, Running, own_program};
 use crate::scratch;
-use crate::show::text::story as words;
-use crate::show::text::words::file_name;
 use crate::spec::Spec;
 use crate::tensor::Tensor;
 
@@ -46,11 +45,11 @@ pub struct Told<'a> {
 
 /// The story of a wrong tensor.
 pub fn of_culprit(culprit: &Culprit, about: &About, told: &Told, case: &Case, notes: &[String]) -> Story {
-    let node = words::node_name(&culprit.node);
+    let node = culprit.node.told();
     let title =
-        format!("{} '{node}' gives wrong values in {}", words::op(&culprit.node), told.candidate.for_this_model());
+        format!("{} '{node}' gives wrong values in {}", culprit.node.operator(), told.candidate.for_this_model());
     let why = culprit.why.clone().unwrap_or_default();
-    let sentences = format!("'{node}' {}. Proof: {why}.", words::deed(culprit));
+    let sentences = format!("'{node}' {}. Proof: {why}.", culprit.deed());
     let mut error = rows("in the whole model", &culprit.accumulated);
     if let Some(local) = &culprit.local {
         error.extend(rows("alone, on reference inputs", local));
@@ -94,8 +93,8 @@ fn common(about: &About, case: &Case, notes: &[String]) -> Story {
         row("CPU", &env.cpu),
         row("system", &env.os),
         row("cut out of", &format!("{} (SHA-256 {})", file_name(&opening.model.path), sha256)),
-        row("reference", &words::described(&opening.reference)),
-        row("candidate", &words::described(&opening.candidate)),
+        row("reference", &opening.reference.described()),
+        row("candidate", &opening.candidate.described()),
     ];
     Story {
         environment: rows.into_iter().flatten().collect(),
@@ -107,7 +106,7 @@ fn common(about: &About, case: &Case, notes: &[String]) -> Story {
 
 /// What the report shows of one error.
 fn rows(which: &str, metrics: &Metrics) -> Vec<(String, String)> {
-    vec![(which.to_string(), words::error(metrics))]
+    vec![(which.to_string(), metrics.told())]
 }
 
 /// What each output may differ by.

@@ -1,8 +1,8 @@
 //! The command for NVIDIA Polygraphy. It compares two runners, or one with stored outputs; it has no emulated precision,
 //! no `exec:`, and no types that NumPy lacks, and where it cannot show the failure the script says so.
 
+use crate::found::words::setting;
 use crate::load::npy::widen;
-use crate::show::text::words::setting;
 use crate::spec::{Place, Precision, Spec};
 use crate::tensor::{DType, Tensor};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reduce::story::Bound;
-use crate::show::text::sample::check_golden;
+use crate::show::sample::check_golden;
 use crate::tensor::DType;
 
 const ODD: &str = "/enc/Erf'; rm -rf ~ #:0";

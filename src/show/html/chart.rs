@@ -1,11 +1,11 @@
 //! Error by depth, as inline SVG: where along the graph the error appears and how it travels.
 //! x is the position among the measured tensors, y the relative RMS error on a logarithmic scale.
 
-use super::esc;
 use super::scale::Scale;
-use crate::found::{Report, Status, TensorResult};
-use crate::show::text::story;
-use crate::show::text::words::{clean, number};
+use super::text;
+use crate::found::Status;
+use crate::found::words::number;
+use crate::show::page::Point;
 
 /// The drawing's size and the plot's edges in it.
 const WIDTH: f64 = 1120.0;
@@ -30,37 +30,33 @@ enum Place {
     NotCompared,
 }
 
-pub fn draw(out: &mut String, report: &Report) {
-    if report.tensors.len() < 2 {
-        return;
-    }
-    let scale = scale(&report.tensors);
-    *out += "<section><h2>Error by depth</h2>\n<figure>\n";
+pub fn draw(out: &mut String, points: &[Point]) {
+    let scale = scale(points);
+    let diverging = points.iter().filter(|p| p.status == Status::Diverges).count();
     *out += &format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
-        label(report)
+        "<figure>\n<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Relative error of {} measured \
+         tensors in topological order; {diverging} diverge. The table below has the numbers.\">\n",
+        points.len()
     );
-    axes(out, &scale, report);
-    let size = if report.tensors.len() > CROWD { 1.8 } else { 3.5 };
+    axes(out, &scale, points);
+    let size = if points.len() > CROWD { 1.8 } else { 3.5 };
     // Culprits last, so that nothing hides them.
-    for (at, tensor) in report.tensors.iter().enumerate() {
-        if !story::is_culprit(report, &tensor.name) {
-            point(out, at, tensor, position(at, report), y(&scale, &place(tensor)), size);
-        }
+    for (at, one) in points.iter().enumerate().filter(|(_, one)| one.culprit.is_none()) {
+        point(out, at, one, position(at, points.len()), y(&scale, &place(one)), size);
     }
-    for (at, tensor) in report.tensors.iter().enumerate() {
-        if let Some(number) = report.culprits.iter().position(|c| c.tensor == tensor.name) {
-            mark(out, at, number + 1, tensor, position(at, report), y(&scale, &place(tensor)));
+    for (at, one) in points.iter().enumerate() {
+        if let Some(number) = one.culprit {
+            mark(out, at, number, one, position(at, points.len()), y(&scale, &place(one)));
         }
     }
     *out += "</svg>\n<figcaption>Each point is a measured tensor; hover for its name, click for its row. \
              <span class=\"agrees\">● agrees</span> <span class=\"diverges\">◆ diverges</span> \
              <span class=\"not_compared\">× not compared</span> <span class=\"culprit\">◎ culprit</span></figcaption>\n\
-             </figure></section>\n";
+             </figure>";
 }
 
-fn scale(tensors: &[TensorResult]) -> Scale {
-    Scale::around(tensors.iter().filter_map(|t| match place(t) {
+fn scale(points: &[Point]) -> Scale {
+    Scale::around(points.iter().filter_map(|one| match place(one) {
         Place::Error(error) => Some(error),
         _ => None,
     }))
@@ -75,29 +71,26 @@ fn y(scale: &Scale, place: &Place) -> f64 {
     }
 }
 
-fn place(tensor: &TensorResult) -> Place {
-    match &tensor.metrics {
+fn place(point: &Point) -> Place {
+    match point.error {
+        _ if point.status == Status::NotCompared => Place::NotCompared,
+        _ if point.nonfinite => Place::NonFinite,
+        Some(0.0) => Place::Exact,
+        Some(error) => Place::Error(error),
         None => Place::NotCompared,
-        _ if tensor.status == Status::NotCompared => Place::NotCompared,
-        Some(metrics) if story::nonfinite(metrics) => Place::NonFinite,
-        Some(metrics) => match story::relative_rms(metrics) {
-            Some(0.0) => Place::Exact,
-            Some(error) => Place::Error(error),
-            None => Place::NonFinite,
-        },
     }
 }
 
-fn position(at: usize, report: &Report) -> f64 {
-    let last = report.tensors.len().saturating_sub(1).max(1);
+fn position(at: usize, of: usize) -> f64 {
+    let last = of.saturating_sub(1).max(1);
     LEFT + 10.0 + (RIGHT - LEFT - 20.0) * at as f64 / last as f64
 }
 
-fn axes(out: &mut String, scale: &Scale, report: &Report) {
+fn axes(out: &mut String, scale: &Scale, points: &[Point]) {
     for decade in scale.decades() {
         lane(out, y(scale, &Place::Error(10f64.powi(decade))), &format!("1e{decade}"));
     }
-    let places: Vec<Place> = report.tensors.iter().map(place).collect();
+    let places: Vec<Place> = points.iter().map(place).collect();
     if places.iter().any(|p| matches!(p, Place::NonFinite)) {
         lane(out, NONFINITE, "NaN, Inf");
     }
@@ -110,7 +103,7 @@ fn axes(out: &mut String, scale: &Scale, report: &Report) {
     let (y, middle) = (HEIGHT - 10.0, (LEFT + RIGHT) / 2.0);
     *out += &format!(
         "<text x=\"{LEFT}\" y=\"{y}\">1</text><text x=\"{RIGHT}\" y=\"{y}\" class=\"end\">{}</text>",
-        report.tensors.len()
+        points.len()
     );
     *out += &format!("<text x=\"{middle}\" y=\"{y}\" class=\"middle\">measured tensors, in topological order</text>");
     let (x, y) = (14.0, (TOP + BOTTOM) / 2.0);
@@ -124,8 +117,8 @@ fn lane(out: &mut String, y: f64, name: &str) {
 }
 
 /// Shapes differ as colours do: not every reader sees red and green.
-fn point(out: &mut String, at: usize, tensor: &TensorResult, x: f64, y: f64, size: f64) {
-    let (class, shape) = match tensor.status {
+fn point(out: &mut String, at: usize, one: &Point, x: f64, y: f64, size: f64) {
+    let (class, shape) = match one.status {
         Status::Agrees => ("agrees", format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{size}\"/>")),
         Status::Diverges => {
             let half = size * 1.4;
@@ -135,12 +128,11 @@ fn point(out: &mut String, at: usize, tensor: &TensorResult, x: f64, y: f64, siz
         }
         Status::NotCompared => ("not_compared", format!("<path d=\"M{:.1} {:.1}l6 6m0-6l-6 6\"/>", x - 3.0, y - 3.0)),
     };
-    *out +=
-        &format!("<a href=\"#t{at}\" tabindex=\"-1\" class=\"{class}\"><title>{}</title>{shape}</a>\n", title(tensor));
+    *out += &format!("<a href=\"#t{at}\" tabindex=\"-1\" class=\"{class}\"><title>{}</title>{shape}</a>\n", title(one));
 }
 
-fn mark(out: &mut String, at: usize, number: usize, tensor: &TensorResult, x: f64, y: f64) {
-    *out += &format!("<a href=\"#t{at}\" class=\"culprit\"><title>culprit {number}: {}</title>", title(tensor));
+fn mark(out: &mut String, at: usize, number: usize, one: &Point, x: f64, y: f64) {
+    *out += &format!("<a href=\"#t{at}\" class=\"culprit\"><title>culprit {number}: {}</title>", title(one));
     *out += &format!("<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y:.1}\" y2=\"{:.1}\"/>", NOT_COMPARED + 10.0);
     *out += &format!(
         "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8\"/><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"core\"/>"
@@ -148,16 +140,7 @@ fn mark(out: &mut String, at: usize, number: usize, tensor: &TensorResult, x: f6
     *out += &format!("<text x=\"{:.1}\" y=\"{:.1}\" class=\"middle\">{number}</text></a>\n", x + 15.0, y + 4.5);
 }
 
-fn title(tensor: &TensorResult) -> String {
-    let error = tensor.metrics.as_ref().and_then(story::relative_rms);
-    let error = error.map_or(String::new(), |error| format!(", relative RMS error {}", number(error)));
-    esc(&format!("{}: {}{error}", clean(&tensor.name), story::status(tensor.status)))
-}
-
-fn label(report: &Report) -> String {
-    let diverging = story::diverging_inside(report);
-    let total = report.tensors.len();
-    format!(
-        "Relative error of {total} measured tensors in topological order; {diverging} diverge. The table below has the numbers."
-    )
+fn title(one: &Point) -> String {
+    let error = one.error.map_or(String::new(), |error| format!(", relative RMS error {}", number(error)));
+    text(&format!("{}: {}{error}", one.name, one.status.told()))
 }

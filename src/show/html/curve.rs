@@ -2,9 +2,10 @@
 //! Both axes are logarithmic: the cure is a handful of nodes, the model has thousands.
 
 use super::scale::Scale;
-use crate::found::{Overrides, Real};
-use crate::show::text::story::cure;
-use crate::show::text::words::{count, plural};
+use super::text;
+use crate::found::Real;
+use crate::found::words::{self, count, plural};
+use crate::show::page::Curve;
 
 /// The drawing's size and the plot's edges in it.
 const WIDTH: f64 = 1120.0;
@@ -32,30 +33,30 @@ struct Plot {
     most: usize,
 }
 
-pub fn draw(out: &mut String, o: &Overrides) {
-    let Some(plot) = Plot::of(o) else { return };
+pub fn draw(out: &mut String, curve: &Curve) {
+    let Some(plot) = Plot::of(curve) else { return };
     let top = if plot.leaves_the_scale() { 0.0 } else { NONFINITE };
-    let (height, fate) = (HEIGHT - top, cure::fate(o));
+    let (height, fate) = (HEIGHT - top, text(curve.fate));
     *out += &format!(
         "<figure><svg class=\"chart curve\" viewBox=\"0 {top} {WIDTH} {height}\" role=\"img\" aria-label=\"Error of the \
          worst output against the number of nodes {fate}, {}.\">\n",
         plural(plot.points.len(), "point")
     );
-    plot.axes(out, fate);
+    plot.axes(out, &fate);
     plot.best(out);
     for point in &plot.points {
         let (x, y) = (plot.x(point.kept), plot.y(point.error));
         let title = title(point);
         *out += &format!("<g><title>{title}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/></g>\n");
     }
-    if !o.nodes.is_empty() {
-        plot.cure(out, o);
+    if let Some((kept, error)) = curve.chosen {
+        plot.chosen(out, &Point { kept, error });
     }
     *out += &format!(
         "</svg>\n<figcaption>Each point is the smallest error seen with that many nodes {fate}. Which nodes they are \
          counts for more than how many; the line is the best so far."
     );
-    if !o.nodes.is_empty() {
+    if curve.chosen.is_some() {
         *out += " <span class=\"cure\">◎ these nodes</span>";
     }
     *out += "</figcaption></figure>\n";
@@ -63,12 +64,12 @@ pub fn draw(out: &mut String, o: &Overrides) {
 
 impl Plot {
     /// A single point is no curve.
-    fn of(o: &Overrides) -> Option<Plot> {
-        let mut points: Vec<Point> =
-            o.curve.iter().map(|(kept, Real(error))| Point { kept: *kept, error: *error }).collect();
+    fn of(curve: &Curve) -> Option<Plot> {
+        let mut points: Vec<Point> = curve.points.iter().map(|&(kept, error)| Point { kept, error }).collect();
         points.sort_by_key(|point| point.kept);
-        let most = points.last()?.kept.max(o.nodes.len());
-        let errors = points.iter().map(|p| p.error).chain([o.error_after.0]).filter(|e| on_scale(*e));
+        let (chosen, after) = curve.chosen.unwrap_or((0, f64::NAN));
+        let most = points.last()?.kept.max(chosen);
+        let errors = points.iter().map(|p| p.error).chain([after]).filter(|e| on_scale(*e));
         let scale = Scale::around(errors);
         (points.len() > 1).then_some(Plot { points, scale, most })
     }
@@ -132,10 +133,8 @@ impl Plot {
         *out += &format!("<path class=\"best\" d=\"{path}\"/>\n");
     }
 
-    fn cure(&self, out: &mut String, o: &Overrides) {
-        let (kept, error) = (o.nodes.len(), o.error_after.0);
-        let (x, y) = (self.x(kept), self.y(error));
-        let title = title(&Point { kept, error });
+    fn chosen(&self, out: &mut String, chosen: &Point) {
+        let (x, y, title) = (self.x(chosen.kept), self.y(chosen.error), title(chosen));
         *out += &format!("<g class=\"cure\"><title>{title}</title>");
         *out += &format!("<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y:.1}\" y2=\"{:.1}\"/>", BOTTOM + 32.0);
         *out += &format!(
@@ -154,7 +153,7 @@ fn on_scale(error: f64) -> bool {
 
 /// `2 nodes: 4.95e-4`.
 fn title(point: &Point) -> String {
-    format!("{}: {}", plural(point.kept, "node"), cure::error(Real(point.error)))
+    format!("{}: {}", plural(point.kept, "node"), words::error(Real(point.error)))
 }
 
 fn line(out: &mut String, y: f64, name: &str) {
@@ -168,11 +167,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::show::text::sample::overrides;
+    use crate::found::Overrides;
+    use crate::show::report::cure;
+    use crate::show::sample::overrides;
 
     fn drawn(o: &Overrides) -> String {
         let mut out = String::new();
-        draw(&mut out, o);
+        draw(&mut out, &cure::curve(o));
         out
     }
 

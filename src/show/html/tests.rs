@@ -1,125 +1,83 @@
-//! The HTML: nothing is loaded, nothing in a name becomes markup, every section is there.
+//! The writer for browsers: every block, and no text that becomes markup.
+
+use proptest::prelude::*;
 
 use super::*;
-use crate::found::Status;
-use crate::show::text::sample::{
-    agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
-};
+use crate::show::page::Block;
+use crate::show::sample::{attack, every_block};
+
+/// Every tag with its attributes, in order.
+fn tags(page: &str) -> Vec<String> {
+    page.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default().to_string()).collect()
+}
 
 /// The page without its own style and script.
-fn body(report: &Report) -> String {
-    render(report).replace(STYLE, "").replace(SCRIPT, "")
+fn body(text: &str) -> String {
+    write(&every_block(text)).replace(STYLE, "").replace(SCRIPT, "")
 }
 
 #[test]
-fn the_ranking_leads_where_nobody_is_to_blame() {
-    let at = |page: &str, what: &str| page.find(what).unwrap_or_else(|| panic!("lacks '{what}':\n{page}"));
-    let (ranking, first) = ("<section id=\"ranking\">", "<h2>First beyond the tolerance");
-    let mut report = limited_report();
-    let page = body(&report);
-    assert!(at(&page, ranking) < at(&page, "<section id=\"cure\">"));
-    assert!(at(&page, "<section id=\"cure\">") < at(&page, first));
-    assert!(page.contains("</th><td>Softmax</td><td class=\"n\">4.10e-3</td><td class=\"n\">3.15e-3</td>"), "{page}");
-    report.precision_limited = None;
-    let page = body(&report);
-    assert!(at(&page, "<h2>Culprits") < at(&page, ranking) && !page.contains(first));
-    report.ranking.clear();
-    assert!(!body(&report).contains(ranking));
-}
-
-#[test]
-fn golden() {
-    check_golden("diverged.html", &body(&sample_report()));
-}
-
-#[test]
-fn every_section_is_there() {
-    let page = body(&sample_report());
+fn every_block_has_its_markup() {
+    let page = body("x");
+    let spans = "x it's <code>x</code>, x, <b>x</b>, <b>x</b>, <i>so</i>, x <span class=\"op\">x</span> \
+                 <span class=\"tag good\">x</span><small>x</small>";
     for want in [
-        "<h1>diverged</h1>",
-        "2 culprits in bert.onnx, ort:fp16 against ort",
-        "<b>Warning:</b> inputs are synthetic",
-        "<code>/norm/Pow</code> <span class=\"op\">Pow</span>",
-        "in subgraph <code>/if/then_branch</code>",
-        "<dt>Proof</dt><dd>1 of its 2 inputs was measured and agrees",
+        "<title>layerdiff: x it's x, x, x, x, so, x (x)</title>",
+        "<header class=\"banner diverged\"><div class=\"sign\" aria-hidden=\"true\">✗</div><div>\n<h1>fails</h1>\
+         <p class=\"lead\">x</p>\n<p>x</p>\n<ul class=\"chips\"><li>x</li></ul></div></header>\n",
+        "<section class=\"warnings\" aria-label=\"Warnings\"><ul><li><b>Warning:</b> x</li></ul></section>\n",
+        &format!(
+            "<section id=\"part\"><h2>x</h2>\n<p class=\"about\">{spans}</p>\n<p>{spans}</p>\n<ul class=\"groups\">"
+        ),
+        "<div class=\"cards\">\n<article class=\"card\" id=\"c0\"><h3><span class=\"number\">1</span> <code>x</code></h3>\n\
+         <p>in subgraph <code>x</code></p>\n<p class=\"deed\">It x.</p>\n<dl>\n<dt>X</dt><dd><details><summary>x</summary>x it",
+        "<article class=\"card unsure\">\n<h3><code>x</code></h3>\n",
+        "<h4>x</h4>\n<dl class=\"files\">\n<dt><code>x</code></dt>",
+        "<div class=\"facts\">\n<div><h3>x</h3><dl>\n<dt>X</dt>",
+        "<tr class=\"diverges culprit\"><td class=\"n\">3</td><td class=\"s\"><span class=\"sign\" aria-hidden=\"true\">✗</span> x\
+         </td><th scope=\"row\"><code>x</code></th>",
+        "<table id=\"tensors\">",
+        "<tr id=\"t2\" class=\"diverges culprit\">",
+        "title=\"a &quot;meaning&quot;\"",
+        "<tr><td colspan=\"5\">…</td></tr>",
+        "<pre><code id=\"command\">x</code></pre>",
+        "<pre><code>x</code></pre>\n",
+        "<details><summary>x</summary><p>x</p>\n</details>\n",
+        "<div class=\"bar\"><b>Error</b><span class=\"track\" aria-hidden=\"true\"><span class=\"fine\" style=\"width:50.0%\">\
+         </span></span><span>x</span></div>\n<p><b>Error</b> x</p>\n<p class=\"scale\">of 1</p></div>\n",
         "<svg class=\"chart\"",
-        "<h2>Cure</h2>",
-        "<h2>Sensitivity</h2>",
-        "<li>cured by 2 of 139 nodes in FP32</li>",
-        "The model&#39;s outputs",
-        "Every tensor measured (13)",
-        "atol 0.005, rtol 0.01",
-        "<dt>Reduced model</dt>",
-        "layerdiff bisect &#39;my models/bert.onnx&#39; --candidate ort:fp16",
-    ] {
-        assert!(page.contains(want) || page.contains(&want.replace("&#39;s", "'s")), "lacks '{want}'");
-    }
-}
-
-#[test]
-fn a_check_has_its_command_and_no_tensors() {
-    let page = body(&check_report());
-    for want in [
-        "<header class=\"banner diverged\">",
-        "<h1>fails</h1><p class=\"lead\">the check on bert.onnx: python &#39;my check.py&#39; {model} {inputs}</p>",
-        "<p>the check fails; the failure needs 1 of 214 nodes</p>",
-        "<li>19 checks</li>",
-        "<dt>Tolerance</dt><dd>the command decides</dd>",
-        "<dt>Shown by</dt><dd>sh bert.layerdiff/reduced/repro.sh</dd>",
-        "<dt>Note</dt><dd>weights give way to generators</dd>",
+        "<title>culprit 1: x: diverges, relative RMS error 0.100</title>",
+        "<svg class=\"chart curve\"",
+        "<p class=\"about\">x</p>\n</main>",
     ] {
         assert!(page.contains(want), "lacks '{want}':\n{page}");
     }
-    assert!(!page.contains("<table") && !page.contains("compared</li>") && !page.contains("atol"));
 }
 
 #[test]
-fn nothing_is_loaded_from_elsewhere() {
-    for page in [render(&sample_report()), render(&hostile_report())] {
-        assert!(!page.contains("://") && !page.contains("@import") && !page.contains("url("));
-        assert_eq!(page.matches("src=").count(), 0);
-        assert_eq!(page.matches("<link").count(), 1, "only the empty icon");
-    }
-}
-
-#[test]
-fn hostile_names_stay_text() {
-    let page = body(&hostile_report());
-    assert_eq!(page.matches("<script").count(), 1, "only our own");
-    assert_eq!(page.matches("</title>").count(), render(&sample_report()).matches("</title>").count());
-    assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}') && !page.contains("alert('x')"));
-    assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;|`\\u{1b}[31m"));
+fn long_lists_unfold() {
+    let items = |n: usize| Page {
+        blocks: vec![Block::List((0..n).map(|i| i.to_string().into()).collect())],
+        ..Page::default()
+    };
+    assert!(!write(&items(12)).contains("<details>"));
+    assert!(write(&items(15)).contains("<li>11</li></ul>\n<details><summary>and 3 more</summary><ul"));
 }
 
 #[test]
 fn the_policy_allows_this_script_only() {
-    let page = render(&sample_report());
+    let page = write(&every_block("x"));
     let script = page.split_once("<script>").and_then(|(_, rest)| rest.split_once("</script>")).unwrap().0;
     let hash = STANDARD.encode(Sha256::digest(script));
     assert!(page.contains(&format!("script-src 'sha256-{hash}'")));
     assert!(!page.contains("onclick") && !page.contains("javascript:"));
 }
 
-#[test]
-fn a_row_and_a_point_for_every_tensor() {
-    let report = sample_report();
-    let page = body(&report);
-    for at in 0..report.tensors.len() {
-        assert_eq!(page.matches(&format!("id=\"t{at}\"")).count(), 1);
-        assert_eq!(page.matches(&format!("href=\"#t{at}\"")).count(), 1);
+proptest! {
+    #[test]
+    fn no_text_becomes_markup(text in attack()) {
+        let page = body(&text);
+        prop_assert_eq!(tags(&page), tags(&body("x")));
+        prop_assert!(!page.chars().any(|c| crate::terminal::harmful(c) && c != '\n'));
     }
-    let chart = page.split_once("<svg class=\"chart\"").and_then(|(_, rest)| rest.split_once("</svg>")).unwrap().0;
-    assert_eq!(chart.matches("class=\"culprit\"").count(), 2);
-    assert!(!chart.contains("NaN\"") && !chart.contains("inf"), "coordinates are numbers");
-}
-
-#[test]
-fn other_verdicts_and_empty_reports_render() {
-    let page = body(&partial_report());
-    assert!(page.contains("interrupted after 2") && page.contains("What to do:") && !page.contains("<svg"));
-    let mut report = agreed_report();
-    assert!(!body(&report).contains("without reaching an output"));
-    report.tensors[0].status = Status::Diverges;
-    assert!(body(&report).contains("1 inner tensor out of tolerance without reaching an output"));
-    assert!(body(&Report::default()).ends_with("</html>\n"));
 }

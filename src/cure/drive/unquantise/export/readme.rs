@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Told;
 use crate::cure::export::{listed, one_line};
-use crate::show::text::story::cure::error;
+use crate::found::words::error;
 
 /// What was found, and what must be known before the files are read.
 pub fn head(told: &Told) -> String {

@@ -1,13 +1,24 @@
 //! The sentences on overrides, case by case.
 
 use super::*;
-use crate::show::text::sample::{hostile_report, overrides};
+use crate::found::words::clean;
+use crate::show::page::Span;
+use crate::show::sample::{hostile_report, overrides, sample_report};
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Overrides), say: impl Fn(&Overrides) -> String, want: &str) {
     let mut o = overrides();
     change(&mut o);
     assert_eq!(say(&o), want);
+}
+
+/// Every file and its purpose.
+fn listed(report: &Report, o: &Overrides) -> Vec<(String, String)> {
+    let told = |fact: Fact| match fact.value.0.as_slice() {
+        [Span::Text(purpose)] => (fact.name, purpose.clone()),
+        other => panic!("{other:?}"),
+    };
+    files(report, o).into_iter().map(told).collect()
 }
 
 #[test]
@@ -29,6 +40,7 @@ fn claims_are_no_larger_than_what_was_seen() {
 
 /// The same of a QDQ model.
 fn unquantised(o: &mut Overrides) {
+    o.kind = CureKind::Unquantised;
     let files =
         [("nodes", "nodes.json"), ("onnx", "model.mixed.onnx"), ("onnxruntime", "q.json"), ("qdq_loss", "l.json")];
     o.files = files.map(|(consumer, file)| (consumer.to_string(), format!("m/{file}"))).into();
@@ -52,16 +64,16 @@ fn nodes_of_a_qdq_model_are_left_unquantised() {
     );
     let said = |o: &Overrides| location(o).unwrap_or_default();
     check(unquantised, said, "files in m: model.mixed.onnx, the model with these nodes left unquantised, and 3 more");
-    let (report, mut o) = (hostile_report(), overrides());
-    assert_eq!((rest(&report, &o).starts_with("in "), fate(&o)), (true, "in FP32"));
+    let (report, mut o) = (sample_report(), overrides());
+    assert_eq!((rest(&report, &o).starts_with("in "), fate(o.kind)), (true, "in FP32"));
     unquantised(&mut o);
-    assert_eq!((rest(&report, &o), fate(&o)), ("quantised".into(), "left unquantised"));
-    let listed = files(&o);
+    assert_eq!((rest(&report, &o), fate(o.kind)), ("quantised".into(), "left unquantised"));
+    let listed = listed(&sample_report(), &o);
     assert_eq!(
-        listed.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["model.mixed.onnx", "q.json", "l.json", "nodes.json"]
     );
-    assert!(listed.iter().all(|f| !f.purpose.contains("float16") && !f.purpose.contains("Casts")), "{listed:?}");
+    assert!(listed.iter().all(|(_, purpose)| !purpose.contains("float16") && !purpose.contains("Casts")), "{listed:?}");
 }
 
 #[test]
@@ -70,13 +82,15 @@ fn files_against_tf32_are_no_casts() {
     for consumer in ["modelopt", "onnxruntime", "polygraphy", "trtexec"] {
         o.files.remove(consumer);
     }
-    let listed = files(&o);
+    let mut report = sample_report();
+    report.candidate.computes = Some(Precision::Tf32);
+    let listed = listed(&report, &o);
     assert_eq!(
-        listed.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["model.mixed.onnx", "nodes.json", "README.md"]
     );
-    assert!(listed[0].purpose.contains("three products") && listed[2].purpose.contains("TF32 off"), "{listed:?}");
-    assert_eq!(fate(&o), "in FP32");
+    assert!(listed[0].1.contains("three products") && listed[2].1.contains("TF32 off"), "{listed:?}");
+    assert_eq!(fate(o.kind), "in FP32");
 }
 
 #[test]
@@ -98,9 +112,9 @@ fn errors_before_and_after() {
 fn the_low_precision_is_one_word() {
     let mut report = hostile_report();
     for (precision, want) in
-        [("fp16", "FP16"), ("bf16 (emulated: every value rounded)", "BF16"), (" ", "the low precision")]
+        [(Some(Precision::Fp16), "FP16"), (Some(Precision::Bf16), "BF16"), (None, "the low precision")]
     {
-        report.candidate.precision = precision.into();
+        report.candidate.computes = precision;
         assert_eq!(low(&report), want);
     }
 }
@@ -138,8 +152,8 @@ fn where_the_files_are() {
 fn every_file_is_listed_with_its_purpose() {
     let mut o = overrides();
     o.files.insert("abacus".into(), "bert.layerdiff/overrides/beads".into());
-    let listed = files(&o);
-    let names: Vec<&str> = listed.iter().map(|f| f.name.as_str()).collect();
+    let listed = listed(&sample_report(), &o);
+    let names: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
     let want = [
         "model.mixed.onnx",
         "trtexec.args",
@@ -151,10 +165,10 @@ fn every_file_is_listed_with_its_purpose() {
         "beads",
     ];
     assert_eq!(names, want);
-    assert_eq!(listed[7].purpose, "for abacus");
+    assert_eq!(listed[7].1, "for abacus");
     o.files.insert("onnx".into(), "elsewhere/model.onnx".into());
     assert_eq!(
-        files(&o)[..2].iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        self::listed(&sample_report(), &o)[..2].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["elsewhere/model.onnx", "bert.layerdiff/overrides/trtexec.args"]
     );
 }
@@ -163,7 +177,7 @@ fn every_file_is_listed_with_its_purpose() {
 fn no_sentence_carries_a_control_character() {
     let report = hostile_report();
     let o = report.overrides.as_ref().unwrap();
-    let files = files(o).into_iter().flat_map(|f| [f.name, f.purpose]);
+    let files = listed(&report, o).into_iter().flat_map(|(name, purpose)| [clean(&name), clean(&purpose)]);
     let sentences: Vec<String> = [claim(o), price(o), low(&report)].into_iter().chain(groups(o)).chain(files).collect();
     assert!(sentences.iter().all(|s| !s.contains(|c: char| c.is_control() || c == '\u{202e}')), "{sentences:?}");
     assert!(sentences.iter().filter(|s| s.contains("<script>")).count() > 2, "the names are there");

@@ -1,8 +1,9 @@
 //! What an engine made of the model, in sentences: the layer that a node went into, whether its answers can be built on, and
 //! which knobs of its compiler matter. All strings are cleaned of control characters.
 
-use crate::found::{Culprit, Report, Routes};
-use crate::show::text::words::{clean, plural};
+use crate::found::words::{clean, plural};
+use crate::found::{Culprit, Report};
+use crate::show::page::Fact;
 
 /// `fused with "b", "c" into layer "a + b + c"; its outputs are Half`. `None`: nobody tells.
 pub fn realised(culprit: &Culprit) -> Option<String> {
@@ -22,7 +23,7 @@ pub fn realised(culprit: &Culprit) -> Option<String> {
 }
 
 /// `the same input twice: identical; equal rows of a batch: identical; TF32 off (measured)`.
-pub fn trust(report: &Report) -> Option<String> {
+pub fn trust(report: &Report) -> Option<Fact> {
     let trust = report.trust.as_ref()?;
     let tf32 = |told: &Option<String>| told.as_ref().map(|told| format!("TF32 {}", clean(told)));
     let mut parts: Vec<String> = Vec::new();
@@ -35,24 +36,29 @@ pub fn trust(report: &Report) -> Option<String> {
         parts.push(format!("the reference twice: {}", clean(&reference.repeat)));
         parts.extend(tf32(&reference.tf32).map(|told| format!("its {told}")));
     }
-    Some(parts.join("; "))
+    Some(Fact::new("trust", parts.join("; ")))
 }
 
 /// `-fuse_pointwise=off makes the outputs agree; verified: yes; 3 builds, 4 knobs`.
-pub fn routes(routes: &Routes) -> String {
+pub fn routes(report: &Report) -> Option<Fact> {
+    let routes = report.routes.as_ref()?;
     let cost = format!("{}, {}", plural(routes.builds, "build"), plural(routes.of, "knob"));
-    if routes.knobs.is_empty() {
-        return format!("no knob of the compiler makes the outputs agree; {cost}");
-    }
     let verified = if routes.verified { "yes" } else { "NO" };
-    format!("{} makes the outputs agree; verified: {verified}; {cost}", clean(&routes.knobs.join(" ")))
+    let text = match routes.knobs.is_empty() {
+        true => format!("no knob of the compiler makes the outputs agree; {cost}"),
+        false => {
+            format!("{} makes the outputs agree; verified: {verified}; {cost}", clean(&routes.knobs.join(" ")))
+        }
+    };
+    Some(Fact::strong("knobs", text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::found::{Realised, ReferenceTrust, Trust};
-    use crate::show::text::sample;
+    use crate::found::{Realised, ReferenceTrust, Routes, Trust};
+    use crate::show::page::Words;
+    use crate::show::sample;
 
     #[test]
     fn a_culprit_is_shown_in_its_layer() {
@@ -70,24 +76,31 @@ mod tests {
     fn trust_tells_what_was_tested() {
         let same = || "identical".to_string();
         let mut report = sample::sample_report();
+        let trust = |report: &Report| trust(report).map(|fact| fact.value);
+        let says = |text: String| Some(Words::from(text));
         assert_eq!(trust(&report), None);
         report.trust = Some(Trust { repeat: same(), rows: same(), ..Trust::default() });
         let candidate = "the same input twice: identical; equal rows of a batch: identical";
-        assert_eq!(trust(&report).unwrap(), candidate);
+        assert_eq!(trust(&report), says(candidate.into()));
         let reference = ReferenceTrust { repeat: same(), tf32: Some("off (measured)".into()) };
         let tested = report.trust.as_mut().unwrap();
         (tested.tf32, tested.reference) = (Some("on (measured)".into()), Some(reference.clone()));
         let told = "the reference twice: identical; its TF32 off (measured)";
-        assert_eq!(trust(&report).unwrap(), format!("{candidate}; TF32 on (measured); {told}"));
+        assert_eq!(trust(&report), says(format!("{candidate}; TF32 on (measured); {told}")));
         report.trust = Some(Trust { reference: Some(reference), ..Trust::default() });
-        assert_eq!(trust(&report).unwrap(), told);
+        assert_eq!(trust(&report), says(told.into()));
     }
 
     #[test]
     fn knobs_are_told_with_their_price() {
-        let mut found = Routes { knobs: vec!["-a=off".into()], verified: true, builds: 3, of: 4, help: Vec::new() };
-        assert_eq!(routes(&found), "-a=off makes the outputs agree; verified: yes; 3 builds, 4 knobs");
-        found.knobs.clear();
-        assert!(routes(&found).starts_with("no knob"));
+        let told = |knobs: &[&str]| {
+            let knobs = knobs.iter().map(|knob| knob.to_string()).collect();
+            let found = Routes { knobs, verified: true, builds: 3, of: 4, help: Vec::new() };
+            routes(&Report { routes: Some(found), ..Report::default() }).unwrap().value
+        };
+        let cost = "3 builds, 4 knobs";
+        assert_eq!(told(&["-a=off"]), format!("-a=off makes the outputs agree; verified: yes; {cost}").into());
+        assert_eq!(told(&[]), format!("no knob of the compiler makes the outputs agree; {cost}").into());
+        assert!(routes(&Report::default()).is_none());
     }
 }

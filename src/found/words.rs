@@ -1,7 +1,8 @@
-//! Numbers, names and command lines as a reader wants them. Knows no report; nothing here is markup of any renderer.
+//! Numbers, errors, names and command lines as a reader wants them, in whichever medium. Knows no report and no markup.
 
 pub use crate::terminal::{clean, elide};
 
+use super::Real;
 use crate::terminal::harmful;
 
 /// Three significant digits: `0`, `0.0123`, `4.56`, `123`, `1.23e-4`, `Inf`, `NaN`.
@@ -22,6 +23,11 @@ pub fn number(x: f64) -> String {
         -2..=2 => format!("{x:.*}", (2 - exponent) as usize),
         _ => scientific,
     }
+}
+
+/// An error as a reader wants it: where there is no number, the values had NaN or infinities of their own.
+pub fn error(error: Real) -> String {
+    if error.0.is_finite() { number(error.0) } else { "NaN or Inf".into() }
 }
 
 /// As [`number`], but a value that the user typed keeps its own digits: `0.00001` is `1e-5`.
@@ -67,6 +73,12 @@ pub fn count(n: u64) -> String {
 /// `1 node`, `2 nodes`.
 pub fn plural(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
+/// As a sentence begins.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// `118 ms`, `42.1 s`, `12 min 5 s`.

@@ -1,8 +1,7 @@
-//! The sentences, case by case.
+//! The proof and the advice, case by case.
 
 use super::*;
-use crate::found::Real;
-use crate::show::text::sample::{agreed_report, check_report, hostile_report, partial_report, sample_report};
+use crate::show::sample::{hostile_report, sample_report};
 
 #[track_caller]
 fn check_proof(change: impl FnOnce(&mut Report), want: &str) {
@@ -71,41 +70,6 @@ fn not_compared_is_never_agreement() {
 }
 
 #[test]
-fn headlines() {
-    let (word, rest) = headline(&sample_report());
-    assert_eq!((word, rest.as_str()), ("diverged", "2 culprits in bert.onnx, ort:fp16 against ort"));
-    assert_eq!(headline(&agreed_report()).1, "every output of bert.onnx is within tolerance, ort:fp16 against ort");
-    assert_eq!(headline(&Report::default()).1, "no answer for model, an unknown backend against an unknown backend");
-}
-
-#[test]
-fn a_check_compares_nothing() {
-    let mut report = check_report();
-    let command = "python 'my check.py' {model} {inputs}";
-    assert_eq!(headline(&report), ("fails", format!("the check on bert.onnx: {command}")));
-    assert_eq!(search(&report), "ddmin: 19 checks; 50 ms");
-    assert_eq!(tolerance(&report), "the command decides");
-    report.verdict = Verdict::Inconclusive;
-    assert_eq!(headline(&report).1, format!("no answer for bert.onnx from the check: {command}"));
-    assert!(next_step(&report).contains("by hand"));
-}
-
-#[test]
-fn extent_of_an_error() {
-    let report = sample_report();
-    let overflow = &report.culprits[0].accumulated;
-    assert_eq!(extent(overflow, 1), "12 of 4,096 elements beyond tolerance, the first at [0,3,17]");
-    assert!(extent(overflow, 3).ends_with("[0,3,17] of sample 0"));
-    assert_eq!(error(overflow), "12 NaN or Inf (reference: 0), max abs Inf, max rel 1.58, SQNR 14.1 dB");
-    assert!(nonfinite(overflow));
-    let fine = Metrics { elements: 5, sqnr_db: Real(f64::INFINITY), ..Metrics::default() };
-    assert_eq!(extent(&fine, 1), "all 5 elements within tolerance");
-    assert_eq!(error(&fine), "none, the values are equal");
-    assert_eq!(relative_rms(&fine), Some(0.0));
-    assert_eq!(relative_rms(&Metrics { sqnr_db: Real(f64::NAN), ..fine }), None);
-}
-
-#[test]
 fn the_same_advice_is_given_once() {
     let mut culprit = sample_report().culprits[0].clone();
     let one =
@@ -119,42 +83,9 @@ fn the_same_advice_is_given_once() {
 }
 
 #[test]
-fn names_of_nodes() {
-    let mut node = sample_report().culprits[0].node.clone();
-    assert_eq!((node_name(&node).as_str(), op(&node).as_str()), ("/norm/Pow", "Pow"));
-    node.name.clear();
-    node.domain = "com.microsoft".into();
-    assert_eq!((node_name(&node).as_str(), op(&node).as_str()), ("#41", "com.microsoft.Pow"));
-}
-
-#[test]
-fn surroundings_hold_culprits_inputs_and_gaps() {
-    let report = sample_report();
-    let rows = |n, context| surroundings(&report, &report.culprits[..n], context);
-    assert_eq!(rows(1, 0), [Some(5), Some(6)]);
-    assert_eq!(rows(2, 1), [Some(5), Some(6), Some(7), None, Some(10), Some(11), Some(12)]);
-    assert_eq!(rows(2, 99).len(), report.tensors.len());
-    assert_eq!(rows(0, 3), []);
-}
-
-#[test]
-fn next_steps_fit_the_reason() {
-    let mut report = partial_report();
-    assert!(next_step(&report).contains("--resume"));
-    report.search.candidate_runs = 0;
-    assert!(next_step(&report).contains("layerdiff doctor"));
-    report.outputs = sample_report().outputs;
-    report.outputs[0].status = Status::NotCompared;
-    assert!(next_step(&report).contains("--outputs"));
-    report.search.perturbed = true;
-    assert!(next_step(&report).contains("--marks 1"));
-}
-
-#[test]
 fn no_sentence_carries_a_control_character() {
     let report = hostile_report();
     let culprit = &report.culprits[0];
-    let sentences =
-        [headline(&report).1, proof(&report, culprit), node_name(&culprit.node), op(&culprit.node), deed(culprit)];
+    let sentences = [proof(&report, culprit), culprit.node.told(), culprit.node.operator(), culprit.deed()];
     assert!(sentences.iter().all(|s| !s.contains(|c: char| c.is_control() || c == '\u{202e}')), "{sentences:?}");
 }

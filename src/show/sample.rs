@@ -1,12 +1,15 @@
 //! Small reports that the tests of all renderers share. Invented numbers; no model stands behind them.
 
 mod cure;
+mod page;
 
 use std::path::Path;
 
 use crate::found::*;
+use crate::spec::Precision;
 
 pub use cure::{overrides, sensitivity};
+pub use page::{attack, every_block};
 
 /// Two culprits, one that introduces (an FP16 overflow) and one that amplifies.
 pub fn sample_report() -> Report {
@@ -151,6 +154,7 @@ pub fn check_report() -> Report {
         candidate: BackendInfo {
             spec: "check:python 'my check.py' {model} {inputs}".into(),
             backend: "check".into(),
+            check: Some("python 'my check.py' {model} {inputs}".into()),
             ..BackendInfo::default()
         },
         tolerance: ToleranceInfo { why: "the command decides".into(), ..ToleranceInfo::default() },
@@ -232,6 +236,8 @@ fn backend(spec: &str, precision: &str) -> BackendInfo {
         backend: "onnxruntime".into(),
         version: "1.23.0".into(),
         precision: precision.into(),
+        computes: Some(if precision == "fp16" { Precision::Fp16 } else { Precision::Fp32 }),
+        check: None,
         provider: "CPUExecutionProvider".into(),
         why: None,
     }

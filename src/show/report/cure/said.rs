@@ -2,19 +2,13 @@
 //! file is for whom. Nodes are kept in FP32, or left unquantised where the candidate is a QDQ model. All strings are
 //! cleaned of control characters.
 
-use crate::found::{Overrides, Real, Report};
-use crate::show::text::words::{clean, count, file_name, number, plural};
+use crate::found::words::{clean, count, error, file_name, number, plural};
+use crate::found::{CureKind, Overrides, Real, Report};
+use crate::show::page::Fact;
+use crate::spec::Precision;
 
 /// Groups that are named on the terminal and in a ticket.
 pub const NAMED: usize = 6;
-
-/// A file of the overrides and what it is for.
-#[derive(Debug, PartialEq)]
-pub struct File {
-    /// The name, or the whole path where not all files are in one folder.
-    pub name: String,
-    pub purpose: String,
-}
 
 /// By consumer, the most useful first.
 type Purposes = &'static [(&'static str, &'static str)];
@@ -43,34 +37,26 @@ const UNQUANTISED: Purposes = &[
     (MIXED, "the quantised model without the Q/DQ pairs of these nodes, for every backend"),
     ("modelopt", "arguments of ModelOpt's quantiser (python -m modelopt.onnx.quantization)"),
     ("onnxruntime", "keywords of ONNX Runtime's quantize_static"),
-    (QDQ_LOSS, "both errors of every quantised tensor, its range and its scale"),
+    ("qdq_loss", "both errors of every quantised tensor, its range and its scale"),
     ("nodes", "the nodes as JSON, for scripts"),
     (README, "how to use each of them"),
 ];
-const QDQ_LOSS: &str = "qdq_loss";
 const MIXED: &str = "onnx";
 const README: &str = "readme";
 
-/// Are the nodes left unquantised, rather than kept in FP32? The losses of the pairs are written for QDQ models only.
-pub fn unquantised(o: &Overrides) -> bool {
-    o.files.contains_key(QDQ_LOSS)
-}
-
-/// Are the nodes kept out of TF32? Every other precision has arguments of trtexec.
-fn out_of_tf32(o: &Overrides) -> bool {
-    !o.files.is_empty() && !unquantised(o) && !o.files.contains_key("trtexec")
-}
-
 /// What becomes of the nodes: `in FP32`, `left unquantised`.
-pub fn fate(o: &Overrides) -> &'static str {
-    if unquantised(o) { "left unquantised" } else { "in FP32" }
+pub fn fate(kind: CureKind) -> &'static str {
+    match kind {
+        CureKind::Float32 => "in FP32",
+        CureKind::Unquantised => "left unquantised",
+    }
 }
 
 /// `2 of 14 nodes in FP32; verified: yes; none can be given back`.
 pub fn claim(o: &Overrides) -> String {
     if o.nodes.is_empty() {
         return match o.verified {
-            true => format!("none needed: the outputs agree with no node {}", fate(o)),
+            true => format!("none needed: the outputs agree with no node {}", fate(o.kind)),
             false => "none found".into(),
         };
     }
@@ -86,8 +72,8 @@ pub fn claim(o: &Overrides) -> String {
 /// `2 of 14 nodes in FP32`, `2 of 14 nodes left unquantised`.
 pub fn kept(o: &Overrides) -> String {
     match o.of {
-        0 => format!("{} {}", plural(o.nodes.len(), "node"), fate(o)),
-        of => format!("{} of {} {}", count(o.nodes.len() as u64), plural(of, "node"), fate(o)),
+        0 => format!("{} {}", plural(o.nodes.len(), "node"), fate(o.kind)),
+        of => format!("{} of {} {}", count(o.nodes.len() as u64), plural(of, "node"), fate(o.kind)),
     }
 }
 
@@ -115,7 +101,7 @@ pub fn shortened(o: &Overrides) -> Vec<String> {
 pub fn price(o: &Overrides) -> String {
     let before = error(o.error_before);
     let errors = match o.nodes.is_empty() {
-        true => format!("{before} with nothing {}", fate(o)),
+        true => format!("{before} with nothing {}", fate(o.kind)),
         false => format!("{before} before, {} after", error(o.error_after)),
     };
     let latency = latency(o).map_or(String::new(), |text| format!("; {text}"));
@@ -129,11 +115,6 @@ fn latency(o: &Overrides) -> Option<String> {
     Some(format!("latency {} before, {} after", milliseconds(before), milliseconds(after)))
 }
 
-/// An error as a reader wants it: where there is no number, the outputs had NaN or infinities of their own.
-pub fn error(error: Real) -> String {
-    if error.0.is_finite() { number(error.0) } else { "NaN or Inf".into() }
-}
-
 /// `files in m.layerdiff/overrides: model.mixed.onnx, the model with these nodes in FP32, and 6 more (see README.md)`.
 pub fn location(o: &Overrides) -> Option<String> {
     let folder = clean(folder(o)?);
@@ -145,7 +126,7 @@ pub fn location(o: &Overrides) -> Option<String> {
         0 => String::new(),
         more => format!(", and {} more{page}", count(more as u64)),
     };
-    Some(format!("files in {folder}: {}, the model with these nodes {}{more}", clean(file_name(mixed)), fate(o)))
+    Some(format!("files in {folder}: {}, the model with these nodes {}{more}", clean(file_name(mixed)), fate(o.kind)))
 }
 
 /// The folder that all files are in; a dot for the current one.
@@ -155,35 +136,35 @@ pub fn folder(o: &Overrides) -> Option<&str> {
     folders.all(|folder| folder == first).then_some(first)
 }
 
-/// Every file, the most useful first; those of unknown consumers last.
-pub fn files(o: &Overrides) -> Vec<File> {
+/// Every file and what it is for, the most useful first; those of unknown consumers last. A file has its whole path where
+/// not all are in one folder.
+pub fn files(report: &Report, o: &Overrides) -> Vec<Fact> {
     let whole = folder(o).is_none();
-    let file = |path: &str, purpose: String| File { name: clean(if whole { path } else { file_name(path) }), purpose };
-    let purposes = match (unquantised(o), out_of_tf32(o)) {
-        (true, _) => UNQUANTISED,
-        (false, true) => PRODUCTS,
-        (false, false) => KEPT,
+    let file = |path: &str, purpose: String| Fact::new(if whole { path } else { file_name(path) }, purpose);
+    let purposes = match (o.kind, report.candidate.computes) {
+        (CureKind::Unquantised, _) => UNQUANTISED,
+        (CureKind::Float32, Some(Precision::Tf32)) => PRODUCTS,
+        (CureKind::Float32, _) => KEPT,
     };
     let known = purposes.iter().filter_map(|(consumer, purpose)| {
         let path = o.files.get(*consumer)?;
         Some(file(path, purpose.to_string()))
     });
     let unknown = o.files.iter().filter(|(consumer, _)| purposes.iter().all(|(known, _)| known != consumer));
-    known.chain(unknown.map(|(consumer, path)| file(path, format!("for {}", clean(consumer))))).collect()
+    known.chain(unknown.map(|(consumer, path)| file(path, format!("for {consumer}")))).collect()
 }
 
 /// What all other nodes are: `in FP16`, `quantised`.
 pub fn rest(report: &Report, o: &Overrides) -> String {
-    if unquantised(o) { "quantised".into() } else { format!("in {}", low(report)) }
+    match o.kind {
+        CureKind::Float32 => format!("in {}", low(report)),
+        CureKind::Unquantised => "quantised".into(),
+    }
 }
 
 /// The precision that all other nodes have: `FP16`.
 pub fn low(report: &Report) -> String {
-    // What follows the word says how it is computed.
-    match report.candidate.precision.split_whitespace().next() {
-        None => "the low precision".into(),
-        Some(precision) => clean(precision).to_uppercase(),
-    }
+    report.candidate.computes.map_or("the low precision".into(), |low| low.to_string().to_uppercase())
 }
 
 fn parent(path: &str) -> &str {
