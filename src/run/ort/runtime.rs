@@ -24,8 +24,11 @@ pub fn died() -> Option<&'static str> {
     AFTER.get().map(String::as_str)
 }
 
+/// Where it runs.
 pub enum Runtime {
-    Here(Ort),
+    /// In this process.
+    Here(Box<Ort>),
+    /// In one of its own.
     Apart(Arc<Worker>),
 }
 
@@ -38,7 +41,7 @@ pub enum Opened {
 impl Runtime {
     pub fn start(library: &Path) -> Result<Runtime, RunError> {
         Ok(match died() {
-            None => Runtime::Here(Ort::new(library, Provider::Cpu)?),
+            None => Runtime::Here(Box::new(Ort::new(library, Provider::Cpu)?)),
             Some(_) => Runtime::Apart(Arc::new(Worker::start(&Task::new(library.to_path_buf(), Provider::Cpu))?)),
         })
     }
@@ -73,7 +76,7 @@ impl Runtime {
 
     fn backend(&self) -> &dyn Backend {
         match self {
-            Runtime::Here(ort) => ort,
+            Runtime::Here(ort) => &**ort,
             Runtime::Apart(worker) => &**worker,
         }
     }
