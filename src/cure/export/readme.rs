@@ -8,10 +8,15 @@ use crate::show::page::{Block, Page as Written, Span, Words};
 use crate::spec::Precision;
 use crate::terminal::harmful;
 
+/// What the page tells of.
 pub(super) struct Page<'a> {
+    /// The cure.
     pub o: &'a Override<'a>,
+    /// Its nodes, as the files call them.
     pub kept: &'a [Kept],
+    /// The model that the commands run on.
     pub onnx: &'a str,
+    /// Nodes that got a name.
     pub renamed: &'a [String],
     /// Names that trtexec cannot be told.
     pub refused: &'a [String],
@@ -20,6 +25,7 @@ pub(super) struct Page<'a> {
 /// Linux takes no longer single argument.
 const LONGEST_ARGUMENT: usize = 128 << 10;
 
+/// The page as Markdown.
 pub(super) fn page(page: &Page) -> String {
     let low = page.o.low;
     let title = format!("Nodes to keep in FP32 when the others run in {low}");

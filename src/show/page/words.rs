@@ -120,3 +120,37 @@ impl From<Span> for Words {
         Words(vec![span])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_words_have_code_and_weight_and_others_have_none() {
+        let own = |text| Span::Own(text);
+        let code = |text: &str| Span::Code(text.into());
+        let words = Words::from("**a.b** has `c` and *d*: e");
+        let want = [
+            own(""),
+            Span::Strong("a.b".into()),
+            own(" has "),
+            code("c"),
+            own(" and "),
+            Span::Emphasis("d"),
+            own(": e"),
+        ];
+        assert_eq!(words.0, want);
+        assert_eq!(Words::from("a ` b"), Words(vec![own("a ` b")]));
+        let others = "`a` **b**".to_string();
+        assert_eq!(Words::from(others.clone()), Words(vec![Span::Text(others)]));
+    }
+
+    #[test]
+    fn names_are_cut_after_so_many() {
+        let names = ["a", "b", "c"].map(String::from);
+        let name = |name: &str| Span::Name(name.into());
+        let two = [Span::Own(""), name("a"), Span::Own(", "), name("b"), Span::Own(", …")];
+        assert_eq!(Words::names(&names, 2).0, two);
+        assert!(Words::names(&[], 2).is_empty() && !Words::names(&names, 3).is_empty());
+    }
+}

@@ -6,6 +6,7 @@ use crate::found::words::error;
 use crate::show::markdown;
 use crate::show::page::{Block, Page, Words};
 
+/// The page as Markdown; `unnamed` are nodes that no quantiser can be told of.
 pub fn page(e: &Export, unnamed: &[String]) -> String {
     let title = format!("Nodes to leave unquantised in {}", e.candidate.model.path.to_string_lossy());
     let mut blocks = found(e);
