@@ -46,9 +46,7 @@ pub(super) fn esc(words: &Words) -> String {
         Span::Own(text) | Span::Emphasis(text) => own(text),
         Span::Operator(op) => format!("({})", text(op)),
         Span::Tag(..) | Span::Small(_) => String::new(),
-        Span::Text(raw) | Span::Name(raw) | Span::Code(raw) | Span::Term(raw) | Span::Strong(raw) | Span::Bad(raw) => {
-            text(raw)
-        }
+        other => text(other.text()),
     };
     words.0.iter().map(span).collect()
 }

@@ -2,13 +2,17 @@
 //! [`super::html`] for a browser, [`super::markdown`] for a ticket. Knows no report; no colour code, tag or escape of any
 //! medium is here, and texts are made harmless by the writers, not by who puts them in.
 
+mod words;
+
 use crate::found::Status;
+pub use words::{Role, Span, Words};
 
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Page {
     /// Nothing on a terminal, where the first block is the answer.
     pub title: Words,
+    /// From top to bottom.
     pub blocks: Vec<Block>,
     /// Who wrote it, small and last.
     pub footer: Option<String>,
@@ -47,52 +51,10 @@ pub enum Block {
     Gap,
 }
 
-/// What something is to the reader: a colour where there are colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Role {
-    #[default]
-    Plain,
-    Strong,
-    Dim,
-    Good,
-    Bad,
-    /// Neither: not sure, not compared, not a number.
-    Doubt,
-}
-
-/// A sentence, or the content of a cell.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Words(pub Vec<Span>);
-
-/// A piece of a sentence.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Span {
-    /// Words that are written in this program.
-    Own(&'static str),
-    /// Words from elsewhere, or with such in them.
-    Text(String),
-    /// The name of something: in quotes on a terminal, set as code elsewhere.
-    Name(String),
-    /// What somebody types: as it is, and set as code where punctuation would be markup.
-    Code(String),
-    /// A word with a meaning of its own: strong in a browser, code in a ticket.
-    Term(String),
-    Strong(String),
-    /// A word that is spoken of.
-    Emphasis(&'static str),
-    /// A number that is none.
-    Bad(String),
-    /// The operator behind a node's name.
-    Operator(String),
-    /// A badge behind a name. Browsers alone show it.
-    Tag(Role, String),
-    /// A remark under what a cell says. Browsers alone show it.
-    Small(String),
-}
-
 /// The verdict.
 #[derive(Debug, Default)]
 pub struct Banner {
+    /// Good, bad, or no answer.
     pub role: Role,
     /// `diverged`
     pub word: &'static str,
@@ -109,9 +71,11 @@ pub struct Banner {
 pub struct Section {
     /// By which a browser finds it.
     pub id: Option<&'static str>,
+    /// Over it.
     pub title: Words,
     /// What the title means, small.
     pub about: Words,
+    /// What is under the title.
     pub blocks: Vec<Block>,
 }
 
@@ -124,20 +88,24 @@ pub struct Card {
     pub label: String,
     /// Among several.
     pub number: Option<usize>,
+    /// Its name.
     pub head: Words,
     /// The subgraph that it is in.
     pub within: Option<String>,
     /// What it did, to be read after its name.
     pub deed: Option<String>,
+    /// The rest of what there is to say.
     pub blocks: Vec<Block>,
 }
 
 /// Names and what is said of each.
 #[derive(Debug, Default)]
 pub struct Facts {
+    /// What they are.
     pub kind: FactsKind,
     /// Over them; empty where none is needed.
     pub title: Words,
+    /// One a line.
     pub rows: Vec<Fact>,
 }
 
@@ -160,6 +128,7 @@ pub struct Fact {
     pub role: Role,
     /// Empty where it goes on about the one before.
     pub name: String,
+    /// What is said of it.
     pub value: Words,
     /// What stands for a long value in a browser until somebody asks for it.
     pub folded: Option<String>,
@@ -168,6 +137,7 @@ pub struct Fact {
 /// Rows under titles. Writers number them where there is room.
 #[derive(Debug, Default)]
 pub struct Table {
+    /// From left to right; a browser has the state first.
     pub columns: Vec<Column>,
     /// `None`: rows were left out here.
     pub rows: Vec<Option<Row>>,
@@ -178,7 +148,9 @@ pub struct Table {
 /// What stands over a column, and what it holds.
 #[derive(Debug, Default)]
 pub struct Column {
+    /// What it holds.
     pub kind: ColumnKind,
+    /// Stands over it.
     pub title: Words,
     /// For whoever points at the title.
     pub meaning: &'static str,
@@ -192,6 +164,7 @@ pub enum ColumnKind {
     /// Names: a terminal cuts them in their middle where it is too narrow.
     #[default]
     Name,
+    /// Other words, never cut.
     Words,
     /// Set flush right.
     Number,
@@ -226,16 +199,20 @@ pub enum Figure {
 pub struct Bar {
     /// Good, bad, or in doubt: not a number.
     pub role: Role,
+    /// What it is the error of.
     pub name: &'static str,
     /// Relative RMS; infinite without a number. `None`: nothing was measured, and the text says why.
     pub error: Option<f64>,
+    /// The error in words.
     pub text: String,
 }
 
 /// A tensor as a point.
 #[derive(Debug)]
 pub struct Point {
+    /// The tensor's.
     pub name: String,
+    /// Its shape in the drawing.
     pub status: Status,
     /// Relative RMS error; `None` without a value.
     pub error: Option<f64>,
@@ -254,71 +231,6 @@ pub struct Curve {
     pub chosen: Option<(usize, f64)>,
     /// What becomes of the nodes: `in FP32`.
     pub fate: &'static str,
-}
-
-impl Words {
-    /// The same with one more piece.
-    pub fn and(mut self, span: Span) -> Words {
-        self.0.push(span);
-        self
-    }
-
-    /// The same with more words.
-    pub fn then(mut self, more: impl Into<Words>) -> Words {
-        self.0.extend(more.into().0);
-        self
-    }
-
-    /// Names with commas between, at most so many.
-    pub fn names<'n>(names: impl IntoIterator<Item = &'n String>, most: usize) -> Words {
-        let mut words = Words::default();
-        for (at, name) in names.into_iter().enumerate() {
-            if at == most {
-                return words.then(", …");
-            }
-            words = words.then(if at > 0 { ", " } else { "" }).and(Span::Name(name.clone()));
-        }
-        words
-    }
-
-    /// Says nothing.
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|span| match span {
-            Span::Own(text) | Span::Emphasis(text) => text.is_empty(),
-            Span::Text(text) | Span::Name(text) | Span::Code(text) | Span::Term(text) | Span::Strong(text) => {
-                text.is_empty()
-            }
-            Span::Bad(text) | Span::Operator(text) | Span::Tag(_, text) | Span::Small(text) => text.is_empty(),
-        })
-    }
-}
-
-/// Words of this program may have `code`, **strong** words and *words that are spoken of* in them: never others' words.
-impl From<&'static str> for Words {
-    fn from(text: &'static str) -> Words {
-        let Some(at) = text.find(['`', '*']) else { return Words(vec![Span::Own(text)]) };
-        let fence = if text[at..].starts_with("**") { 2 } else { 1 };
-        let (fence, inside) = text[at..].split_at(fence);
-        let Some((inside, rest)) = inside.split_once(fence) else { return Words(vec![Span::Own(text)]) };
-        let span = match fence {
-            "`" => Span::Code(inside.into()),
-            "*" => Span::Emphasis(inside),
-            _ => Span::Strong(inside.into()),
-        };
-        Words(vec![Span::Own(&text[..at]), span]).then(rest)
-    }
-}
-
-impl From<String> for Words {
-    fn from(text: String) -> Words {
-        Words(vec![Span::Text(text)])
-    }
-}
-
-impl From<Span> for Words {
-    fn from(span: Span) -> Words {
-        Words(vec![span])
-    }
 }
 
 impl Block {

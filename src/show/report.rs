@@ -1,6 +1,6 @@
 //! What a report says: for a terminal in short, for a ticket, and in full for a browser. Here are the three pages as orders
-//! of their parts; each part is said by one submodule, which takes the [`Density`] where the three really differ. Nothing
-//! here knows of colours, HTML or Markdown.
+//! of their parts, and the writer of each; a part is said by one submodule, which takes the [`Density`] where the three
+//! really differ, and knows nothing of colours, HTML or Markdown.
 
 mod culprit;
 pub mod cure;

@@ -199,11 +199,10 @@ impl Sheet {
 
 fn plain(words: &Words) -> String {
     let span = |span: &Span| match span {
-        Span::Own(text) | Span::Emphasis(text) => text.to_string(),
         Span::Name(name) => format!("\"{name}\""),
         Span::Operator(op) => format!("({op})"),
         Span::Tag(..) | Span::Small(_) => String::new(),
-        Span::Text(text) | Span::Code(text) | Span::Term(text) | Span::Strong(text) | Span::Bad(text) => text.clone(),
+        other => other.text().to_string(),
     };
     words.0.iter().map(span).collect()
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::found::{Metrics, Real};
 use crate::show::sample::{limited_report, partial_report, sample_report};
+use crate::spec::Precision;
 
 fn value(report: &Report) -> Value {
     serde_json::from_str(&to_string(report).unwrap()).unwrap()
@@ -140,4 +141,41 @@ fn malformed_metrics_are_not_taken_for_no_metrics() {
     let mut report = value(&sample_report());
     report["outputs"][0].as_object_mut().unwrap().remove("rmse");
     check_error(&report.to_string(), &["metrics of tensor 'logits'"]);
+}
+
+/// What an older layerdiff wrote: the fields that say it as values are not there.
+fn older(change: impl FnOnce(&mut Value)) -> Report {
+    let mut value = value(&sample_report());
+    for (at, key) in [("/overrides", "kind"), ("/candidate", "computes"), ("/reference", "computes")] {
+        value.pointer_mut(at).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+    }
+    change(&mut value);
+    parse(value.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn older_reports_say_in_words_what_is_a_value_now() {
+    let kept = older(|_| ());
+    assert_eq!(kept.overrides.unwrap().kind, CureKind::Float32);
+    assert_eq!((kept.reference.computes, kept.candidate.computes), (Some(Precision::Fp32), Some(Precision::Fp16)));
+    let emulated =
+        older(|value| value["candidate"]["precision"] = json!("tf32 (emulated: products of 10-bit mantissas)"));
+    assert_eq!(emulated.candidate.computes, Some(Precision::Tf32));
+    assert_eq!(older(|value| value["candidate"]["precision"] = json!("")).candidate.computes, None);
+    let unquantised = older(|value| value["overrides"]["files"] = json!({ "qdq_loss": "m/qdq_loss.json" }));
+    assert_eq!(unquantised.overrides.unwrap().kind, CureKind::Unquantised);
+    let checked = older(|value| {
+        (value["candidate"]["backend"], value["candidate"]["spec"]) = (json!("check"), json!("check:sh ask {model}"));
+    });
+    assert_eq!(checked.candidate.check.as_deref(), Some("sh ask {model}"));
+}
+
+#[test]
+fn what_is_told_is_not_guessed() {
+    let mut report = sample_report();
+    let overrides = report.overrides.as_mut().unwrap();
+    (overrides.kind, overrides.files) = (CureKind::Unquantised, Default::default());
+    report.candidate.precision = "fp32".into();
+    let read = parse(to_string(&report).unwrap().as_bytes()).unwrap();
+    assert_eq!((read.overrides.unwrap().kind, read.candidate.computes), (CureKind::Unquantised, Some(Precision::Fp16)));
 }

@@ -9,6 +9,7 @@ use crate::show::page::{Block, Fact, Role};
 /// Names told of each difference; `--nodes` tells all.
 const NAMES: usize = 8;
 
+/// The verdict on their interfaces, and the differences inside; `all` tells every name.
 pub fn blocks(subject: &Facts, other: &Facts, found: &Differences, all: bool) -> Vec<Block> {
     let (role, word, rest) = match (found.mismatches.len(), found.narrower.len()) {
         (0, 0) => {

@@ -11,6 +11,7 @@ use crate::show::page::{Block, ColumnKind, Fact, Role};
 /// Fusions told; `--nodes` lists all layers.
 const FUSIONS: usize = 8;
 
+/// Everything that is known of the engine; `all` lists its layers.
 pub fn blocks(engine: &EngineFacts, all: bool) -> Vec<Block> {
     let (layers, size) = (plural(engine.layers.len(), "layer"), bytes(engine.bytes));
     let mut facts = vec![Fact::new("read by", format!("{}, {}", engine.version, engine.library))];

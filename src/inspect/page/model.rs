@@ -10,6 +10,7 @@ use crate::show::page::{Block, ColumnKind, Fact, Role};
 /// Subgraphs, functions and metadata told in full.
 const IN_DETAIL: usize = 8;
 
+/// Everything that is known of the model.
 pub fn blocks(model: &ModelFacts) -> Vec<Block> {
     let graphs = match model.subgraphs.len() {
         0 => String::new(),

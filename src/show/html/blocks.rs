@@ -10,6 +10,7 @@ const SMALLEST: f64 = 1e-8;
 /// Items of a list in sight.
 const IN_SIGHT: usize = 12;
 
+/// One after the other.
 pub fn all(out: &mut String, blocks: &[Block]) {
     for one in blocks {
         block(out, one);

@@ -30,6 +30,7 @@ enum Place {
     NotCompared,
 }
 
+/// Every measured tensor at its depth.
 pub fn draw(out: &mut String, points: &[Point]) {
     let scale = scale(points);
     let diverging = points.iter().filter(|p| p.status == Status::Diverges).count();

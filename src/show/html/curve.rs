@@ -33,6 +33,7 @@ struct Plot {
     most: usize,
 }
 
+/// The curve, if it is one.
 pub fn draw(out: &mut String, curve: &Curve) {
     let Some(plot) = Plot::of(curve) else { return };
     let top = if plot.leaves_the_scale() { 0.0 } else { NONFINITE };

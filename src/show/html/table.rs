@@ -13,6 +13,7 @@ const FILTER: &str = "<form class=\"filter\" id=\"filter\" hidden><label>Name, n
      <option value=\"not_compared\">not compared</option></select></label> \
      <output id=\"shown\"></output> <button type=\"button\" id=\"all\" hidden>Show all</button></form>\n";
 
+/// The table, whose first name is the title of its row.
 pub fn draw(out: &mut String, table: &Table) {
     let state = state(table).is_some();
     *out += &match table.all {
