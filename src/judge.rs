@@ -16,10 +16,13 @@ use crate::tensor::Tensor;
 pub struct Rules {
     /// `--atol X`, `--rtol X`; `None` is auto.
     pub atol: Option<f64>,
+    /// As `atol`, for the relative part.
     pub rtol: Option<f64>,
     /// `--atol NAME=X`, `--rtol NAME=X`
     pub atol_of: HashMap<String, f64>,
+    /// As `atol_of`, for the relative part.
     pub rtol_of: HashMap<String, f64>,
+    /// The candidate's: `auto` chooses by it, and it decides what counts as noise.
     pub precision: Precision,
     /// `--metric`: judges final outputs in place of the tolerance.
     pub metric: Option<OutputMetric>,
