@@ -67,6 +67,7 @@ pub struct SetArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How engines are built.
     #[command(flatten)]
     pub engine: EngineArgs,
 }
