@@ -1,7 +1,7 @@
 //! Why a culprit goes wrong: evidence -> code and advice. Values in, values out: no backend, no file, no search.
 //!
-//! Every kind of fault is a small function from a [`Case`] (the evidence and its statistics, measured once) to a
-//! [`Finding`]. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
+//! Every kind of fault is a small function from a `Case` (the evidence and its statistics, measured once) to a
+//! `Finding`. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
 
 mod cancel;
 mod case;

@@ -2,7 +2,7 @@
 //!
 //! With `auto`, atol is a(p) times the rms of the reference tensor and rtol is r(p) for the candidate's precision p. Deep
 //! models in a low precision leave single elements beyond any such bound without being wrong, so there a tensor also
-//! agrees while its error as a whole is what rounding explains: see [`Floor`].
+//! agrees while its error as a whole is what rounding explains: see `Floor`.
 
 use std::collections::HashMap;
 
