@@ -4,7 +4,7 @@ one node in its middle, and one input; which node is it? Prints Markdown tables 
 
 Polygraphy's job is two processes: `run` on the reference with every tensor marked, outputs saved; `run` on the
 candidate against them, stopping at the first failure. The floor is two bare sessions, created and run once, nothing
-compared (examples/floor.rs). Every time is the wall time of whole processes; the three take turns.
+compared (benches/floor.rs). Every time is the wall time of whole processes; the three take turns.
 """
 
 import venv

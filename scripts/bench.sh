@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --release --bin layerdiff --examples >&2
+bash scripts/benches.sh floor compare_throughput
 scripts/models.sh >&2
 python=$(scripts/venv.sh peer)
 exec "$python" scripts/bench.py "$@"

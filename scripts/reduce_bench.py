@@ -3,7 +3,7 @@
 whose Erf of one layer is 5 % off in the candidate; which part of it shows the failure alone? Prints a Markdown table.
 
 Polygraphy has a check command for its only eye. layerdiff does the job twice: by comparing values with the candidate,
-and with the very same check. The floor is two bare sessions, created and run once (examples/floor.rs). Every time is
+and with the very same check. The floor is two bare sessions, created and run once (benches/floor.rs). Every time is
 the wall time of whole processes; all take turns. The check counts its own starts; `--thorough` makes it ask the
 candidate about every piece, also where it could know beforehand that the fault is not in there.
 

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --release --bin layerdiff --examples >&2
+bash scripts/benches.sh floor
 python=$(scripts/venv.sh peer)
 "$python" scripts/encoder.py >&2
 exec "$python" scripts/reduce_bench.py "$@"

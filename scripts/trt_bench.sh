@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --release --bin layerdiff --example choose_cost >&2
+bash scripts/benches.sh choose_cost
 scripts/trt_double.sh >&2
 python=$(scripts/venv.sh tools)
 exec "$python" scripts/trt_bench.py "$@"

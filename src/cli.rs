@@ -8,6 +8,7 @@ mod values;
 use std::path::PathBuf;
 
 use crate::load::Links;
+use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
 use values::{Misplaced, second_to_inspect};
 
@@ -23,12 +24,15 @@ pub use values::Devices;
     after_help = "Exit status, as diff(1): 0 they agree; 1 they diverge; 2 bad usage or input; 3 inconclusive, or a backend failed."
 )]
 pub struct Cli {
+    /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
+    /// What every subcommand takes.
     #[command(flatten)]
     pub global: GlobalArgs,
 }
 
+/// What every subcommand takes.
 #[derive(Args, Debug, Clone, Default)]
 pub struct GlobalArgs {
     /// ONNX Runtime's library, when not the one of `layerdiff setup`
@@ -52,6 +56,7 @@ impl GlobalArgs {
     }
 }
 
+/// The subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Find the first diverging node(s), prove it, write the report
@@ -71,7 +76,11 @@ pub enum Command {
     /// Say what was found: ONNX Runtime, CUDA, TensorRT, GPUs; and how to get the rest
     Doctor(DoctorArgs),
     /// Print a completion script
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Whose script: its own name for itself.
+        #[arg(help = Resettable::Reset)]
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page (roff)
     Man,
     /// A backend in a process of its own; not for users
@@ -79,39 +88,52 @@ pub enum Command {
     Worker,
 }
 
+/// What `layerdiff bisect` takes.
 #[derive(Args, Debug)]
 pub struct BisectArgs {
+    /// Both sides, data, tolerance.
     #[command(flatten)]
     pub set: SetArgs,
+    /// How to look for culprits.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// What the reproducer is to be like.
     #[command(flatten)]
     pub reproducer: ReproducerArgs,
     /// Find and prove, but cut nothing out
     #[arg(long, help_heading = "Reproducer")]
     pub no_reduce: bool,
+    /// Which overrides to look for.
     #[command(flatten)]
     pub cure: CureArgs,
 }
 
+/// What `layerdiff reduce` takes.
 #[derive(Args, Debug)]
 pub struct ReduceArgs {
+    /// Both sides, data, tolerance.
     #[command(flatten)]
     pub set: SetArgs,
+    /// How to look for culprits.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// What the reproducer is to be like.
     #[command(flatten)]
     pub reproducer: ReproducerArgs,
+    /// A command that decides in place of values.
     #[command(flatten)]
     pub check: CheckArgs,
 }
 
+/// What `layerdiff compare` takes.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
+    /// Both sides, data, tolerance.
     #[command(flatten)]
     pub set: SetArgs,
 }
 
+/// What `layerdiff inspect` takes.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
     /// An ONNX model, or a TensorRT engine
@@ -134,6 +156,7 @@ pub struct InspectArgs {
     pub trt_library: Option<PathBuf>,
 }
 
+/// What `layerdiff report` takes.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
     /// A report.json
@@ -150,6 +173,7 @@ pub struct ReportArgs {
     pub schema: bool,
 }
 
+/// What `layerdiff setup` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SetupArgs {
     /// Fetch and install again, even if it is there already
@@ -160,6 +184,7 @@ pub struct SetupArgs {
     pub dir: Option<PathBuf>,
 }
 
+/// What `layerdiff doctor` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DoctorArgs {
     /// Print the findings as JSON

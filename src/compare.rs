@@ -27,13 +27,16 @@ use pass::Sums;
 /// `|c - r| <= atol + rtol |r|` for every element.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tolerance {
+    /// Absolute, in the tensor's own unit.
     pub atol: f64,
+    /// Relative to the element of the reference.
     pub rtol: f64,
 }
 
 /// The answer for one tensor of one sample.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
+    /// By the tolerance; whoever holds the rules may settle it otherwise.
     pub status: Status,
     /// What differs besides the numbers (shape, element type), or why nothing was compared.
     pub why: Option<String>,

@@ -1,7 +1,7 @@
 //! Why a culprit goes wrong: evidence -> code and advice. Values in, values out: no backend, no file, no search.
 //!
-//! Every kind of fault is a small function from a [`Case`] (the evidence and its statistics, measured once) to a
-//! [`Finding`]. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
+//! Every kind of fault is a small function from a `Case` (the evidence and its statistics, measured once) to a
+//! `Finding`. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
 
 mod cancel;
 mod case;
@@ -40,11 +40,13 @@ pub use limited::{CODE as PRECISION_LIMITED, NEAR};
 /// What is known of one culprit. All values are of one sample: the one that the culprit's metrics are from.
 #[derive(Clone)]
 pub struct Evidence<'a> {
+    /// What was measured of it.
     pub culprit: &'a Culprit,
     /// The culprit in the reference's model.
     pub node: &'a NodeProto,
     /// The version of the default operator domain.
     pub opset: i64,
+    /// What the candidate computes in.
     pub candidate: Precision,
     /// The candidate is another file (`ort@other.onnx`).
     pub own_model: bool,
@@ -54,6 +56,7 @@ pub struct Evidence<'a> {
     pub inputs: Vec<Operand<'a>>,
     /// The diverging tensor in the reference.
     pub output: Option<&'a Tensor>,
+    /// The same tensor in the candidate's run of the whole model.
     pub candidate_output: Option<&'a Tensor>,
     /// How the candidate's file quantises the diverging tensor, where a QuantizeLinear of it reads that.
     pub quantised: Option<Quantised<'a>>,
@@ -77,6 +80,7 @@ pub struct Judged {
 /// One input of the culprit.
 #[derive(Clone, Copy, Default)]
 pub struct Operand<'a> {
+    /// As the node calls it.
     pub name: &'a str,
     /// An initializer or the output of a Constant node.
     pub constant: bool,
@@ -91,6 +95,7 @@ pub struct Operand<'a> {
 /// The parameters of a QuantizeLinear.
 #[derive(Clone, Copy)]
 pub struct Quantised<'a> {
+    /// One number, or one a channel.
     pub scale: &'a Tensor,
     /// Its element type is the quantised one; `None` means uint8 and 0.
     pub zero_point: Option<&'a Tensor>,

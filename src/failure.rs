@@ -11,52 +11,112 @@ pub enum RunError {
     Missing(String),
     /// The model was refused when the session or engine was built.
     #[error("{backend} could not build the model: {reason}")]
-    Build { backend: String, reason: String },
+    Build {
+        /// Who refused it.
+        backend: String,
+        /// Its own words.
+        reason: String,
+    },
     /// The built model failed while it ran.
     #[error("{backend} failed while running the model: {reason}")]
-    Run { backend: String, reason: String },
+    Run {
+        /// Whose session or engine it was.
+        backend: String,
+        /// Its own words.
+        reason: String,
+    },
     /// The process of the backend died.
     #[error("{backend} crashed: {reason}")]
-    Crash { backend: String, reason: String },
+    Crash {
+        /// Whose process it was.
+        backend: String,
+        /// How it ended: the signal or status, its last words.
+        reason: String,
+    },
     /// The backend answered, but not with what was asked for.
     #[error("{backend} answered with garbage: {reason}")]
-    Garbage { backend: String, reason: String },
+    Garbage {
+        /// Who answered.
+        backend: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
     /// Data could not be given to the backend, or come back from it: files that could not be written or read.
     #[error("nothing can be exchanged with {backend}: {reason}")]
-    Exchange { backend: String, reason: String },
+    Exchange {
+        /// With whom.
+        backend: String,
+        /// Which file, and what the system said.
+        reason: String,
+    },
     /// The backend has nothing to tell of what it was asked.
     #[error("it tells nothing of {what}")]
-    Silent { what: String },
+    Silent {
+        /// The thing that was asked of it.
+        what: String,
+    },
     /// A file that the user was promised could not be written: the reason names it.
     #[error("{reason}")]
-    Unwritten { what: String, reason: String },
+    Unwritten {
+        /// What it was to be: the report, a page, a model.
+        what: String,
+        /// Which file, and what the system said.
+        reason: String,
+    },
     /// A model was written, but ONNX Runtime does not load it.
     #[error(
         "{path} was written, but ONNX Runtime does not load it on the CPU: {reason}; another runtime may, or --keep that node"
     )]
-    NotLoaded { path: String, reason: String },
+    NotLoaded {
+        /// The model that was written.
+        path: String,
+        /// ONNX Runtime's own words.
+        reason: String,
+    },
     /// A check neither passed nor failed on the full model.
     #[error(
         "the check says nothing about the full model: {why}; it must exit with 0 when the model passes and with 1 when it fails (see --fail-code, --fail-regex, --check-timeout)"
     )]
-    CheckUndecided { why: String },
+    CheckUndecided {
+        /// What it did instead.
+        why: String,
+    },
     /// A check failed on the full model in some runs only.
     #[error(
         "the check flaps: {fails} of {runs} runs on the full model fail, the others pass; make it say the same every time (seeds, one thread, no shared files)"
     )]
-    CheckFlaps { fails: usize, runs: usize },
+    CheckFlaps {
+        /// Runs that failed: at least one, and not all.
+        fails: usize,
+        /// All runs on the full model.
+        runs: usize,
+    },
     /// A reproducer was found and its files could not be written.
     #[error("the reproducer could not be written: {reason}")]
-    UnwrittenReproducer { reason: String },
+    UnwrittenReproducer {
+        /// Which file, and what the system said.
+        reason: String,
+    },
     /// Nobody could run the command that a reproducer's files are proved by.
     #[error("the reproducer could not be proved: {reason}")]
-    Unproved { reason: String },
+    Unproved {
+        /// Why the command could not be started.
+        reason: String,
+    },
     /// The files of a reproducer do not show the failure that it was made of.
     #[error("{path} does not show the failure: {why}")]
-    LostReproducer { path: String, why: String },
+    LostReproducer {
+        /// The reproducer's folder.
+        path: String,
+        /// What its files show instead.
+        why: String,
+    },
     /// The failure is there, and nothing smaller than the model shows it; why, where that is known.
     #[error("{}", why.as_deref().unwrap_or("there is no reproducer"))]
-    NoReproducer { why: Option<String> },
+    NoReproducer {
+        /// `None` where the words would add nothing.
+        why: Option<String>,
+    },
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,

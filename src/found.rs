@@ -40,24 +40,32 @@ pub const SCHEMA: &str = "layerdiff.report/1";
 /// `layerdiff.report/1`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
+    /// [`SCHEMA`].
     pub schema: String,
     /// layerdiff's version.
     pub layerdiff: String,
     /// The command line, program name included.
     pub command: Vec<String>,
+    /// The answer; the exit status follows it.
     pub verdict: Verdict,
     /// Why the verdict is what it is, in one sentence: always there when inconclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The model under debugging.
     pub model: ModelInfo,
+    /// The run that is believed.
     pub reference: BackendInfo,
+    /// The run under suspicion.
     pub candidate: BackendInfo,
+    /// What both sides were fed with.
     pub inputs: InputsInfo,
+    /// How far apart was too far.
     pub tolerance: ToleranceInfo,
     /// The model's own outputs, from the unmarked candidate run.
     pub outputs: Vec<TensorResult>,
     /// In topological order.
     pub culprits: Vec<Culprit>,
+    /// How culprits were looked for, and what it cost.
     pub search: SearchInfo,
     /// Every tensor measured, in topological order.
     pub tensors: Vec<TensorResult>,
@@ -66,6 +74,7 @@ pub struct Report {
     /// Where there are several independent faults: a reproducer of each, the first one too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reproducers: Vec<Reduced>,
+    /// The smallest set of nodes whose protection makes the outputs agree; null where it was not looked for.
     pub overrides: Option<Overrides>,
     /// Knobs of the candidate's compiler that make the failure appear, where they were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,18 +96,24 @@ pub struct Report {
     /// A side ended the process that it ran in, so that there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
+    /// The machine, and the libraries on it.
     pub environment: Environment,
+    /// Of the whole run, wall time.
     pub seconds: f64,
     /// What the user should know before trusting the rest: unknown fields dropped, synthetic data, fallbacks taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
+/// What the comparison of the final outputs says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
+    /// Every output was compared and is within the tolerance.
     Agreed,
+    /// At least one output is beyond the tolerance.
     Diverged,
+    /// Neither can be said: an output was not compared, a side cannot be trusted, or the run ended before its end.
     #[default]
     Inconclusive,
 }
@@ -113,19 +128,24 @@ pub struct Crash {
     pub doing: Option<String>,
     /// With this node the model ends the process; cut off before it, it does not. `None` where that was not found.
     pub node: Option<String>,
+    /// Of that node.
     pub op_type: Option<String>,
     /// How the process ended: the signal, its last words.
     pub ended: String,
 }
 
+/// The model under debugging.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ModelInfo {
+    /// As the user named it.
     pub path: String,
+    /// Of the model file, 64 hexadecimal digits; data in other files is not in it.
     pub sha256: String,
     /// The version of the default domain (`ai.onnx`).
     pub opset: i64,
     /// Nodes of the graph and of its subgraphs.
     pub nodes: usize,
+    /// What its initializers take, those in other files and in subgraphs too.
     pub initializer_bytes: u64,
 }
 
@@ -177,28 +197,40 @@ impl BackendInfo {
 pub struct InputsInfo {
     /// Paths, or "synthetic (seed N)".
     pub source: String,
+    /// Made up from a seed: no data of the user's.
     pub synthetic: bool,
+    /// How many sets of inputs were run.
     pub samples: usize,
+    /// Of the first sample.
     pub tensors: Vec<InputTensor>,
 }
 
+/// One input, as it was fed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct InputTensor {
+    /// As the model calls it.
     pub name: String,
+    /// Its element type, as NumPy calls it.
     pub dtype: String,
+    /// Sizes of its axes; empty for a scalar.
     pub shape: Vec<usize>,
 }
 
 /// The tolerance in force. With `auto` the numbers are a(p) and r(p) of DESIGN: atol is scaled by each tensor's rms.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ToleranceInfo {
+    /// Absolute: |c - r| <= atol + rtol |r|. With `auto`, times the tensor's rms.
     pub atol: Real,
+    /// Relative to the reference's element.
     pub rtol: Real,
+    /// Who chose the numbers, and what else makes a tensor agree.
     pub why: String,
 }
 
+/// How culprits were looked for, and what it cost.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SearchInfo {
+    /// "scan", "bisect" or "ddmin"; empty where nothing was looked for.
     pub strategy: String,
     /// Sessions or engines of the whole model built for the candidate.
     pub candidate_builds: usize,
@@ -207,28 +239,36 @@ pub struct SearchInfo {
     /// Builds before the search that test the candidate itself, and builds after it that prove the culprits: counted apart.
     #[serde(default)]
     pub trust_builds: usize,
+    /// Of parts of the candidate's model.
     #[serde(default)]
     pub proof_builds: usize,
+    /// Runs of the whole model in the reference.
     pub reference_runs: usize,
+    /// Of `tensors`: those that agree or diverge.
     pub tensors_compared: usize,
+    /// Of `tensors`: those of which neither can be said.
     pub tensors_not_compared: usize,
     /// Marking changed the candidate's own final outputs.
     pub perturbed: bool,
     /// How tensors were made visible, where that is a choice: "outputs", "debug", "unfused".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<String>,
+    /// Of the search alone, without the proof; 0 where there was none.
     pub seconds: f64,
 }
 
+/// A reproducer: a model of few nodes that fails as the whole one does.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Reduced {
     /// The model.
     pub path: String,
+    /// Of its main graph that are the failure's; generators of weights are not among them.
     pub nodes: usize,
     /// The files, read again by a new process, fail as the whole model does.
     pub reproduces: bool,
     /// Models that were tried.
     pub probes: usize,
+    /// From the first attempt to the proof, wall time.
     pub seconds: f64,
     /// The nodes by name; generators of weights are not among them.
     #[serde(default)]
@@ -265,17 +305,26 @@ pub struct Trust {
 /// Tests of the reference, as in [`Trust`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ReferenceTrust {
+    /// The same input twice.
     pub repeat: String,
+    /// Does it multiply float32 with mantissas of 10 bits? For NVIDIA's providers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tf32: Option<String>,
 }
 
+/// The machine, and the libraries on it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
+    /// The distribution's own name for itself, else the family ("linux").
     pub os: String,
+    /// The model of the processor, else its architecture.
     pub cpu: String,
+    /// Always null by now: `provider` of a side names its GPU.
     pub gpu: Option<String>,
+    /// The version of the library that the reference and the tools use.
     pub onnxruntime: String,
+    /// Always null by now: `doctor` tells it.
     pub cuda: Option<String>,
+    /// Always null by now: `version` of a side that ran in TensorRT tells it.
     pub tensorrt: Option<String>,
 }

@@ -19,7 +19,9 @@ use crate::onnx::{GraphProto, ModelProto, NodeProto};
 
 /// A model's graph. Tensors and nodes are numbered in execution order, so a number is a topological position.
 pub struct Graph {
+    /// In execution order; numbers of nodes are positions here.
     pub nodes: Vec<Node>,
+    /// In the order in which nodes make them; numbers of tensors are positions here.
     pub tensors: Vec<Value>,
     /// Names of the model's inputs that a caller must feed (initializers with defaults left out).
     pub inputs: Vec<String>,
@@ -30,10 +32,13 @@ pub struct Graph {
     dag: DiGraph<(), ()>,
 }
 
+/// A node of the main graph, or of a branch of an If.
 pub struct Node {
     /// As in the file; `node_of_<first output>` where the file has none (TensorRT's rule).
     pub name: String,
+    /// Of the operator or function.
     pub op_type: String,
+    /// As in the file, so "ai.onnx" stays apart from an empty one.
     pub domain: String,
     /// Position in the node list of its own graph.
     pub index: usize,
@@ -47,24 +52,34 @@ pub struct Node {
     pub writes: Vec<usize>,
 }
 
+/// One step into a subgraph.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
+    /// Position of the holding node in the node list of its own graph.
     pub node: usize,
+    /// Of the holding node, as [`node_name`] says it.
     pub name: String,
+    /// Of the holding node: the one whose value is the subgraph.
     pub attribute: String,
 }
 
+/// A value that a node reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Read {
     /// The name in the node's own graph.
     pub name: String,
+    /// Where the value comes from.
     pub source: Source,
 }
 
+/// Who gives a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
+    /// A node does: this tensor's, by number.
     Tensor(usize),
+    /// The caller does; the name is the main graph's.
     Input,
+    /// The file does, in the graph of the reader or in one around it.
     Initializer,
 }
 
@@ -74,6 +89,7 @@ pub struct Value {
     pub key: String,
     /// The name in its own graph.
     pub name: String,
+    /// The number of the node that makes it.
     pub node: usize,
 }
 
@@ -83,6 +99,7 @@ impl Graph {
         build::build(model)
     }
 
+    /// The number of the tensor with this key; `None` for inputs, initializers and what is not in the graph.
     pub fn tensor(&self, key: &str) -> Option<usize> {
         self.by_key.get(key).copied()
     }
@@ -92,6 +109,7 @@ impl Graph {
         tensors.iter().map(|t| self.tensors[*t].key.clone()).collect()
     }
 
+    /// The node that makes it; panics for a number that is not of this graph.
     pub fn producer(&self, tensor: usize) -> &Node {
         &self.nodes[self.tensors[tensor].node]
     }

@@ -30,6 +30,7 @@ impl Drop for Busy {
     }
 }
 
+/// Did the user interrupt? It stays so for the rest of the process.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }

@@ -2,7 +2,7 @@
 //!
 //! With `auto`, atol is a(p) times the rms of the reference tensor and rtol is r(p) for the candidate's precision p. Deep
 //! models in a low precision leave single elements beyond any such bound without being wrong, so there a tensor also
-//! agrees while its error as a whole is what rounding explains: see [`Floor`].
+//! agrees while its error as a whole is what rounding explains: see `Floor`.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,13 @@ use crate::tensor::Tensor;
 pub struct Rules {
     /// `--atol X`, `--rtol X`; `None` is auto.
     pub atol: Option<f64>,
+    /// As `atol`, for the relative part.
     pub rtol: Option<f64>,
     /// `--atol NAME=X`, `--rtol NAME=X`
     pub atol_of: HashMap<String, f64>,
+    /// As `atol_of`, for the relative part.
     pub rtol_of: HashMap<String, f64>,
+    /// The candidate's: `auto` chooses by it, and it decides what counts as noise.
     pub precision: Precision,
     /// `--metric`: judges final outputs in place of the tolerance.
     pub metric: Option<OutputMetric>,

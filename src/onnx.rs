@@ -9,11 +9,17 @@ use crate::tensor::DType;
 
 /// `AttributeProto.AttributeType`
 pub mod attribute_type {
+    /// `f`
     pub const FLOAT: i32 = 1;
+    /// `i`
     pub const INT: i32 = 2;
+    /// `s`
     pub const STRING: i32 = 3;
+    /// `t`
     pub const TENSOR: i32 = 4;
+    /// `g`
     pub const GRAPH: i32 = 5;
+    /// `ints`
     pub const INTS: i32 = 7;
 }
 
@@ -64,11 +70,13 @@ impl NodeProto {
         }
     }
 
+    /// The same with one more attribute; whether one of that name is there already is not looked at.
     pub fn with(mut self, attribute: AttributeProto) -> NodeProto {
         self.attribute.push(attribute);
         self
     }
 
+    /// The first attribute of this name.
     pub fn attr(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|a| a.name() == name)
     }
@@ -110,17 +118,20 @@ impl NodeProto {
         })
     }
 
+    /// The graphs in its attributes, in the order of [`NodeProto::subgraphs`].
     pub fn subgraphs_mut(&mut self) -> impl Iterator<Item = &mut GraphProto> {
         self.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(a.graphs.iter_mut()))
     }
 }
 
 impl AttributeProto {
+    /// An attribute of type INT.
     pub fn int(name: &str, value: i64) -> AttributeProto {
         let r#type = Some(attribute_type::INT);
         AttributeProto { name: Some(name.to_string()), i: Some(value), r#type, ..Default::default() }
     }
 
+    /// An attribute of type TENSOR.
     pub fn tensor(name: &str, value: TensorProto) -> AttributeProto {
         let r#type = Some(attribute_type::TENSOR);
         AttributeProto { name: Some(name.to_string()), t: Some(value), r#type, ..Default::default() }
@@ -151,6 +162,7 @@ impl GraphProto {
         }
     }
 
+    /// [`GraphProto::each_initializer`], to change them.
     pub fn each_initializer_mut(&mut self, f: &mut impl FnMut(&mut TensorProto)) {
         self.initializer.iter_mut().for_each(&mut *f);
         for node in &mut self.node {
@@ -162,10 +174,12 @@ impl GraphProto {
 }
 
 impl TensorProto {
+    /// The element type; `None` for a number that no known type has, 0 (undefined) among them.
     pub fn dtype(&self) -> Option<DType> {
         DType::from_onnx(self.data_type())
     }
 
+    /// Are its elements in a file beside the model?
     pub fn is_external(&self) -> bool {
         self.data_location() == EXTERNAL
     }
@@ -183,6 +197,7 @@ impl TensorProto {
 }
 
 impl StringStringEntryProto {
+    /// A pair of these two.
     pub fn new(key: &str, value: impl Into<String>) -> StringStringEntryProto {
         StringStringEntryProto { key: Some(key.to_string()), value: Some(value.into()) }
     }
@@ -216,6 +231,7 @@ impl ValueInfoProto {
         }
     }
 
+    /// The declared element type; `None` for what is no tensor, and for types that are not known.
     pub fn dtype(&self) -> Option<DType> {
         DType::from_onnx(self.as_tensor()?.elem_type())
     }

@@ -21,6 +21,7 @@ const LENGTH: usize = 40;
 const HERTZ: u8 = 20;
 
 impl Progress {
+    /// Shows nothing if `quiet`, or if stderr is no terminal.
     pub fn new(quiet: bool) -> Progress {
         let bar = ProgressBar::new_spinner();
         bar.set_draw_target(if quiet { ProgressDrawTarget::hidden() } else { users_terminal() });
@@ -36,6 +37,7 @@ impl Progress {
         Progress { bar, _building }
     }
 
+    /// Says what is being done now, in place of what was said before.
     pub fn step(&self, what: impl Into<String>) {
         if !self.bar.is_hidden() {
             self.bar.set_message(shown(&what.into()));

@@ -40,6 +40,7 @@ pub struct Case {
 pub struct Attempt {
     /// What is different, unique in one reduction: the journal knows the answer by it ("nodes 3,7-9", "x axis 0 = 5").
     pub what: String,
+    /// What is run and judged.
     pub case: Case,
 }
 
@@ -48,6 +49,7 @@ pub type Test<'a, E> = dyn FnMut(&[Attempt]) -> Result<Vec<Answer>, E> + 'a;
 
 /// What reduction asks of the world outside.
 pub struct Outside<'a, E> {
+    /// Runs and judges cases.
     pub test: &'a mut Test<'a, E>,
     /// The right value of every tensor of a case's main graph, by name, as far as there is one to feed.
     pub values: &'a dyn Fn(&Case) -> Result<Tensors, E>,
@@ -87,6 +89,7 @@ pub struct Smaller {
 /// A form of the case that fails.
 #[derive(Clone, Default)]
 pub struct Step {
+    /// What fails: the model with its feeds.
     pub case: Case,
     /// What was done up to here that a reader of the reproducer must know.
     pub notes: Vec<String>,

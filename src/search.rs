@@ -28,7 +28,9 @@ pub use ksection::bisect;
 /// What was measured of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// Measured, and right.
     Good,
+    /// Measured, and wrong.
     Bad,
     /// It could not be measured or not compared; never counts as good.
     Unknown,
@@ -37,6 +39,7 @@ pub enum Answer {
 /// A bad item whose inputs are all good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
+    /// Its number in the DAG.
     pub item: usize,
     /// The nearest measured ancestors, looking through unknown items; all good.
     pub inputs: Vec<usize>,
@@ -44,6 +47,7 @@ pub struct Suspect {
     pub region: Vec<usize>,
 }
 
+/// How much a search may ask at once, and when it has enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Items that one probe may observe; 0 is taken as 1.
@@ -61,6 +65,7 @@ pub struct Found {
     pub suspects: Vec<Suspect>,
     /// Everything known at the end; `None` was never asked for.
     pub answers: Vec<Option<Answer>>,
+    /// Sets of items that were asked about.
     pub probes: usize,
     /// `max_suspects` stopped the search with bad items left to explain, or with parts of the DAG left to check.
     pub unexplained: bool,

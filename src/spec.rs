@@ -15,7 +15,9 @@ use crate::tensor::DType;
 /// A reference or a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
+    /// Who runs it.
     pub place: Place,
+    /// What it computes in; FP32 where nothing is said, and always for `exec:` and `saved:`.
     pub precision: Precision,
     /// `@MODEL`: another file than the one under debugging.
     pub model: Option<PathBuf>,
@@ -23,6 +25,7 @@ pub struct Spec {
     text: String,
 }
 
+/// A backend, with what it needs to be told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     /// `ort`: ONNX Runtime on the CPU.
@@ -54,19 +57,27 @@ impl fmt::Display for Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
+    /// float32 everywhere.
     #[default]
     Fp32,
+    /// float32, but products take 10 bits of mantissa of each operand (NVIDIA's).
     Tf32,
+    /// float16.
     Fp16,
+    /// bfloat16.
     Bf16,
+    /// Quantised to 8-bit integers, which the model or the engine has the scales for.
     Int8,
+    /// Quantised to 8-bit floats, which the model or the engine has the scales for.
     Fp8,
 }
 
 /// A precision below float32, as far as the CPU can emulate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Low {
+    /// Values are stored in float16.
     Float16,
+    /// Values are stored in bfloat16.
     Bfloat16,
     /// NVIDIA's: float32 everywhere, but products take 10 bits of mantissa of each operand.
     Tf32,

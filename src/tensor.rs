@@ -21,16 +21,22 @@ pub type Tensors = IndexMap<String, Tensor>;
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{elements} elements of {dtype} take {want} bytes, but there are {have}")]
 pub struct WrongLength {
+    /// What the bytes were said to be.
     pub dtype: DType,
+    /// How many the shape says; `usize::MAX` where no number holds them.
     pub elements: usize,
+    /// Bytes that so many take; of strings, how many there must be.
     pub want: usize,
+    /// Bytes that there are; of strings, how many.
     pub have: usize,
 }
 
 /// Element type, shape (row-major, scalars have the shape `[]`) and shared bytes.
 #[derive(Clone)]
 pub struct Tensor {
+    /// What an element is.
     pub dtype: DType,
+    /// Sizes of the axes, the slowest first.
     pub shape: Vec<usize>,
     data: Data,
 }
@@ -75,14 +81,17 @@ impl Tensor {
         Tensor::new(dtype, shape, bytes).unwrap_or_else(|e| unreachable!("from_vec: {e}"))
     }
 
+    /// A float32 tensor of a copy of these values; panics unless there are as many as the shape says.
     pub fn f32(shape: &[usize], values: &[f32]) -> Tensor {
         Tensor::from_vec(DType::Float32, shape.to_vec(), values.to_vec())
     }
 
+    /// An int64 tensor of a copy of these values; panics unless there are as many as the shape says.
     pub fn i64(shape: &[usize], values: &[i64]) -> Tensor {
         Tensor::from_vec(DType::Int64, shape.to_vec(), values.to_vec())
     }
 
+    /// The product of the shape: 1 for a scalar, 0 where an axis is empty.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
@@ -103,6 +112,7 @@ impl Tensor {
         }
     }
 
+    /// The strings, in row-major order; `None` for every other type.
     pub fn as_strings(&self) -> Option<&[String]> {
         match &self.data {
             Data::Raw(_) => None,

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{Args, ValueEnum};
 
 use super::values::{Misplaced, no_pattern, second_to_convert};
 
+/// What `layerdiff convert` takes.
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "ONNX Runtime loads what was written. Exit status: 0 it does, or (bf16) finds the types right and has no kernel for the CPU; 2 bad usage or input, and nothing was written; 3 it does not: the file stays, for another runtime may."
@@ -33,9 +35,14 @@ pub struct ConvertArgs {
     pub output: Option<PathBuf>,
 }
 
+/// What a model is converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Low {
+    /// float16
+    #[value(help = Resettable::Reset)]
     Fp16,
+    /// bfloat16
+    #[value(help = Resettable::Reset)]
     Bf16,
 }
 
@@ -44,7 +51,9 @@ pub enum Low {
 pub enum Keep {
     /// By name, or by name behind the path of its subgraph (`if_3/then_branch/add`).
     Name(String),
+    /// All nodes of this operator, of whatever domain.
     Operator(String),
+    /// All nodes whose name it matches somewhere.
     Pattern(regex::Regex),
 }
 

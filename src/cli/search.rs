@@ -30,6 +30,7 @@ pub struct SearchArgs {
     pub resume: bool,
 }
 
+/// How culprits are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Strategy {
     /// scan, unless --marks is given or marking disturbs the candidate
@@ -40,6 +41,7 @@ pub enum Strategy {
     Bisect,
 }
 
+/// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum By {
     /// The first tensors that diverge
@@ -50,6 +52,7 @@ pub enum By {
     BuildRoute,
 }
 
+/// How tensors inside an engine are made visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum See {
     /// Outputs, and where marking disturbs the engine, what survives fusion

@@ -18,8 +18,14 @@ pub struct SetArgs {
     /// A second model has another place
     #[arg(hide = true, value_parser = second_of_two)]
     pub second: Option<Misplaced>,
-    /// The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE
-    #[arg(long, short = 'c', value_name = "SPEC", value_parser = spec())]
+    /// The run under suspicion. (Square brackets of a help text would be links in the documentation.)
+    #[arg(
+        long,
+        short = 'c',
+        value_name = "SPEC",
+        value_parser = spec(),
+        help = "The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE"
+    )]
     pub candidate: Option<Spec>,
     /// The run that is believed
     #[arg(long, value_name = "SPEC", value_parser = spec(), default_value = "ort")]
@@ -67,6 +73,7 @@ pub struct SetArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How engines are built.
     #[command(flatten)]
     pub engine: EngineArgs,
 }

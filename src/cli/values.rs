@@ -68,6 +68,7 @@ pub fn parse_bound(text: &str) -> Result<(Option<String>, f64), String> {
 pub struct Devices(Vec<usize>);
 
 impl Devices {
+    /// In the order in which they were named; at least one, each once.
     pub fn numbers(&self) -> &[usize] {
         &self.0
     }

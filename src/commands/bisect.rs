@@ -32,7 +32,9 @@ const ROUTES: u64 = 200;
 
 /// What is wanted: to find, and to cut out what was found.
 pub struct Plan<'a> {
+    /// Both sides, data, tolerance.
     pub set: &'a SetArgs,
+    /// How to look for culprits.
     pub search: &'a SearchArgs,
     /// `None`: find and prove, but cut nothing out.
     pub reproducer: Option<&'a ReproducerArgs>,
@@ -40,6 +42,7 @@ pub struct Plan<'a> {
     pub cure: Option<&'a CureArgs>,
 }
 
+/// `layerdiff bisect`: the answer is in the exit status too, and for people on `out`.
 pub fn run(args: &BisectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let reproducer = (!args.no_reduce).then_some(&args.reproducer);
     let cure = (!args.cure.no_overrides).then_some(&args.cure);

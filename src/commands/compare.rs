@@ -15,6 +15,7 @@ use crate::open::{self, Opened, early, places};
 use crate::progress::Progress;
 use crate::run::RunError;
 
+/// `layerdiff compare`: the table is on `out`, the verdict in the exit status too.
 pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     early::settled(compare(args, global, out))
 }

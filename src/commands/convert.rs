@@ -21,6 +21,7 @@ use crate::tensor::DType;
 use crate::terminal;
 use target::Target;
 
+/// `layerdiff convert`: writes the model. An error where ONNX Runtime does not load what was written; the file stays.
 pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let model = Model::open(&args.model, global.links())?;
     let target = Target::new(output(args), &model)?;

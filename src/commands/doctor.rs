@@ -25,7 +25,9 @@ const COLUMNS: usize = 88;
 /// What ONNX Runtime says about itself once it is loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrtInfo {
+    /// Of the library: `1.23.0`.
     pub version: String,
+    /// Execution providers of this build, as ONNX Runtime calls them.
     pub providers: Vec<String>,
 }
 
@@ -53,6 +55,8 @@ struct Findings {
     findings: Vec<Finding>,
 }
 
+/// `layerdiff doctor`: says on `out` what is here. What is missing is no error. `probe` loads the library at a path and
+/// asks it.
 pub fn run(
     args: &DoctorArgs,
     flag: Option<&Path>,

@@ -10,6 +10,8 @@ use crate::inspect::file::File;
 use crate::inspect::{against, engine, model, page, types};
 use crate::terminal::{colour, width};
 
+/// `layerdiff inspect`: says on `out` what the file is made of; the exit status says whether the two of `--against`
+/// fit.
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;
     let other = args.against.as_deref().map(|path| File::open(path, global.links())).transpose()?;

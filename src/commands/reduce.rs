@@ -13,6 +13,7 @@ use crate::found::{Exit, Note, Reproducers, Verdict, verdict};
 use crate::open::early;
 use crate::run::RunError;
 
+/// `layerdiff reduce`: by values, or by whatever `--check` shows.
 pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let findings = match &args.check.check {
         Some(command) => {

@@ -15,6 +15,7 @@ use crate::terminal::{colour, width};
 /// Makes a page of a report.
 type Render = fn(&Report) -> String;
 
+/// `layerdiff report`: renders a stored report, or prints the schema. Its verdict is not in the exit status.
 pub fn run(args: &ReportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
         out.write_all(json::pretty(&json::schema())?.as_bytes()).context("cannot write to stdout")?;

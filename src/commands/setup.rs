@@ -19,6 +19,7 @@ struct Wheel {
     sha256: &'static str,
 }
 
+/// `layerdiff setup`: fetches ONNX Runtime, checks its SHA-256 and installs it.
 pub fn run(args: &SetupArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
     let folder = match &args.dir {

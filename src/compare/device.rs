@@ -25,6 +25,7 @@ pub struct Rules {
     pub ordinary: bool,
 }
 
+/// What is known of `dtype` and of `tolerance` before anything is measured.
 pub fn rules(dtype: DType, tolerance: Tolerance) -> Rules {
     let format = Format::of(dtype);
     let ordinary = [tolerance.rtol, tolerance.atol].iter().all(|x| x.is_finite() && *x >= 0.0);

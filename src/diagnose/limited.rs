@@ -10,6 +10,7 @@ use crate::judge::Rules;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
+/// The code of that diagnosis.
 pub const CODE: &str = "precision-limited";
 
 /// Errors up to this many times the emulation's own are the precision's.

@@ -20,6 +20,7 @@ use crate::types;
 
 /// What the node does on its own.
 pub struct Local {
+    /// Introduces, amplifies, or a region.
     pub kind: Kind,
     /// `None` where it could not be run alone.
     pub metrics: Option<Metrics>,

@@ -13,9 +13,11 @@ use crate::graph::{Graph, Node};
 /// A node whose output diverges while its inputs agree.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
+    /// The node to be blamed; of a region, the one that makes `tensor`.
     pub node: NodeRef,
     /// The output of the node that diverges.
     pub tensor: String,
+    /// The error of `tensor` when the whole model runs in the candidate.
     pub accumulated: Metrics,
     /// The node alone in the candidate, fed with reference inputs; null when it could not be run alone (see `why`).
     pub local: Option<Metrics>,
@@ -24,12 +26,14 @@ pub struct Culprit {
     /// Inputs that are model inputs or initializers: the same data on both sides, nothing to measure.
     #[serde(default)]
     pub given: Vec<String>,
+    /// What kind of wrong it is.
     pub kind: Kind,
     /// What the engine made of the node, where the candidate tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Realised>,
     /// The nodes between the agreeing inputs and the diverging output; one node unless the answer is a region.
     pub region: Vec<String>,
+    /// Reasons, the most certain first, at most three; empty where nothing is known.
     pub diagnosis: Vec<Diagnosis>,
     /// What decided `kind`, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,11 +97,15 @@ pub enum Kind {
 pub struct NodeRef {
     /// Empty where the model gives it none.
     pub name: String,
+    /// Of the operator or function.
     pub op_type: String,
+    /// Empty for ONNX's own operators.
     pub domain: String,
     /// Position in its graph's node list.
     pub index: usize,
+    /// By name; what its subgraphs capture is among them, inputs left out are not.
     pub inputs: Vec<String>,
+    /// By name in its own graph; outputs left out are not among them.
     pub outputs: Vec<String>,
     /// `node/attribute` of the enclosing If, Loop or Scan, outermost first; null in the main graph.
     pub subgraph: Option<String>,
@@ -134,6 +142,7 @@ impl NodeRef {
 /// A layer of the candidate's unmarked engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Realised {
+    /// As the engine calls it.
     pub layer: String,
     /// Realised types of its outputs, as the engine calls them.
     pub types: Vec<String>,
@@ -141,17 +150,23 @@ pub struct Realised {
     pub nodes: Vec<String>,
 }
 
+/// A reason for what a culprit does, with what was seen and what can be done.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
+    /// Which reason, for programs: "fp16-overflow", "cancellation", ...
     pub code: String,
+    /// What was measured, in words and numbers.
     pub evidence: String,
+    /// What to do about it.
     pub advice: String,
 }
 
 /// A node in the candidate's lower precision. Errors are relative RMS; of the first sample.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Ranked {
+    /// By name.
     pub node: String,
+    /// Of the node.
     pub op_type: String,
     /// The output that is meant: the one with the largest local error.
     pub tensor: String,
@@ -169,7 +184,9 @@ pub struct Ranked {
 /// Why no node is to blame.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PrecisionLimited {
+    /// The largest rho among all nodes that were measured: at most 4 here.
     pub largest_rho: Real,
+    /// The whole reason, in one sentence.
     pub why: String,
 }
 

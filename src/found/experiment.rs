@@ -18,8 +18,11 @@ pub struct Experiment {
     pub layerdiff: String,
     /// The model under debugging, and the files of its weights.
     pub model: Vec<Source>,
+    /// The run that is believed.
     pub reference: Participant,
+    /// The run under suspicion.
     pub candidate: Participant,
+    /// What both were fed with.
     pub data: Data,
     /// Tensors that decide the verdict.
     pub outputs: Vec<String>,
@@ -45,7 +48,9 @@ pub struct Source {
 pub struct Participant {
     /// `ort`, `ort-cuda`, `trt`, `exec`, `saved`, `check`
     pub place: String,
+    /// As the user wrote it; `fp32` where nothing was said, empty for a check.
     pub precision: String,
+    /// Of the library; empty where there is none.
     pub version: String,
     /// The user's, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +58,7 @@ pub struct Participant {
     /// A model of its own with its weights, an engine, stored values, what a command names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<Source>,
+    /// The library that runs it, and what it loads by name, where those are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub libraries: Vec<Source>,
 }
@@ -62,6 +68,7 @@ pub struct Participant {
 pub struct Data {
     /// As the report names it.
     pub source: String,
+    /// How many sets of inputs.
     pub samples: usize,
     /// Of the values, names and types.
     pub contents: String,

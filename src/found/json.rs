@@ -47,7 +47,7 @@ pub fn write_compact(path: &Path, report: &Report) -> anyhow::Result<()> {
     write_file(path, &serde_json::to_string(report).context("the report cannot be written as JSON")?)
 }
 
-/// Reads a report that [`write`] wrote.
+/// Reads a report that [`write()`] wrote.
 pub fn read(path: &Path) -> anyhow::Result<Report> {
     let bytes = files::read(path).context("give the path of a report.json")?;
     parse(&bytes).with_context(|| path.display().to_string())

@@ -18,7 +18,9 @@ pub struct TensorResult {
     pub node: String,
     /// The reference's element type; empty if the reference has no value.
     pub dtype: String,
+    /// The reference's; empty for a scalar, and where the reference has no value.
     pub shape: Vec<usize>,
+    /// Whether it agrees; not compared is neither.
     pub status: Status,
     /// Why it was not compared, or what differs besides the numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,8 +34,11 @@ pub struct TensorResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// Every element is within the tolerance, or the error is noise that the precision explains.
     Agrees,
+    /// At least one element is beyond the tolerance, and noise does not explain it.
     Diverges,
+    /// Nothing can be said: `why` says why.
     NotCompared,
 }
 
@@ -60,6 +65,7 @@ pub struct Metrics {
     pub p99_abs: Real,
     /// max |c - r| / max(|r|, t), t = 2^-10 for fp16 and bf16, 2^-20 otherwise
     pub max_rel: Real,
+    /// mean |c - r| / max(|r|, t), with the same t
     pub mean_rel: Real,
     /// sqrt(mean (c - r)^2)
     pub rmse: Real,
@@ -71,11 +77,15 @@ pub struct Metrics {
     pub max_ulp: Real,
     /// Elements beyond the tolerance, non-finite mismatches included.
     pub mismatched: u64,
+    /// Of the whole tensor, those left out of the sums too.
     pub elements: u64,
     /// Smallest and largest finite reference value.
     pub ref_min: Real,
+    /// Largest finite reference value.
     pub ref_max: Real,
+    /// Elements of the reference that are NaN or infinite.
     pub ref_nonfinite: u64,
+    /// Elements of the candidate that are NaN or infinite.
     pub cand_nonfinite: u64,
     /// Fraction of reference elements with |r| > 65504.
     pub overflow_fraction: Real,

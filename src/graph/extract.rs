@@ -8,6 +8,7 @@ use crate::tensor::DType;
 
 /// A cut-out model, and how its names map to the whole model's.
 pub struct Extract {
+    /// Weights of the whole model stay where they are: external locations are the whole model's.
     pub proto: ModelProto,
     /// (input name, key of the tensor to feed; a model input's own name).
     pub feeds: Vec<(String, String)>,

@@ -13,24 +13,37 @@ use crate::load::{Links, Model, map};
 use crate::onnx::{GraphProto, ModelProto, TensorProto};
 use crate::tensor::Tensor;
 
+/// What the file is.
 pub enum File {
+    /// An ONNX model.
     Model(Box<Source>),
-    Engine { path: PathBuf, bytes: u64 },
+    /// A TensorRT engine: only TensorRT can read it.
+    Engine {
+        /// As the user named it.
+        path: PathBuf,
+        /// Of the file.
+        bytes: u64,
+    },
 }
 
 /// A model as its file has it, with as much around it as can be had.
 pub struct Source {
+    /// As the user named it.
     pub path: PathBuf,
+    /// Of the model file itself.
     pub bytes: u64,
+    /// Nothing is moved out: payloads are slices of the mapped file.
     pub proto: ModelProto,
     /// What runs use, or why they would refuse it.
     pub model: Result<Model, String>,
+    /// Of `proto`, or why it cannot be followed.
     pub graph: Result<Graph, String>,
     /// External data by location: the mapped file, or why not.
     pub external: HashMap<String, Result<Bytes, String>>,
 }
 
 impl File {
+    /// Maps it and looks at its first bytes. An error for what is neither, and for a file that cannot be read.
     pub fn open(path: &Path, links: Links) -> anyhow::Result<File> {
         let bytes = map(path)?;
         if is_engine(path, &bytes) {
@@ -48,6 +61,7 @@ impl File {
 }
 
 impl Source {
+    /// The main graph.
     pub fn main(&self) -> Option<&GraphProto> {
         self.proto.graph.as_ref()
     }

@@ -121,6 +121,7 @@ fn quantised(source: &Source) -> Option<Quantised> {
     Some(Quantised { weights, activations: pairs.len() - weights, per_channel, unequal, types })
 }
 
+/// Calls `f` on every node of `graph` and of all graphs inside it, outer ones first.
 pub fn each_node<'a>(graph: &'a GraphProto, f: &mut impl FnMut(&'a NodeProto)) {
     for node in &graph.node {
         f(node);

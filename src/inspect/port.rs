@@ -54,6 +54,7 @@ pub fn type_text(dtype: Option<DType>, shape: Option<&[Dim]>) -> String {
 }
 
 impl Port {
+    /// `float32[batch,3]`, or what it is in place of a tensor.
     pub fn type_text(&self) -> String {
         self.other.clone().unwrap_or_else(|| type_text(self.dtype, self.shape.as_deref()))
     }

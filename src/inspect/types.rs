@@ -53,10 +53,12 @@ fn first_line(text: &str) -> &str {
 }
 
 impl Typing {
+    /// The element type of what `name` means in the subgraph `prefix` (`if_3/then_branch/`; empty in the main graph).
     pub fn of(&self, prefix: &str, name: &str) -> Option<DType> {
         visible(prefix, name).find_map(|key| self.types.get(&key).copied())
     }
 
+    /// The declared shape of what `name` means there.
     pub fn shape(&self, prefix: &str, name: &str) -> Option<Vec<Dim>> {
         visible(prefix, name).find_map(|key| self.shapes.get(&key).cloned())
     }

@@ -16,6 +16,7 @@ use crate::types;
 
 /// One sample's values.
 pub struct Capture<'a> {
+    /// Whose model is run.
     pub side: &'a Side,
     feeds: &'a Tensors,
     types: Types,

@@ -8,7 +8,9 @@ use crate::tensor::Tensor;
 /// Whose values a node is fed with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Feed {
+    /// The reference's: what the node gives is its local error.
     Reference,
+    /// The candidate's own: what the node gives is what it gave in the whole model.
     Candidate,
 }
 

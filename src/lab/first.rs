@@ -18,6 +18,7 @@ pub(super) const CANDIDATE: &str = "the candidate";
 pub struct Plan<'a> {
     /// The library that is asked about models.
     pub ort: &'a Runtime,
+    /// One set of inputs a sample.
     pub feeds: &'a [Tensors],
     /// The tensors that decide the verdict.
     pub outputs: &'a [String],

@@ -39,12 +39,14 @@ pub struct Known {
 pub struct Look {
     /// What was asked for, by numbers in the reference's graph.
     pub asked: Vec<usize>,
+    /// Wall time, runs and comparisons together.
     pub seconds: f64,
     /// Everything that was measured: perhaps more than was asked for, perhaps less.
     pub tensors: Vec<TensorResult>,
     /// Those of them in branches that did not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<usize>,
+    /// What it told besides single tensors.
     #[serde(flatten)]
     pub learnt: Learnt,
 }

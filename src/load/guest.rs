@@ -27,6 +27,7 @@ struct Lent {
 }
 
 impl<'a> Guest<'a> {
+    /// Nothing is copied before a path is asked for.
     pub fn new(model: &'a Model) -> Guest<'a> {
         Guest { model, made: None }
     }

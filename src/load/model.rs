@@ -23,7 +23,9 @@ use crate::scratch;
 /// A serialised model without its weights, and the folder that its `external_data` locations are relative to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lean {
+    /// The protobuf.
     pub bytes: Vec<u8>,
+    /// Absolute.
     pub folder: PathBuf,
 }
 
@@ -39,6 +41,7 @@ impl Lean {
 pub struct Model {
     /// As the user wrote it.
     pub path: PathBuf,
+    /// Without the payloads of large initializers: these are external, relative to `folder`.
     pub proto: ModelProto,
     /// What the locations in `proto` are relative to; absolute, and UTF-8: ONNX Runtime and workers are told it as text.
     pub folder: PathBuf,
@@ -48,6 +51,7 @@ pub struct Model {
     pub file: Bytes,
     /// Mapped weight files by location.
     weights: HashMap<String, Bytes>,
+    /// What all initializers take, those of subgraphs and in other files too; strings are not counted.
     pub initializer_bytes: u64,
     /// What the user should know: fields that layerdiff does not know and would lose.
     pub warnings: Vec<String>,

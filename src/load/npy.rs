@@ -19,19 +19,24 @@ pub(super) const LONGEST_HEADER: usize = header::LONGEST + 12;
 
 /// A `.npy` file in two parts: `body` shares the tensor's bytes.
 pub struct Npy {
+    /// Magic number, version, length and dictionary, padded to a multiple of 64 bytes.
     pub header: Vec<u8>,
+    /// The elements as the header declares them, row-major.
     pub body: Bytes,
 }
 
 impl Npy {
+    /// Bytes of the file.
     pub fn len(&self) -> usize {
         self.header.len() + self.body.len()
     }
 
+    /// Never: there is a header.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Writes both parts one after the other.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(&self.header)?;
         out.write_all(&self.body)

@@ -39,12 +39,14 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Makes the folder; an error where the system's temporary folder cannot be written.
     pub fn new() -> anyhow::Result<Desk> {
         let dir = scratch::folder().context("cannot make a temporary folder")?;
         let link = if is_plain(dir.path()) { None } else { linked(dir.path()) };
         Ok(Desk { dir, link })
     }
 
+    /// Of the folder, without characters that a shell reads as something else, as far as that can be had.
     pub fn path(&self) -> PathBuf {
         self.link.as_ref().map_or_else(|| self.dir.path().to_path_buf(), |link| link.path().join(LINK))
     }
@@ -78,6 +80,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Of the file that is there now; an error where there is none.
     pub fn of(path: &Path) -> io::Result<Stamp> {
         let meta = fs::metadata(path)?;
         Ok(Stamp { bytes: meta.len(), modified: meta.modified()? })

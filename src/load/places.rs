@@ -23,8 +23,10 @@ const INLINE_BELOW: usize = 1024;
 /// Where links may lead to external data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
+    /// To files in the model's folder, or deeper; see the head of this file for what that is.
     #[default]
     Inside,
+    /// To any file: the user says so.
     Anywhere,
 }
 
@@ -39,6 +41,8 @@ pub struct Places {
 }
 
 impl Places {
+    /// Resolves every location of `proto`'s initializers. `canonical` is the real path of the model file, `given` the
+    /// user's. Fails at the first location that leads nowhere or outside, and at names that are no UTF-8.
     pub fn new(canonical: &Path, given: &Path, proto: &ModelProto, links: Links) -> anyhow::Result<Places> {
         let search = Search::new(canonical, given, links);
         let mut real = HashMap::new();
@@ -76,6 +80,7 @@ impl Places {
         Ok(Places { own, files, folder })
     }
 
+    /// Every file of external data mapped, by its location relative to `folder`.
     pub fn map_all(&self) -> anyhow::Result<HashMap<String, Bytes>> {
         self.files.values().map(|(relative, path)| Ok((relative.clone(), map(path)?))).collect()
     }

@@ -19,7 +19,9 @@ pub struct Request {
     pub shapes: Vec<(String, Vec<usize>)>,
     /// Lowest and highest value, for one input or for all; the last that fits counts, one for the input above all.
     pub ranges: Vec<(Option<String>, f64, f64)>,
+    /// Other values for another seed.
     pub seed: u64,
+    /// How many; 0 is an error.
     pub samples: usize,
 }
 

@@ -9,378 +9,543 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
+/// A pair of strings: metadata, keys of external data, quantisation parameters, bindings of training.
 #[derive(Clone, PartialEq, Message)]
 pub struct StringStringEntryProto {
+    /// What it is about; who reads the list says which keys there are, and a key should occur once.
     #[prost(string, optional, tag = "1")]
     pub key: Option<String>,
+    /// Free text, or the name of a tensor, as the key means it.
     #[prost(string, optional, tag = "2")]
     pub value: Option<String>,
 }
 
+/// A set of operators that a model or function imports.
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetIdProto {
+    /// Empty or absent for ONNX's own operators (`ai.onnx`).
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
+    /// The operators mean what this version of the domain says.
     #[prost(int64, optional, tag = "2")]
     pub version: Option<i64>,
 }
 
+/// A whole `.onnx` file.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
+    /// The version of the format itself; it decides which fields may occur. At most [`NEWEST_IR`](super::NEWEST_IR) is
+    /// known here.
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
+    /// The tool that wrote the model.
     #[prost(string, optional, tag = "2")]
     pub producer_name: Option<String>,
+    /// The version of that tool.
     #[prost(string, optional, tag = "3")]
     pub producer_version: Option<String>,
+    /// The name space of the model, in reverse-DNS order (`com.example.vision`).
     #[prost(string, optional, tag = "4")]
     pub domain: Option<String>,
+    /// The version of the model itself, counted by its author.
     #[prost(int64, optional, tag = "5")]
     pub model_version: Option<i64>,
+    /// For people, in Markdown; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "6")]
     pub doc_string: Option<Bytes>,
+    /// The main graph: what runs when the model runs. A model without one cannot run.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
+    /// One entry a domain; without any entry (IR versions 1 and 2) version 1 of ONNX's own operators is meant.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// The author's own facts about the model (license, author, labels); no meaning to a runtime.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
+    /// Graphs that initialise and train the model; inference ignores them.
     #[prost(message, repeated, tag = "20")]
     pub training_info: Vec<TrainingInfoProto>,
+    /// Functions that nodes may call like operators, identified by domain, name and overload.
     #[prost(message, repeated, tag = "25")]
     pub functions: Vec<FunctionProto>,
+    /// Sets of devices that the model may be spread over (IR version 11 and newer).
     #[prost(message, repeated, tag = "26")]
     pub configuration: Vec<DeviceConfigurationProto>,
 }
 
+/// A named set of devices for a model that runs on several of them.
 #[derive(Clone, PartialEq, Message)]
 pub struct DeviceConfigurationProto {
+    /// What `NodeDeviceConfigurationProto::configuration_id` refers to.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
+    /// How many devices there are, at least one.
     #[prost(int32, optional, tag = "2")]
     pub num_devices: Option<i32>,
+    /// Names of the devices, `num_devices` of them, or empty.
     #[prost(string, repeated, tag = "3")]
     pub device: Vec<String>,
 }
 
+/// One step of training: how to start, and what to do in each iteration.
 #[derive(Clone, PartialEq, Message)]
 pub struct TrainingInfoProto {
+    /// Its outputs are the first values of initializers; has no inputs.
     #[prost(message, optional, tag = "1")]
     pub initialization: Option<GraphProto>,
+    /// One iteration of training, on the main graph's initializers and on data.
     #[prost(message, optional, tag = "2")]
     pub algorithm: Option<GraphProto>,
+    /// Key: an initializer of the main graph or of `algorithm`; value: the output of `initialization` that it becomes.
     #[prost(message, repeated, tag = "3")]
     pub initialization_binding: Vec<StringStringEntryProto>,
+    /// Key: an initializer of either graph; value: the output of `algorithm` that it becomes after each iteration.
     #[prost(message, repeated, tag = "4")]
     pub update_binding: Vec<StringStringEntryProto>,
 }
 
+/// Nodes with the values they share: a model's main graph, or the body of an If, a Loop or a Scan.
 #[derive(Clone, PartialEq, Message)]
 pub struct GraphProto {
+    /// In topological order: a node reads only what stands before it, what the graph is given, or what an outer graph
+    /// has.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
+    /// Required in the main graph by the checker; carries no meaning.
     #[prost(string, optional, tag = "2")]
     pub name: Option<String>,
+    /// Constants by name. One of the same name as an input is that input's default (IR version 4 and newer need no such
+    /// input).
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "10")]
     pub doc_string: Option<Bytes>,
+    /// In the order a caller passes them. In IR version 3 all initializers are listed here too.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
+    /// In the order a caller receives them; every one is made by a node, given, or (in a body) taken from an outer
+    /// graph.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
+    /// Types and shapes of values in between, as far as they were inferred; may be absent or partial.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfoProto>,
+    /// Scales and zero points of tensors, told beside the graph and not by QuantizeLinear.
     #[prost(message, repeated, tag = "14")]
     pub quantization_annotation: Vec<TensorAnnotation>,
+    /// Constants in sparse form; each has the name of its `values`.
     #[prost(message, repeated, tag = "15")]
     pub sparse_initializer: Vec<SparseTensorProto>,
+    /// The author's own facts about this graph.
     #[prost(message, repeated, tag = "16")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+/// Which tensors hold the quantisation parameters of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorAnnotation {
+    /// The tensor that is quantised.
     #[prost(string, optional, tag = "1")]
     pub tensor_name: Option<String>,
+    /// Key: `SCALE_TENSOR` or `ZERO_POINT_TENSOR`; value: the tensor that holds it.
     #[prost(message, repeated, tag = "2")]
     pub quant_parameter_tensor_names: Vec<StringStringEntryProto>,
 }
 
+/// One application of an operator, or a call of a function.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeProto {
+    /// Names of the values it reads, by position; an empty name is an optional input left out.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
+    /// Names of the values it makes, by position; an empty name is an optional output left out.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
+    /// For people; may be absent, and need not be unique.
     #[prost(string, optional, tag = "3")]
     pub name: Option<String>,
+    /// Operator or function, looked up in `domain`.
     #[prost(string, optional, tag = "4")]
     pub op_type: Option<String>,
+    /// Arguments that are known before the run; at most one of each name.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "6")]
     pub doc_string: Option<Bytes>,
+    /// Empty or absent for ONNX's own operators; "ai.onnx" means the same.
     #[prost(string, optional, tag = "7")]
     pub domain: Option<String>,
+    /// Tells functions of one domain and name apart (IR version 10 and newer).
     #[prost(string, optional, tag = "8")]
     pub overload: Option<String>,
+    /// The author's own facts about this node.
     #[prost(message, repeated, tag = "9")]
     pub metadata_props: Vec<StringStringEntryProto>,
+    /// How the node is spread over devices, one entry a configuration (IR version 11 and newer).
     #[prost(message, repeated, tag = "10")]
     pub device_configurations: Vec<NodeDeviceConfigurationProto>,
 }
 
+/// How one node is spread over the devices of one configuration.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeDeviceConfigurationProto {
+    /// The name of a [`DeviceConfigurationProto`] of the model.
     #[prost(string, optional, tag = "1")]
     pub configuration_id: Option<String>,
+    /// Inputs and outputs of the node that are split or copied over devices; the others are not.
     #[prost(message, repeated, tag = "2")]
     pub sharding_spec: Vec<ShardingSpecProto>,
+    /// The stage of a pipeline that the node belongs to; absent where there is none.
     #[prost(int32, optional, tag = "3")]
     pub pipeline_stage: Option<i32>,
 }
 
+/// How one tensor is split or copied over devices.
 #[derive(Clone, PartialEq, Message)]
 pub struct ShardingSpecProto {
+    /// An input or output of the node that this stands at.
     #[prost(string, optional, tag = "1")]
     pub tensor_name: Option<String>,
+    /// Indices of devices of the configuration, or of groups of them: `index_to_device_group_map` says which.
     #[prost(int64, repeated, packed = "false", tag = "2")]
     pub device: Vec<i64>,
+    /// The indices in `device` that stand for several devices, which hold the same part.
     #[prost(message, repeated, tag = "3")]
     pub index_to_device_group_map: Vec<IntIntListEntryProto>,
+    /// The axes that are split; the tensor is whole along the others.
     #[prost(message, repeated, tag = "4")]
     pub sharded_dim: Vec<ShardedDimProto>,
 }
 
+/// An entry of a map from a number to numbers.
 #[derive(Clone, PartialEq, Message)]
 pub struct IntIntListEntryProto {
+    /// An index that `device` uses.
     #[prost(int64, optional, tag = "1")]
     pub key: Option<i64>,
+    /// Indices of the devices that it stands for.
     #[prost(int64, repeated, packed = "false", tag = "2")]
     pub value: Vec<i64>,
 }
 
+/// How one axis of a tensor is split.
 #[derive(Clone, PartialEq, Message)]
 pub struct ShardedDimProto {
+    /// In -rank..rank; a negative one counts from the back.
     #[prost(int64, optional, tag = "1")]
     pub axis: Option<i64>,
+    /// The pieces one after another; one entry unless the axis was reshaped out of several.
     #[prost(message, repeated, tag = "2")]
     pub simple_sharding: Vec<SimpleShardedDimProto>,
 }
 
+/// An axis, or a part of one, cut into equal pieces.
 #[derive(Clone, PartialEq, Message)]
 pub struct SimpleShardedDimProto {
+    /// Its size; may be open.
     #[prost(oneof = "DimValue", tags = "1,2")]
     pub dim: Option<DimValue>,
+    /// How many pieces there are.
     #[prost(int64, optional, tag = "3")]
     pub num_shards: Option<i64>,
 }
 
+/// The size of a dimension.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum DimValue {
+    /// A number of elements.
     #[prost(int64, tag = "1")]
     DimValue(i64),
+    /// A symbol: the same one in a graph means the same size.
     #[prost(string, tag = "2")]
     DimParam(String),
 }
 
+/// An argument of a node, known before the run. One of its value fields is used: which one, `type` says.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
+    /// As the operator calls it; unique within a node.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
+    /// A number (FLOAT).
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
+    /// A number (INT); also truth values and element types.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    /// A string (STRING), in bytes.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub s: Option<Bytes>,
+    /// A tensor (TENSOR), such as the value of a Constant.
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    /// A body (GRAPH), such as a branch of an If.
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
+    /// Numbers (FLOATS).
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
+    /// Numbers (INTS), such as axes or pads.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
+    /// Strings (STRINGS), in bytes.
     #[prost(bytes = "bytes", repeated, tag = "9")]
     pub strings: Vec<Bytes>,
+    /// Tensors (TENSORS).
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<TensorProto>,
+    /// Bodies (GRAPHS).
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<GraphProto>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "13")]
     pub doc_string: Option<Bytes>,
+    /// A type (TYPE_PROTO), such as that of an empty Optional.
     #[prost(message, optional, tag = "14")]
     pub tp: Option<TypeProto>,
+    /// Types (TYPE_PROTOS).
     #[prost(message, repeated, tag = "15")]
     pub type_protos: Vec<TypeProto>,
+    /// Which field holds the value: see [`attribute_type`](super::attribute_type). Absent in files of IR version 1.
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
+    /// In a function's body only: the value is that of the function's attribute of this name.
     #[prost(string, optional, tag = "21")]
     pub ref_attr_name: Option<String>,
+    /// A sparse tensor (SPARSE_TENSOR).
     #[prost(message, optional, tag = "22")]
     pub sparse_tensor: Option<SparseTensorProto>,
+    /// Sparse tensors (SPARSE_TENSORS).
     #[prost(message, repeated, tag = "23")]
     pub sparse_tensors: Vec<SparseTensorProto>,
 }
 
+/// The part of a tensor that a message holds where it was cut up; no tool is known to write it.
 #[derive(Clone, PartialEq, Message)]
 pub struct SegmentProto {
+    /// First element, counted from 0.
     #[prost(int64, optional, tag = "1")]
     pub begin: Option<i64>,
+    /// The element after the last.
     #[prost(int64, optional, tag = "2")]
     pub end: Option<i64>,
 }
 
+/// A tensor with its elements: in one of the typed fields, in `raw_data`, or in a file beside the model.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
+    /// The shape; empty for a scalar. A dimension may be 0.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
+    /// `TensorProto.DataType`: see [`DType::from_onnx`](crate::tensor::DType::from_onnx).
     #[prost(int32, optional, tag = "2")]
     pub data_type: Option<i32>,
+    /// Which part of the tensor this is; absent for all of it.
     #[prost(message, optional, tag = "3")]
     pub segment: Option<SegmentProto>,
+    /// Elements of float32, and of complex64 as pairs (real, imaginary).
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
+    /// Elements of int32 and of all narrower types: one number an element, except that types of 4 and 2 bits stay
+    /// packed; float16 and bfloat16 as their bits.
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
+    /// Elements of string, in bytes.
     #[prost(bytes = "bytes", repeated, tag = "6")]
     pub string_data: Vec<Bytes>,
+    /// Elements of int64.
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
+    /// Names an initializer; empty inside attributes.
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
+    /// Elements of any type but string, packed, row-major, little-endian.
     #[prost(bytes = "bytes", optional, tag = "9")]
     pub raw_data: Option<Bytes>,
+    /// Elements of float64, and of complex128 as pairs (real, imaginary).
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    /// Elements of uint64 and uint32.
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "12")]
     pub doc_string: Option<Bytes>,
+    /// Where the elements are if `data_location` says so: see [`TensorProto::external`].
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
+    /// 0 (or absent): in this message; [`EXTERNAL`](super::EXTERNAL): in a file.
     #[prost(int32, optional, tag = "14")]
     pub data_location: Option<i32>,
+    /// The author's own facts about this tensor.
     #[prost(message, repeated, tag = "16")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+/// A tensor of which only some elements are told; the others are zero, or empty strings.
 #[derive(Clone, PartialEq, Message)]
 pub struct SparseTensorProto {
+    /// The elements that are told, shape `[n]`; its name is the tensor's name.
     #[prost(message, optional, tag = "1")]
     pub values: Option<TensorProto>,
+    /// int64 positions of the elements, ascending: `[n]` in the flattened tensor, or `[n, rank]`.
     #[prost(message, optional, tag = "2")]
     pub indices: Option<TensorProto>,
+    /// The shape of the whole tensor.
     #[prost(int64, repeated, packed = "false", tag = "3")]
     pub dims: Vec<i64>,
 }
 
+/// A named value of a graph, with its type.
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {
+    /// Unique within its graph.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
+    /// May be absent, except that the checker demands it of the main graph's inputs and outputs.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<TypeProto>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub doc_string: Option<Bytes>,
+    /// The author's own facts about this value.
     #[prost(message, repeated, tag = "4")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+/// An operator defined by nodes; a runtime may have a kernel of its own for it.
 #[derive(Clone, PartialEq, Message)]
 pub struct FunctionProto {
+    /// What a node's `op_type` says to call it.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
+    /// Names of the values a call passes, by position.
     #[prost(string, repeated, tag = "4")]
     pub input: Vec<String>,
+    /// Names of the values a call receives, by position.
     #[prost(string, repeated, tag = "5")]
     pub output: Vec<String>,
+    /// Names of the attributes that a call must give.
     #[prost(string, repeated, tag = "6")]
     pub attribute: Vec<String>,
+    /// The body, in topological order; it sees nothing of the caller but inputs and attributes.
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<NodeProto>,
+    /// For people; need not be UTF-8.
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub doc_string: Option<Bytes>,
+    /// The operator versions of the body, which may differ from the model's.
     #[prost(message, repeated, tag = "9")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// The domain that a call names.
     #[prost(string, optional, tag = "10")]
     pub domain: Option<String>,
+    /// Attributes that a call may leave out, with their defaults.
     #[prost(message, repeated, tag = "11")]
     pub attribute_proto: Vec<AttributeProto>,
+    /// Types and shapes of values of the body.
     #[prost(message, repeated, tag = "12")]
     pub value_info: Vec<ValueInfoProto>,
+    /// Tells functions of one domain and name apart (IR version 10 and newer).
     #[prost(string, optional, tag = "13")]
     pub overload: Option<String>,
+    /// The author's own facts about this function.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+/// One dimension of a shape (`TensorShapeProto.Dimension`).
 #[derive(Clone, PartialEq, Message)]
 pub struct Dimension {
+    /// `None`: nothing is known of its size.
     #[prost(oneof = "DimValue", tags = "1,2")]
     pub value: Option<DimValue>,
+    /// What the axis means, such as `DATA_BATCH`; no meaning to a runtime.
     #[prost(string, optional, tag = "3")]
     pub denotation: Option<String>,
 }
 
+/// A shape of which single dimensions may be open.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorShapeProto {
+    /// One entry a dimension; none for a scalar.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }
 
+/// The type of a tensor, dense or sparse (`TypeProto.Tensor`, `TypeProto.SparseTensor`).
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeTensor {
+    /// `TensorProto.DataType`; 0 where it is not known.
     #[prost(int32, optional, tag = "1")]
     pub elem_type: Option<i32>,
+    /// `None`: not even the rank is known.
     #[prost(message, optional, tag = "2")]
     pub shape: Option<TensorShapeProto>,
 }
 
+/// A type that holds values of one other type (`TypeProto.Sequence`, `TypeProto.Optional`).
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeBox {
+    /// The type of what it holds.
     #[prost(message, optional, boxed, tag = "1")]
     pub elem_type: Option<Box<TypeProto>>,
 }
 
+/// The type of a map (`TypeProto.Map`).
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeMap {
+    /// `TensorProto.DataType`: an integer type or string.
     #[prost(int32, optional, tag = "1")]
     pub key_type: Option<i32>,
+    /// The type of the values.
     #[prost(message, optional, boxed, tag = "2")]
     pub value_type: Option<Box<TypeProto>>,
 }
 
+/// A type that only the operators of some domain understand (`TypeProto.Opaque`).
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeOpaque {
+    /// The domain that defines it.
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
+    /// Its name in that domain; may be empty.
     #[prost(string, optional, tag = "2")]
     pub name: Option<String>,
 }
 
+/// The type of a value: a tensor, or what holds tensors.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
+    /// `None`: nothing is known of the type.
     #[prost(oneof = "TypeValue", tags = "1,4,5,7,8,9")]
     pub value: Option<TypeValue>,
+    /// What the value means, such as `IMAGE`; no meaning to a runtime.
     #[prost(string, optional, tag = "6")]
     pub denotation: Option<String>,
 }
 
+/// The kinds of types.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum TypeValue {
+    /// A dense tensor.
     #[prost(message, tag = "1")]
     Tensor(TypeTensor),
+    /// A list of values of one type.
     #[prost(message, tag = "4")]
     Sequence(TypeBox),
+    /// From keys to values of one type.
     #[prost(message, tag = "5")]
     Map(TypeMap),
+    /// Of a domain's own.
     #[prost(message, tag = "7")]
     Opaque(TypeOpaque),
+    /// A sparse tensor.
     #[prost(message, tag = "8")]
     Sparse(TypeTensor),
+    /// A value, or none.
     #[prost(message, tag = "9")]
     Optional(TypeBox),
 }

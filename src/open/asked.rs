@@ -30,11 +30,17 @@ const VARIABLES: [&str; 7] = [
 
 /// What is compared: both sides, the data, what is judged.
 pub struct Asked<'a> {
+    /// The flags that both sides were made of.
     pub args: &'a SetArgs,
+    /// The flags of every command.
     pub global: &'a GlobalArgs,
+    /// The model under debugging.
     pub model: &'a Model,
+    /// One set of inputs a sample.
     pub feeds: &'a [Tensors],
+    /// What the report says of them.
     pub inputs: &'a InputsInfo,
+    /// Names of the outputs that decide the verdict.
     pub outputs: &'a [String],
 }
 
@@ -93,6 +99,7 @@ pub struct Found {
 }
 
 impl Found {
+    /// What is known of a side at once, and where the rest is to be read.
     pub fn of(side: &Side, global: &GlobalArgs, args: &EngineArgs) -> Found {
         let spec = side.spec.clone();
         let mut files = match &spec.model {

@@ -43,11 +43,15 @@ pub struct Request<'a> {
 /// What a [`Converter`] does with every set of kept nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// float16 or bfloat16; anything else is an error.
     pub low: DType,
+    /// Inputs and outputs of the model stay as they are, behind Casts.
     pub keep_io: bool,
+    /// int64 inputs become int32, behind Casts.
     pub int32_inputs: bool,
 }
 
+/// A model in mixed precision.
 pub struct Converted {
     /// Converted weights are inline; those that stay are where they were.
     pub model: ModelProto,
@@ -83,6 +87,8 @@ pub struct Converter<'a> {
 }
 
 impl<'a> Converter<'a> {
+    /// Reads the model once. An error for a type that is no low one, for bfloat16 below opset 13, and for a model
+    /// without a graph.
     pub fn new(model: &'a Model, graph: &'a Graph, types: &Types, options: Options) -> anyhow::Result<Converter<'a>> {
         let (path, opset) = (model.path.display(), opset(&model.proto));
         ensure!(
@@ -100,6 +106,7 @@ impl<'a> Converter<'a> {
         Ok(converter)
     }
 
+    /// The model with the nodes that `keep` means in FP32. An error where a weight cannot be read.
     pub fn convert(&self, keep: &dyn Fn(&Node) -> bool) -> anyhow::Result<Converted> {
         let decision = Decision::new(&self.plan, &self.options, keep);
         let lowered = self.lowered(&decision);

@@ -13,6 +13,7 @@ use crate::tensor::DType;
 
 /// The operator behind every value, and its domain; `run::ort` implements it.
 pub const ROUND: &str = "Round";
+/// The domain of [`ROUND`].
 pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 
 /// Nodes that stay in float32, each by the key of one of its outputs.

@@ -3,7 +3,7 @@
 //! TF32 is no type of tensors: each operand of a product loses all but 10 bits of its mantissa on the way in, products and
 //! sums are FP32, and results are not rounded. So a Round comes in front of both operands of every Conv, ConvTranspose, Gemm,
 //! MatMul and Einsum of two, wherever in the model; biases stay as they are. Not in front of those that NVIDIA's libraries compute
-//! without tensor cores: see [`on_tensor_cores`]. What multiplies inside (attention
+//! without tensor cores: see `on_tensor_cores`. What multiplies inside (attention
 //! as one node, Einsum of three, FusedConv and FusedGemm of optimised files) or has no TF32 in ONNX Runtime (LSTM, GRU, RNN) is not emulated.
 
 use std::collections::{HashMap, HashSet};

@@ -19,15 +19,18 @@ use crate::tensor::{Tensor, Tensors};
 
 /// What goes into the folder. Where the case expects nothing, no reference could run.
 pub struct Bundle<'a> {
+    /// The model, its feeds, and what is right for its outputs.
     pub case: &'a Case,
     /// The case's model, ready to be written.
     pub lean: Lean,
+    /// The words of the page and the script.
     pub story: Story,
 }
 
 /// What was written.
 #[derive(Debug, PartialEq)]
 pub struct Written {
+    /// The model's file, in the folder.
     pub model: PathBuf,
     /// All files together.
     pub bytes: u64,

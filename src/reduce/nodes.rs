@@ -12,7 +12,9 @@ use crate::tensor::{DType, Tensors};
 
 /// The model that is cut, and what is known of its tensors. Tensors go by their keys.
 pub struct Whole<'a> {
+    /// As it was loaded: large initializers lie in files.
     pub model: &'a ModelProto,
+    /// Of `model`: numbers of nodes and tensors are this graph's.
     pub graph: &'a Graph,
     /// Values to feed to a cut, as far as there are any; all that one cut needs is asked for at once.
     pub values: &'a dyn Fn(&[String]) -> Tensors,
@@ -28,6 +30,7 @@ pub struct Whole<'a> {
 pub struct Found {
     /// Numbers in the graph, in execution order.
     pub nodes: Vec<usize>,
+    /// They and nothing else, fed at their boundary.
     pub case: Case,
     /// Without any single one of them it was seen to pass. Nodes between which the reference has no value are never apart:
     /// nobody knows what to feed there.

@@ -28,6 +28,7 @@ pub struct Sound {
 }
 
 impl Sound {
+    /// Takes the misfits of `model`, fed with `feeds`, for what is normal.
     pub fn like(model: &ModelProto, feeds: &Tensors) -> Sound {
         Sound { known: follow(model, given(model, feeds)).misfits.into_iter().map(|m| m.node).collect() }
     }

@@ -5,11 +5,13 @@
 pub struct Story {
     /// What fails, in one line: "Erf 'erf_3' gives wrong values in ort:fp16".
     pub title: String,
+    /// How the failure shows, and with which command.
     pub how: How,
     /// Sentences about the culprit and its error.
     pub culprit: Option<String>,
     /// Rows of a small table: max abs, SQNR, ...
     pub error: Vec<(String, String)>,
+    /// Rows of a small table: libraries and machine.
     pub environment: Vec<(String, String)>,
     /// "Erf 'erf_3'" for each of them.
     pub nodes: Vec<String>,
@@ -24,6 +26,8 @@ pub enum How {
     Compare {
         /// SPECs; an `@MODEL` is left out of the commands.
         reference: String,
+
+        /// As `reference`.
         candidate: String,
         /// The tolerance and what else `layerdiff compare` must be told, as words.
         flags: Vec<String>,
@@ -50,14 +54,21 @@ impl Default for How {
 /// |candidate - reference| <= atol + rtol * |reference|, for one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
+    /// As the reduced model calls it.
     pub output: String,
+    /// An absolute difference, 0 or more.
     pub atol: f64,
+    /// Times the reference's element; 0 or more.
     pub rtol: f64,
 }
 
 /// Names within the folder.
 pub const TEST_SET: &str = "test_data_set_0";
+/// The inputs again, as Polygraphy reads them.
 pub const JSON_INPUTS: &str = "inputs.json";
+/// The expected outputs, as Polygraphy reads them.
 pub const JSON_OUTPUTS: &str = "outputs.json";
+/// The inputs again, for `layerdiff --inputs`.
 pub const NPZ_INPUTS: &str = "inputs.npz";
+/// A folder of the inputs' bare bytes, for trtexec.
 pub const RAW: &str = "trtexec";

@@ -28,7 +28,9 @@ const SEEN: Keep = Keep { first: 1 << 20, last: 4 << 20 };
 /// What a run of the command said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
+    /// The model does not show the failure.
     Passes,
+    /// The model shows the failure.
     Fails,
     /// Neither: why, in words. It never counts as a failure.
     Inconclusive(String),
@@ -51,9 +53,11 @@ pub enum Verdict {
 /// 0 fails when neither codes nor words are given, and nothing is inconclusive.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
+    /// Exit statuses that fail; where there are none and no regular expression either, 1 does.
     pub fail_codes: Vec<i32>,
     /// Exit statuses that pass, besides 0.
     pub pass_codes: Vec<i32>,
+    /// Words that fail.
     pub fail_regexes: Vec<Regex>,
 }
 

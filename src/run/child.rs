@@ -36,6 +36,7 @@ pub struct Running {
 /// How a process ended.
 #[derive(Debug, PartialEq)]
 pub enum Ending {
+    /// With the exit status 0.
     Well,
     /// It said no, in words.
     Failed(String),

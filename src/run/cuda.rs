@@ -38,11 +38,13 @@ impl Drop for Line {
 /// What a GPU is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
+    /// As NVIDIA sells it.
     pub name: String,
     /// `(9, 0)`
     pub capability: (i32, i32),
     /// Bytes of memory that nobody uses now.
     pub free: usize,
+    /// Bytes of memory that it has.
     pub total: usize,
 }
 
@@ -52,8 +54,10 @@ pub enum CudaError {
     /// The sentence may be continued.
     #[error("no NVIDIA driver here: libcuda.so.1 was not found")]
     NoDriver,
+    /// The driver is there and gives no GPU of that number: its words.
     #[error("{0}")]
     NoDevice(String),
+    /// What was asked for failed: what it was, and the driver's words.
     #[error("{0}")]
     Failed(String),
 }
@@ -87,6 +91,7 @@ impl Cuda {
         Ok(Cuda(Arc::new(Line { context, stream })))
     }
 
+    /// Asks the driver; the free memory is that of this moment.
     pub fn device(&self) -> Result<Device, CudaError> {
         let ask = || {
             let (name, capability) = (self.0.context.name()?, self.0.context.compute_capability()?);
@@ -175,10 +180,12 @@ impl Cuda {
 }
 
 impl Memory {
+    /// Where it begins, in the GPU's address space.
     pub fn address(&self) -> u64 {
         self.slice.device_ptr(self.slice.stream()).0
     }
 
+    /// How many bytes it has.
     pub fn bytes(&self) -> usize {
         self.slice.len()
     }

@@ -52,9 +52,11 @@ pub struct Ort {
 /// What ONNX Runtime says of a model that it is asked to load.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loads {
+    /// It builds a session of it.
     Yes,
     /// The model is right, but the provider has no kernel for one of its nodes: which.
     NoKernel(String),
+    /// It builds none, and not for lack of a kernel: its words.
     Refused(String),
 }
 

@@ -12,7 +12,12 @@ pub enum Question<J = Job> {
     /// What are the outputs of the job's model, once it is built? Nothing is run.
     Outputs(J),
     /// How long does a run of the job's model take, on its first feed: the median of `runs`, after one to warm up?
-    Latency { job: J, runs: usize },
+    Latency {
+        /// Its model, and the feed that is run.
+        job: J,
+        /// Timed runs, of which the median counts; at least one.
+        runs: usize,
+    },
     /// The engine that it was started with.
     Engine,
     /// The knobs of its compiler, as it tells them.

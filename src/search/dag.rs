@@ -22,18 +22,22 @@ impl Dag {
         Dag { parents, children }
     }
 
+    /// How many items there are.
     pub fn len(&self) -> usize {
         self.parents.len()
     }
 
+    /// Are there no items at all?
     pub fn is_empty(&self) -> bool {
         self.parents.is_empty()
     }
 
+    /// Its direct inputs, ascending, each once.
     pub fn parents(&self, item: usize) -> &[usize] {
         &self.parents[item]
     }
 
+    /// What is computed directly from it, ascending.
     pub fn children(&self, item: usize) -> &[usize] {
         &self.children[item]
     }

@@ -9,35 +9,62 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[repr(i32)]
 pub enum DType {
+    /// IEEE binary32.
     Float32 = 1,
+    /// 0..=255
     Uint8 = 2,
+    /// -128..=127
     Int8 = 3,
+    /// 0..=65535
     Uint16 = 4,
+    /// -32768..=32767
     Int16 = 5,
+    /// -2^31..2^31
     Int32 = 6,
+    /// -2^63..2^63
     Int64 = 7,
+    /// Text of any length: it has no size, and tensors of it have no bytes.
     String = 8,
+    /// One byte an element: 0 or 1.
     Bool = 9,
+    /// IEEE binary16: 10 bits of mantissa, at most 65504.
     Float16 = 10,
+    /// IEEE binary64.
     Float64 = 11,
+    /// 0..2^32
     Uint32 = 12,
+    /// 0..2^64
     Uint64 = 13,
+    /// A pair (real, imaginary) of float32.
     Complex64 = 14,
+    /// A pair (real, imaginary) of float64.
     Complex128 = 15,
+    /// The upper half of a float32: 7 bits of mantissa, float32's range.
     Bfloat16 = 16,
+    /// 3 bits of mantissa, at most 448; NaN, no infinity (OCP 8-bit floating point).
     Float8e4m3fn = 17,
+    /// 3 bits of mantissa, at most 240; one NaN, no infinity, no negative zero.
     Float8e4m3fnuz = 18,
+    /// 2 bits of mantissa, at most 57344; NaN and infinities (OCP 8-bit floating point).
     Float8e5m2 = 19,
+    /// 2 bits of mantissa, at most 57344; one NaN, no infinity, no negative zero.
     Float8e5m2fnuz = 20,
+    /// 0..=15, two in a byte, the first in the lower bits.
     Uint4 = 21,
+    /// -8..=7, two in a byte, the first in the lower bits.
     Int4 = 22,
+    /// 1 bit of mantissa, at most 6; neither NaN nor infinity; two in a byte (OCP microscaling).
     Float4e2m1 = 23,
+    /// Powers of two from 2^-127 to 2^127, and NaN: a scale (OCP microscaling).
     Float8e8m0 = 24,
+    /// 0..=3, four in a byte, the first in the lowest bits.
     Uint2 = 25,
+    /// -2..=1, four in a byte, the first in the lowest bits.
     Int2 = 26,
 }
 
 impl DType {
+    /// All of them, by their number.
     pub const ALL: [DType; 26] = {
         use DType::*;
         [
@@ -75,6 +102,7 @@ impl DType {
         DType::ALL.into_iter().find(|d| *d as i32 == code)
     }
 
+    /// Its `TensorProto.DataType` number.
     pub fn onnx(self) -> i32 {
         self as i32
     }
@@ -84,6 +112,7 @@ impl DType {
         DType::ALL.into_iter().find(|d| d.name() == name)
     }
 
+    /// Its name, as NumPy and its extension `ml_dtypes` write such names.
     pub fn name(self) -> &'static str {
         use DType::*;
         match self {

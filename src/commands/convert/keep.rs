@@ -9,6 +9,7 @@ use crate::names::did_you_mean;
 use crate::onnx::GraphProto;
 
 impl Keep {
+    /// Does it mean this node?
     pub fn means(&self, node: &Node) -> bool {
         let path = || node.subgraph().map(|inside| format!("{inside}/{}", node.name));
         match self {

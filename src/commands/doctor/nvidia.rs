@@ -6,10 +6,13 @@ use crate::run::cuda::installed::Places;
 /// What there is to run engines on.
 #[derive(Clone, Debug, Default)]
 pub struct Gpu {
+    /// NVIDIA's driver library is there.
     pub driver: bool,
+    /// One a GPU, as the kernel's driver names it.
     pub models: Vec<String>,
 }
 
+/// Which GPUs the kernel's driver shows.
 pub fn gpus(places: &Places) -> Finding {
     let details = places.gpus();
     let advice = details.is_empty().then(|| {
@@ -18,6 +21,7 @@ pub fn gpus(places: &Places) -> Finding {
     Finding { name: "NVIDIA GPUs", present: !details.is_empty(), details, path: None, advice }
 }
 
+/// Whether the driver's library is there, and of which version.
 pub fn cuda_driver(places: &Places) -> Finding {
     let path = places.libcuda();
     let advice = path.is_none().then(|| {

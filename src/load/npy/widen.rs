@@ -82,6 +82,7 @@ pub fn packed(dtype: DType, shape: Vec<usize>, codes: &[u8]) -> Option<Tensor> {
 pub struct Nearest(Vec<(f32, u8)>, u8);
 
 impl Nearest {
+    /// For one type of at most 8 bits; ties go as the sorted values lie.
     pub fn new(dtype: DType) -> Nearest {
         let all: Vec<(f32, u8)> = (0..=mask(dtype)).map(|code| (value(dtype, code), code)).collect();
         let nan = all.iter().find(|(v, _)| v.is_nan()).map_or(0, |(_, code)| *code);

@@ -12,16 +12,22 @@ use crate::tensor::{DType, Tensor, Tensors};
 /// An input that the user has to feed, as the model declares it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
+    /// As the model calls it.
     pub name: String,
+    /// The only element type that the model takes.
     pub dtype: DType,
+    /// What a feed's shape must be, axis by axis.
     pub dims: Vec<Dim>,
 }
 
 /// One declared dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dim {
+    /// Exactly this size.
     Fixed(usize),
+    /// Any size, but the same one wherever a sample's inputs have this name.
     Named(String),
+    /// Any size.
     Unknown,
     /// Any number of dimensions: the model declares no shape, and this stands alone.
     Rest,

@@ -33,10 +33,12 @@ pub fn find(domain: &str, op_type: &str, opset: i64) -> Option<Signature> {
 }
 
 impl Signature {
+    /// May the input at this position be of type `low` (float16 or bfloat16)?
     pub fn takes(self, slot: usize, low: DType) -> bool {
         allows(self.inputs, slot, low)
     }
 
+    /// May the output at this position be of type `low` (float16 or bfloat16)?
     pub fn gives(self, slot: usize, low: DType) -> bool {
         allows(self.outputs, slot, low)
     }

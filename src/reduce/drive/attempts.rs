@@ -11,6 +11,7 @@ use crate::search::Answer;
 
 /// Everything that was asked of smaller models.
 pub struct Attempts<'a> {
+    /// Where every attempt and its answer are written as they come.
     pub journal: Journal,
     /// From the journal of a run that was cut short.
     known: HashMap<String, Answer>,
@@ -22,6 +23,7 @@ pub struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
+    /// `known` holds the answers of an earlier run by the names of its attempts; counting begins at 0.
     pub fn new(journal: Journal, known: HashMap<String, Answer>, progress: &'a Progress) -> Attempts<'a> {
         Attempts { journal, known, count: 0, label: String::new(), progress }
     }

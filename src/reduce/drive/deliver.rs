@@ -28,8 +28,11 @@ pub struct Delivery<'a> {
     pub values: &'a dyn Fn(&Case) -> Result<Tensors, RunError>,
     /// What is right for its outputs; `None` where nobody can tell.
     pub expected: &'a dyn Fn(&Case) -> Result<Option<Tensors>, RunError>,
+    /// A model of the reduction, ready to be written.
     pub lean: &'a dyn Fn(&ModelProto) -> Lean,
+    /// The words for a case; the strings are notes that its reader must know.
     pub story: &'a dyn Fn(&Case, &[String]) -> Story,
+    /// Reads the written model in a new process and runs it there.
     pub proof: &'a dyn Fn(&Path) -> Result<Proof, RunError>,
 }
 

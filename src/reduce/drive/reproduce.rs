@@ -26,9 +26,13 @@ use crate::tensor::Tensors;
 
 /// What the user asked for.
 pub struct Request<'a> {
+    /// The flags that both sides are made of.
     pub set: &'a SetArgs,
+    /// The flags of every command.
     pub global: &'a GlobalArgs,
+    /// What the reproducer is to be like.
     pub reproducer: &'a ReproducerArgs,
+    /// The folder of the run; reproducers go into folders inside it.
     pub dir: &'a Path,
     /// Attempts of an earlier run.
     pub known: HashMap<String, Answer>,

@@ -34,10 +34,15 @@ pub struct About<'a> {
 
 /// What both the story and the proof say of the two sides.
 pub struct Told<'a> {
+    /// The flags that both sides are made of: models, data, tolerance.
     pub args: &'a SetArgs,
+    /// The flags of every command: libraries, devices, where things are.
     pub global: &'a GlobalArgs,
+    /// As the user wrote it.
     pub reference: &'a Spec,
+    /// As the user wrote it, or as it was chosen.
     pub candidate: &'a Spec,
+    /// What tensors were judged by.
     pub tolerance: &'a judge::Rules,
     /// The truth is what was stored, since the candidate's model is another.
     pub own_model: bool,

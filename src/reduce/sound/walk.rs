@@ -12,6 +12,7 @@ use crate::reduce::descend::call;
 /// What shapes tell of a model.
 #[derive(Default)]
 pub struct Told {
+    /// In the order in which nodes are followed; empty where all that is known fits.
     pub misfits: Vec<Misfit>,
     /// Of the main graph's tensors.
     pub facts: Facts,
@@ -20,7 +21,9 @@ pub struct Told {
 /// A node that cannot work.
 #[derive(Debug, PartialEq)]
 pub struct Misfit {
+    /// Its name in its own graph or function.
     pub node: String,
+    /// What does not fit, without a full stop.
     pub why: String,
 }
 

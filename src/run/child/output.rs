@@ -14,11 +14,14 @@ const TAIL: usize = 4096;
 /// How many bytes of a stream are remembered. What lies between the first and the last ones is forgotten.
 #[derive(Clone, Copy)]
 pub struct Keep {
+    /// Bytes from the start.
     pub first: usize,
+    /// Bytes before the end.
     pub last: usize,
 }
 
 impl Keep {
+    /// What [`Output::last_line`] needs.
     pub const LAST_WORDS: Keep = Keep { first: 0, last: TAIL };
 }
 
@@ -29,6 +32,7 @@ pub struct Output {
 }
 
 impl Output {
+    /// Reads `stream` in a thread of its own until it ends; without a stream there is nothing to read.
     pub fn of(stream: Option<impl Read + Send + 'static>, keep: Keep) -> Output {
         let output = Arc::new(Mutex::new(Kept::new(keep)));
         let (tell, closed) = channel();
@@ -57,6 +61,7 @@ impl Output {
         last_line(&bytes[bytes.len().saturating_sub(TAIL)..])
     }
 
+    /// Waits until the stream is read to its end; `false` if that took longer than `limit`.
     pub fn closes_within(&self, limit: Duration) -> bool {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.recv_timeout(limit) != Err(RecvTimeoutError::Timeout)

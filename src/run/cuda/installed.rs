@@ -9,6 +9,7 @@ use crate::run::tensorrt::library::loader_folders;
 
 /// Where to look.
 pub struct Places {
+    /// Folders that may hold libcuda, the first one that does counts.
     pub libraries: Vec<PathBuf>,
     /// What the kernel's driver says of itself.
     pub driver: PathBuf,
@@ -35,6 +36,7 @@ impl Places {
         folders.iter().filter_map(model).collect()
     }
 
+    /// NVIDIA's driver library, `libcuda.so.1`.
     pub fn libcuda(&self) -> Option<PathBuf> {
         self.libraries.iter().map(|folder| folder.join("libcuda.so.1")).find(|path| path.is_file())
     }

@@ -17,10 +17,13 @@ const OLDEST: (u32, u32) = (1, 23);
 /// A library that is there, and how it was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Library {
+    /// The file to load.
     pub path: PathBuf,
+    /// Who or what led to it.
     pub found: Found,
 }
 
+/// How a library was found; earlier ones come before later ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     /// `--ort-library`
@@ -35,6 +38,7 @@ pub enum Found {
 
 /// What the search reads besides files, so that a test can bring its own.
 pub struct Env<'a> {
+    /// An environment variable, by its name.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The folder where python3 would import this module from. Slow: asked last.
     pub python: &'a dyn Fn(&str) -> Option<PathBuf>,
@@ -57,6 +61,7 @@ pub fn find_package(distribution: &str, module: &str) -> Option<PathBuf> {
     package_folders(&env, module).find(|folder| is_brought_by(folder, distribution))
 }
 
+/// [`find`] with an environment of one's own.
 pub fn find_in(flag: Option<&Path>, env: &Env) -> Result<Library, RunError> {
     if let Some(library) = named(flag, env)? {
         return Ok(library);
@@ -70,6 +75,7 @@ pub fn find_in(flag: Option<&Path>, env: &Env) -> Result<Library, RunError> {
     })
 }
 
+/// [`find_with_provider`] with an environment of one's own.
 pub fn find_with_provider_in(flag: Option<&Path>, provider: &str, env: &Env) -> Result<Library, RunError> {
     let provider = provider.to_ascii_lowercase();
     let variable = format!("LAYERDIFF_ORT_{}", provider.to_ascii_uppercase());

@@ -13,17 +13,22 @@ use crate::run::{RunError, Tf32};
 /// Where nodes run. What the provider does not take falls back to the CPU, as in every ONNX Runtime program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Provider {
+    /// ONNX Runtime's own kernels.
     Cpu,
     /// A provider of the loaded library: `openvino`, `tensorrt`.
     Built(String),
     /// The provider `cuda` of the loaded library on the GPU of this number; float32 products in full, or in TF32.
     Cuda {
+        /// Products of float32 may take 10 bits of mantissa.
         tf32: bool,
+        /// As CUDA counts, from 0.
         device: usize,
     },
     /// A plug-in library, registered under a name.
     Plugin {
+        /// As ONNX Runtime registers it, and as users call it behind `ort-`.
         name: String,
+        /// The file to load.
         library: PathBuf,
     },
 }

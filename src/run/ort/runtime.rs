@@ -34,11 +34,21 @@ pub enum Runtime {
 
 /// A session, and what is known of its outputs.
 pub enum Opened {
+    /// In this process.
     Here(Session),
-    Apart { worker: Arc<Worker>, model: Arc<Lean>, outputs: Vec<Output> },
+    /// In a process of its own, which is told the model with every run.
+    Apart {
+        /// That process.
+        worker: Arc<Worker>,
+        /// What it builds.
+        model: Arc<Lean>,
+        /// As they were told when it was built first.
+        outputs: Vec<Output>,
+    },
 }
 
 impl Runtime {
+    /// Here, unless a process of ours died of it before: then apart. An error where the library cannot be loaded.
     pub fn start(library: &Path) -> Result<Runtime, RunError> {
         Ok(match died() {
             None => Runtime::Here(Box::new(Ort::new(library, Provider::Cpu)?)),
@@ -70,6 +80,7 @@ impl Runtime {
         }
     }
 
+    /// Of the library: `1.23.0`.
     pub fn version(&self) -> String {
         self.about().info.version.clone()
     }
@@ -87,6 +98,7 @@ fn outputs(worker: &Worker, model: &Arc<Lean>) -> Result<Vec<Output>, RunError> 
 }
 
 impl Opened {
+    /// In the model's order.
     pub fn outputs(&self) -> &[Output] {
         match self {
             Opened::Here(session) => &session.outputs,

@@ -17,6 +17,7 @@ use crate::tensor::Tensors;
 /// A built session and what ONNX Runtime inferred about its outputs.
 pub struct Session {
     session: ort::session::Session,
+    /// In the model's order.
     pub outputs: Vec<Output>,
     backend: String,
     lacks: Option<String>,

@@ -11,17 +11,22 @@ const TABLE: &str = include_str!("abi.txt");
 /// What `getInferLibVersion` says. TensorRT 10.16.0 is 101600, TensorRT-RTX 1.7.1 is 10701.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
+    /// The first number: a binary interface holds within it, with the exceptions that [`Family`] lists.
     pub major: u32,
+    /// The second number.
     pub minor: u32,
+    /// The third number.
     pub patch: u32,
 }
 
 /// Versions with one binary interface; the order is that of the columns of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// TensorRT 10, but for 10.8.0.
     Trt10,
     /// 10.8.0 has a method in the middle of the network's class that all others have at its end.
     Trt10_8,
+    /// TensorRT 11: typed by the model alone.
     Trt11,
     /// TensorRT-RTX 1.3 and 1.4
     Rtx1_3,
@@ -32,17 +37,29 @@ pub enum Family {
 /// A switch of the builder. Not every family has every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flag {
+    /// Kernels may compute in float16.
     Fp16,
+    /// Kernels may compute in int8.
     Int8,
+    /// Kernels may compute in bfloat16.
     Bf16,
+    /// Kernels may compute in 8-bit floats.
     Fp8,
+    /// Products of float32 may take 10 bits of mantissa; TensorRT sets it by itself.
     Tf32,
+    /// Kernels handle NaN strictly, whatever it costs.
     StrictNans,
+    /// The precision that a layer asks for is a must.
     ObeyPrecisionConstraints,
+    /// The precision that a layer asks for is a wish.
     PreferPrecisionConstraints,
+    /// The engine waits after every layer and checks for errors.
     Debug,
+    /// The engine runs in other versions of the library too.
     VersionCompatible,
+    /// No timing cache is read or made.
     DisableTimingCache,
+    /// A build fails rather than time a kernel that the cache does not know.
     ErrorOnTimingCacheMiss,
 }
 
@@ -55,6 +72,7 @@ pub struct Abi {
 }
 
 impl Version {
+    /// As the library says it; numbers below 0 are taken for 0.
     pub fn from_number(number: i32) -> Version {
         let n = u32::try_from(number).unwrap_or(0);
         // Up to 9.x the major version counted thousands.
@@ -62,6 +80,7 @@ impl Version {
         Version { major: n / unit, minor: n % unit / 100, patch: n % 100 }
     }
 
+    /// As the library says it, from version 10 on.
     pub fn number(self) -> i32 {
         (self.major * 10_000 + self.minor * 100 + self.patch) as i32
     }
@@ -80,6 +99,7 @@ impl Family {
         }
     }
 
+    /// Is it one of TensorRT-RTX?
     pub fn is_rtx(self) -> bool {
         matches!(self, Family::Rtx1_3 | Family::Rtx1_5)
     }

@@ -57,6 +57,8 @@ struct Ready {
 }
 
 impl TensorRt {
+    /// Loads the library. An error where it is not there, is of no known version, or has not what `options` ask for; a
+    /// GPU is not needed yet.
     pub fn start(options: Options) -> Result<TensorRt, RunError> {
         let found = library::find_in(Some(&options.library), &Places::default())?;
         let mut found =

@@ -10,12 +10,15 @@ use super::profile::Profile;
 use super::{log, sys};
 use crate::run::RunError;
 
+/// What makes networks, configurations and plans; needs no GPU.
 pub struct Builder(sys::Owned<sys::Builder>);
 
 /// Who decides about precisions: the builder's flags, or the types in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typing {
+    /// The builder lowers what its flags allow.
     Weak,
+    /// The model's own types hold.
     Strong,
 }
 
@@ -23,6 +26,7 @@ pub enum Typing {
 pub struct Plan(sys::Owned<sys::HostMemory>);
 
 impl Builder {
+    /// An error for a library that only runs engines.
     pub fn new(library: &Library) -> Result<Builder, RunError> {
         if !library.builds() {
             return Err(library.cannot_build());
@@ -32,6 +36,7 @@ impl Builder {
         builder.map(Builder).ok_or_else(|| log::not_built(library, mark, "it makes no builder"))
     }
 
+    /// An empty one. An error for [`Typing::Weak`] where the library takes types from the model only.
     pub fn network(&self, typing: Typing) -> Result<Network, RunError> {
         let library = self.0.library();
         if typing == Typing::Weak && !library.weakly_typed() {
@@ -48,6 +53,7 @@ impl Builder {
         Ok(Network::new(network))
     }
 
+    /// One with TensorRT's defaults.
     pub fn config(&self) -> Result<Config, RunError> {
         let mark = log::mark();
         let config =
@@ -55,6 +61,7 @@ impl Builder {
         Ok(Config::new(config))
     }
 
+    /// One without any shapes.
     pub fn profile(&self) -> Result<Profile, RunError> {
         let mark = log::mark();
         let profile = self.0.profile().ok_or_else(|| log::not_built(self.0.library(), mark, "it makes no profile"))?;

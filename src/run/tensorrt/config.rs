@@ -10,6 +10,7 @@ use super::profile::Profile;
 use super::sys::{self, c_text};
 use crate::run::RunError;
 
+/// What a build is told besides the network.
 pub struct Config {
     object: sys::Owned<sys::Config>,
     cache: Option<sys::Owned<sys::TimingCache>>,
@@ -19,8 +20,11 @@ pub struct Config {
 /// Memory that the builder may use; the numbers are TensorRT's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
+    /// Scratch memory of kernels on the GPU.
     Workspace = 0,
+    /// GPU memory that is used while kernels are timed.
     TacticDram = 4,
+    /// Shared memory that kernels may use.
     TacticSharedMemory = 5,
 }
 
@@ -37,6 +41,7 @@ impl Config {
         self.monitor.as_deref()
     }
 
+    /// An error for a flag that this library lacks; it cannot be on, so clearing it is none.
     pub fn set(&mut self, flag: Flag, on: bool) -> Result<(), RunError> {
         let library = self.object.library();
         let bit = library.abi().flag(flag);
@@ -49,10 +54,12 @@ impl Config {
         Ok(())
     }
 
+    /// Is it on? `false` for a flag that this library lacks.
     pub fn get(&self, flag: Flag) -> bool {
         self.object.library().abi().flag(flag).is_some_and(|bit| self.object.get().flag(bit))
     }
 
+    /// The most bytes that the builder may use there.
     pub fn pool(&mut self, pool: Pool, bytes: usize) {
         self.object.get().set_pool(pool as i32, bytes);
     }

@@ -10,6 +10,7 @@ use super::log;
 use super::sys::{self, Dims, c_text};
 use crate::run::RunError;
 
+/// What one run at a time needs of an engine.
 pub struct Context {
     object: sys::Owned<sys::Context>,
     allocations: HashMap<String, Arc<Allocation>>,
@@ -20,6 +21,7 @@ impl Context {
         Context { object, allocations: HashMap::new() }
     }
 
+    /// For the next run. An error for more than 8 dimensions, and for what no profile covers.
     pub fn set_input_shape(&mut self, input: &str, shape: &[i64]) -> Result<(), RunError> {
         let mark = log::mark();
         let set = Dims::new(shape).is_some_and(|dims| self.object.get().set_input_shape(&c_text(input), &dims));
@@ -103,12 +105,14 @@ impl Context {
         self.check(set, mark, &format!("it refuses to debug tensor '{tensor}'"))
     }
 
+    /// A listener hears of every tensor that was marked for it, or of none.
     pub fn debug_all(&mut self, on: bool) -> Result<(), RunError> {
         let mark = log::mark();
         let set = self.object.get().set_all_debug_states(on);
         self.check(set, mark, "it refuses to debug its tensors")
     }
 
+    /// A listener hears of everything that fusion left, or not. An error where the library lacks that.
     pub fn debug_unfused(&mut self, on: bool) -> Result<(), RunError> {
         let mark = log::mark();
         let set = self.object.get().set_unfused_debug_states(on)?;

@@ -7,26 +7,34 @@ use super::{log, types};
 use crate::run::RunError;
 use crate::tensor::DType;
 
+/// An engine in this process, built here or read from a file.
 pub struct Engine(sys::Owned<sys::Engine>);
 
 /// An input or output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
+    /// As the model called it.
     pub name: String,
+    /// Fed by the caller; else handed out.
     pub input: bool,
+    /// The type of the buffer to bind.
     pub dtype: DType,
     /// -1 for a dimension that the profile leaves open.
     pub shape: Vec<i64>,
     /// Its memory is the host's: it is a shape.
     pub host: bool,
+    /// Its value decides about shapes inside the engine.
     pub shape_inference: bool,
 }
 
 /// Which shape of a profile; the numbers are TensorRT's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selector {
+    /// The smallest that may be fed.
     Min = 0,
+    /// The one that kernels were chosen for.
     Opt = 1,
+    /// The largest that may be fed.
     Max = 2,
 }
 
@@ -35,6 +43,7 @@ impl Engine {
         Engine(object)
     }
 
+    /// Inputs and outputs in the engine's order; an error for an element type that layerdiff does not know.
     pub fn bindings(&self) -> Result<Vec<Binding>, RunError> {
         let engine = self.0.get();
         (0..engine.binding_count()).map(|i| self.binding(engine.binding_name(i))).collect()
@@ -57,6 +66,7 @@ impl Engine {
         })
     }
 
+    /// How many shape profiles it was built with.
     pub fn profiles(&self) -> usize {
         usize::try_from(self.0.get().profile_count()).unwrap_or(0)
     }
@@ -67,10 +77,12 @@ impl Engine {
         self.0.get().profile_shape(&c_text(input), profile, which as i32).shape().map(<[i64]>::to_vec)
     }
 
+    /// Can a listener hear of this tensor?
     pub fn is_debug(&self, tensor: &str) -> bool {
         self.0.get().is_debug(&c_text(tensor))
     }
 
+    /// Layers after fusion.
     pub fn layer_count(&self) -> usize {
         usize::try_from(self.0.get().layer_count()).unwrap_or(0)
     }
@@ -81,6 +93,7 @@ impl Engine {
         engine.device_memory_64().ok().and_then(|n| usize::try_from(n).ok()).or_else(|| engine.device_memory().ok())
     }
 
+    /// The bytes of its file.
     pub fn serialise(&self) -> Result<Plan, RunError> {
         let mark = log::mark();
         let plan =
@@ -97,6 +110,7 @@ impl Engine {
         Ok(inspector.get().information(1))
     }
 
+    /// What one run at a time needs: takes [`Engine::device_memory`] of the GPU.
     pub fn context(&self) -> Result<Context, RunError> {
         let mark = log::mark();
         let context =

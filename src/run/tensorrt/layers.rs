@@ -7,9 +7,13 @@ use crate::tensor::DType;
 /// A layer of an engine, perhaps fused from many nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
+    /// As the inspector calls it; fused layers join the names of their nodes.
     pub name: String,
+    /// What it does: `CaskConvolution`, `Reformat`, ...; empty where the engine tells names only.
     pub kind: String,
+    /// In the inspector's order.
     pub inputs: Vec<Port>,
+    /// In the inspector's order.
     pub outputs: Vec<Port>,
     /// The nodes of the model that it came from, each once.
     pub onnx_nodes: Vec<String>,
@@ -20,10 +24,13 @@ pub struct Layer {
 /// A tensor that goes in or out of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {
+    /// The ONNX name, where one is left.
     pub name: String,
     /// As the inspector says it: `Row major linear FP32`.
     pub format: String,
+    /// What `format` says; `None` for a type that layerdiff does not know.
     pub dtype: Option<DType>,
+    /// Of the profile that it was built for; -1 for an open dimension.
     pub shape: Vec<i64>,
 }
 

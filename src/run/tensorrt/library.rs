@@ -16,10 +16,13 @@ pub const VARIABLE: &str = "LAYERDIFF_TENSORRT";
 /// A TensorRT that is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// The file to load.
     pub library: PathBuf,
     /// The ONNX parser of the same version beside it.
     pub parser: Option<PathBuf>,
+    /// What it can do.
     pub kind: Kind,
+    /// Where it was found.
     pub origin: Origin,
 }
 
@@ -34,6 +37,7 @@ pub enum Kind {
     Lean,
 }
 
+/// Who or what led to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     /// `--trt-library`
@@ -68,6 +72,7 @@ const PACKAGES: [&str; 6] = [
 ];
 
 impl Kind {
+    /// The best first.
     pub const ALL: [Kind; 3] = [Kind::Full, Kind::Rtx, Kind::Lean];
 
     /// The library's and the parser's file, without version.
@@ -89,6 +94,7 @@ impl Kind {
 }
 
 impl Places {
+    /// What the variables and the Python installations of `env` lead to.
     pub fn of(env: &Env) -> Places {
         let named = (env.variable)(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         Places { named, loader: loader_folders(env.variable), sites: python_sites(env.variable) }
@@ -101,6 +107,7 @@ pub fn find(flag: Option<&Path>) -> Result<Option<Found>, RunError> {
     find_in(flag, &Places::of(&Env::process()))
 }
 
+/// [`find`] in these places.
 pub fn find_in(flag: Option<&Path>, places: &Places) -> Result<Option<Found>, RunError> {
     if let Some(path) = flag {
         return named(path, "--trt-library", Origin::Flag).map(Some);

@@ -16,14 +16,20 @@ const KEPT: usize = 500;
 /// The numbers are TensorRT's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Of the library: it cannot go on.
     Internal = 0,
+    /// What was asked for failed.
     Error = 1,
+    /// What was asked for went on all the same.
     Warning = 2,
 }
 
+/// One thing that TensorRT said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
+    /// As TensorRT ranks it.
     pub severity: Severity,
+    /// Its own words.
     pub text: String,
 }
 
@@ -39,6 +45,7 @@ struct Log {
 
 static LOG: Mutex<Log> = Mutex::new(Log::EMPTY);
 
+/// The end of the log as it is now.
 pub fn mark() -> Mark {
     log().mark()
 }

@@ -9,6 +9,7 @@ use super::{layers, sys, types};
 use crate::run::RunError;
 use crate::tensor::DType;
 
+/// What will be built; layers and tensors are borrowed from it.
 pub struct Network {
     /// They own weights that the network refers to.
     parsers: Vec<sys::Owned<sys::Parser>>,
@@ -66,18 +67,21 @@ impl Network {
         }
     }
 
+    /// In the model's order.
     pub fn inputs(&self) -> Vec<Tensor<'_>> {
         let network = self.object.get();
         let tensors = (0..network.input_count()).filter_map(|i| network.input(i));
         tensors.map(|raw| Tensor { raw, network }).collect()
     }
 
+    /// In the order in which they were marked, the model's own first.
     pub fn outputs(&self) -> Vec<Tensor<'_>> {
         let network = self.object.get();
         let tensors = (0..network.output_count()).filter_map(|i| network.output(i));
         tensors.map(|raw| Tensor { raw, network }).collect()
     }
 
+    /// In topological order.
     pub fn layers(&self) -> Vec<Layer<'_>> {
         let network = self.object.get();
         let layers = (0..network.layer_count()).filter_map(|i| network.layer(i));
@@ -99,6 +103,7 @@ impl Network {
         tensor.network.mark_output(tensor.raw);
     }
 
+    /// Undoes [`Network::mark_output`]; the tensor may be fused away again.
     pub fn unmark_output(&self, tensor: &Tensor) {
         tensor.network.unmark_output(tensor.raw);
     }
@@ -108,10 +113,12 @@ impl Network {
         tensor.network.mark_debug(tensor.raw)
     }
 
+    /// Undoes [`Network::mark_debug`]. `false`: TensorRT will not.
     pub fn unmark_debug(&self, tensor: &Tensor) -> bool {
         tensor.network.unmark_debug(tensor.raw)
     }
 
+    /// Was it marked by [`Network::mark_debug`]?
     pub fn is_debug(&self, tensor: &Tensor) -> bool {
         tensor.network.is_debug(tensor.raw)
     }
@@ -121,12 +128,14 @@ impl Network {
         self.object.get().mark_unfused()
     }
 
+    /// Undoes [`Network::mark_unfused`].
     pub fn unmark_unfused(&self) -> Result<bool, RunError> {
         self.object.get().unmark_unfused()
     }
 }
 
 impl Tensor<'_> {
+    /// The ONNX name, where a node of the model makes it.
     pub fn name(&self) -> String {
         self.raw.name()
     }
@@ -141,10 +150,12 @@ impl Tensor<'_> {
         self.raw.dimensions().shape().map(<[i64]>::to_vec)
     }
 
+    /// Is it an input of the network?
     pub fn is_input(&self) -> bool {
         self.raw.is_input()
     }
 
+    /// Is it handed out: an output of the model, or marked as one?
     pub fn is_output(&self) -> bool {
         self.raw.is_output()
     }
@@ -154,12 +165,14 @@ impl Tensor<'_> {
         self.raw.is_shape_tensor()
     }
 
+    /// Do kernels read or write its value? A tensor may be this and a shape tensor.
     pub fn is_execution_tensor(&self) -> bool {
         self.raw.is_execution_tensor()
     }
 }
 
 impl<'n> Layer<'n> {
+    /// That of the ONNX node it came from, where there is one.
     pub fn name(&self) -> String {
         self.raw.name()
     }
@@ -170,6 +183,7 @@ impl<'n> Layer<'n> {
         self.raw.library().abi().name_of("LayerType", number).map_or_else(|| number.to_string(), str::to_string)
     }
 
+    /// What the parser noted of the ONNX nodes it came from, as TensorRT keeps it.
     pub fn metadata(&self) -> String {
         self.raw.metadata()
     }
@@ -179,11 +193,13 @@ impl<'n> Layer<'n> {
         layers::nodes(&self.metadata())
     }
 
+    /// By position; one that is left out is skipped.
     pub fn inputs(&self) -> Vec<Tensor<'n>> {
         let tensors = (0..self.raw.input_count()).filter_map(|i| self.raw.input(i));
         tensors.map(|raw| Tensor { raw, network: self.network }).collect()
     }
 
+    /// By position.
     pub fn outputs(&self) -> Vec<Tensor<'n>> {
         let tensors = (0..self.raw.output_count()).filter_map(|i| self.raw.output(i));
         tensors.map(|raw| Tensor { raw, network: self.network }).collect()
@@ -194,6 +210,8 @@ impl<'n> Layer<'n> {
         self.raw.set_precision(number(dtype)?)
     }
 
+    /// Asks for the type of one output. An error for types that TensorRT has not, and where the family is typed by the
+    /// model alone.
     pub fn set_output_type(&self, output: usize, dtype: DType) -> Result<(), RunError> {
         let index = i32::try_from(output).unwrap_or(i32::MAX).min(self.raw.output_count() - 1);
         self.raw.set_output_type(index, number(dtype)?)

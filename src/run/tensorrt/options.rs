@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::library::Found;
 use crate::tensor::DType;
 
+/// What the worker process of a TensorRT backend is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
+    /// The file to load.
     pub library: PathBuf,
     /// Beside the library; a runtime has none.
     pub parser: Option<PathBuf>,
@@ -33,9 +35,13 @@ pub struct Options {
 /// Shapes of one input: the smallest, the usual one, the largest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Range {
+    /// As the model calls it.
     pub input: String,
+    /// The smallest.
     pub min: Vec<i64>,
+    /// The one that kernels are chosen for.
     pub opt: Vec<i64>,
+    /// The largest.
     pub max: Vec<i64>,
 }
 

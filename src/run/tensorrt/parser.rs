@@ -11,13 +11,19 @@ use crate::run::RunError;
 pub struct ParseError {
     /// The index of the node in the model; `None` when it is about no single node.
     pub node: Option<usize>,
+    /// Of the node.
     pub name: String,
+    /// Its operator.
     pub op: String,
+    /// A number of `nvonnxparser::ErrorCode`.
     pub code: i32,
+    /// The parser's own words.
     pub desc: String,
     /// Where in the parser's sources it was found.
     pub file: String,
+    /// The line in `file`.
     pub line: i32,
+    /// The function around that line.
     pub function: String,
 }
 

@@ -4,6 +4,7 @@ use super::log;
 use super::sys::{self, Dims, c_text};
 use crate::run::RunError;
 
+/// Shapes, input by input.
 pub struct Profile(sys::Owned<sys::Profile>);
 
 impl Profile {
@@ -15,6 +16,7 @@ impl Profile {
         self.0.get()
     }
 
+    /// The shapes of one input. An error for more than 8 dimensions, and where TensorRT refuses them.
     pub fn shape(&mut self, input: &str, min: &[i64], opt: &[i64], max: &[i64]) -> Result<(), RunError> {
         if let Some(shape) = [min, opt, max].into_iter().find(|shape| Dims::new(shape).is_none()) {
             let (backend, count) = (self.0.library().name(), shape.len());
@@ -31,6 +33,7 @@ impl Profile {
         self.set(input, [min, opt, max], |name, which, values| self.0.set_values(name, which, values))
     }
 
+    /// Does every shape lie between the smallest and the largest, as far as TensorRT can tell?
     pub fn is_valid(&self) -> bool {
         self.0.get().is_valid()
     }

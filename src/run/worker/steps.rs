@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// A phase of a build, and how many of its steps are done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
+    /// As the builder calls it.
     pub phase: String,
+    /// Steps of the phase that are done.
     pub step: usize,
     /// 0 where nobody knows.
     pub of: usize,

@@ -13,7 +13,12 @@ use crate::run::{Backend, RunError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum What {
     /// ONNX Runtime of this library with one execution provider.
-    OnnxRuntime { library: PathBuf, provider: Provider },
+    OnnxRuntime {
+        /// The file to load.
+        library: PathBuf,
+        /// Where nodes run.
+        provider: Provider,
+    },
     /// TensorRT or TensorRT-RTX.
     TensorRt(Box<tensorrt::Options>),
 }

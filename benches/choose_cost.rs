@@ -1,7 +1,7 @@
 //! What the TensorRT path costs where there is no TensorRT: looking for it, and choosing a candidate for whoever named none.
 //! Both look at files and start nothing; neither prints.
 //!
-//! usage: choose_cost [REPETITIONS]     prints the medians in milliseconds, and what was found
+//! usage: cargo bench --bench choose_cost [-- REPETITIONS]     prints the medians in milliseconds, and what was found
 
 use std::time::Instant;
 
@@ -9,7 +9,9 @@ use layerdiff::open::choose;
 use layerdiff::run::tensorrt::library;
 
 fn main() -> anyhow::Result<()> {
-    let repetitions: usize = std::env::args().nth(1).map_or(Ok(1000), |text| text.parse())?;
+    // `cargo bench` hands every program a `--bench`.
+    let asked = std::env::args().skip(1).find(|argument| argument != "--bench");
+    let repetitions: usize = asked.map_or(Ok(1000), |text| text.parse())?;
     anyhow::ensure!(repetitions > 0, "usage: choose_cost [REPETITIONS]");
     // The first call of a process, with what it has yet to allocate.
     let started = Instant::now();

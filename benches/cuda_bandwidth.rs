@@ -1,4 +1,6 @@
 //! How fast an NVIDIA GPU compares two tensors of 1 GB, beside how fast it copies one: a Markdown table.
+//!
+//! usage: cargo bench --bench cuda_bandwidth
 
 use std::time::Instant;
 

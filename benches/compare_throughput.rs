@@ -1,4 +1,6 @@
 //! How fast [`layerdiff::compare::compare`] is: a pair of 64 MiB float32 tensors, median and best of 20 runs.
+//!
+//! usage: cargo bench --bench compare_throughput
 
 use std::time::Instant;
 
