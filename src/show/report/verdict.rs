@@ -78,7 +78,7 @@ pub fn banner(report: &Report, density: Density) -> Banner {
         lines.push(Words::from(next).then(next_step(report).to_string()));
     }
     let inside = diverging_inside(report);
-    if inside > 0 {
+    if density == Density::Full && inside > 0 {
         lines.push(format!("{} out of tolerance without reaching an output.", plural(inside, "inner tensor")).into());
     }
     Banner { role, word, rest, lines, chips: chips(report) }
