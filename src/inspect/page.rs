@@ -1,5 +1,7 @@
 //! The findings on the terminal: one headline a file, fields, then tables; with `--against` the differences only. Makes a string.
 
+#![allow(missing_docs)]
+
 mod against;
 mod engine;
 mod model;

@@ -27,7 +27,7 @@ pub fn died() -> Option<&'static str> {
 /// ONNX Runtime on the CPU.
 pub enum Runtime {
     /// In this process.
-    Here(Ort),
+    Here(Box<Ort>),
     /// In a process of its own.
     Apart(Arc<Worker>),
 }
@@ -51,7 +51,7 @@ impl Runtime {
     /// Here, unless a process of ours died of it before: then apart. An error where the library cannot be loaded.
     pub fn start(library: &Path) -> Result<Runtime, RunError> {
         Ok(match died() {
-            None => Runtime::Here(Ort::new(library, Provider::Cpu)?),
+            None => Runtime::Here(Box::new(Ort::new(library, Provider::Cpu)?)),
             Some(_) => Runtime::Apart(Arc::new(Worker::start(&Task::new(library.to_path_buf(), Provider::Cpu))?)),
         })
     }
@@ -87,7 +87,7 @@ impl Runtime {
 
     fn backend(&self) -> &dyn Backend {
         match self {
-            Runtime::Here(ort) => ort,
+            Runtime::Here(ort) => &**ort,
             Runtime::Apart(worker) => &**worker,
         }
     }
