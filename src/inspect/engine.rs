@@ -117,6 +117,7 @@ pub fn types(types: &[String]) -> String {
 }
 
 #[cfg(test)]
+/// An engine's facts without an engine.
 pub mod sample {
     use super::*;
     use crate::found::BackendInfo;

@@ -72,6 +72,13 @@ struct Weight {
     value: Tensor,
 }
 
+impl Weight {
+    /// What stands in its place: a tensor that a node makes.
+    fn made(&self) -> ValueInfoProto {
+        ValueInfoProto::tensor(&self.name, self.value.dtype, &self.value.shape)
+    }
+}
+
 /// Initializers of the main graph that are large enough to matter, the largest first.
 fn large(case: &Case, payload: &dyn Fn(&TensorProto) -> Option<Tensor>, smallest: usize) -> Vec<Weight> {
     let candidate = |t: &&TensorProto| {
@@ -131,7 +138,7 @@ impl Making {
         let value = block::typical(&weight.value)?;
         let shape = self.shape(weight);
         let fill = AttributeProto::tensor("value", tensor_to_proto("", &value));
-        self.node("ConstantOfShape", "fill", &[&shape], weight, &weight.name, weight.value.shape.clone());
+        self.node("ConstantOfShape", "fill", &[&shape], weight.made());
         let node = self.nodes.last_mut()?;
         node.attribute.push(fill);
         Some(())
@@ -144,16 +151,17 @@ impl Making {
         let block = self.initializer("block", &value);
         let repeats = self.initializer("repeats", &Tensor::i64(&[1], &[times as i64]));
         let (tiled, cut) = (format!("{}_tiled", self.id), format!("{}_cut", self.id));
-        self.node("Tile", "tile", &[&block, &repeats], weight, &tiled, vec![times * length]);
+        self.node("Tile", "tile", &[&block, &repeats], ValueInfoProto::tensor(&tiled, value.dtype, &[times * length]));
         let mut flat = tiled;
         if times * length > elements {
             let starts = self.initializer("starts", &Tensor::i64(&[1], &[0]));
             let ends = self.initializer("ends", &Tensor::i64(&[1], &[elements as i64]));
-            self.node("Slice", "slice", &[&flat, &starts, &ends], weight, &cut, vec![elements]);
+            let made = ValueInfoProto::tensor(&cut, value.dtype, &[elements]);
+            self.node("Slice", "slice", &[&flat, &starts, &ends], made);
             flat = cut;
         }
         let shape = self.shape(weight);
-        self.node("Reshape", "reshape", &[&flat, &shape], weight, &weight.name, weight.value.shape.clone());
+        self.node("Reshape", "reshape", &[&flat, &shape], weight.made());
         Some(())
     }
 
@@ -168,9 +176,9 @@ impl Making {
         name
     }
 
-    fn node(&mut self, op: &str, role: &str, inputs: &[&str], weight: &Weight, output: &str, shape: Vec<usize>) {
-        self.nodes.push(NodeProto::new(op, &format!("{}_{role}", self.id), inputs, &[output]));
-        self.types.push(ValueInfoProto::tensor(output, weight.value.dtype, &shape));
+    fn node(&mut self, op: &str, role: &str, inputs: &[&str], output: ValueInfoProto) {
+        self.nodes.push(NodeProto::new(op, &format!("{}_{role}", self.id), inputs, &[output.name()]));
+        self.types.push(output);
     }
 }
 
