@@ -69,3 +69,6 @@ fn strategy(args: &SearchArgs, engine: bool) -> Strategy {
     let free = args.strategy == Strategy::Scan || !engine;
     if wants_everything(args) && free { Strategy::Scan } else { Strategy::Bisect }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ pub fn node_name(node: &NodeProto) -> String {
         name => name.to_string(),
     }
 }
+
+#[cfg(test)]
+pub mod lines;

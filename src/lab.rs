@@ -189,3 +189,8 @@ impl<'a> Probe<'a> {
         self.values.candidate.get(&pair.candidate)?.get(sample)?.as_ref()
     }
 }
+
+#[cfg(test)]
+pub mod fake;
+#[cfg(test)]
+mod tests;

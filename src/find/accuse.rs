@@ -50,8 +50,9 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.
 fn at_once(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<HashMap<usize, Comparison>, RunError> {
     let (candidate, chosen) = (&probe.lab.candidate, chosen(probe, suspects, most));
-    // Of what it compared itself, the candidate kept what agrees.
-    if candidate.compares() {
+    // Of what it compared itself, the candidate kept what agrees; what an earlier run saw is nowhere.
+    let recalled = probe.ledger.counts.recalled_runs > 0 && !candidate.is_engine();
+    if candidate.compares() || recalled {
         isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
     }
     match candidate.is_engine() && candidate.runs() {

@@ -95,12 +95,16 @@ fn stored(probe: &Probe, tensor: usize) -> Option<Comparison> {
     judge(probe, tensor, 0, Some(value))
 }
 
-/// Measures in one run what running the makers of these tensors alone will need.
+/// Measures in one run what running the makers of these tensors alone will need, if all of it fits into memory.
 pub fn gather(probe: &mut Probe, tensors: &[usize]) -> Result<(), RunError> {
     let of = |t: &usize| suspects(probe, *t).map_or(vec![*t], |nodes| boundary(probe, *t, &nodes));
     let mut needed: Vec<usize> = tensors.iter().flat_map(of).collect();
     needed.sort_unstable();
     needed.dedup();
+    let bytes = needed.iter().map(|t| probe.lab.survey.size(probe.lab.key(*t)) as u64).sum::<u64>();
+    if 2 * bytes * probe.lab.feeds.len() as u64 > probe.lab.memory {
+        return Ok(());
+    }
     let before = probe.ledger.counts.candidate_runs;
     probe.values_of(&needed)?;
     // A run for proofs, not of the search.

@@ -112,18 +112,4 @@ fn knobs(json: &str) -> Option<Vec<Knob>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn knobs_that_can_be_turned_off() {
-        let json = r#"{"tuner_version": "2.19.15", "tuner_options": [
-            {"option": "-a", "allowed_values": "-a=[on|off]", "default_value": "on", "help": "A."},
-            {"option": "-b", "allowed_values": "-b=[on|off]", "default_value": "off", "help": "B."},
-            {"option": "-c:d", "allowed_values": "-c:d=[0|1|2]", "default_value": "1", "help": "C."},
-            {"option": "-e", "allowed_values": "-e=[1|2]", "default_value": "1"}]}"#;
-        let off: Vec<String> = knobs(json).unwrap().into_iter().map(|k| k.off).collect();
-        assert_eq!(off, ["-a=off", "-c:d=0"]);
-        assert_eq!(knobs("no json"), None);
-    }
-}
+mod tests;

@@ -73,6 +73,9 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
 
 /// One output that diverges decides; one that could not be compared is not an agreement.
 pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
+    if outputs.is_empty() {
+        return (Verdict::Inconclusive, Some("no output was compared".to_string()));
+    }
     let with = |status: Status| outputs.iter().find(move |o| o.status == status);
     match (with(Status::Diverges), with(Status::NotCompared)) {
         (Some(_), _) => (Verdict::Diverged, None),
@@ -122,7 +125,10 @@ fn of_check(findings: &Findings) -> (Verdict, Option<String>) {
         return (Verdict::Inconclusive, Some(why));
     };
     match made.iter().find(|r| !r.reproduces) {
-        Some(lost) => (Verdict::Inconclusive, lost.why.clone()),
+        Some(lost) => {
+            let unsaid = || "a reproducer does not show the failure again".to_string();
+            (Verdict::Inconclusive, Some(lost.why.clone().unwrap_or_else(unsaid)))
+        }
         None => (Verdict::Diverged, Some(faults(first, made.len(), *of))),
     }
 }
@@ -174,3 +180,6 @@ fn warnings(findings: &Findings) -> Vec<String> {
     let unfinished = findings.unfinished.then(|| Note::Unfinished.to_string());
     notes.map(ToString::to_string).chain(cure).chain(unfinished).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ impl fmt::Display for Note {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,11 @@ pub struct Surveyed {
 pub struct Everything(Opened);
 
 impl Survey {
+    /// Of a model about which this much is known; `sizes` are bytes of one sample, by key of tensors of the graph.
+    pub fn new(types: Types, sizes: HashMap<String, usize>) -> Survey {
+        Survey { types, sizes }
+    }
+
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
     pub fn of(ort: &Runtime, model: &Model, graph: &Graph, feeds: &[Tensors]) -> Result<Surveyed, RunError> {
         let main: Vec<usize> =
@@ -44,8 +49,8 @@ impl Survey {
             },
             None => ort.open(&model.lean(&marked))?,
         };
-        let mut survey =
-            Survey { types: model.proto.graph.as_ref().map(types::declared).unwrap_or_default(), ..Survey::default() };
+        let declared = model.proto.graph.as_ref().map(types::declared).unwrap_or_default();
+        let mut survey = Survey::new(declared, HashMap::new());
         for output in session.outputs() {
             if let Some(dtype) = output.dtype {
                 survey.types.insert(output.name.clone(), dtype);

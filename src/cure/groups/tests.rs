@@ -3,29 +3,18 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::graph::lines::{self, Lines};
+use crate::onnx::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
-/// `name: out = Op(in, in)` lines; what nobody makes is an input if it is one letter, else an initializer.
-fn graph(lines: &str) -> Graph {
-    let parse = |line: &str| -> Option<NodeProto> {
-        let (name, rest) = line.trim().split_once(": ")?;
-        let (outputs, call) = rest.split_once(" = ")?;
-        let (op, inputs) = call.trim_end_matches(')').split_once('(')?;
-        let (inputs, outputs): (Vec<&str>, Vec<&str>) = (inputs.split(", ").collect(), outputs.split(", ").collect());
-        Some(NodeProto::new(op, name.trim_matches('-'), &inputs, &outputs))
-    };
-    let node: Vec<NodeProto> = lines.split('\n').filter_map(parse).collect();
-    let made: Vec<&String> = node.iter().flat_map(|n| &n.output).collect();
-    let mut free: Vec<&String> = node.iter().flat_map(|n| &n.input).filter(|i| !made.contains(i)).collect();
-    free.sort();
-    free.dedup();
-    let (inputs, weights): (Vec<&String>, Vec<&String>) = free.into_iter().partition(|n| n.len() == 1);
-    let initializer = weights.iter().map(|n| TensorProto { name: Some(n.to_string()), ..Default::default() }).collect();
+/// Of [`lines`]; the last node's first result is the output.
+fn graph(text: &str) -> Graph {
+    let Lines { nodes, inputs, weights, .. } = lines::read(text);
+    let initializer = weights.into_iter().map(|n| TensorProto { name: Some(n), ..Default::default() }).collect();
     let graph = GraphProto {
         input: inputs.iter().map(|n| ValueInfoProto::bare(n)).collect(),
         initializer,
-        output: vec![ValueInfoProto::bare(node.last().unwrap().output.first().unwrap())],
-        node,
+        output: vec![ValueInfoProto::bare(nodes.last().unwrap().output.first().unwrap())],
+        node: nodes,
         ..Default::default()
     };
     Graph::new(&ModelProto { graph: Some(graph), ..Default::default() }).unwrap()

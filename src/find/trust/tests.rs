@@ -1,5 +1,7 @@
 //! Hardware that multiplies in TF32 is told from hardware that does not; nobody else is asked.
 
+mod stages;
+
 use std::path::Path;
 
 use prost::Message;

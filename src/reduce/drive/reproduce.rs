@@ -19,7 +19,7 @@ use crate::reduce::drive::deliver::{self, Delivery, FITS, MOST};
 use crate::reduce::drive::judge::Judge;
 use crate::reduce::drive::story::{self, About, Told};
 use crate::reduce::nodes::{self, Found, Whole};
-use crate::reduce::{self, Attempt, Case, Options, Outside, Test};
+use crate::reduce::{self, Attempt, Case, Options, Outside, Smaller, Test};
 use crate::run::RunError;
 use crate::search::Answer;
 use crate::tensor::Tensors;
@@ -118,52 +118,11 @@ fn one(
 ) -> Result<Result<Reduced, String>, RunError> {
     let started = Instant::now();
     let before = attempts.count;
-    let Some(target) = Target::of(probe, culprit)? else {
-        return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
+    let Cut { judge, smaller, flaps } = match cut(probe, culprit, request.reproducer, attempts)? {
+        Ok(cut) => cut,
+        Err(why) => return Ok(Err(why)),
     };
     let (reference, candidate, rules) = (&probe.lab.reference, &probe.lab.candidate, &probe.lab.rules);
-    let mut judge = Judge::new(probe, culprit, target.shapes_differ);
-    attempts.label = format!("{}: ", culprit.tensor);
-    let found = {
-        let shared = RefCell::new(&mut *probe);
-        let values = |keys: &[String]| values(&mut shared.borrow_mut(), candidate, keys, target.sample);
-        let told = |key: &str| candidate.types.get(key).map(|dtype| ValueInfoProto::typed(key, *dtype, None));
-        let whole = Whole {
-            model: &candidate.model.proto,
-            graph: &candidate.graph,
-            values: &values,
-            told: &told,
-            target: Some((target.tensor, target.expected.clone())),
-            label: String::new(),
-        };
-        let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-        find(whole, &target, culprit, candidate.width(), &mut test)?
-    };
-    let Some(found) = found else {
-        return Ok(Err(
-            "cut out of the model it does not fail, not even with everything it is computed from".to_string()
-        ));
-    };
-    judge.learn(probe, &culprit.tensor, &found);
-    let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
-    let flaps = flapping(&found.case, request.reproducer.stability, &mut test)?;
-    let cheap = candidate.on_cpu() && reference.on_cpu();
-    let options = Options {
-        freeze: request.reproducer.freeze,
-        shrink_weights: request.reproducer.shrink_weights,
-        enough: if cheap { 0 } else { FITS },
-        jobs: candidate.width(),
-        only_data: judge.own_model,
-        runs: true,
-    };
-    let mut outside = Outside {
-        test: &mut test,
-        values: &|case| judge.truths(case),
-        expected: &|case| judge.expected(case),
-        payload: &|t| tensor_from_proto(&candidate.model.inline(t)).ok(),
-        wrong_at: Some(culprit.accumulated.first_mismatch.clone()).filter(|at| !at.is_empty()),
-    };
-    let smaller = reduce::smaller(found, &options, &mut outside)?;
     let minimal = smaller.minimal;
     let told = Told {
         args: request.set,
@@ -191,6 +150,70 @@ fn one(
         reduced.why = Some(flaps);
     }
     Ok(Ok(reduced))
+}
+
+/// What is left of the model, before it is written.
+struct Cut<'a> {
+    judge: Judge<'a>,
+    smaller: Smaller,
+    /// What is wrong, if it does not fail every time.
+    flaps: Option<String>,
+}
+
+/// Cuts the culprit out and makes that smaller; or says why it cannot be.
+fn cut<'a>(
+    probe: &mut Probe<'a>,
+    culprit: &Culprit,
+    reproducer: &ReproducerArgs,
+    attempts: &mut Attempts,
+) -> Result<Result<Cut<'a>, String>, RunError> {
+    let Some(target) = Target::of(probe, culprit)? else {
+        return Ok(Err("the candidate has no counterpart of it that could be cut out".to_string()));
+    };
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
+    let mut judge = Judge::new(probe, culprit, target.shapes_differ);
+    attempts.label = format!("{}: ", culprit.tensor);
+    let found = {
+        let shared = RefCell::new(&mut *probe);
+        let values = |keys: &[String]| values(&mut shared.borrow_mut(), candidate, keys, target.sample);
+        let told = |key: &str| candidate.types.get(key).map(|dtype| ValueInfoProto::typed(key, *dtype, None));
+        let whole = Whole {
+            model: &candidate.model.proto,
+            graph: &candidate.graph,
+            values: &values,
+            told: &told,
+            target: Some((target.tensor, target.expected.clone())),
+            label: String::new(),
+        };
+        let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
+        find(whole, &target, culprit, candidate.width(), &mut test)?
+    };
+    let Some(found) = found else {
+        return Ok(Err(
+            "cut out of the model it does not fail, not even with everything it is computed from".to_string()
+        ));
+    };
+    judge.learn(probe, &culprit.tensor, &found);
+    let mut test = |asked: &[Attempt]| attempts.ask(asked, |attempt| judge.answer(attempt));
+    let flaps = flapping(&found.case, reproducer.stability, &mut test)?;
+    let cheap = candidate.on_cpu() && reference.on_cpu();
+    let options = Options {
+        freeze: reproducer.freeze,
+        shrink_weights: reproducer.shrink_weights,
+        enough: if cheap { 0 } else { FITS },
+        jobs: candidate.width(),
+        only_data: judge.own_model,
+        runs: true,
+    };
+    let mut outside = Outside {
+        test: &mut test,
+        values: &|case| judge.truths(case),
+        expected: &|case| judge.expected(case),
+        payload: &|t| tensor_from_proto(&candidate.model.inline(t)).ok(),
+        wrong_at: Some(culprit.accumulated.first_mismatch.clone()).filter(|at| !at.is_empty()),
+    };
+    let smaller = reduce::smaller(found, &options, &mut outside)?;
+    Ok(Ok(Cut { judge, smaller, flaps }))
 }
 
 /// The wrong tensor, in the candidate's own graph.
@@ -264,3 +287,6 @@ fn values(probe: &mut Probe, candidate: &Side, keys: &[String], sample: usize) -
     let value = |key: &String| Some((key.clone(), probe.value_at(candidate, key, sample, Feed::Reference)?));
     keys.iter().filter_map(value).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Each note's sentence: users read them, and so do their scripts.
+
+use super::*;
+
+/// Of every kind, with its sentence.
+fn all() -> Vec<(Note, &'static str)> {
+    let words = |text: &str| text.to_string();
+    vec![
+        (Note::Model(words("fields were dropped")), "fields were dropped"),
+        (Note::Synthetic, "the input data is synthetic; real data may show another first culprit"),
+        (
+            Note::RunAgain(words("SIGSEGV")),
+            "ONNX Runtime ended the process of the first run (SIGSEGV); everything was run again with it in processes of its own, where its crashes end nothing else",
+        ),
+        (
+            Note::Moves(Who::Reference, words("output 'y' moved by up to 1.00e-6")),
+            "the reference does not answer the same twice (output 'y' moved by up to 1.00e-6)",
+        ),
+        (
+            Note::Moves(Who::Candidate, words("output 'y' moved by up to 1.00e-6")),
+            "the candidate does not answer the same twice (output 'y' moved by up to 1.00e-6)",
+        ),
+        (
+            Note::UnevenRows(words("output 'y', row 1 against row 0")),
+            "equal rows of a batch get different answers: output 'y', row 1 against row 0",
+        ),
+        (
+            Note::UnaskedTf32 { precision: Precision::Fp32, seen: words("MatMul gave 1") },
+            "the candidate multiplies float32 in TF32, although fp32 was asked for: MatMul gave 1; set NVIDIA_TF32_OVERRIDE=0",
+        ),
+        (
+            Note::UnusedTf32,
+            "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it",
+        ),
+        (Note::MoreCulprits(3), "there are more culprits than --max-culprits 3"),
+        (
+            Note::Copied(words("NVRTC is missing")),
+            "the GPU's values were copied to the host and compared there: NVRTC is missing",
+        ),
+        (
+            Note::Perturbed,
+            "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",
+        ),
+        (
+            Note::Disturbed(1),
+            "marking tensors changed the engine's own outputs in one build; nothing was concluded from it",
+        ),
+        (
+            Note::Disturbed(2),
+            "marking tensors changed the engine's own outputs in 2 builds; nothing was concluded from them",
+        ),
+        (
+            Note::RankingNeedsBuild,
+            "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out",
+        ),
+        (Note::NotRanked(words("out of memory")), "the nodes could not be ranked: out of memory"),
+        (Note::StoredOnly, "stored tensors cannot be run again, so there is no reproducer"),
+        (
+            Note::NoReproducer { tensor: words("y"), why: words("it passes alone") },
+            "no reproducer for 'y': it passes alone",
+        ),
+        (Note::NothingToCut, "no reproducer: something crosses its boundary whose type or shape nobody knows"),
+        (Note::FewerReproducers { most: 8, of: 12 }, "there are reproducers for 8 of 12 culprits"),
+        (
+            Note::NoValues(words("no kernel")),
+            "the reference cannot run the model, so cuts are fed with nothing: no kernel",
+        ),
+        (
+            Note::Unfinished,
+            "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
+        ),
+    ]
+}
+
+/// A new kind of note is missing in the table as long as it is missing here.
+fn number(note: &Note) -> usize {
+    match note {
+        Note::Model(_) => 0,
+        Note::Synthetic => 1,
+        Note::RunAgain(_) => 2,
+        Note::Moves(..) => 3,
+        Note::UnevenRows(_) => 4,
+        Note::UnaskedTf32 { .. } => 5,
+        Note::UnusedTf32 => 6,
+        Note::MoreCulprits(_) => 7,
+        Note::Copied(_) => 8,
+        Note::Perturbed => 9,
+        Note::Disturbed(_) => 10,
+        Note::RankingNeedsBuild => 11,
+        Note::NotRanked(_) => 12,
+        Note::StoredOnly => 13,
+        Note::NoReproducer { .. } => 14,
+        Note::NothingToCut => 15,
+        Note::FewerReproducers { .. } => 16,
+        Note::NoValues(_) => 17,
+        Note::Unfinished => 18,
+    }
+}
+
+#[test]
+fn every_note_is_one_sentence() {
+    for (note, sentence) in all() {
+        assert_eq!(note.to_string(), sentence);
+        assert!(!sentence.contains('\n') && !sentence.ends_with('.'), "{sentence}");
+    }
+}
+
+#[test]
+fn every_kind_of_note_has_its_sentence_here() {
+    let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
+    numbers.dedup();
+    assert_eq!(numbers, (0..19).collect::<Vec<_>>());
+}
+
+#[test]
+fn sides_by_name() {
+    assert_eq!([Who::Reference, Who::Candidate].map(|who| who.to_string()), ["reference", "candidate"]);
+}
