@@ -70,6 +70,16 @@ fn imports_point_down() {
     assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
 }
 
+/// All others give back values: words and numbers are in `found`.
+#[test]
+fn few_make_pages() {
+    let may = ["src/show", "src/commands/", "src/open/", "src/inspect/page", "src/find/verdict.rs", "/readme.rs"];
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let (path, makes) = (file.display().to_string(), code(&file).contains("crate::show"));
+        assert!(!makes || path.ends_with("tests.rs") || may.iter().any(|part| path.contains(part)), "{path}");
+    }
+}
+
 #[test]
 fn unsafe_stays_where_it_belongs() {
     let allowed = [
