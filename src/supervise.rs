@@ -41,9 +41,11 @@ pub fn settle(_: fn()) -> Option<String> {
     None
 }
 
+/// Nothing is supervised on this system.
 #[cfg(not(unix))]
 pub fn end_children() {}
 
+/// Nothing is supervised on this system.
 #[cfg(not(unix))]
 pub fn run() -> Option<Ended> {
     None

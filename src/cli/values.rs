@@ -81,6 +81,7 @@ impl std::fmt::Display for Devices {
     }
 }
 
+/// `0,1,2`: an error for what is no number, and for one that stands there twice.
 pub fn parse_devices(text: &str) -> Result<Devices, String> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let mut numbers: Vec<usize> = Vec::new();
@@ -99,6 +100,7 @@ pub fn parse_devices(text: &str) -> Result<Devices, String> {
 /// No machine has as many.
 const MOST_DEVICES: usize = 1024;
 
+/// An error says in one line what is wrong with the expression.
 pub fn parse_pattern(text: &str) -> Result<regex::Regex, String> {
     check::pattern(text).map_err(|e| no_pattern(&e))
 }
@@ -109,6 +111,7 @@ pub fn no_pattern(error: &regex::Error) -> String {
     format!("no regular expression: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: "))
 }
 
+/// More than none; parts of a second too.
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     let time = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
     time.ok_or_else(|| format!("'{text}' is not a time; use seconds, such as 300 or 0.5"))

@@ -29,15 +29,20 @@ pub type Values = [f64; BLOCK];
 
 /// Reference, candidate and |c - r|, in the first `n` places; the others hold zeros.
 pub struct Block {
+    /// How many places are filled.
     pub n: usize,
+    /// The reference's elements.
     pub r: Values,
+    /// The candidate's elements.
     pub c: Values,
+    /// What they are apart.
     pub e: Values,
     /// The sum of the products of finite pairs, where it is not that of `r` and `c`.
     pub dot: Option<f64>,
 }
 
 impl Block {
+    /// With no place filled.
     pub fn new() -> Block {
         Block { n: 0, r: [0.0; BLOCK], c: [0.0; BLOCK], e: [0.0; BLOCK], dot: None }
     }
@@ -51,6 +56,7 @@ impl Block {
 }
 
 impl<'a> Pair<'a> {
+    /// Of equal shape, which the caller has seen to.
     pub fn new(reference: &'a Tensor, candidate: &'a Tensor) -> Pair<'a> {
         let types = [reference.dtype, candidate.dtype];
         let kind = if types.into_iter().any(is_complex) {
@@ -63,6 +69,7 @@ impl<'a> Pair<'a> {
         Pair { reference, candidate, kind }
     }
 
+    /// Of either tensor.
     pub fn elements(&self) -> usize {
         self.reference.elements()
     }

@@ -5,6 +5,7 @@ use crate::compare::block::{BLOCK, Values};
 /// Mantissa bits that tell the bins of one octave apart: 32 bins.
 const FINE: u32 = 5;
 const SHIFT: u32 = 23 - FINE;
+/// Of all exponents of float32, 32 bins each.
 pub const BINS: usize = 1 << (8 + FINE);
 /// The bin of infinity; those above it stay empty.
 const INFINITE: usize = 255 << FINE;
@@ -16,6 +17,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// Without any number.
     pub fn new() -> Histogram {
         Histogram { counts: Box::new([0; BINS]), zeros: 0 }
     }
@@ -47,6 +49,7 @@ impl Histogram {
         }
     }
 
+    /// The counts of both.
     pub fn merge(mut self, other: Histogram) -> Histogram {
         self.zeros += other.zeros;
         for (a, b) in self.counts.iter_mut().zip(other.counts.iter()) {

@@ -90,6 +90,7 @@ pub fn larger(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
 }
 
+/// The smaller one; `a` where either is NaN.
 #[inline(always)]
 pub fn smaller(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }

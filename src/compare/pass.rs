@@ -24,23 +24,39 @@ const NORMAL: f64 = 1.0 / 16384.0;
 pub struct Sums {
     /// Pairs with both sides finite: the sums are over these.
     pub finite: u64,
+    /// Sum of |c - r|.
     pub e: f64,
+    /// Sum of (c - r)^2.
     pub ee: f64,
+    /// Sum of r^2.
     pub rr: f64,
+    /// Sum of c^2.
     pub cc: f64,
+    /// Sum of r c.
     pub rc: f64,
+    /// Sum of |c - r| / max(|r|, floor).
     pub rel: f64,
+    /// Largest |c - r|.
     pub max_e: f64,
+    /// Largest |c - r| / max(|r|, floor).
     pub max_rel: f64,
     /// max of e / 2^max(floor(log2 |r|), emin)
     pub max_scaled: f64,
+    /// Smallest finite r.
     pub min_r: f64,
+    /// Largest finite r.
     pub max_r: f64,
+    /// Elements beyond the tolerance, those that are finite on one side only too.
     pub mismatched: u64,
+    /// The first of them, in the flattened tensor.
     pub first_mismatch: Option<usize>,
+    /// Elements with r NaN or infinite.
     pub ref_nonfinite: u64,
+    /// Elements with c NaN or infinite.
     pub cand_nonfinite: u64,
+    /// Elements with |r| above fp16's largest number.
     pub overflow: u64,
+    /// Elements with 0 < |r| below fp16's smallest normal number.
     pub subnormal: u64,
 }
 
@@ -133,6 +149,7 @@ fn measure_block(block: &mut Block, judge: Judge, start: usize) -> Sums {
 }
 
 impl Sums {
+    /// Over no pairs.
     pub fn none() -> Sums {
         Sums {
             finite: 0,

@@ -10,6 +10,7 @@ use crate::spec::Precision;
 /// The result must be this many times smaller than the operands.
 const RATIO: f64 = 16.0;
 
+/// Large operands, a small result: what is left is mostly rounding.
 pub fn cancellation(case: &Case) -> Option<Finding> {
     in_tf32(case).or_else(|| difference(case))
 }

@@ -9,13 +9,19 @@ use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
 
+/// The evidence with its statistics, measured once for all detectors.
 pub struct Case<'a> {
+    /// What is known of the culprit.
     pub e: &'a Evidence<'a>,
+    /// How it was judged.
     pub judged: &'a Judged,
     /// The storage type of low precision, where the candidate has one.
     pub format: Option<Format>,
+    /// Of the reference's value of each input slot.
     pub inputs: Vec<Option<Summary>>,
+    /// Of the reference's value of the diverging tensor.
     pub output: Option<Summary>,
+    /// Of the candidate's value of it.
     pub candidate: Option<Summary>,
     /// Of the diverging tensor.
     pub pairs: Option<Pairs>,
@@ -24,6 +30,7 @@ pub struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
+    /// Measures every value of the evidence once.
     pub fn new(e: &'a Evidence<'a>, judged: &'a Judged) -> Case<'a> {
         let format = low_type(e).and_then(Format::of);
         let measure = |t: Option<&Tensor>| t.and_then(|t| stats::summary(t, format));
@@ -36,10 +43,12 @@ impl<'a> Case<'a> {
         Case { e, judged, format, inputs, output, candidate, pairs, fit: None }
     }
 
+    /// The operator of the node.
     pub fn op(&self) -> &'a str {
         self.e.node.op_type()
     }
 
+    /// Is it one of these operators, of whatever domain?
     pub fn is_any(&self, op_types: &[&str]) -> bool {
         op_types.contains(&self.op())
     }
@@ -49,14 +58,17 @@ impl<'a> Case<'a> {
         format!("'{}'", self.e.culprit.node.name)
     }
 
+    /// The input of this slot, if it is not left out.
     pub fn operand(&self, slot: usize) -> Option<&Operand<'a>> {
         self.e.inputs.get(slot).filter(|o| !o.name.is_empty())
     }
 
+    /// The statistics of the input of this slot, if it has a value.
     pub fn input(&self, slot: usize) -> Option<&Summary> {
         self.inputs.get(slot)?.as_ref()
     }
 
+    /// The reference's shape of the input of this slot.
     pub fn shape(&self, slot: usize) -> Option<&'a [usize]> {
         Some(&self.e.inputs.get(slot)?.value?.shape)
     }

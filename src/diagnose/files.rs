@@ -8,6 +8,7 @@ use crate::graph::node_name;
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type};
 use crate::tensor::{DType, Tensor, shape_text};
 
+/// Another operator makes the tensor in the candidate's file.
 pub fn operator_differs(case: &Case) -> Option<Finding> {
     let theirs = case.e.theirs.filter(|_| case.e.own_model)?;
     if theirs.op_type() == case.op() {
@@ -23,6 +24,7 @@ pub fn operator_differs(case: &Case) -> Option<Finding> {
     Some(Finding { code: "operator-differs", sure: Sure::Likely, evidence, advice })
 }
 
+/// The same operator has other attributes there; defaults written out are none.
 pub fn attribute_differs(case: &Case) -> Option<Finding> {
     let theirs = case.e.theirs.filter(|t| case.e.own_model && t.op_type() == case.op())?;
     let differences = differences(case, theirs);
@@ -34,6 +36,7 @@ pub fn attribute_differs(case: &Case) -> Option<Finding> {
     Some(Finding { code: "attribute-differs", sure: Sure::Shown, evidence, advice })
 }
 
+/// The same operator has other constants there.
 pub fn weights_differ(case: &Case) -> Option<Finding> {
     if !case.e.own_model {
         return None;

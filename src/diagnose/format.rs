@@ -20,6 +20,7 @@ pub struct Format {
     dtype: DType,
 }
 
+/// IEEE binary16.
 pub const FP16: Format = Format {
     name: "FP16",
     max: 65504.0,
@@ -44,6 +45,7 @@ const BF16: Format = Format {
 pub const FP32_UNIT: f64 = power_of_two(-24);
 
 impl Format {
+    /// The one that values are stored in; `None` for every other type.
     pub fn of(low: DType) -> Option<Format> {
         [FP16, BF16].into_iter().find(|f| f.dtype == low)
     }

@@ -6,6 +6,7 @@ use super::words::{num, share};
 use super::{Finding, Sure};
 use crate::tensor::{DType, Tensor};
 
+/// int64 values that a candidate holds in 32 bits.
 pub fn int64_narrowing(case: &Case) -> Option<Finding> {
     let (sure, evidence) =
         narrowed(case).map(|text| (Sure::Shown, text)).or_else(|| beyond(case).map(|text| (Sure::Likely, text)))?;

@@ -5,6 +5,7 @@ use super::stats::Summary;
 use super::words::{num, share};
 use super::{Finding, Sure};
 
+/// The code of this diagnosis.
 pub const CODE: &str = "mask-sentinel";
 
 /// What masks are made and applied with.
@@ -36,6 +37,7 @@ const SOFTMAX: [&str; 2] = ["Softmax", "LogSoftmax"];
 /// From here down a value can only mean "never".
 const NEVER: f64 = -1e4;
 
+/// A value that only means "never" is too low for the format, so that a softmax meets an infinity.
 pub fn mask_sentinel(case: &Case) -> Option<Finding> {
     let masking = case.is_any(&MASKING);
     let to_softmax = case.read_by(&SOFTMAX) || case.is_any(&SOFTMAX);

@@ -5,6 +5,7 @@ use super::stats::Summary;
 use super::words::{num, share};
 use super::{Finding, Operand, Sure};
 
+/// NaN or infinities that the node makes itself.
 pub fn nan_source(case: &Case) -> Option<Finding> {
     in_both(case).or_else(|| in_candidate(case))
 }

@@ -20,6 +20,7 @@ const WHOLE: [&str; 8] = [
     "LpNormalization",
 ];
 
+/// A mean or a variance that the format cannot hold, in a normalisation or a part of one.
 pub fn normalization_statistics(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let found = if is_part(case) { part(case, format)? } else { whole(case, format)? };

@@ -21,6 +21,7 @@ const SQUARES_INSIDE: [&str; 8] = [
     "GroupNormalization",
 ];
 
+/// Values above the largest number of the format.
 pub fn fp16_overflow(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let out = case.output.as_ref()?;

@@ -9,6 +9,7 @@ const TOLERABLE: f64 = 0.005;
 /// Fewer elements show nothing.
 const FEW: u64 = 8;
 
+/// Values beyond what the scale can express: they are cut off.
 pub fn int8_saturation(case: &Case) -> Option<Finding> {
     let (sure, evidence) = by_scale(case).or_else(|| by_values(case))?;
     let advice = format!(
@@ -49,9 +50,11 @@ fn by_values(case: &Case) -> Option<(Sure, String)> {
 
 /// Signs of clipping in the values alone.
 pub struct Clip {
+    /// The value where the candidate stops.
     pub bound: f64,
     /// How far the reference goes on that side.
     pub reach: f64,
+    /// Share of the elements that stand there, 0..=1.
     pub share: f64,
 }
 

@@ -6,6 +6,7 @@ use super::{Finding, Sure};
 const DRAWING: [&str; 6] =
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"];
 
+/// An operator that draws numbers: no two backends draw the same.
 pub fn rng(case: &Case) -> Option<Finding> {
     let dropout = case.is_any(&["Dropout"]) && training(case);
     if !case.is_any(&DRAWING) && !dropout {

@@ -12,6 +12,7 @@ const TOO_SMALL: f64 = 4.0;
 /// A range of which only this part is used leaves 5 bits of 8.
 const TOO_LARGE: f64 = 1.0 / 8.0;
 
+/// A scale that does not fit the values: along the wrong axis, too small or too large.
 pub fn scale_mismatch(case: &Case) -> Option<Finding> {
     let (sure, evidence) = wrong_axis(case).or_else(|| wrong_size(case)).or_else(|| guessed(case))?;
     let advice = format!(

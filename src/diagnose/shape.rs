@@ -4,6 +4,7 @@ use super::case::Case;
 use super::{Finding, Sure};
 use crate::tensor::{DType, Tensor, shape_text};
 
+/// The two tensors are not of one shape or type.
 pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
     let (reference, candidate) = (case.e.output?, case.e.candidate_output?);
     let evidence = if reference.shape != candidate.shape {

@@ -12,28 +12,43 @@ use crate::tensor::{DType, Tensor};
 /// One tensor. Sums and extremes are over the finite elements.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
+    /// All of them.
     pub elements: u64,
+    /// Neither NaN nor infinite.
     pub finite: u64,
+    /// NaN.
     pub nan: u64,
+    /// Plus infinity.
     pub pos_inf: u64,
+    /// Minus infinity.
     pub neg_inf: u64,
+    /// Zeros of either sign.
     pub zeros: u64,
+    /// Below zero.
     pub negative: u64,
+    /// The smallest.
     pub min: f64,
+    /// The largest.
     pub max: f64,
     /// Elements equal to `min`, and to `max`.
     pub at_min: u64,
+    /// Elements equal to `max`.
     pub at_max: u64,
     /// The smallest magnitude that is not zero.
     pub min_abs: f64,
+    /// Of the elements.
     pub sum: f64,
+    /// Of their magnitudes.
     pub sum_abs: f64,
+    /// Of their squares.
     pub sum_sq: f64,
     /// Elements not above -10^4: values that only mean "very low".
     pub very_low: u64,
     /// Elements that become infinite in the format, lose precision there, become zero.
     pub over: u64,
+    /// Elements that are not zero and below the format's smallest normal number, those that become zero too.
     pub tiny: u64,
+    /// Elements that are not zero and become zero in the format.
     pub vanishing: u64,
 }
 
@@ -44,8 +59,11 @@ pub struct Pairs {
     pub finite: u64,
     /// Sums of squares of c - r and of r over them, and of c - r where r is tiny in the format.
     pub ee: f64,
+    /// Sum of r^2.
     pub rr: f64,
+    /// Sum of (c - r)^2 where r is tiny in the format.
     pub tiny_ee: f64,
+    /// Largest |c - r|.
     pub max_e: f64,
     /// r is not zero, c is.
     pub flushed: u64,
@@ -53,6 +71,7 @@ pub struct Pairs {
     pub over_lost: u64,
     /// r is finite, c is not.
     pub nan_new: u64,
+    /// r is finite, c is infinite.
     pub inf_new: u64,
     /// r is not finite, and c is something else.
     pub nonfinite_lost: u64,
@@ -185,22 +204,27 @@ impl Summary {
         }
     }
 
+    /// The largest magnitude; 0 where nothing is finite.
     pub fn max_abs(&self) -> f64 {
         if self.finite == 0 { 0.0 } else { self.min.abs().max(self.max.abs()) }
     }
 
+    /// Of the finite elements.
     pub fn mean(&self) -> f64 {
         self.per_element(self.sum)
     }
 
+    /// Of the magnitudes of the finite elements.
     pub fn mean_abs(&self) -> f64 {
         self.per_element(self.sum_abs)
     }
 
+    /// The root of the mean square of the finite elements.
     pub fn rms(&self) -> f64 {
         self.per_element(self.sum_sq).sqrt()
     }
 
+    /// NaN and infinities.
     pub fn nonfinite(&self) -> u64 {
         self.elements - self.finite
     }

@@ -9,6 +9,7 @@ use super::{Finding, Sure};
 /// The error is "in" the tiny values if they hold this share of its energy.
 const MOST_OF_IT: f64 = 0.5;
 
+/// Values below fp16's smallest normal number, and the error in them.
 pub fn fp16_subnormal(case: &Case) -> Option<Finding> {
     let format = case.format.filter(|f| f.name == "FP16")?;
     values(case, format).or_else(|| constants(case, format))

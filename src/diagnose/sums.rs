@@ -8,6 +8,7 @@ use crate::spec::Precision;
 /// Fewer terms are no large reduction.
 const MANY: usize = 64;
 
+/// A sum of many terms that overflows or loses its small ones.
 pub fn large_reduction(case: &Case) -> Option<Finding> {
     let terms = case.terms().filter(|n| *n >= MANY)?;
     overflowing(case, terms).or_else(|| inaccurate(case, terms))

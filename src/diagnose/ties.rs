@@ -9,6 +9,7 @@ use crate::tensor::{DType, Tensor};
 /// The operators that choose, with the axis they choose along by default.
 const CHOOSING: [(&str, i64); 3] = [("TopK", -1), ("ArgMax", 0), ("ArgMin", 0)];
 
+/// Other indices chosen among values that are (nearly) equal.
 pub fn topk_tie(case: &Case) -> Option<Finding> {
     let (_, default) = CHOOSING.into_iter().find(|(op, _)| *op == case.op())?;
     let along = int(case.e.node, "axis").unwrap_or(default);

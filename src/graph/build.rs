@@ -26,6 +26,7 @@ struct Builder {
     by_key: HashMap<String, usize>,
 }
 
+/// Orders and numbers everything; the first thing that is wrong is the error.
 pub fn build(model: &ModelProto) -> anyhow::Result<Graph> {
     let Some(main) = &model.graph else { bail!("the model has no graph") };
     let mut builder = Builder { nodes: Vec::new(), tensors: Vec::new(), by_key: HashMap::new() };

@@ -8,6 +8,7 @@ use crate::onnx::{GraphProto, ModelProto, NodeProto};
 /// A model can have one mistake in thousands of places.
 const SAME: usize = 8;
 
+/// One sentence each, in the order of the file; of one kind eight at most, then how many more.
 pub fn defects(model: &ModelProto) -> Vec<String> {
     let mut found = Found::default();
     if let Some(main) = &model.graph {

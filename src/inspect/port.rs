@@ -5,6 +5,7 @@ use crate::onnx::{DimValue, TensorShapeProto, TypeProto, TypeValue, ValueInfoPro
 use crate::run::Binding;
 use crate::tensor::DType;
 
+/// As a model declares it.
 pub fn of(value: &ValueInfoProto) -> Port {
     let tensor = value.as_tensor();
     let shape = tensor.and_then(|t| t.shape.as_ref()).map(dims);
@@ -12,6 +13,7 @@ pub fn of(value: &ValueInfoProto) -> Port {
     Port { name: value.name().to_string(), dtype: value.dtype(), other, shape, profiles: Vec::new() }
 }
 
+/// As an engine binds it: -1 is an open dimension.
 pub fn bound(binding: &Binding) -> Port {
     let dim = |d: &i64| if *d < 0 { Dim::Open } else { Dim::Fixed(*d) };
     Port {
@@ -23,6 +25,7 @@ pub fn bound(binding: &Binding) -> Port {
     }
 }
 
+/// Sizes below 0 and empty symbols are as good as none.
 pub fn dims(shape: &TensorShapeProto) -> Vec<Dim> {
     let dim = |d: &crate::onnx::Dimension| match &d.value {
         Some(DimValue::DimValue(n)) if *n >= 0 => Dim::Fixed(*n),

@@ -24,6 +24,7 @@ const BINDINGS: [DType; 11] = [
     DType::Bool,
 ];
 
+/// Reads inputs, outputs, operators and wide constants from `facts`, and functions from `model`.
 pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
     let mut notes = Vec::new();
     let mut note = |code, text| notes.push(Note { code, text });

@@ -14,6 +14,7 @@ const LARGEST: usize = 8;
 /// Values of more than this are not read for the sake of a warning.
 const SCANNED: u64 = 1 << 28;
 
+/// Of the main graph and of all graphs inside it.
 pub fn weights(source: &Source) -> Weights {
     let mut weights = Weights::default();
     let Some(main) = source.main() else { return weights };
@@ -42,6 +43,7 @@ pub fn weights(source: &Source) -> Weights {
     weights
 }
 
+/// `float32`, or `type N` for a number that is not known.
 pub fn type_name(t: &TensorProto) -> String {
     t.dtype().map_or_else(|| format!("type {}", t.data_type()), |d| d.to_string())
 }

@@ -7,13 +7,16 @@ use crate::tensor::DType;
 /// A tensor in both graphs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
+    /// Its number in the reference's graph.
     pub reference: usize,
+    /// Its number in the candidate's graph.
     pub candidate: usize,
 }
 
 /// A tensor that is asked for, by its number in the reference's graph, and what stands for it.
 pub(super) type Asked = (usize, Pair);
 
+/// Of the tensors that are asked for, in the reference's graph.
 pub(super) fn numbers(asked: &[Asked]) -> Vec<usize> {
     asked.iter().map(|(tensor, _)| *tensor).collect()
 }

@@ -25,6 +25,7 @@ impl Earlier {
         Earlier { looks, unseen: Vec::new() }
     }
 
+    /// Is there nothing to recall?
     pub(super) fn is_empty(&self) -> bool {
         self.looks.is_empty()
     }

@@ -73,6 +73,7 @@ impl Results {
         !self.absent.contains(&tensor)
     }
 
+    /// In place of what was known of it.
     pub(super) fn set(&mut self, tensor: usize, result: TensorResult) {
         self.by_tensor[tensor] = Some(result);
     }
@@ -82,6 +83,7 @@ impl Results {
         self.by_tensor[tensor].get_or_insert(result);
     }
 
+    /// Tensors of branches that did not run.
     pub(super) fn note_absent(&mut self, tensors: &[usize]) {
         self.absent.extend(tensors);
     }
@@ -115,6 +117,7 @@ impl Probe<'_> {
 }
 
 impl Lab {
+    /// A result without numbers.
     pub(super) fn not_compared(&self, tensor: usize, why: &str) -> TensorResult {
         let graph = &self.reference.graph;
         let (name, node) = (graph.tensors[tensor].key.clone(), graph.producer(tensor).name.clone());
@@ -123,6 +126,7 @@ impl Lab {
         TensorResult { name, node, dtype, shape: Vec::new(), status: Status::NotCompared, why, metrics: None }
     }
 
+    /// Of all samples, the worst one's numbers. `verdict` compares those of one sample; `None` where it has no answer.
     pub(super) fn result(
         &self,
         tensor: usize,

@@ -67,6 +67,7 @@ fn is_none(count: &usize) -> bool {
 const HALVES: usize = 2;
 
 impl Sight {
+    /// Before any tensor was looked at; `wish` is the user's.
     pub(super) fn new(wish: Option<Observe>) -> Sight {
         Sight { wish, ..Sight::default() }
     }

@@ -24,7 +24,9 @@ pub struct Survey {
 
 /// A survey, and the session it was made with: it has every tensor of the main graph marked, so it can be run as it is.
 pub struct Surveyed {
+    /// What is known of the model's tensors.
     pub survey: Survey,
+    /// The session that told it.
     pub session: Everything,
 }
 

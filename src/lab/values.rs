@@ -74,6 +74,7 @@ impl Values {
         }
     }
 
+    /// The first sample's values of these tensors, for `--save-tensors`.
     pub(super) fn save(&mut self, lab: &Lab, asked: &[Asked]) {
         let first = |values: &BySample, t: usize| values.get(&t)?.first()?.clone();
         for (tensor, pair) in asked {
@@ -101,6 +102,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Is there nothing that was run ahead?
     pub fn is_empty(&self) -> bool {
         self.everything.is_none() && self.builds.is_empty()
     }

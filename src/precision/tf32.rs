@@ -88,6 +88,7 @@ pub fn emulate(model: &ModelProto, types: &Types, kept: &Kept) -> ModelProto {
 
 /// A float32 product on its way.
 pub(super) struct Product<'a> {
+    /// As it was, but for its operands.
     pub node: NodeProto,
     /// What keys of its graph's tensors begin with.
     pub prefix: &'a str,

@@ -28,6 +28,7 @@ const SINGLE_SAMPLES: usize = 4;
 
 /// A case with less data.
 pub struct Shrunk {
+    /// It fails as the larger one did.
     pub case: Case,
     /// What was kept, for people: "kept sample 3 (counted from 0) of 8: input x".
     pub notes: Vec<String>,

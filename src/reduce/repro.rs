@@ -18,7 +18,9 @@ use shell::{call, comment, quote, words};
 
 /// An input of the model, as the script needs it.
 pub struct Input<'a> {
+    /// As the model calls it.
     pub name: &'a str,
+    /// What it is fed with.
     pub value: &'a Tensor,
     /// Its bytes as a file of the folder.
     pub file: String,

@@ -5,7 +5,9 @@ use super::{Answer, Dag};
 
 /// One state of the search.
 pub(super) struct Evidence<'a> {
+    /// What is searched.
     pub dag: &'a Dag,
+    /// What is known of each item.
     pub answers: &'a [Option<Answer>],
     /// Leads to a bad target: the rest is nobody's fault.
     relevant: &'a [bool],
@@ -18,6 +20,7 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
+    /// `relevant` says of each item whether it leads to a bad target; `found` are the suspects by now.
     pub fn new(dag: &'a Dag, answers: &'a [Option<Answer>], relevant: &'a [bool], found: &[usize]) -> Evidence<'a> {
         let good: Vec<usize> = (0..dag.len()).filter(|&i| answers[i] == Some(Answer::Good)).collect();
         let bad: Vec<usize> = (0..dag.len()).filter(|&i| answers[i] == Some(Answer::Bad)).collect();
@@ -35,6 +38,7 @@ impl<'a> Evidence<'a> {
         Evidence { dag, answers, relevant, covered, acquitted, explained }
     }
 
+    /// Was it never asked for?
     pub fn is_open(&self, item: usize) -> bool {
         self.answers[item].is_none()
     }

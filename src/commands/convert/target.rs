@@ -18,6 +18,7 @@ use crate::onnx::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto};
 /// Converted weights of more than this are written to a file before the model is: protobuf messages end at 2 GiB.
 const INLINE: u64 = 1 << 30;
 
+/// The file that is written, and where its weights go.
 pub struct Target {
     /// As the user wrote it.
     pub path: PathBuf,
@@ -28,6 +29,7 @@ pub struct Target {
 }
 
 impl Target {
+    /// An error where nothing can be written there, or where the model itself would be written over.
     pub fn new(path: PathBuf, model: &Model) -> anyhow::Result<Target> {
         let shown = path.display();
         let failed = || format!("cannot write {shown}; name another place with -o");

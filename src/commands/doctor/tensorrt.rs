@@ -15,6 +15,7 @@ pub use crate::run::tensorrt::library::Places;
 /// What a library says about itself and the GPU once it is loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Info {
+    /// Of the library.
     pub version: String,
     /// `NVIDIA H200, compute capability 9.0`, or why there is none.
     pub gpu: String,

@@ -20,6 +20,7 @@ use crate::reduce::drive::deliver;
 use crate::reduce::drive::story::About;
 use crate::run::ort::{Runtime, library};
 
+/// `layerdiff reduce --check`: the smallest model that `command` fails on.
 pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Findings> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);

@@ -28,6 +28,7 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is known without a ranking; `complete` once [`Facts::add_rows`] was called.
     pub fn of(probe: &Probe, culprits: &[Culprit]) -> Facts {
         let measured = probe.finals.results.iter().chain(probe.results.all());
         Facts {
@@ -40,6 +41,7 @@ impl Facts {
         }
     }
 
+    /// The rows of a ranking of all nodes.
     pub fn add_rows(&mut self, rows: &[Ranked]) {
         self.complete = true;
         self.broken |= rows.iter().any(|row| !row.local.0.is_finite());

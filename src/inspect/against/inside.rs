@@ -15,6 +15,7 @@ use crate::inspect::model::each_node;
 use crate::inspect::weights::type_name;
 use crate::onnx::{AttributeProto, NodeProto, TensorProto};
 
+/// `files` are those that the facts come from; for two of a kind, or for a model and the engine that was built of it.
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Vec<Inside> {
     match (subject, other, files) {
         (Facts::Model(a), Facts::Model(b), (File::Model(x), File::Model(y))) => models(a, b, x, y),
@@ -40,6 +41,7 @@ fn models(a: &ModelFacts, b: &ModelFacts, x: &Source, y: &Source) -> Vec<Inside>
     found
 }
 
+/// `opset 17`, `com.microsoft 1`
 pub fn opset(opset: &Opset) -> String {
     match opset.domain.as_str() {
         "" => format!("opset {}", opset.version),
@@ -47,6 +49,7 @@ pub fn opset(opset: &Opset) -> String {
     }
 }
 
+/// `com.microsoft.Gelu`; ONNX's own operators stand alone.
 pub fn dotted(domain: &str, op_type: &str) -> String {
     if domain.is_empty() { op_type.to_string() } else { format!("{domain}.{op_type}") }
 }

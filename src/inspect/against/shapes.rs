@@ -3,6 +3,7 @@
 use crate::inspect::facts::{Dim, Port};
 use crate::inspect::port::{shape_text, sizes_text};
 
+/// Whether the shapes of two ports suit each other.
 pub enum Fit {
     Same,
     /// There are shapes that only one of them takes.
@@ -14,6 +15,7 @@ pub enum Fit {
 /// The sizes that a dimension may have.
 type Range = (i64, i64);
 
+/// The strings are what sentences call the two files. Profiles count: an engine takes what any of them covers.
 pub fn compare((a, one): (&str, &Port), (b, two): (&str, &Port)) -> Fit {
     // Unknown ranks (outputs that nobody inferred) are no mismatch.
     let (Some(left), Some(right)) = (&one.shape, &two.shape) else { return Fit::Same };

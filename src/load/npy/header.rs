@@ -7,9 +7,13 @@ use crate::tensor::DType;
 /// What the header tells.
 #[derive(Debug, PartialEq)]
 pub struct Header {
+    /// What an element is.
     pub kind: Kind,
+    /// Elements of several bytes are in the other order.
     pub big_endian: bool,
+    /// The first axis is the fastest.
     pub fortran: bool,
+    /// Sizes of the axes; empty for a scalar.
     pub shape: Vec<usize>,
     /// Bytes up to the first element.
     pub len: usize,
@@ -52,6 +56,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 pub const LONGEST: usize = 1 << 20;
 
 impl Header {
+    /// Of a file that begins with one. An error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> anyhow::Result<Header> {
         ensure!(bytes.starts_with(MAGIC), "not a .npy array; save it with numpy.save");
         let cut = || anyhow!("truncated within the .npy header; save it again");

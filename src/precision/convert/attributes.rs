@@ -78,6 +78,7 @@ pub struct NodeNames {
 }
 
 impl NodeNames {
+    /// The node's name, with a number behind it from the second time on.
     pub fn unique(&mut self, node: &NodeProto) -> String {
         let wanted = crate::graph::node_name(node);
         let mut name = wanted.clone();

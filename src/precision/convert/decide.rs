@@ -13,6 +13,7 @@ pub struct Decision {
     pub low: Vec<bool>,
     /// For each node: did the caller ask for FP32?
     pub kept: Vec<bool>,
+    /// For each value: how it is held.
     pub values: Vec<Stored>,
 }
 
@@ -23,6 +24,7 @@ pub struct Stored {
     pub low: bool,
     /// It is an int64 input that callers now give as int32.
     pub narrowed: bool,
+    /// Of the tensor in that precision.
     pub name: String,
     /// In the other type, where a reader wants that: the output of a Cast, or a second initializer.
     pub other: Option<String>,
@@ -36,6 +38,7 @@ struct Wanted {
 }
 
 impl Decision {
+    /// What is low and what is not, where `keep` names the nodes that stay in FP32.
     pub fn new(plan: &Plan, options: &Options, keep: &dyn Fn(&Node) -> bool) -> Decision {
         let kept = kept(plan, keep);
         let is_low = |(id, op): (usize, &Op)| !kept[id] && op.stays.is_none() && plan.touches_float(op);
@@ -128,6 +131,7 @@ fn narrows(value: &Value) -> bool {
     value.origin == Origin::Input && value.scope == 0 && !value.output
 }
 
+/// As names of tensors have it.
 pub fn short(dtype: DType) -> &'static str {
     match dtype {
         DType::Bfloat16 => "bf16",

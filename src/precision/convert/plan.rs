@@ -7,18 +7,22 @@ use crate::graph::Node;
 use crate::onnx::NodeProto;
 use crate::tensor::DType;
 
+/// The model as the conversion sees it: graphs, nodes and values by number.
 pub struct Plan<'a> {
     /// The main graph first; a graph comes after the one around it.
     pub scopes: Vec<Scope>,
     /// Holders come before what their bodies hold.
     pub ops: Vec<Op<'a>>,
+    /// Every tensor of every graph, once.
     pub values: Vec<Value>,
 }
 
 /// One graph: the main one, or a body of If, Loop or Scan.
 #[derive(Default)]
 pub struct Scope {
+    /// Values of this graph by the names that its nodes use.
     pub names: HashMap<String, usize>,
+    /// The graph around it; `None` for the main graph.
     pub outer: Option<usize>,
     /// The node whose body it is.
     pub holder: Option<usize>,
@@ -28,16 +32,21 @@ pub struct Scope {
     pub outputs: Vec<Option<usize>>,
 }
 
+/// A tensor.
 pub struct Value {
+    /// As its own graph calls it.
     pub name: String,
+    /// The number of that graph.
     pub scope: usize,
     /// `None`: a sequence, a map, an optional, or a tensor that nobody knows the type of.
     pub dtype: Option<DType>,
+    /// Who gives it.
     pub origin: Origin,
     /// Is it an output of the model?
     pub output: bool,
 }
 
+/// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Origin {
     /// An input of the model, with or without a default.
@@ -53,10 +62,15 @@ pub enum Origin {
     Made(usize, usize),
 }
 
+/// A node.
 pub struct Op<'a> {
+    /// As the graph knows it, for names and for `keep`.
     pub node: Known<'a>,
+    /// As the file has it.
     pub proto: &'a NodeProto,
+    /// For each input: the value; `None` where it is left out.
     pub reads: Vec<Option<usize>>,
+    /// For each output: the value; `None` where it is left out.
     pub writes: Vec<Option<usize>>,
     /// For each input: what it takes when the node is low.
     pub takes: Vec<Takes>,
@@ -74,6 +88,7 @@ pub enum Known<'a> {
     Own(Box<Node>),
 }
 
+/// What an input takes when its node computes in the low type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Takes {
     /// The precision of the node.
@@ -115,6 +130,7 @@ impl Scope {
 }
 
 impl Known<'_> {
+    /// The node of the graph, or one like it for a node that the graph does not have.
     pub fn node(&self) -> &Node {
         match self {
             Known::Of(node) => node,
@@ -124,6 +140,7 @@ impl Known<'_> {
 }
 
 impl Value {
+    /// Is it of float32? Nothing else is ever lowered.
     pub fn is_float(&self) -> bool {
         self.dtype == Some(DType::Float32)
     }

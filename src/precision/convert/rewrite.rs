@@ -15,12 +15,16 @@ use crate::tensor::DType;
 
 /// The model that a decision describes.
 pub struct Rewritten {
+    /// The whole model.
     pub proto: ModelProto,
+    /// How many Casts it has more than before.
     pub casts: usize,
     /// Fill values of ConstantOfShape nodes that changed, by node.
     pub fills: Vec<(usize, Loss)>,
 }
 
+/// Writes down what `decision` says; `weights` hold the lowered values. An error where there is no main graph or a
+/// value is missing.
 pub fn rewrite(
     model: &Model,
     plan: &Plan,

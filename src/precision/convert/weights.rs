@@ -24,12 +24,14 @@ pub struct Weights {
 pub struct Low {
     /// Without a name.
     pub tensor: TensorProto,
+    /// What was lost on the way.
     pub loss: Loss,
 }
 
 /// Values that do not survive.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
+    /// All values of the tensor.
     pub elements: usize,
     /// Finite, and infinite in the low type.
     pub overflow: usize,

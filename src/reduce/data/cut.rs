@@ -33,13 +33,17 @@ pub struct Whole {
 
 /// A tensor that can be cut.
 pub struct Part {
+    /// As the case's main graph calls it.
     pub name: String,
+    /// A feed; else an initializer.
     pub is_input: bool,
+    /// Before any cut.
     pub shape: Vec<usize>,
     value: Tensor,
 }
 
 impl Whole {
+    /// Finds what can be cut: feeds and initializers of whole bytes that do not steer shapes.
     pub fn new(case: Case, payload: &dyn Fn(&TensorProto) -> Option<Tensor>) -> Whole {
         let mut tensors: Vec<Part> = Vec::new();
         let mut other = 0;
@@ -67,6 +71,7 @@ impl Whole {
         Whole { case, tensors, other, given, follows, sound }
     }
 
+    /// Of the main graph.
     pub fn nodes(&self) -> usize {
         self.case.model.graph.as_ref().map_or(0, |g| g.node.len())
     }
@@ -88,10 +93,12 @@ impl Whole {
         !told.facts.iter().any(vanished) && self.sound.fresh(told).is_none()
     }
 
+    /// Of the axis before any cut.
     pub fn size(&self, axis: Axis) -> usize {
         self.tensors[axis.0].shape[axis.1]
     }
 
+    /// What `cuts` leave of the axis.
     pub fn range(&self, cuts: &Cuts, axis: Axis) -> Range<usize> {
         cuts.get(&axis).cloned().unwrap_or(0..self.size(axis))
     }

@@ -9,7 +9,9 @@ pub type Absurd = String;
 /// What a node makes, by output; shorter than its outputs where nothing is known.
 pub type Made = Result<Vec<Fact>, Absurd>;
 
+/// A node, and what is known of its inputs.
 pub struct Call<'a> {
+    /// The node.
     pub node: &'a NodeProto,
     /// Of the node's domain.
     pub opset: i64,
@@ -27,6 +29,7 @@ pub enum Setting {
 }
 
 impl<'a> Call<'a> {
+    /// What is known of the input; `None` where it is left out.
     pub fn input(&self, slot: usize) -> Option<&'a Fact> {
         self.inputs.get(slot).copied().flatten()
     }
@@ -46,14 +49,17 @@ impl<'a> Call<'a> {
         self.input(slot)?.shape.as_deref()
     }
 
+    /// An attribute that is a number.
     pub fn int(&self, name: &str, default: i64) -> i64 {
         self.node.attr(name).map_or(default, |a| a.i())
     }
 
+    /// An attribute that is a list of numbers; `None` where it is left out.
     pub fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.node.attr(name).map(|a| a.ints.as_slice())
     }
 
+    /// An attribute that is a string.
     pub fn text(&self, name: &str, default: &'static str) -> &'a str {
         self.node.attr(name).and_then(|a| std::str::from_utf8(a.s.as_deref()?).ok()).unwrap_or(default)
     }
@@ -100,6 +106,7 @@ pub fn unknown() -> Made {
     Ok(Vec::new())
 }
 
+/// One output of this shape.
 pub fn one(shape: Vec<Dim>) -> Made {
     Ok(vec![Fact::dims(shape)])
 }

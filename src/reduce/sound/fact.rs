@@ -25,6 +25,7 @@ pub struct Fact {
     pub value: Option<Value>,
 }
 
+/// A value that steers others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Ints(Vec<i64>),

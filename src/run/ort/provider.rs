@@ -75,6 +75,7 @@ impl Ort {
         })
     }
 
+    /// The session will run on this provider; an error where there is no device of it.
     pub(super) fn provide(&self, builder: SessionBuilder) -> Result<SessionBuilder, RunError> {
         let refused = |e: ort::Error<SessionBuilder>| {
             let reason = reason(&e, self.lacks.as_deref());

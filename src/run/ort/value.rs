@@ -31,8 +31,11 @@ pub enum Placed {
 
 /// A value in the memory of a GPU.
 pub struct Remote {
+    /// In the GPU's address space.
     pub address: u64,
+    /// What its elements are.
     pub dtype: DType,
+    /// Sizes of its axes.
     pub shape: Vec<usize>,
     /// Keeps the memory.
     _value: DynTensor,
@@ -113,6 +116,7 @@ const TYPES: [(TensorElementType, DType); 26] = {
     ]
 };
 
+/// `None` for a type that ONNX does not name.
 pub fn dtype(of: TensorElementType) -> Option<DType> {
     TYPES.iter().find(|(t, _)| *t == of).map(|(_, d)| *d)
 }

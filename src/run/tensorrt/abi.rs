@@ -66,6 +66,7 @@ pub enum Flag {
 /// The table's column for one version.
 #[derive(Debug)]
 pub struct Abi {
+    /// Which column it is.
     pub family: Family,
     slots: HashMap<(&'static str, &'static str), usize>,
     values: HashMap<(&'static str, &'static str), i32>,
@@ -145,14 +146,17 @@ impl Abi {
         Some(Abi { family, slots, values })
     }
 
+    /// The method's place in the class's table of virtual functions; `None` where the family has no such method.
     pub fn slot(&self, class: &'static str, method: &'static str) -> Option<usize> {
         self.slots.get(&(class, method)).copied()
     }
 
+    /// The number of a name of an enumeration; `None` where the family has no such name.
     pub fn value(&self, enumeration: &'static str, name: &'static str) -> Option<i32> {
         self.values.get(&(enumeration, name)).copied()
     }
 
+    /// The number of a builder flag; `None` where the family has no such flag.
     pub fn flag(&self, flag: Flag) -> Option<i32> {
         self.value("BuilderFlag", flag.header_name())
     }

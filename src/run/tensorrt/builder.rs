@@ -81,6 +81,7 @@ impl Builder {
 }
 
 impl Plan {
+    /// Owns the memory that TensorRT wrote it to.
     pub(super) fn new(memory: sys::Owned<sys::HostMemory>) -> Plan {
         Plan(memory)
     }

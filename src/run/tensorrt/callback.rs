@@ -32,6 +32,7 @@ unsafe impl<T: Send> Send for Callback<T> {}
 pub struct Monitor {
     call: Box<dyn Fn(&Step) -> bool + Send + Sync>,
     phases: Mutex<HashMap<String, (String, usize)>>,
+    /// The last answer was "stop".
     pub stopped: AtomicBool,
 }
 
@@ -84,6 +85,7 @@ impl<T> Callback<T> {
 }
 
 impl Callback<Arc<Monitor>> {
+    /// An `IProgressMonitor`.
     pub fn monitor(abi: &Abi, monitor: Arc<Monitor>) -> Box<Self> {
         let methods = [
             ("phaseStart", phase_start as Method),
@@ -95,6 +97,7 @@ impl Callback<Arc<Monitor>> {
 }
 
 impl Callback<Mutex<Listener>> {
+    /// An `IDebugListener`.
     pub fn listener(abi: &Abi, listener: Listener) -> Box<Self> {
         let methods = [("processDebugTensor", debug_tensor as Method)];
         Callback::new(abi, "IDebugListener", &methods, Mutex::new(listener))
@@ -102,6 +105,7 @@ impl Callback<Mutex<Listener>> {
 }
 
 impl Callback<Arc<Allocation>> {
+    /// An `IOutputAllocator`.
     pub fn allocation(abi: &Abi, allocation: Arc<Allocation>) -> Box<Self> {
         let methods = [
             ("reallocateOutput", allocate as Method),
@@ -113,6 +117,7 @@ impl Callback<Arc<Allocation>> {
 }
 
 impl Monitor {
+    /// `call` hears of every step and says whether to go on.
     pub fn new(call: impl Fn(&Step) -> bool + Send + Sync + 'static) -> Monitor {
         Monitor { call: Box::new(call), phases: Mutex::default(), stopped: AtomicBool::new(false) }
     }
@@ -145,6 +150,7 @@ impl Monitor {
 }
 
 impl Allocation {
+    /// Begins with the memory at `address`, of `capacity` bytes.
     pub fn new(address: u64, capacity: usize) -> Allocation {
         Allocation { address, capacity: capacity as u64, shape: Mutex::default(), wanted: Mutex::default() }
     }

@@ -29,14 +29,17 @@ pub enum Pool {
 }
 
 impl Config {
+    /// Owns the object.
     pub(super) fn new(object: sys::Owned<sys::Config>) -> Config {
         Config { object, cache: None, monitor: None }
     }
 
+    /// What a build is given.
     pub(super) fn object(&self) -> &sys::Owned<sys::Config> {
         &self.object
     }
 
+    /// Who listens to the build, if anybody does.
     pub(super) fn monitor(&self) -> Option<&Monitor> {
         self.monitor.as_deref()
     }

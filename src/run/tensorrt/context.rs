@@ -17,6 +17,7 @@ pub struct Context {
 }
 
 impl Context {
+    /// Owns the object.
     pub(super) fn new(object: sys::Owned<sys::Context>) -> Context {
         Context { object, allocations: HashMap::new() }
     }

@@ -39,6 +39,7 @@ pub enum Selector {
 }
 
 impl Engine {
+    /// Owns the object.
     pub(super) fn new(object: sys::Owned<sys::Engine>) -> Engine {
         Engine(object)
     }

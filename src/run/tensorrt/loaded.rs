@@ -40,6 +40,7 @@ impl Library {
         Library(Arc::new(Loaded { kind, version, abi, entries }))
     }
 
+    /// The functions by which the library is entered.
     pub(super) fn entries(&self) -> Entries {
         self.0.entries
     }
@@ -102,6 +103,7 @@ impl Library {
         self.abi().slot("VBuilderConfig", "setComputeCapability").is_some()
     }
 
+    /// Where its methods lie.
     pub(super) fn abi(&self) -> &Abi {
         &self.0.abi
     }

@@ -31,10 +31,12 @@ pub struct Layer<'n> {
 }
 
 impl Network {
+    /// Owns the object, and has no parser yet.
     pub(super) fn new(object: sys::Owned<sys::Network>) -> Network {
         Network { parsers: vec![], object }
     }
 
+    /// What a build is given.
     pub(super) fn object(&self) -> &sys::Owned<sys::Network> {
         &self.object
     }

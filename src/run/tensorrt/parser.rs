@@ -47,11 +47,13 @@ const CODES: [&str; 15] = [
 ];
 
 impl ParseError {
+    /// In the parser's order.
     pub(super) fn all(parser: sys::Ref<sys::Parser>) -> Vec<ParseError> {
         let errors = (0..parser.error_count()).filter_map(|i| parser.error(i));
         errors.map(ParseError::of).collect()
     }
 
+    /// A complaint of our own, about no single node.
     pub(super) fn of_the_model(desc: &str) -> ParseError {
         let (name, op, file, function) = Default::default();
         ParseError { node: None, name, op, code: 3, desc: desc.to_string(), file, line: 0, function }

@@ -8,10 +8,12 @@ use crate::run::RunError;
 pub struct Profile(sys::Owned<sys::Profile>);
 
 impl Profile {
+    /// TensorRT owns the object: the builder deletes it.
     pub(super) fn new(object: sys::Owned<sys::Profile>) -> Profile {
         Profile(object)
     }
 
+    /// What a configuration is given.
     pub(super) fn object(&self) -> sys::Ref<'_, sys::Profile> {
         self.0.get()
     }

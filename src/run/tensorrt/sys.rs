@@ -105,6 +105,7 @@ impl<C: Class> Owned<C> {
         Owned { inner: Arc::new(inner), class: PhantomData }
     }
 
+    /// The object, for as long as it is borrowed.
     pub fn get(&self) -> Ref<'_, C> {
         Ref { raw: self.inner.raw, library: &self.inner.library, class: PhantomData }
     }
@@ -114,6 +115,7 @@ impl<C: Class> Owned<C> {
         self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(purpose, what);
     }
 
+    /// The library that made it.
     pub fn library(&self) -> &Library {
         &self.inner.library
     }
@@ -142,6 +144,7 @@ impl<C> Clone for Ref<'_, C> {
 impl<C> Copy for Ref<'_, C> {}
 
 impl<'a, C: Class> Ref<'a, C> {
+    /// The library that made it.
     pub fn library(self) -> &'a Library {
         self.library
     }

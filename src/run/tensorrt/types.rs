@@ -17,6 +17,7 @@ const TYPES: [(i32, DType); 12] = [
     (11, DType::Float8e8m0),
 ];
 
+/// The type of a number of `DataType`; `None` for one that layerdiff does not know.
 pub fn dtype(number: i32) -> Option<DType> {
     TYPES.iter().find(|(n, _)| *n == number).map(|(_, dtype)| *dtype)
 }

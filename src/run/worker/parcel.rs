@@ -27,6 +27,7 @@ const ALIGNMENT: usize = 64;
 pub struct Rooms(Vec<TempDir>);
 
 impl Rooms {
+    /// In memory where the system has such a place, and on the disk; an error where neither can be had.
     pub fn open() -> io::Result<Rooms> {
         let memory = Path::new("/dev/shm");
         let in_memory = if memory.is_dir() { scratch::folder_in(memory).ok() } else { None };
@@ -91,6 +92,7 @@ enum Payload {
 }
 
 impl Parcel {
+    /// Writes the tensors to files in the first of `rooms` that has room for them.
     pub fn pack(tensors: &Tensors, rooms: &[PathBuf]) -> io::Result<Parcel> {
         let mut parcel = Parcel { files: Vec::new(), items: Vec::with_capacity(tensors.len()) };
         let small = parcel.pack_small(tensors, rooms)?;

@@ -16,10 +16,12 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Always an error: there are no workers on this system.
     pub fn start(task: &Task) -> Result<Worker, RunError> {
         Worker::start_with(Path::new(""), task)
     }
 
+    /// Always an error.
     pub fn start_with(_: &Path, task: &Task) -> Result<Worker, RunError> {
         Err(missing(task.what.name()))
     }

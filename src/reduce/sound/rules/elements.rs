@@ -97,6 +97,7 @@ const OF_SEVERAL: [&str; 24] = [
     "StringConcat",
 ];
 
+/// The operators of [`super`]'s list that work element by element: shapes are broadcast as the ONNX specification says.
 pub fn apply(call: &Call, op: &str) -> Made {
     match op {
         // Up to opset 6, the second operand is aligned by attributes.
@@ -123,6 +124,7 @@ pub fn apply(call: &Call, op: &str) -> Made {
     }
 }
 
+/// Those of ONNX Runtime's own domain, `com.microsoft`.
 pub fn contributed(call: &Call, op: &str) -> Made {
     match op {
         "QLinearAdd" | "QLinearMul" => several(call, &[0, 3]),

@@ -3,6 +3,7 @@
 use super::super::call::{Absurd, Call, Made, Setting, axis, broadcast, one, ranked, same, same_shape, unknown};
 use super::super::fact::{Dim, Fact, Value};
 
+/// `Reshape`: as many elements as before; 0 keeps a size, -1 is what is left.
 pub fn reshape(call: &Call) -> Made {
     let data = call.need(0)?;
     if call.opset >= 5 {
@@ -44,6 +45,7 @@ pub fn reshape(call: &Call) -> Made {
     Ok(vec![Fact { value, ..Fact::dims(shape) }])
 }
 
+/// `Flatten`: a matrix, cut at `axis`.
 pub fn flatten(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let at = match call.int("axis", 1) {
@@ -53,6 +55,7 @@ pub fn flatten(call: &Call) -> Made {
     one(vec![product(&x[..at]), product(&x[at..])])
 }
 
+/// `Transpose`: the axes in another order; reversed by default.
 pub fn transpose(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let Some(order) = call.ints("perm").filter(|p| !p.is_empty() || x.is_empty()) else {
@@ -62,6 +65,7 @@ pub fn transpose(call: &Call) -> Made {
     one(order.iter().map(|a| axis(*a, x.len()).map(|a| x[a])).collect::<Result<_, Absurd>>()?)
 }
 
+/// `Squeeze`: without the named axes, which have one element; else without all of those.
 pub fn squeeze(call: &Call) -> Made {
     let data = call.need(0)?;
     let Some(x) = &data.shape else { return unknown() };
@@ -77,6 +81,7 @@ pub fn squeeze(call: &Call) -> Made {
     Ok(vec![Fact { value: data.value.clone(), ..Fact::dims(shape) }])
 }
 
+/// `Unsqueeze`: with axes of one element at the named places of the output.
 pub fn unsqueeze(call: &Call) -> Made {
     let data = call.need(0)?;
     let (Some(x), Setting::Is(axes)) = (&data.shape, call.setting("axes", 1)) else { return unknown() };
@@ -89,6 +94,7 @@ pub fn unsqueeze(call: &Call) -> Made {
     Ok(vec![Fact { value, ..Fact::dims(shape) }])
 }
 
+/// `Expand`: broadcast with a shape that is an input.
 pub fn expand(call: &Call) -> Made {
     let (Some(x), wanted) = (call.shape(0)?, call.need(1)?) else { return unknown() };
     match sizes(wanted)? {
@@ -97,6 +103,7 @@ pub fn expand(call: &Call) -> Made {
     }
 }
 
+/// `Tile`: each axis repeated.
 pub fn tile(call: &Call) -> Made {
     let (Some(x), repeats) = (call.shape(0)?, call.need(1)?) else { return unknown() };
     // In opset 1, the second input is one number.
@@ -109,6 +116,7 @@ pub fn tile(call: &Call) -> Made {
     one(x.iter().zip(&repeats).map(|(d, n)| d.zip(*n).and_then(|(d, n)| d.checked_mul(n))).collect())
 }
 
+/// `Concat`: sizes add up along `axis` and are the same elsewhere.
 pub fn concat(call: &Call) -> Made {
     let mut facts = Vec::new();
     for slot in 0..call.inputs.len() {
@@ -130,6 +138,7 @@ pub fn concat(call: &Call) -> Made {
     Ok(vec![Fact { value: ints.map(Value::Ints), ..Fact::dims(shape) }])
 }
 
+/// `Split`: the sizes along `axis` are given, or equal; from opset 18 on the last one may be smaller.
 pub fn split(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let (at, parts) = (axis(call.int("axis", 0), x.len())?, call.node.output.len());

@@ -3,6 +3,7 @@
 use super::super::call::{Absurd, Call, Made, axis, broadcast, one, same_shape, unknown};
 use super::super::fact::{Dim, Fact};
 
+/// `BatchNormalization`: four parameters, one number a channel (axis 1).
 pub fn batch(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let channels = x.get(1).copied().unwrap_or(Some(1));
@@ -17,6 +18,7 @@ pub fn batch(call: &Call) -> Made {
     Ok([Fact::dims(x.to_vec())].into_iter().chain((0..4).map(|_| running())).collect())
 }
 
+/// `InstanceNormalization`: scale and bias, one number a channel (axis 1).
 pub fn instance(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let [_, channels, ..] = x else { return Err("there are no channels".to_string()) };
@@ -27,6 +29,7 @@ pub fn instance(call: &Call) -> Made {
     one(x.to_vec())
 }
 
+/// `GroupNormalization`: the channels are a multiple of the groups.
 pub fn group(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let [_, channels, ..] = x else { return Err("there are no channels".to_string()) };
@@ -42,6 +45,7 @@ pub fn group(call: &Call) -> Made {
     one(x.to_vec())
 }
 
+/// `LayerNormalization`: scale and bias are broadcast to the input.
 pub fn layer(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let at = axis(call.int("axis", -1), x.len())?;
@@ -68,6 +72,7 @@ pub fn skipping(call: &Call) -> Made {
     Ok(vec![Fact::dims(x.to_vec())])
 }
 
+/// `QuantizeLinear` and `DequantizeLinear`: one scale, one an index of `axis`, or one a block.
 pub fn quantised(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let scale = call.need(1)?;
@@ -94,6 +99,7 @@ fn blocked(call: &Call, x: &[Dim], blocks: &[Dim]) -> Result<(), Absurd> {
     same_shape(&x.iter().enumerate().map(of).collect::<Vec<_>>(), blocks).map(|_| ())
 }
 
+/// `DynamicQuantizeLinear`: the tensor, its scale, its zero point.
 pub fn dynamically_quantised(call: &Call) -> Made {
     let shape = call.need(0)?.shape.clone();
     Ok(vec![Fact { shape, value: None }, Fact::dims(vec![]), Fact::dims(vec![])])

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::super::call::{Absurd, Call, Made, broadcast, one, ranked, same, unknown};
 use super::super::fact::Dim;
 
+/// `MatMul` and its like, of the inputs in slots `a` and `b`: batches are broadcast.
 pub fn matmul(call: &Call, a: usize, b: usize) -> Made {
     let (Some(a), Some(b)) = (call.shape(a)?, call.shape(b)?) else { return unknown() };
     one(product(a, b)?)
@@ -19,6 +20,7 @@ pub fn fused(call: &Call) -> Made {
     one(product(&flipped(a, call.int("transA", 0)), &flipped(b, call.int("transB", 0)))?)
 }
 
+/// `Gemm`: two matrices, and what is broadcast to their product.
 pub fn gemm(call: &Call) -> Made {
     let (Some(a), Some(b)) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     ranked(a, 2)?;
@@ -41,6 +43,7 @@ pub fn packed(call: &Call) -> Made {
     one([before, &[usize::try_from(call.int("N", 0)).ok()]].concat())
 }
 
+/// `Einsum` without an ellipsis: a letter is one size.
 pub fn einsum(call: &Call) -> Made {
     let equation: String = call.text("equation", "").chars().filter(|c| !c.is_whitespace()).collect();
     let Some((left, right)) = equation.split_once("->").filter(|_| !equation.contains('.')) else { return unknown() };

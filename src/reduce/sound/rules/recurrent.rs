@@ -3,6 +3,7 @@
 use super::super::call::{Call, Made, ranked, same, same_shape, unknown};
 use super::super::fact::{Dim, Fact};
 
+/// `RNN`, `GRU` and `LSTM`, of 1, 3 and 4 gates.
 pub fn recurrent(call: &Call, gates: usize) -> Made {
     let (Some(x), Some(w), Some(r)) = (call.shape(0)?, call.shape(1)?, call.shape(2)?) else { return unknown() };
     for shape in [x, w, r] {

@@ -2,6 +2,7 @@
 
 use super::super::call::{Absurd, Call, Made, Setting, axis, one, unknown};
 
+/// `ReduceSum` and its like: the named axes, all by default.
 pub fn reduce(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let axes: Vec<usize> = match call.setting("axes", 1) {
@@ -13,6 +14,7 @@ pub fn reduce(call: &Call) -> Made {
     one(without(x, &axes, call.int("keepdims", 1) != 0))
 }
 
+/// `ArgMax` and `ArgMin`: one axis.
 pub fn argument(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let at = axis(call.int("axis", 0), x.len())?;

@@ -3,6 +3,7 @@
 use super::super::call::{Absurd, Call, Made, axis, one, unknown};
 use super::super::fact::{Dim, Fact};
 
+/// `Resize`: scales or sizes, one an axis (or one for each of `axes`).
 pub fn resize(call: &Call) -> Made {
     // Opset 10 has the scales where later ones have the region.
     let (scales, sizes) = if call.opset < 11 { (1, None) } else { (2, Some(3)) };
@@ -17,6 +18,7 @@ pub fn resize(call: &Call) -> Made {
     }
 }
 
+/// `Upsample`, the older Resize: scales alone, one an axis.
 pub fn upsample(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let axes: Vec<usize> = (0..x.len()).collect();

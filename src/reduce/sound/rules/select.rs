@@ -3,6 +3,7 @@
 use super::super::call::{Absurd, Call, Made, Setting, axis, one, ranked, same_shape, unknown};
 use super::super::fact::{Dim, Fact, Value};
 
+/// `Pad`: each axis grows, or shrinks where its pads are negative.
 pub fn pad(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let name = if call.opset < 2 { "paddings" } else { "pads" };
@@ -41,6 +42,7 @@ pub fn pad(call: &Call) -> Made {
     one(shape)
 }
 
+/// `Slice`: starts and ends are clamped to the axis, as the ONNX specification says.
 pub fn slice(call: &Call) -> Made {
     let data = call.need(0)?;
     let Some(x) = &data.shape else { return unknown() };
@@ -105,6 +107,7 @@ fn picked(value: &Value, places: &[usize]) -> Value {
     }
 }
 
+/// `Gather`: the axis becomes the shape of the indices.
 pub fn gather(call: &Call) -> Made {
     let (data, places) = (call.need(0)?, call.need(1)?);
     let (Some(x), Some(taken)) = (&data.shape, &places.shape) else { return unknown() };
@@ -119,6 +122,7 @@ pub fn gather(call: &Call) -> Made {
     Ok(vec![Fact { value, ..Fact::dims(shape) }])
 }
 
+/// `GatherElements`: the shape of the indices.
 pub fn gather_elements(call: &Call) -> Made {
     let (Some(x), Some(places)) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     ranked(places, x.len())?;
@@ -128,6 +132,7 @@ pub fn gather_elements(call: &Call) -> Made {
     one(places.to_vec())
 }
 
+/// `GatherND`: the last axis of the indices stands for as many axes of the data.
 pub fn gather_nd(call: &Call) -> Made {
     let (Some(x), Some([before @ .., Some(depth)])) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     let batch = usize::try_from(call.int("batch_dims", 0)).unwrap_or(0);
@@ -138,6 +143,7 @@ pub fn gather_nd(call: &Call) -> Made {
     one([before, &x[batch + depth..]].concat())
 }
 
+/// `ScatterElements` and `Scatter`: the shape of the data; indices and updates are of one shape.
 pub fn scatter(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     if let (Some(places), Some(updates)) = (call.shape(1)?, call.shape(2)?) {
@@ -150,6 +156,7 @@ pub fn scatter(call: &Call) -> Made {
     one(x.to_vec())
 }
 
+/// `ScatterND`: the shape of the data.
 pub fn scatter_nd(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     if let (Some([before @ .., Some(depth)]), Some(updates)) = (call.shape(1)?, call.shape(2)?) {
@@ -161,6 +168,7 @@ pub fn scatter_nd(call: &Call) -> Made {
     one(x.to_vec())
 }
 
+/// `TopK`: `k` along the axis, twice: values and indices.
 pub fn top_k(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     if call.opset >= 10 {
@@ -179,6 +187,7 @@ pub fn top_k(call: &Call) -> Made {
     Ok(vec![Fact::dims(shape.clone()), Fact::dims(shape)])
 }
 
+/// `OneHot`: one more axis, of the depth.
 pub fn one_hot(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     call.single(1)?;
@@ -188,11 +197,13 @@ pub fn one_hot(call: &Call) -> Made {
     one([&x[..at], &[depth], &x[at..]].concat())
 }
 
+/// `NonZero`: an index an axis (one for a scalar), for nobody knows how many elements.
 pub fn non_zero(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     one(vec![Some(x.len().max(1)), None])
 }
 
+/// `NonMaxSuppression`: three indices for each box, of nobody knows how many.
 pub fn suppression(call: &Call) -> Made {
     let (Some(boxes), Some(scores)) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     ranked(boxes, 3)?;

@@ -3,6 +3,7 @@
 use super::super::call::{Call, Made, axis, one, ranked, unknown};
 use super::super::fact::{Dim, Fact};
 
+/// `DFT`: one axis becomes frequencies, the last one real and imaginary parts.
 pub fn dft(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     call.single(1)?;
@@ -28,6 +29,7 @@ pub fn dft(call: &Call) -> Made {
     one(shape)
 }
 
+/// `STFT`: frames, frequencies, and pairs of real and imaginary parts.
 pub fn stft(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let number = |slot: usize| {

@@ -3,10 +3,12 @@
 use super::super::call::{Call, Made, one, unknown};
 use super::super::fact::{Dim, Fact, Value};
 
+/// `Constant`: its own value.
 pub fn constant(call: &Call) -> Made {
     Ok(vec![call.node.constant().map(|t| Fact::of_proto(&t)).unwrap_or_default()])
 }
 
+/// `ConstantOfShape`: its input is the shape.
 pub fn filled(call: &Call) -> Made {
     let wanted = call.need(0)?;
     match (wanted.as_ints(), wanted.shape.as_deref()) {
@@ -19,6 +21,7 @@ pub fn filled(call: &Call) -> Made {
     }
 }
 
+/// `Range`: its length follows from three numbers.
 pub fn range(call: &Call) -> Made {
     (0..3).try_for_each(|slot| call.need(slot).map(|_| ()))?;
     (0..3).try_for_each(|slot| call.single(slot))?;
@@ -34,6 +37,7 @@ pub fn range(call: &Call) -> Made {
     Ok(vec![Fact { value, ..Fact::dims(vec![count]) }])
 }
 
+/// `Shape`: the sizes of its input, from `start` to `end`.
 pub fn shape(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let rank = x.len() as i64;
@@ -47,6 +51,7 @@ pub fn shape(call: &Call) -> Made {
     Ok(vec![Fact { value: sizes.map(Value::Ints), ..Fact::sized(&[part.len()]) }])
 }
 
+/// `Size`: how many elements its input has.
 pub fn size(call: &Call) -> Made {
     let elements = call.need(0)?.elements().and_then(|n| i64::try_from(n).ok());
     Ok(vec![Fact { value: elements.map(|n| Value::Ints(vec![n])), ..Fact::dims(vec![]) }])

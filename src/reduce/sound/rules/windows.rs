@@ -3,6 +3,8 @@
 use super::super::call::{Absurd, Call, Made, one, ranked, same, same_shape, unknown};
 use super::super::fact::{Dim, Fact};
 
+/// `Conv` and its like, of data in slot `x`, filters in `w` and perhaps a bias: output sizes as the ONNX specification
+/// has them.
 pub fn convolution(call: &Call, x: usize, w: usize, bias: Option<usize>) -> Made {
     let (Some(x), Some(w)) = (call.shape(x)?, call.shape(w)?) else { return unknown() };
     ranked(w, x.len())?;
@@ -20,6 +22,7 @@ pub fn convolution(call: &Call, x: usize, w: usize, bias: Option<usize>) -> Made
     one([&[*batch, *filters][..], &window.slide(space, &kernel)?].concat())
 }
 
+/// `QLinearConv`: a convolution, with scales that are one number or one a filter.
 pub fn quantised_convolution(call: &Call) -> Made {
     let made = convolution(call, 0, 3, Some(8))?;
     let filters = call.shape(3)?.and_then(|w| w.first().copied().flatten());
@@ -31,6 +34,7 @@ pub fn quantised_convolution(call: &Call) -> Made {
     Ok(made)
 }
 
+/// `ConvTranspose`: the inverse of a convolution's shapes, unless `output_shape` says more.
 pub fn transposed(call: &Call) -> Made {
     let (Some(x), Some(w)) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     ranked(w, x.len())?;
@@ -47,6 +51,7 @@ pub fn transposed(call: &Call) -> Made {
     one([&[*batch, filters][..], &window.spread(call, space, &kernel)?].concat())
 }
 
+/// `DeformConv`: a convolution, with an offset for each place of the output.
 pub fn deformable(call: &Call) -> Made {
     let made = convolution(call, 0, 1, Some(3))?;
     let (Some(x), Some(offset)) = (call.shape(0)?, call.shape(2)?) else { return Ok(made) };
@@ -58,6 +63,7 @@ pub fn deformable(call: &Call) -> Made {
     Ok(made)
 }
 
+/// `MaxPool`, `AveragePool` and `LpPool`.
 pub fn pool(call: &Call) -> Made {
     let Some(x) = call.shape(0)? else { return unknown() };
     let [batch, channels, space @ ..] = x else { return Err("pooling needs a batch and channels".to_string()) };
@@ -69,6 +75,7 @@ pub fn pool(call: &Call) -> Made {
     Ok(call.node.output.iter().map(|_| Fact::dims(shape.clone())).collect())
 }
 
+/// `GlobalAveragePool` and its like: every axis behind the channels becomes one element.
 pub fn global(call: &Call, slot: usize) -> Made {
     let Some(x) = call.shape(slot)? else { return unknown() };
     if x.len() < 2 {
@@ -77,6 +84,7 @@ pub fn global(call: &Call, slot: usize) -> Made {
     one(x.iter().enumerate().map(|(i, d)| if i < 2 { *d } else { Some(1) }).collect())
 }
 
+/// `MaxUnpool`: data and places are of one shape; what it makes is not followed.
 pub fn unpool(call: &Call) -> Made {
     if let (Some(x), Some(places)) = (call.shape(0)?, call.shape(1)?) {
         same_shape(x, places)?;
@@ -101,6 +109,7 @@ pub fn regions(call: &Call, wide: usize, of: Option<usize>) -> Made {
     one(vec![regions[0], x[1], space[0], space[1]])
 }
 
+/// `GridSample`: the places are those of the grid.
 pub fn grid(call: &Call) -> Made {
     let (Some(x), Some(grid)) = (call.shape(0)?, call.shape(1)?) else { return unknown() };
     ranked(grid, x.len())?;
@@ -111,6 +120,7 @@ pub fn grid(call: &Call) -> Made {
     one([&[same(*batch, *samples)?, *channels][..], places].concat())
 }
 
+/// `DepthToSpace`: the channels are a multiple of the block's square.
 pub fn depth_to_space(call: &Call) -> Made {
     let (Some(x), Ok(block)) = (call.shape(0)?, usize::try_from(call.int("blocksize", 1))) else { return unknown() };
     let [n, c, h, w] = x else { return Err(format!("a picture has 4 axes, and there are {}", x.len())) };
@@ -118,6 +128,7 @@ pub fn depth_to_space(call: &Call) -> Made {
     one(vec![*n, c.map(|c| c / (block * block)), h.map(|h| h * block), w.map(|w| w * block)])
 }
 
+/// `SpaceToDepth`: both sides are a multiple of the block.
 pub fn space_to_depth(call: &Call) -> Made {
     let (Some(x), Ok(block)) = (call.shape(0)?, usize::try_from(call.int("blocksize", 1))) else { return unknown() };
     let [n, c, h, w] = x else { return Err(format!("a picture has 4 axes, and there are {}", x.len())) };

@@ -18,7 +18,9 @@ use crate::tensor::DType;
 /// What is to be built.
 #[derive(Clone, Copy)]
 pub struct Build<'a> {
+    /// Who builds.
     pub library: &'a Library,
+    /// Precisions, profiles, limits.
     pub options: &'a Options,
     /// Its model, for the shapes of its feeds.
     pub job: &'a Job,
@@ -26,8 +28,11 @@ pub struct Build<'a> {
 
 /// What was built.
 pub struct Made {
+    /// The engine, serialised.
     pub plan: Plan,
+    /// The shapes that it takes.
     pub ranges: Ranges,
+    /// Wall time of the build.
     pub seconds: f64,
 }
 

@@ -27,6 +27,7 @@ fn is_float(dtype: DType) -> bool {
     matches!(dtype, DType::Float64 | DType::Float32 | DType::Float16 | DType::Bfloat16)
 }
 
+/// Of 8 bits or more; truth values are none.
 pub fn is_integer(dtype: DType) -> bool {
     use DType::*;
     matches!(dtype, Int64 | Int32 | Int16 | Int8 | Uint64 | Uint32 | Uint16 | Uint8)

@@ -28,22 +28,27 @@ pub struct Host {
 const ALIGNMENT: usize = 256;
 
 impl Device {
+    /// `library` is what errors call the backend.
     pub fn new(cuda: Cuda, library: &Library) -> Device {
         Device { cuda, name: library.name() }
     }
 
+    /// The GPU.
     pub fn cuda(&self) -> &Cuda {
         &self.cuda
     }
 
+    /// CUDA's handle of the stream that everything runs on.
     pub fn stream(&self) -> u64 {
         self.cuda.stream()
     }
 
+    /// Makes the GPU this thread's.
     pub fn enter(&self) -> Result<(), RunError> {
         self.cuda.enter().map_err(|e| self.cuda_failed(e))
     }
 
+    /// Waits until all that was asked for is done.
     pub fn synchronise(&self) -> Result<(), RunError> {
         self.cuda.synchronise().map_err(|e| self.cuda_failed(e))
     }
@@ -67,6 +72,7 @@ impl Device {
         places.get_mut(&binding.name).ok_or_else(|| self.failed(format!("no memory for '{}'", binding.name)))
     }
 
+    /// Copies `bytes` to its beginning.
     pub fn fill(&self, place: &mut Place, bytes: &[u8]) -> Result<(), RunError> {
         match place {
             Place::Gpu(memory) => self.cuda.copy_in(memory, bytes).map_err(|e| self.cuda_failed(e)),
@@ -89,10 +95,12 @@ impl Device {
         }
     }
 
+    /// A run that failed.
     pub fn failed(&self, reason: String) -> RunError {
         RunError::Run { backend: self.name.clone(), reason }
     }
 
+    /// An answer that makes no sense.
     pub fn garbage(&self, reason: String) -> RunError {
         RunError::Garbage { backend: self.name.clone(), reason }
     }
@@ -111,6 +119,7 @@ impl Place {
         }
     }
 
+    /// Room that it has.
     pub fn bytes(&self) -> usize {
         match self {
             Place::Gpu(memory) => memory.bytes(),

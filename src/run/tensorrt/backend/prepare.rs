@@ -14,6 +14,7 @@ use crate::tensor::Tensors;
 
 /// A model for the parser.
 pub struct Prepared<'m> {
+    /// The protobuf; borrowed where nothing had to change.
     pub bytes: Cow<'m, [u8]>,
     /// Tensors that are to be outputs too, once it is parsed.
     pub marks: HashSet<String>,

@@ -7,6 +7,7 @@ use crate::tensor::{Tensor, Tensors, shape_text};
 /// An input of the parsed model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
+    /// As the model calls it.
     pub name: String,
     /// -1 for an open dimension.
     pub shape: Vec<i64>,
@@ -137,6 +138,7 @@ fn span(input: &Input, feeds: &[Tensors], of: impl Fn(&Tensor) -> Option<Vec<i64
     Ok(Range { input: name.clone(), min: all(i64::min), max: all(i64::max), opt })
 }
 
+/// As TensorRT counts.
 pub fn shape_of(tensor: &Tensor) -> Vec<i64> {
     tensor.shape.iter().map(|dim| i64::try_from(*dim).unwrap_or(i64::MAX)).collect()
 }

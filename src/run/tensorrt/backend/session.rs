@@ -15,6 +15,7 @@ use crate::tensor::{Tensor, Tensors};
 /// How much memory an output of unknown size gets at first, in bytes.
 const UNKNOWN: usize = 1 << 20;
 
+/// An engine that runs, with the memory of its inputs and outputs.
 pub struct Session {
     context: Context,
     engine: Engine,
@@ -28,16 +29,19 @@ pub struct Session {
 }
 
 impl Session {
+    /// Needs the memory of one execution context.
     pub fn new(engine: Engine, device: Device) -> Result<Session, RunError> {
         device.enter()?;
         let (context, bindings) = (engine.context()?, engine.bindings()?);
         Ok(Session { context, engine, bindings, places: HashMap::new(), open: HashSet::new(), tap: None, device })
     }
 
+    /// The engine that it runs.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
+    /// Its inputs and outputs, in the engine's order.
     pub fn bindings(&self) -> &[Binding] {
         &self.bindings
     }

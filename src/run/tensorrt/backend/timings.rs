@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::tensorrt::Config;
 
+/// Timings of kernels, from one build to the next.
 #[derive(Default)]
 pub struct Timings {
     file: Option<PathBuf>,

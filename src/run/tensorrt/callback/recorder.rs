@@ -22,6 +22,7 @@ pub struct Recorder {
 }
 
 impl Callback<Recorder> {
+    /// An `IErrorRecorder`.
     pub fn recorder(abi: &Abi) -> Box<Self> {
         let methods = [
             ("getNbErrors", count as Method),

@@ -25,6 +25,7 @@ fn first(library: &Library, create: Create) -> Option<NonNull<c_void>> {
 
 /// New objects, made by the entry points of the libraries. `None`: it has none, or refused.
 impl Owned<Builder> {
+    /// Keeps the recorder of its errors.
     pub fn create(library: &Library) -> Option<Owned<Builder>> {
         let raw = library.entries().builder.and_then(|create| first(library, create))?;
         // SAFETY: a new builder, ours to delete.
@@ -33,30 +34,35 @@ impl Owned<Builder> {
         builder.record(|builder, recorder| unsafe { builder.set_error_recorder(recorder) })
     }
 
+    /// `flags` are bits of `NetworkDefinitionCreationFlag`.
     pub fn network(&self, flags: u32) -> Option<Owned<Network>> {
         let raw = self.get().create_network(flags)?;
         // SAFETY: a new network, ours to delete, before its builder.
         Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
     }
 
+    /// With TensorRT's defaults.
     pub fn config(&self) -> Option<Owned<Config>> {
         let raw = self.get().create_config()?;
         // SAFETY: a new configuration, ours to delete, before its builder.
         Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
     }
 
+    /// The builder's own: it is deleted with that.
     pub fn profile(&self) -> Option<Owned<Profile>> {
         let raw = self.get().create_profile()?;
         // SAFETY: a new profile, which the builder deletes.
         Some(unsafe { Owned::borrowed(raw, self.library(), &[self]) })
     }
 
+    /// The serialised engine, after what may be minutes.
     pub fn plan(&self, network: &Owned<Network>, config: &Owned<Config>) -> Option<Owned<HostMemory>> {
         host_memory(self.get().build(network.get(), config.get()), self.library())
     }
 }
 
 impl Owned<Parser> {
+    /// For the same library as the network's; `None` where that has no parser beside it.
     pub fn create(network: &Owned<Network>) -> Option<Owned<Parser>> {
         let library = network.library();
         let create = library.entries().parser?;
@@ -65,6 +71,7 @@ impl Owned<Parser> {
         Some(unsafe { Owned::adopt(raw, library, &[network]) })
     }
 
+    /// Adds a model to the network; `path` is where its external data is looked for. `false`: the parser has errors.
     pub fn parse(&self, model: &[u8], path: Option<&CStr>) -> Result<bool, RunError> {
         let path = path.map_or(null(), CStr::as_ptr);
         // SAFETY: the bytes and the path are only read, and only during the call.
@@ -73,6 +80,7 @@ impl Owned<Parser> {
 }
 
 impl Owned<HostMemory> {
+    /// Empty where TensorRT has none.
     pub fn bytes(&self) -> &[u8] {
         let (data, size) = (self.get().data(), self.get().size());
         if data.is_null() {
@@ -97,6 +105,7 @@ impl Owned<Config> {
         Ok(taken.then_some(cache))
     }
 
+    /// Who hears of the build; the configuration keeps it.
     pub fn attach_monitor(&self, monitor: Arc<Monitor>) -> Result<(), RunError> {
         let callback = Callback::monitor(self.library().abi(), monitor);
         // SAFETY: the configuration keeps the monitor.
@@ -107,6 +116,7 @@ impl Owned<Config> {
 }
 
 impl Owned<TimingCache> {
+    /// As a file has it.
     pub fn bytes(&self) -> Option<Owned<HostMemory>> {
         host_memory(self.get().serialize(), self.library())
     }
@@ -129,6 +139,7 @@ impl Owned<Profile> {
 }
 
 impl Owned<Runtime> {
+    /// Keeps the recorder of its errors.
     pub fn create(library: &Library) -> Option<Owned<Runtime>> {
         let raw = library.entries().runtime.and_then(|create| first(library, create))?;
         // SAFETY: a new runtime, ours to delete.
@@ -137,6 +148,7 @@ impl Owned<Runtime> {
         runtime.record(|runtime, recorder| unsafe { runtime.set_error_recorder(recorder) })
     }
 
+    /// `None`: TensorRT refuses the plan, and its log says why.
     pub fn engine(&self, plan: &[u8]) -> Result<Option<Owned<Engine>>, RunError> {
         // SAFETY: the bytes are only read, and only during the call.
         let raw = unsafe { self.get().deserialize(plan.as_ptr().cast(), plan.len()) }?;
@@ -146,18 +158,21 @@ impl Owned<Runtime> {
 }
 
 impl Owned<Engine> {
+    /// `strategy` is a number of `ExecutionContextAllocationStrategy`.
     pub fn context(&self, strategy: i32) -> Option<Owned<Context>> {
         let raw = self.get().create_context(strategy)?;
         // SAFETY: a new context, ours to delete, before its engine.
         Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
     }
 
+    /// What tells of the engine's layers.
     pub fn inspector(&self) -> Option<Owned<Inspector>> {
         let raw = self.get().create_inspector()?;
         // SAFETY: a new inspector, ours to delete, before its engine.
         Some(unsafe { Owned::adopt(raw, self.library(), &[self]) })
     }
 
+    /// As a file has it.
     pub fn plan(&self) -> Option<Owned<HostMemory>> {
         host_memory(self.get().serialize(), self.library())
     }
@@ -174,6 +189,7 @@ impl Owned<Context> {
         Ok(Some(names.iter().take(count).map(|name| unsafe { text(*name) }).collect()))
     }
 
+    /// Who hears of debug tensors; the context keeps it. `false`: TensorRT refuses it.
     pub fn attach_listener(&self, listener: Listener) -> Result<bool, RunError> {
         let callback = Callback::listener(self.library().abi(), listener);
         // SAFETY: the context keeps the listener.
@@ -182,6 +198,7 @@ impl Owned<Context> {
         Ok(taken)
     }
 
+    /// Memory of an output of unknown size; the context keeps it. `false`: TensorRT refuses it.
     pub fn attach_allocation(&self, tensor: &CStr, allocation: Arc<Allocation>) -> Result<bool, RunError> {
         let callback = Callback::allocation(self.library().abi(), allocation);
         // SAFETY: the context keeps the allocator.
