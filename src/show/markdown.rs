@@ -140,7 +140,9 @@ fn table(out: &mut String, table: &Table) {
 /// Words as Markdown in a line of their own.
 fn inline(words: &Words) -> String {
     let span = |span: &Span| match span {
-        Span::Own(text) | Span::Emphasis(text) => escaped(text, false),
+        Span::Own(text) => text.split('\n').map(|line| escaped(line, false)).collect::<Vec<_>>().join("\n"),
+        Span::Emphasis(text) => escaped(text, false),
+        Span::Plain(text) => clean(text),
         Span::Text(text) | Span::Bad(text) => escaped(text, true),
         Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text),
         Span::Strong(text) => format!("**{}**", escaped(text, false)),
@@ -150,11 +152,13 @@ fn inline(words: &Words) -> String {
     words.0.iter().map(span).collect()
 }
 
-/// Words in a table: there a pipe ends the cell, even inside code. Outside of code it is escaped already.
+/// Words in a table: there a pipe ends the cell, even inside code. In other text it is escaped already.
 fn cell(words: &Words) -> String {
     let span = |span: &Span| match span {
-        Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text).replace('|', "\\|"),
-        other => inline(&Words(vec![other.clone()])),
+        Span::Name(_) | Span::Code(_) | Span::Term(_) | Span::Plain(_) => {
+            inline(&span.clone().into()).replace('|', "\\|")
+        }
+        other => inline(&other.clone().into()),
     };
     words.0.iter().map(span).collect()
 }

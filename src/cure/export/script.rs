@@ -1,7 +1,8 @@
 //! A script for Polygraphy that sets layer precisions while TensorRT 10 builds. It sees more than trtexec: the layers that
 //! TensorRT makes of one ONNX node all carry the node's name in their metadata.
 
-use super::{Content, Export, Kept, Told};
+use super::{Content, Export, Kept, Told, line};
+use crate::show::page::Block;
 use crate::spec::Precision;
 
 /// For Polygraphy, in FP16 and BF16.
@@ -13,15 +14,17 @@ pub fn export<'a>() -> Export<Told<'a>> {
             true => Ok(Some(Content::Text(network(told.o.low, &told.kept)?))),
             false => Ok(None),
         },
-        section: |told| {
-            format!(
-                "**trt_network.py** (TensorRT 10, with Polygraphy):\n\n    polygraphy run {} --trt --{} --precision-constraints \
-                 obey --trt-network-postprocess-script trt_network.py\n\n",
-                quoted(&told.onnx),
-                told.o.low
-            )
-        },
+        section,
     }
+}
+
+fn section(told: &Told) -> Vec<Block> {
+    let run = format!(
+        "polygraphy run {} --trt --{} --precision-constraints obey --trt-network-postprocess-script trt_network.py",
+        quoted(&told.onnx),
+        told.o.low
+    );
+    vec![line("**trt_network.py** (TensorRT 10, with Polygraphy):"), Block::Code(run)]
 }
 
 /// One word of bash.

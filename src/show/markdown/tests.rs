@@ -32,7 +32,7 @@ fn shape(page: &str) -> Vec<String> {
 
 #[test]
 fn every_block_has_its_markup() {
-    let spans = "x it's `x`, `x`, `x`, **x**, so, x (x)";
+    let spans = "x it's `x`, `x`, `x`, **x**, so, x (x),\nx";
     let want = format!(
         "## {spans}\n\n**fails**: x\n\nx\n\n> **warning**: x\n\n### x\n\n{spans}\n\n{spans}\n\n- x\n- {spans}\n\n\
          ### Thing 1: `x` in subgraph `x`\n\nIt x.\n\n- **x**: {spans}\n- `x`\n\n\
