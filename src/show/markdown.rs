@@ -73,7 +73,7 @@ fn block(out: &mut String, block: &Block) {
 
 fn line(out: &mut String, words: &Words) {
     if !words.is_empty() {
-        *out += &format!("{}\n\n", begun(&inline(words)));
+        *out += &format!("{}\n\n", begun(&wrapped(words)));
     }
 }
 
@@ -137,8 +137,13 @@ fn table(out: &mut String, table: &Table) {
     out.push('\n');
 }
 
-/// Words as Markdown in a line of their own.
+/// Words as Markdown, in one line.
 fn inline(words: &Words) -> String {
+    wrapped(words).replace('\n', " ")
+}
+
+/// Words as Markdown, in as many lines as this program's own words have.
+fn wrapped(words: &Words) -> String {
     let span = |span: &Span| match span {
         Span::Own(text) => text.split('\n').map(|line| escaped(line, false)).collect::<Vec<_>>().join("\n"),
         Span::Emphasis(text) => escaped(text, false),

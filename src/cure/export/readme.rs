@@ -22,8 +22,9 @@ pub fn head(told: &Told) -> Vec<Block> {
         story.groups.iter().map(|g| Words::from(plain(&g.title)).then(format!(": {} nodes", g.nodes.len()))),
     ));
     let commands = if told.has_arguments() { "Run the commands in this folder, in bash. " } else { "" };
-    let model = Words::from(commands).then("The model is ").and(Span::Code(told.onnx.clone()));
-    blocks.push(line(model.then(".")));
+    // A path is told in full, however long it is.
+    let model = Span::Plain(format!("`{}`", told.onnx));
+    blocks.push(line(Words::from(commands).then("The model is ").and(model).then(".")));
     blocks
 }
 

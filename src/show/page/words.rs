@@ -25,12 +25,12 @@ pub struct Words(pub Vec<Span>);
 /// A piece of a sentence.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Span {
-    /// Words that are written in this program. A line end in them is a blank; Markdown goes on in the next line.
+    /// Words that are written in this program. A line end in them is a blank; in a sentence of its own, Markdown keeps it.
     Own(&'static str),
     /// Words from elsewhere, or with such in them.
     Text(String),
-    /// The same for READMEs, which are read as they are and searched for names: no backslash comes in front of what would
-    /// be markup. Who puts it in has made one short line of it, without a backtick.
+    /// The same for READMEs, which are read as they are and searched for names: nothing is cut, and no backslash comes in
+    /// front of what would be markup. Who puts it in answers for that.
     Plain(String),
     /// The name of something: in quotes on a terminal, set as code elsewhere.
     Name(String),

@@ -96,7 +96,7 @@ fn spans(text: &str) -> Words {
         Span::Bad(own()),
         Span::Own(" "),
         Span::Operator(own()),
-        Span::Own(",\n"),
+        Span::Own(", "),
         Span::Plain(own()),
         Span::Tag(Role::Good, own()),
         Span::Small(own()),
