@@ -15,7 +15,7 @@ mod script;
 mod trtexec;
 
 pub use autocast::anchored;
-pub use folder::{Content, Export, Folder, LIST, MIXED, command, listed, one_line, plain_path, pretty};
+pub use folder::{Content, Export, Folder, LIST, MIXED, coded, command, line, plain, plain_path, pretty};
 pub use names::named;
 
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ fn folder<'a>() -> Folder<Told<'a>> {
             float16::export(),
         ],
         lists: vec![nodes::export()],
+        title: readme::title,
         head: readme::head,
         note: readme::note,
     }

@@ -67,7 +67,7 @@ fn inline(words: &Words) -> String {
             };
             format!(" <span class=\"tag{class}\">{}</span>", text(raw))
         }
-        Span::Own(_) | Span::Text(_) | Span::Code(_) | Span::Bad(_) => esc(&span.clone().into()),
+        Span::Own(_) | Span::Text(_) | Span::Plain(_) | Span::Code(_) | Span::Bad(_) => esc(&span.clone().into()),
     };
     words.0.iter().map(span).collect()
 }

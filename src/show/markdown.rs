@@ -73,7 +73,7 @@ fn block(out: &mut String, block: &Block) {
 
 fn line(out: &mut String, words: &Words) {
     if !words.is_empty() {
-        *out += &format!("{}\n\n", begun(&inline(words)));
+        *out += &format!("{}\n\n", begun(&wrapped(words)));
     }
 }
 
@@ -137,10 +137,17 @@ fn table(out: &mut String, table: &Table) {
     out.push('\n');
 }
 
-/// Words as Markdown in a line of their own.
+/// Words as Markdown, in one line.
 fn inline(words: &Words) -> String {
+    wrapped(words).replace('\n', " ")
+}
+
+/// Words as Markdown, in as many lines as this program's own words have.
+fn wrapped(words: &Words) -> String {
     let span = |span: &Span| match span {
-        Span::Own(text) | Span::Emphasis(text) => escaped(text, false),
+        Span::Own(text) => text.split('\n').map(|line| escaped(line, false)).collect::<Vec<_>>().join("\n"),
+        Span::Emphasis(text) => escaped(text, false),
+        Span::Plain(text) => clean(text),
         Span::Text(text) | Span::Bad(text) => escaped(text, true),
         Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text),
         Span::Strong(text) => format!("**{}**", escaped(text, false)),
@@ -150,11 +157,13 @@ fn inline(words: &Words) -> String {
     words.0.iter().map(span).collect()
 }
 
-/// Words in a table: there a pipe ends the cell, even inside code. Outside of code it is escaped already.
+/// Words in a table: there a pipe ends the cell, even inside code. In other text it is escaped already.
 fn cell(words: &Words) -> String {
     let span = |span: &Span| match span {
-        Span::Name(text) | Span::Code(text) | Span::Term(text) => code(text).replace('|', "\\|"),
-        other => inline(&Words(vec![other.clone()])),
+        Span::Name(_) | Span::Code(_) | Span::Term(_) | Span::Plain(_) => {
+            inline(&span.clone().into()).replace('|', "\\|")
+        }
+        other => inline(&other.clone().into()),
     };
     words.0.iter().map(span).collect()
 }

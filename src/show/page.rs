@@ -250,8 +250,8 @@ impl Block {
     }
 
     /// One line each, where there are any.
-    pub fn list(items: impl IntoIterator<Item = String>) -> Option<Block> {
-        let items: Vec<Words> = items.into_iter().map(Words::from).collect();
+    pub fn list(items: impl IntoIterator<Item = impl Into<Words>>) -> Option<Block> {
+        let items: Vec<Words> = items.into_iter().map(Into::into).collect();
         (!items.is_empty()).then_some(Block::List(items))
     }
 }

@@ -199,6 +199,7 @@ impl Sheet {
 
 fn plain(words: &Words) -> String {
     let span = |span: &Span| match span {
+        Span::Own(text) => text.replace('\n', " "),
         Span::Name(name) => format!("\"{name}\""),
         Span::Operator(op) => format!("({op})"),
         Span::Tag(..) | Span::Small(_) => String::new(),

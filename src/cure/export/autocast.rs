@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Content, Export, Told, command};
+use super::{Content, Export, Told, command, line};
 use crate::graph::Graph;
 use crate::spec::Precision;
 
@@ -15,15 +15,12 @@ pub fn export<'a>() -> Export<Told<'a>> {
             let text = || arguments(&told.onnx, told.o.low, &patterns(told));
             Ok(told.has_arguments().then(|| Content::Text(text())))
         },
-        section: |_| {
-            format!(
-                "**modelopt_autocast.args** (without the two lines that end in `=inf`, AutoCast's own rules keep more nodes; it \
-                 reads nodes of the main graph only):\n\n    {}\n\n",
-                command("python -m modelopt.onnx.autocast", "modelopt_autocast.args")
-            )
-        },
+        section: |_| vec![line(SECTION), command("python -m modelopt.onnx.autocast", "modelopt_autocast.args")],
     }
 }
+
+const SECTION: &str = "**modelopt_autocast.args** (without the two lines that end in `=inf`, AutoCast's own rules keep more \
+                       nodes; it reads nodes of the main graph only):";
 
 /// A regular expression of Python for this name and nothing else. ASCII without blanks, quotes or wildcards: no shell
 /// and no file of arguments can break it.

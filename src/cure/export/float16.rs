@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Content, Export, Kept, Told, pretty};
+use super::{Content, Export, Kept, Told, line, pretty};
 use crate::spec::Precision;
 
 /// For `convert_float_to_float16`, in FP16.
@@ -14,12 +14,12 @@ pub fn export<'a>() -> Export<Told<'a>> {
             Precision::Fp16 => Ok(Some(Content::Text(float16(&told.onnx, &told.kept)?))),
             _ => Ok(None),
         },
-        section: |_| {
-            "**ort_float16.json**: the block list for ONNX Runtime's float16 converter; `usage` in it says how.\n\n"
-                .to_string()
-        },
+        section: |_| vec![line(SECTION)],
     }
 }
+
+const SECTION: &str =
+    "**ort_float16.json**: the block list for ONNX Runtime's float16 converter; `usage` in it says how.";
 
 /// The block list of `onnxconverter_common.float16` and `onnxruntime.transformers.float16`.
 fn float16(onnx: &str, kept: &[Kept]) -> anyhow::Result<String> {

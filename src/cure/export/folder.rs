@@ -9,6 +9,8 @@ use anyhow::Context;
 
 use super::model;
 use crate::load::{Lean, folder};
+use crate::show::markdown;
+use crate::show::page::{Block, Page, Span, Words};
 use crate::terminal::{harmful, short};
 
 /// The file that shows that the folder was written here.
@@ -34,8 +36,8 @@ pub struct Export<T> {
     pub file: &'static str,
     /// What is in it; `None` where this cure has nothing for that consumer.
     pub content: fn(&T) -> anyhow::Result<Option<Content>>,
-    /// What the page says of it, in Markdown, an empty line behind each paragraph. Asked only where there is a content.
-    pub section: fn(&T) -> String,
+    /// What the page says of it. Asked only where there is a content.
+    pub section: fn(&T) -> Vec<Block>,
 }
 
 /// All files of a folder. A file for one more consumer is a file of source and a line in one of these lists.
@@ -44,10 +46,12 @@ pub struct Folder<T> {
     pub exports: Vec<Export<T>>,
     /// For scripts, at the end of the page; [`LIST`] is one of them, and always written.
     pub lists: Vec<Export<T>>,
+    /// Stands over the page.
+    pub title: fn(&T) -> Words,
     /// How the page begins.
-    pub head: fn(&T) -> String,
+    pub head: fn(&T) -> Vec<Block>,
     /// What it says between the exports and the lists.
-    pub note: fn(&T) -> String,
+    pub note: fn(&T) -> Vec<Block>,
 }
 
 impl<T> Folder<T> {
@@ -55,7 +59,8 @@ impl<T> Folder<T> {
     pub fn write(&self, dir: &Path, found: &T) -> anyhow::Result<BTreeMap<String, String>> {
         let (exports, told) = made(&self.exports, found)?;
         let (lists, listed) = made(&self.lists, found)?;
-        let page = (self.head)(found) + &told + &(self.note)(found) + &listed;
+        let blocks = [(self.head)(found), told, (self.note)(found), listed].into_iter().flatten().collect();
+        let page = markdown::write(&Page { title: (self.title)(found), blocks, footer: None }, 1);
         let files = || lists.iter().chain(&exports);
         folder::replaced(dir, LIST, |at| {
             files().try_for_each(|(_, file, content)| content.write_text(at, file))?;
@@ -71,12 +76,12 @@ impl<T> Folder<T> {
 type Made = (&'static str, &'static str, Content);
 
 /// The files that there are, and what the page says of them.
-fn made<T>(exports: &[Export<T>], found: &T) -> anyhow::Result<(Vec<Made>, String)> {
-    let (mut files, mut told) = (Vec::new(), String::new());
+fn made<T>(exports: &[Export<T>], found: &T) -> anyhow::Result<(Vec<Made>, Vec<Block>)> {
+    let (mut files, mut told) = (Vec::new(), Vec::new());
     for export in exports {
         if let Some(content) = (export.content)(found)? {
             files.push((export.consumer, export.file, content));
-            told += &(export.section)(found);
+            told.extend((export.section)(found));
         }
     }
     Ok((files, told))
@@ -103,21 +108,30 @@ pub fn pretty(value: &serde_json::Value) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
+/// A sentence of the page, or a few.
+pub fn line(words: impl Into<Words>) -> Block {
+    Block::Line(words.into())
+}
+
 /// A text of the model's, for the page: no name can start a line of its own or a code span.
-pub fn one_line(text: &str) -> String {
+pub fn plain(text: &str) -> Span {
+    Span::Plain(one_line(text))
+}
+
+fn one_line(text: &str) -> String {
     short(text).chars().map(|c| if harmful(c) || c == '`' { ' ' } else { c }).collect()
 }
 
 /// Names as code, with commas between them.
-pub fn listed(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|n| format!("`{}`", one_line(n))).collect();
-    names.join(", ")
+pub fn coded(names: &[String]) -> Words {
+    let names: Vec<String> = names.iter().map(|name| one_line(name)).collect();
+    Words::names(&names, names.len())
 }
 
 /// In bash: `program` with the arguments of a file, one a line. Takes names with blanks and wildcards, as `$(cat FILE)` does
 /// not.
-pub fn command(program: &str, file: &str) -> String {
-    format!("mapfile -t args < {file} && {program} \"${{args[@]}}\"")
+pub fn command(program: &str, file: &str) -> Block {
+    Block::Code(format!("mapfile -t args < {file} && {program} \"${{args[@]}}\""))
 }
 
 /// The absolute path of the model, unless some tool could not read it from a file of arguments.
@@ -141,19 +155,23 @@ mod tests {
                 Some("broken") => anyhow::bail!("it cannot be told"),
                 found => Ok(found.map(|text| Content::Text(text.to_string()))),
             },
-            section: |found: &Fake| format!("**program.args** says {}.\n\n", found.unwrap_or("nothing")),
+            section: |found: &Fake| {
+                let says = plain(found.unwrap_or("nothing"));
+                vec![line(Words::from("**program.args** says ").and(says).then("."))]
+            },
         };
         let list = Export {
             consumer: "nodes",
             file: LIST,
             content: |_: &Fake| Ok(Some(Content::Text("[]".to_string()))),
-            section: |_: &Fake| "**nodes.json**\n".to_string(),
+            section: |_: &Fake| vec![line("**nodes.json**")],
         };
         Folder {
             exports: vec![program],
             lists: vec![list],
-            head: |_| "# Head\n\n".to_string(),
-            note: |_| "Note.\n\n".to_string(),
+            title: |_| "Title".into(),
+            head: |_| vec![line("Head.")],
+            note: |_| vec![line("Note.")],
         }
     }
 
@@ -168,11 +186,11 @@ mod tests {
         let files = folder().write(&dir, &Some("keep a")).unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), ["nodes", "program", "readme"]);
         assert!(files.values().all(|file| Path::new(file).is_file()));
-        assert_eq!(page(&dir), "# Head\n\n**program.args** says keep a.\n\nNote.\n\n**nodes.json**\n");
+        assert_eq!(page(&dir), "# Title\n\nHead.\n\n**program.args** says keep a.\n\nNote.\n\n**nodes.json**\n");
         // A program that has nothing to read is not told of, and its older file goes.
         let files = folder().write(&dir, &None).unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), ["nodes", "readme"]);
-        assert_eq!(page(&dir), "# Head\n\nNote.\n\n**nodes.json**\n");
+        assert_eq!(page(&dir), "# Title\n\nHead.\n\nNote.\n\n**nodes.json**\n");
         assert!(!dir.join("program.args").exists());
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::{Content, Export, Told};
+use super::{Content, Export, Told, line};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, ModelProto};
+use crate::show::page::{Block, Words};
 
 /// The model with the new names.
 pub const FILE: &str = "model.named.onnx";
@@ -20,17 +21,16 @@ pub fn export<'a>() -> Export<Told<'a>> {
     }
 }
 
-fn section(told: &Told) -> String {
+fn section(told: &Told) -> Vec<Block> {
     match (told.renamed.len(), told.has_arguments()) {
         // Only its path was in the way.
-        (0, _) => String::new(),
-        (renamed, true) => format!(
-            "{renamed} nodes had no name or one that another node has. `model.named.onnx` is the same model with a name for \
-             each; the other files speak of that one.\n\n"
-        ),
+        (0, _) => Vec::new(),
+        (renamed, true) => vec![line(Words::from(format!("{renamed} nodes")).then(
+            " had no name or one that another node has. `model.named.onnx` is the same model with a name for each; the \
+             other files speak of that one.",
+        ))],
         (_, false) => {
-            "`model.named.onnx` is the same model with a name for every node, which nodes.json speaks of.\n\n"
-                .to_string()
+            vec![line("`model.named.onnx` is the same model with a name for every node, which nodes.json speaks of.")]
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Content, Export, Kept, LIST, Told, pretty};
+use super::{Content, Export, Kept, LIST, Told, line, pretty};
 use crate::found::Real;
 
 /// The list for scripts, always written.
@@ -11,7 +11,7 @@ pub fn export<'a>() -> Export<Told<'a>> {
         consumer: "nodes",
         file: LIST,
         content: |told| Ok(Some(Content::Text(list(told)?))),
-        section: |_| "**nodes.json**: the nodes, for scripts.\n".to_string(),
+        section: |_| vec![line("**nodes.json**: the nodes, for scripts.")],
     }
 }
 

@@ -1,8 +1,11 @@
 //! A script for Polygraphy that sets layer precisions while TensorRT 10 builds. It sees more than trtexec: the layers that
 //! TensorRT makes of one ONNX node all carry the node's name in their metadata.
 
-use super::{Content, Export, Kept, Told};
+use super::{Content, Export, Kept, Told, line};
+use crate::found::words::shell;
+use crate::show::page::Block;
 use crate::spec::Precision;
+use crate::terminal::harmful;
 
 /// For Polygraphy, in FP16 and BF16.
 pub fn export<'a>() -> Export<Told<'a>> {
@@ -13,20 +16,25 @@ pub fn export<'a>() -> Export<Told<'a>> {
             true => Ok(Some(Content::Text(network(told.o.low, &told.kept)?))),
             false => Ok(None),
         },
-        section: |told| {
-            format!(
-                "**trt_network.py** (TensorRT 10, with Polygraphy):\n\n    polygraphy run {} --trt --{} --precision-constraints \
-                 obey --trt-network-postprocess-script trt_network.py\n\n",
-                quoted(&told.onnx),
-                told.o.low
-            )
-        },
+        section,
     }
 }
 
-/// One word of bash.
+fn section(told: &Told) -> Vec<Block> {
+    let run = format!(
+        "polygraphy run {} --trt --{} --precision-constraints obey --trt-network-postprocess-script trt_network.py",
+        quoted(&told.onnx),
+        told.o.low
+    );
+    vec![line("**trt_network.py** (TensorRT 10, with Polygraphy):"), Block::Code(run)]
+}
+
+/// One word of bash. The page writes out what nobody sees in a path: there bash has to be told so.
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    match text.contains(harmful) {
+        true => shell(&[text.to_string()]),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 fn network(low: Precision, kept: &[Kept]) -> anyhow::Result<String> {
@@ -177,6 +185,11 @@ print("\n".join(told(layers)))"#;
                     less: FLOAT {}\nshape: - {}\nlnx: - {}";
         assert_eq!(told, want, "{warned}");
         assert_eq!(warned, "trt_network.py: no layer was made from node 'gone\\n'; is this the right model?");
+    }
+
+    #[test]
+    fn a_path_with_what_nobody_sees_can_be_pasted() {
+        assert_eq!([quoted("it's"), quoted("a\u{200c}b")], [r"'it'\''s'", r"$'a\u200cb'"]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Content, Export, Kept, Told, command, listed};
+use super::{Content, Export, Kept, Told, coded, command, line};
+use crate::show::page::{Block, Words};
 use crate::spec::Precision;
 
 /// Linux takes no longer single argument.
@@ -28,22 +29,21 @@ fn told_arguments(told: &Told) -> Arguments {
     arguments(&told.onnx, told.o.low, &told.kept)
 }
 
-fn section(told: &Told) -> String {
-    let run = command("trtexec", "trtexec.args");
-    let mut text = format!("**trtexec.args** (TensorRT 8 to 10; 11 has no such flags):\n\n    {run}\n\n");
+fn section(told: &Told) -> Vec<Block> {
+    let begin = line("**trtexec.args** (TensorRT 8 to 10; 11 has no such flags):");
+    let mut blocks = vec![begin, command("trtexec", "trtexec.args")];
     let refused = told_arguments(told).refused;
     if !refused.is_empty() {
-        text += &format!(
-            "trtexec has no way to write names with a comma, a quote, an asterisk or a control character. It is not told \
-             of: {}. Use trt_network.py.\n\n",
-            listed(&refused)
-        );
+        blocks.push(line(Words::from(REFUSED).then(coded(&refused)).then(". Use trt_network.py.")));
     }
     if told.kept.iter().map(|k| k.name.len() + 8).sum::<usize>() > LONGEST_ARGUMENT {
-        text += "The list of layers is longer than one argument may be on Linux: use trt_network.py.\n\n";
+        blocks.push(line("The list of layers is longer than one argument may be on Linux: use trt_network.py."));
     }
-    text
+    blocks
 }
+
+const REFUSED: &str = "trtexec has no way to write names with a comma, a quote, an asterisk or a control character. It is \
+                       not told of: ";
 
 fn arguments(onnx: &str, low: Precision, kept: &[Kept]) -> Arguments {
     let specs: Vec<(&Kept, Option<Cow<str>>)> = kept.iter().map(|k| (k, spelled(&k.name))).collect();

@@ -19,10 +19,10 @@ fn body(text: &str) -> String {
 #[test]
 fn every_block_has_its_markup() {
     let page = body("x");
-    let spans = "x it's <code>x</code>, x, <b>x</b>, <b>x</b>, <i>so</i>, x <span class=\"op\">x</span> \
+    let spans = "x it's <code>x</code>, x, <b>x</b>, <b>x</b>, <i>so</i>, x <span class=\"op\">x</span>, x \
                  <span class=\"tag good\">x</span><small>x</small>";
     for want in [
-        "<title>layerdiff: x it's x, x, x, x, so, x (x)</title>",
+        "<title>layerdiff: x it's x, x, x, x, so, x (x), x</title>",
         "<header class=\"banner diverged\"><div class=\"sign\" aria-hidden=\"true\">✗</div><div>\n<h1>fails</h1>\
          <p class=\"lead\">x</p>\n<p>x</p>\n<ul class=\"chips\"><li>x</li></ul></div></header>\n",
         "<section class=\"warnings\" aria-label=\"Warnings\"><ul><li><b>Warning:</b> x</li></ul></section>\n",

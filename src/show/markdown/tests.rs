@@ -32,7 +32,7 @@ fn shape(page: &str) -> Vec<String> {
 
 #[test]
 fn every_block_has_its_markup() {
-    let spans = "x it's `x`, `x`, `x`, **x**, so, x (x)";
+    let spans = "x it's `x`, `x`, `x`, **x**, so, x (x), x";
     let want = format!(
         "## {spans}\n\n**fails**: x\n\nx\n\n> **warning**: x\n\n### x\n\n{spans}\n\n{spans}\n\n- x\n- {spans}\n\n\
          ### Thing 1: `x` in subgraph `x`\n\nIt x.\n\n- **x**: {spans}\n- `x`\n\n\
@@ -56,6 +56,13 @@ fn a_page_without_a_footer_ends_with_its_last_line() {
 }
 
 #[test]
+fn own_words_are_wrapped_where_nothing_but_a_sentence_is() {
+    let list = Block::list(["a\nb"]).unwrap();
+    let page = Page { title: "t\nu".into(), blocks: vec![Block::Line("a\nb".into()), list], footer: None };
+    assert_eq!(write(&page, 1), "# t u\n\na\nb\n\n- a b\n");
+}
+
+#[test]
 fn code_spans_hold_backticks_and_pipes() {
     assert_eq!([code("a"), code("a`b"), code("``"), code("")], ["`a`", "``a`b``", "``` `` ```", ""]);
     assert_eq!(cell(&Span::Code("a|b".into()).into()), "`a\\|b`");
@@ -68,6 +75,9 @@ fn punctuation_stays_punctuation() {
     assert_eq!(escaped("<b>*_|`", true), r"\<b\>\*\_\|\`");
     let line = |text: &str| write(&Page { blocks: vec![Block::Line(text.to_string().into())], ..Page::default() }, 1);
     assert_eq!([line("- a"), line("12. a"), line("    a"), line("1 a")], ["\\- a\n", "12\\. a\n", "a\n", "1 a\n"]);
+    let plain = |text: &str| Words::from("a ").and(Span::Plain(text.into()));
+    assert_eq!(inline(&plain("_b_ *c*|\n")), "a _b_ *c*|\\n");
+    assert_eq!(cell(&plain("b|c")), "a b\\|c");
     assert_eq!([escaped("a_b _c_", true), escaped("a_b _c_", false)], [r"a\_b \_c\_", r"a_b \_c\_"]);
 }
 

@@ -25,10 +25,13 @@ pub struct Words(pub Vec<Span>);
 /// A piece of a sentence.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Span {
-    /// Words that are written in this program.
+    /// Words that are written in this program. A line end in them is a blank; in a sentence of its own, Markdown keeps it.
     Own(&'static str),
     /// Words from elsewhere, or with such in them.
     Text(String),
+    /// The same for READMEs, which are read as they are and searched for names: nothing is cut, and no backslash comes in
+    /// front of what would be markup. Who puts it in answers for that.
+    Plain(String),
     /// The name of something: in quotes on a terminal, set as code elsewhere.
     Name(String),
     /// What somebody types: as it is, and set as code where punctuation would be markup.
@@ -85,7 +88,8 @@ impl Span {
     pub fn text(&self) -> &str {
         match self {
             Span::Own(text) | Span::Emphasis(text) => text,
-            Span::Text(text) | Span::Name(text) | Span::Code(text) | Span::Term(text) => text,
+            Span::Text(text) | Span::Plain(text) => text,
+            Span::Name(text) | Span::Code(text) | Span::Term(text) => text,
             Span::Strong(text) | Span::Bad(text) | Span::Operator(text) | Span::Tag(_, text) | Span::Small(text) => {
                 text
             }

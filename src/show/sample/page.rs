@@ -96,6 +96,8 @@ fn spans(text: &str) -> Words {
         Span::Bad(own()),
         Span::Own(" "),
         Span::Operator(own()),
+        Span::Own(", "),
+        Span::Plain(own()),
         Span::Tag(Role::Good, own()),
         Span::Small(own()),
     ];

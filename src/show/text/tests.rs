@@ -34,25 +34,25 @@ warning: x
 
 
 x
-x it's \"x\", x, x, x, so, x (x)
-x it's \"x\", x, x, x, so, x (x)
+x it's \"x\", x, x, x, so, x (x), x
+x it's \"x\", x, x, x, so, x (x), x
   - x
-  - x it's \"x\", x, x, x, so, x (x)
+  - x it's \"x\", x, x, x, so, x (x), x
 thing: \"x\" in subgraph \"x\" x
-  x            x it's \"x\", x, x, x, so, x (x)
+  x            x it's \"x\", x, x, x, so, x (x), x
                x
 
 thing: \"x\" in subgraph \"x\" x
-  x            x it's \"x\", x, x, x, so, x (x)
+  x            x it's \"x\", x, x, x, so, x (x), x
                x
-  x            x it's \"x\", x, x, x, so, x (x)
+  x            x it's \"x\", x, x, x, so, x (x), x
                x
-  x            x it's \"x\", x, x, x, so, x (x)
+  x            x it's \"x\", x, x, x, so, x (x), x
                x
 ";
     let text = write(&every_block("x"), false, 100);
     assert!(text.starts_with(want), "{text}");
-    let row = "> \"x\"  x it's \"x\", x, x, x, so, x (x)  x  x";
+    let row = "> \"x\"  x it's \"x\", x, x, x, so, x (x), x  x  x";
     assert_eq!(text.lines().filter(|line| *line == row).count(), 2, "{text}");
     assert!(text.ends_with("    x\n    x\n") && text.contains("\n  …\n"), "{text}");
 }

@@ -37,6 +37,7 @@ fn folder<'a>() -> Folder<Told<'a>> {
     Folder {
         exports: vec![mixed::export(), onnxruntime::export(), modelopt::export()],
         lists: vec![qdq_loss::export(), nodes::export()],
+        title: readme::title,
         head: readme::head,
         note: readme::note,
     }

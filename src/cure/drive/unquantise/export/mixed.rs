@@ -1,7 +1,7 @@
 //! model.mixed.onnx: the quantised model without the pairs that go, for every program.
 
 use super::Told;
-use crate::cure::export::{Content, Export, MIXED};
+use crate::cure::export::{Content, Export, MIXED, line};
 
 /// For every program, where there is a cure.
 pub fn export<'a>() -> Export<Told<'a>> {
@@ -9,12 +9,12 @@ pub fn export<'a>() -> Export<Told<'a>> {
         consumer: "onnx",
         file: MIXED,
         content: |told| Ok(told.cured().then(|| model(told))),
-        section: |_| {
-            "**model.mixed.onnx** is the quantised model without those pairs; weights are those of the float model.\n\n"
-                .to_string()
-        },
+        section: |_| vec![line(SECTION)],
     }
 }
+
+const SECTION: &str =
+    "**model.mixed.onnx** is the quantised model without those pairs; weights are those of the float model.";
 
 fn model(told: &Told) -> Content {
     let candidate = told.remedy.candidate;

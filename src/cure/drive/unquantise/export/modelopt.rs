@@ -1,7 +1,7 @@
 //! Arguments of ModelOpt's quantiser, which makes a QDQ model of the float one without these nodes.
 
 use super::{Told, Unquantised};
-use crate::cure::export::{Content, Export, command, plain_path};
+use crate::cure::export::{Content, Export, command, line, plain_path};
 use crate::tensor::DType;
 
 /// For `python -m modelopt.onnx.quantization`, where there is a cure.
@@ -10,14 +10,11 @@ pub fn export<'a>() -> Export<Told<'a>> {
         consumer: "modelopt",
         file: "modelopt_quantize.args",
         content: |told| Ok(told.cured().then(|| Content::Text(arguments(told)))),
-        section: |_| {
-            let run = command("python -m modelopt.onnx.quantization", "modelopt_quantize.args");
-            format!(
-                "**modelopt_quantize.args** (add your calibration data with --calibration_data_path), in bash:\n\n    {run}\n\n"
-            )
-        },
+        section: |_| vec![line(SECTION), command("python -m modelopt.onnx.quantization", "modelopt_quantize.args")],
     }
 }
+
+const SECTION: &str = "**modelopt_quantize.args** (add your calibration data with --calibration_data_path), in bash:";
 
 /// One argument a line.
 fn arguments(told: &Told) -> String {

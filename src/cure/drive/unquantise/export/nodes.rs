@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Told, Unquantised};
 use crate::cure::drive::unquantise::misfits::Misfit;
-use crate::cure::export::{Content, Export, LIST, pretty};
+use crate::cure::export::{Content, Export, LIST, line, pretty};
 
 /// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
@@ -12,7 +12,7 @@ pub fn export<'a>() -> Export<Told<'a>> {
         consumer: "nodes",
         file: LIST,
         content: |told| Ok(Some(Content::Text(list(told)?))),
-        section: |_| "**nodes.json**: the nodes, for scripts.\n".to_string(),
+        section: |_| vec![line("**nodes.json**: the nodes, for scripts.")],
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::Told;
-use crate::cure::export::{Content, Export, pretty};
+use crate::cure::export::{Content, Export, line, pretty};
 use crate::qdq::Exclusions;
+use crate::show::page::Block;
 
 /// For `onnxruntime.quantization.quantize_static`, where there is a cure.
 pub fn export<'a>() -> Export<Told<'a>> {
@@ -15,19 +16,18 @@ pub fn export<'a>() -> Export<Told<'a>> {
             true => Ok(Some(Content::Text(keywords(&told.excluded)?))),
             false => Ok(None),
         },
-        section: |_| SECTION.to_string(),
+        section: |_| vec![line(SECTION), Block::Code(QUANTIZE.into()), line(OPTIONS)],
     }
 }
 
-const SECTION: &str = "\
-**ort_quantize.json** (ONNX Runtime; it quantises outputs of nodes too, unless it is told not to, hence the second entry):
+const SECTION: &str = "**ort_quantize.json** (ONNX Runtime; it quantises outputs of nodes too, unless it is told not to, \
+                       hence the second entry):";
 
-    options = json.load(open(\"ort_quantize.json\"))
-    quantize_static(float_model, quantised_model, calibration_reader, **options)
+const QUANTIZE: &str = "\
+options = json.load(open(\"ort_quantize.json\"))
+quantize_static(float_model, quantised_model, calibration_reader, **options)";
 
-If you pass `extra_options` of your own, put them together with those of the file.
-
-";
+const OPTIONS: &str = "If you pass `extra_options` of your own, put them together with those of the file.";
 
 /// Keywords of `onnxruntime.quantization.quantize_static`.
 fn keywords(told: &Exclusions) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Told, Unquantised};
-use crate::cure::export::{Content, Export, pretty};
+use crate::cure::export::{Content, Export, line, pretty};
 use crate::found::{Metrics, Real};
 use crate::qdq::Pair;
 
@@ -13,16 +13,14 @@ pub fn export<'a>() -> Export<Told<'a>> {
         consumer: "qdq_loss",
         file: "qdq_loss.json",
         content: |told| Ok(Some(Content::Text(table(told)?))),
-        section: |_| SECTION.to_string(),
+        section: |_| vec![line(SECTION)],
     }
 }
 
 const SECTION: &str = "\
 **qdq_loss.json**: both errors of every quantised tensor, the largest loss first. `quantisation` is what the pair alone does
 to the reference's values; `accumulated` is how far the quantised model's values are from them, null where the search did
-not look. `scale_ratio` far below 1 clips, far above 1 wastes steps.
-
-";
+not look. `scale_ratio` far below 1 clips, far above 1 wastes steps.";
 
 /// Both errors of every pair, the largest loss first; those without a loss last.
 fn table(told: &Told) -> anyhow::Result<String> {

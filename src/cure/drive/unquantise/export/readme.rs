@@ -1,63 +1,48 @@
 //! The page around what the files say of themselves: what was found, and what no quantiser can be told.
 
-use std::fmt::Write;
-
 use super::Told;
-use crate::cure::export::{listed, one_line};
+use crate::cure::export::{coded, line, plain};
 use crate::found::words::error;
+use crate::show::page::{Block, Words};
+
+/// The model that is too far quantised.
+pub fn title(told: &Told) -> Words {
+    Words::from("Nodes to leave unquantised in ").and(plain(&told.remedy.candidate.model.path.to_string_lossy()))
+}
 
 /// What was found, and what must be known before the files are read.
-pub fn head(told: &Told) -> String {
+pub fn head(told: &Told) -> Vec<Block> {
     let found = told.found;
-    let model = one_line(&told.remedy.candidate.model.path.to_string_lossy());
-    let mut text = format!("# Nodes to leave unquantised in {model}\n\n");
     if !told.cured() {
-        let why = found.why.as_deref().unwrap_or("none are needed");
-        return text + &format!("None: {}.\n\n", one_line(why));
+        let why = plain(found.why.as_deref().unwrap_or("none are needed"));
+        return vec![line(Words::from("None: ").and(why).then("."))];
     }
     let proof = match found.verified {
         true => "the outputs agree without their pairs, as a run showed",
         false => "not verified by a run",
     };
-    // Writing to a String does not fail.
-    let _ = writeln!(
-        text,
-        "{} of {} nodes; {proof}. Relative RMS error of the worst output: {} before, {} after.\n",
-        told.nodes.len(),
-        found.of,
-        error(found.error_before),
-        error(found.error_after)
-    );
-    for group in &found.groups {
-        let _ = writeln!(text, "- {}", one_line(group));
+    let (nodes, of, measure) = (told.nodes.len(), found.of, "Relative RMS error of the worst output");
+    let (before, after) = (error(found.error_before), error(found.error_after));
+    let mut blocks = vec![line(format!("{nodes} of {of} nodes; {proof}. {measure}: {before} before, {after} after."))];
+    blocks.extend(Block::list(found.groups.iter().map(|group| plain(group))));
+    // The tensors that are wrong in themselves.
+    if let Some(misfits) = Block::list(told.remedy.misfits.iter().map(|m| plain(&m.what))) {
+        blocks.extend([line(AGAIN), misfits]);
     }
-    text + &misfits(told) + PAIRS
+    blocks.push(line(PAIRS));
+    blocks
 }
 
-const PAIRS: &str = "
-A pair goes when every node that reads it is left unquantised; a quantiser that excludes only one of two readers keeps it.
+const AGAIN: &str = "Calibrate these tensors again; nothing need be left unquantised for their sake then:";
 
-";
-
-/// The tensors that are wrong in themselves.
-fn misfits(told: &Told) -> String {
-    let lines: String = told.remedy.misfits.iter().map(|m| format!("- {}\n", one_line(&m.what))).collect();
-    match lines.is_empty() {
-        true => lines,
-        false => {
-            format!("\nCalibrate these tensors again; nothing need be left unquantised for their sake then:\n\n{lines}")
-        }
-    }
-}
+const PAIRS: &str = "A pair goes when every node that reads it is left unquantised; a quantiser that excludes only one of two \
+                     readers keeps it.";
 
 /// Nodes that quantisers cannot be told of.
-pub fn note(told: &Told) -> String {
+pub fn note(told: &Told) -> Vec<Block> {
     if told.unnamed.is_empty() {
-        return String::new();
+        return Vec::new();
     }
-    format!(
-        "These nodes have no name in the float model, so no quantiser can be told of them: {}. Name them first, or use \
-         model.mixed.onnx.\n\n",
-        listed(&told.unnamed)
-    )
+    let words = Words::from("These nodes have no name in the float model, so no quantiser can be told of them: ");
+    vec![line(words.then(coded(&told.unnamed)).then(". Name them first, or use model.mixed.onnx."))]
 }
