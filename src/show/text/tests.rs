@@ -94,6 +94,11 @@ fn colours_only_when_asked_for_and_never_in_the_alignment() {
 }
 
 #[test]
+fn line_ends_of_own_words_are_blanks() {
+    assert_eq!(write(&page(vec![Block::Line("a\nb".into())]), false, 100), "a b\n");
+}
+
+#[test]
 fn long_bodies_hang() {
     let fact = Fact::new("help", "keep Pow and Sqrt in FP32 or export again");
     let text = write(&page(vec![Block::facts(vec![fact])]), false, 40);
