@@ -1,8 +1,6 @@
 //! What was found, for people. [`report`] says it as a [`page`], once; [`text`] lays a page out on a terminal, [`html`] in a
 //! browser, [`markdown`] in a ticket. [`files`] writes them.
 
-#![allow(missing_docs)]
-
 pub mod files;
 pub mod html;
 pub mod markdown;

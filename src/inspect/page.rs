@@ -1,8 +1,6 @@
 //! The findings as a page: one headline a file, facts, then tables; with `--against` the differences only. The writer for a
 //! terminal lays it out.
 
-#![allow(missing_docs)]
-
 mod against;
 mod engine;
 mod model;

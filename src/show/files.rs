@@ -5,13 +5,18 @@ use std::path::Path;
 use super::report;
 use crate::found::{Report, json};
 
+/// The report itself; all other forms are made from it.
 pub const JSON: &str = "report.json";
+/// One page for a browser, with all that it needs inside.
 pub const HTML: &str = "report.html";
+/// For a ticket.
 pub const MARKDOWN: &str = "report.md";
 
 /// A file that could not be written.
 pub struct Lost {
+    /// One of the names above.
     pub name: &'static str,
+    /// What the system said.
     pub why: anyhow::Error,
 }
 
