@@ -1,10 +1,6 @@
-//! Run a model somewhere: [`Backend`] is the one trait of layerdiff, because it has several real implementations.
-//! A backend is given a [`Job`], which is a model, feeds and the names of the tensors to return, or a [`Question`]; what it is
-//! and can do it says once, in [`About`]. It knows no tolerance and no search.
-//!
-//! A new backend that lives in a process of its own: its own file here and the line that declares it, a variant in
-//! `worker::What`, a name in `spec::Place`, two arms in `open::backends`, and, where `layerdiff doctor` should find it, a line
-//! there. All else asks [`About`].
+//! Run a model somewhere: a trait, because there are several real implementations. A [`Backend`] is given a [`Job`], which is
+//! a model, feeds and the names of the tensors to return, or a [`Question`]; what it is and can do it says once, in [`About`].
+//! It knows no tolerance and no search. CONTRIBUTING.md says what one more of them touches.
 
 pub mod about;
 pub mod check;

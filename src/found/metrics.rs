@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::Real;
 use super::words::{cosine, count, decibels, index, number};
 
 /// One tensor's row.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TensorResult {
     /// As the reference's graph has it.
     pub name: String,
@@ -28,6 +30,34 @@ pub struct TensorResult {
     /// Absent when nothing was measured.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+}
+
+/// Any of these in a row says that the tensor was measured.
+const MEASURED: [&str; 4] = ["max_abs", "rmse", "cosine", "elements"];
+
+/// Flattened metrics that do not parse, because they are malformed or another layerdiff's, would silently become "nothing was
+/// measured"; here they are an error.
+impl<'de> Deserialize<'de> for TensorResult {
+    fn deserialize<D: Deserializer<'de>>(row: D) -> Result<TensorResult, D::Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            name: String,
+            node: String,
+            dtype: String,
+            shape: Vec<usize>,
+            status: Status,
+            #[serde(default)]
+            why: Option<String>,
+            #[serde(flatten)]
+            rest: Map<String, Value>,
+        }
+        let Row { name, node, dtype, shape, status, why, rest } = Row::deserialize(row)?;
+        let measured = MEASURED.iter().any(|key| rest.contains_key(*key));
+        let metrics = measured.then(|| serde_json::from_value(rest.into())).transpose().map_err(|e| {
+            D::Error::custom(format!("the metrics of tensor '{name}' are incomplete or malformed: {e}"))
+        })?;
+        Ok(TensorResult { name, node, dtype, shape, status, why, metrics })
+    }
 }
 
 /// Not compared is a third answer, and never agreement.

@@ -64,6 +64,17 @@ fn what_was_written_is_known() {
     assert_eq!(known.attempts, attempts);
 }
 
+/// Of a layerdiff that knew another metric: "nothing was measured" would be a lie about it.
+#[test]
+fn metrics_that_are_incomplete_are_measured_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.jsonl");
+    let text = String::from_utf8(written(&path)).unwrap().replacen("\"rmse\":0.0,", "", 1);
+    fs::write(&path, text).unwrap();
+    let (_, known) = Journal::open(&path, &experiment("a"), true).unwrap();
+    assert!(known.looks.is_empty() && known.attempts.is_empty());
+}
+
 #[test]
 fn cut_at_any_byte_it_is_gone_on_with() {
     let dir = tempfile::tempdir().unwrap();
