@@ -31,6 +31,9 @@ fn main() -> ExitCode {
     let status = work(&cli);
     if interrupt::requested() {
         supervise::end_children();
+        if runtime::died().is_some() {
+            crashed::interrupted(&cli.command);
+        }
     }
     scratch::clear();
     ExitCode::from(status as u8)

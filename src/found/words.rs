@@ -162,13 +162,13 @@ pub fn shell(command: &[String]) -> String {
     command.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// A character of bash's `$'...'`, the only quoting that shows what a terminal would obey.
+/// A character of bash's `$'...'`, the only quoting that shows what a terminal would obey: its bytes in octal, which every
+/// locale reads alike.
 fn ansi_c(c: char) -> String {
     match c {
         '\'' | '\\' => format!("\\{c}"),
         '\n' => "\\n".into(),
-        c if harmful(c) && u32::from(c) > 0xffff => format!("\\U{:08x}", u32::from(c)),
-        c if harmful(c) => format!("\\u{:04x}", u32::from(c)),
+        c if harmful(c) => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\{byte:03o}")).collect(),
         c => c.into(),
     }
 }
@@ -237,7 +237,7 @@ mod tests {
             .map(String::from);
         assert_eq!(
             shell(&command),
-            r"layerdiff 'my model.onnx' 'exec:cmd {model}' 'it'\''s' '' $'a\nb\u001b' $'\u202e\U000e0041'"
+            r"layerdiff 'my model.onnx' 'exec:cmd {model}' 'it'\''s' '' $'a\nb\033' $'\342\200\256\363\240\201\201'"
         );
     }
 

@@ -4,7 +4,7 @@
 use super::html::esc;
 use super::page::{Block, Card, ColumnKind, Facts, FactsKind, Page, Span, Table, Words};
 use crate::found::words::capitalised;
-use crate::terminal::{clean, shown};
+use crate::terminal::{clean, elide, shown};
 
 /// What would be markup.
 const MARKUP: &str = "\\`*_[]<>|~&#";
@@ -170,7 +170,7 @@ fn cell(words: &Words) -> String {
 
 /// Text whose punctuation stays punctuation. An underscore inside a word is none; `all` escapes it all the same.
 fn escaped(raw: &str, all: bool) -> String {
-    let raw = shown(raw);
+    let raw = sentence(raw);
     let mut out = String::new();
     let mut before = ' ';
     for (at, c) in raw.char_indices() {
@@ -199,6 +199,15 @@ fn code(raw: &str) -> String {
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
+
+/// A piece of a sentence may hold several names, each of which is short by itself: what stands between them stays.
+fn sentence(raw: &str) -> String {
+    let words: Vec<String> = raw.split(' ').map(shown).collect();
+    elide(&words.join(" "), SENTENCE)
+}
+
+/// Characters of a piece of a sentence.
+const SENTENCE: usize = 4000;
 
 #[cfg(test)]
 mod tests;
