@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{CureKind, Report, SCHEMA};
 use crate::files;
+use crate::spec::Precision;
 use crate::terminal;
 
 /// The JSON Schema (2020-12) of report.json.
@@ -122,11 +123,6 @@ fn from_value(value: Value) -> Result<Report, serde_json::Error> {
 /// What a report of an older layerdiff says in words, in names of files and in a SPEC only; `kind`: it tells the cure's. No
 /// other place guesses it.
 fn older(mut report: Report, kind: bool) -> Report {
-    if let Some(overrides) = report.overrides.as_mut().filter(|_| !kind) {
-        // The losses of the pairs are written for QDQ models only.
-        let quantised = overrides.files.contains_key("qdq_loss");
-        overrides.kind = if quantised { CureKind::Unquantised } else { CureKind::Float32 };
-    }
     for side in [&mut report.reference, &mut report.candidate] {
         // What follows the word says how it is computed.
         let word = side.precision.split_whitespace().next();
@@ -134,6 +130,14 @@ fn older(mut report: Report, kind: bool) -> Report {
         if side.backend == "check" && side.check.is_none() {
             side.check = Some(side.spec.strip_prefix("check:").unwrap_or(&side.spec).to_string());
         }
+    }
+    if let Some(overrides) = report.overrides.as_mut().filter(|_| !kind) {
+        overrides.kind = match report.candidate.computes {
+            // The losses of the pairs are written for QDQ models only.
+            _ if overrides.files.contains_key("qdq_loss") => CureKind::Unquantised,
+            Some(Precision::Tf32) => CureKind::Split,
+            _ => CureKind::Fp32,
+        };
     }
     report
 }

@@ -13,7 +13,9 @@ use super::Real;
 pub enum CureKind {
     /// They are kept in float32 while the others run in a lower precision.
     #[default]
-    Float32,
+    Fp32,
+    /// They multiply as in float32, of split operands, while the others multiply in TF32.
+    Split,
     /// They are left unquantised: the Q/DQ pairs that they alone read go.
     Unquantised,
 }

@@ -88,7 +88,7 @@ impl<'a> Frame<'a> {
 
 fn unwritten(kind: CureKind, why: String) -> CureNote {
     match kind {
-        CureKind::Float32 => CureNote::NotAllWritten { why },
+        CureKind::Fp32 | CureKind::Split => CureNote::NotAllWritten { why },
         CureKind::Unquantised => CureNote::NotWritten { why },
     }
 }
@@ -116,7 +116,7 @@ fn sensitivity(remedy: &dyn Remedy, trials: &Trials, most: usize) -> Result<Vec<
 fn alone(remedy: &dyn Remedy, node: usize) -> Vec<Vec<usize>> {
     let others = || remedy.units().nodes.iter().copied().filter(|n| *n != node).collect();
     match remedy.kind() {
-        CureKind::Float32 => vec![vec![node], others()],
+        CureKind::Fp32 | CureKind::Split => vec![vec![node], others()],
         CureKind::Unquantised => vec![vec![node]],
     }
 }
@@ -126,7 +126,7 @@ fn alone(remedy: &dyn Remedy, node: usize) -> Vec<Vec<usize>> {
 fn effects(kind: CureKind, tried: &[Trial]) -> (Option<Real>, Option<Real>) {
     let error = |i: usize| tried.get(i).map(|trial| Real(trial.error));
     match kind {
-        CureKind::Float32 => (error(0), error(1)),
+        CureKind::Fp32 | CureKind::Split => (error(0), error(1)),
         CureKind::Unquantised => (error(0).filter(|_| tried[0].answer != Answer::Unknown), None),
     }
 }

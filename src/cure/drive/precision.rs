@@ -75,7 +75,7 @@ impl<'a> InFloat32<'a> {
 
 impl Remedy for InFloat32<'_> {
     fn kind(&self) -> CureKind {
-        CureKind::Float32
+        if self.low == Low::Tf32 { CureKind::Split } else { CureKind::Fp32 }
     }
 
     fn units(&self) -> &Units {

@@ -106,7 +106,7 @@ impl<'a> Trials<'a> {
 /// What becomes of the nodes of a set.
 fn becoming(kind: CureKind) -> &'static str {
     match kind {
-        CureKind::Float32 => "in float32",
+        CureKind::Fp32 | CureKind::Split => "in float32",
         CureKind::Unquantised => "unquantised",
     }
 }

@@ -189,7 +189,7 @@ print("\n".join(told(layers)))"#;
 
     #[test]
     fn a_path_with_what_nobody_sees_can_be_pasted() {
-        assert_eq!([quoted("it's"), quoted("a\u{200c}b")], [r"'it'\''s'", r"$'a\u200cb'"]);
+        assert_eq!([quoted("it's"), quoted("a\u{200c}b")], [r"'it'\''s'", r"$'a\342\200\214b'"]);
     }
 
     #[test]

@@ -156,11 +156,14 @@ fn older(change: impl FnOnce(&mut Value)) -> Report {
 #[test]
 fn older_reports_say_in_words_what_is_a_value_now() {
     let kept = older(|_| ());
-    assert_eq!(kept.overrides.unwrap().kind, CureKind::Float32);
+    assert_eq!(kept.overrides.unwrap().kind, CureKind::Fp32);
     assert_eq!((kept.reference.computes, kept.candidate.computes), (Some(Precision::Fp32), Some(Precision::Fp16)));
     let emulated =
         older(|value| value["candidate"]["precision"] = json!("tf32 (emulated: products of 10-bit mantissas)"));
-    assert_eq!(emulated.candidate.computes, Some(Precision::Tf32));
+    assert_eq!(
+        (emulated.candidate.computes, emulated.overrides.unwrap().kind),
+        (Some(Precision::Tf32), CureKind::Split)
+    );
     assert_eq!(older(|value| value["candidate"]["precision"] = json!("")).candidate.computes, None);
     let unquantised = older(|value| value["overrides"]["files"] = json!({ "qdq_loss": "m/qdq_loss.json" }));
     assert_eq!(unquantised.overrides.unwrap().kind, CureKind::Unquantised);

@@ -37,7 +37,7 @@ pub fn ticket(report: &Report) -> Option<Block> {
     blocks.extend(o.why.iter().map(|why| Block::Line(why.clone().into())));
     blocks.extend(Block::list(said::shortened(o)));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
-    blocks.push(files(report, o));
+    blocks.push(files(o));
     Some(Block::section("Cure", blocks))
 }
 
@@ -55,7 +55,7 @@ pub fn card(report: &Report) -> Option<Block> {
         let names = Words::names(&o.nodes, o.nodes.len());
         facts.insert(0, Fact { folded, ..Fact::new("nodes", names) });
     }
-    blocks.extend([Block::facts(facts), files(report, o), Block::Figure(Figure::Curve(curve(o)))]);
+    blocks.extend([Block::facts(facts), files(o), Block::Figure(Figure::Curve(curve(o)))]);
     let (role, tag) = match o.verified {
         true => (Role::Good, Span::Tag(Role::Good, "verified".into())),
         false => (Role::Doubt, Span::Tag(Role::Doubt, "NOT verified".into())),
@@ -105,10 +105,10 @@ fn errors(o: &Overrides) -> Block {
     Block::Figure(Figure::Bars([before].into_iter().chain(after).collect(), scale))
 }
 
-fn files(report: &Report, o: &Overrides) -> Block {
+fn files(o: &Overrides) -> Block {
     let folder = said::folder(o).map(|folder| Words::from(" in ").and(Span::Name(folder.into())));
     let title = Words::from("Files").then(folder.unwrap_or_default());
-    Block::Facts(Facts { kind: FactsKind::Files, title, rows: said::files(report, o) })
+    Block::Facts(Facts { kind: FactsKind::Files, title, rows: said::files(o) })
 }
 
 /// The errors that the search has seen.
@@ -138,7 +138,7 @@ pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
         Column::new(ColumnKind::Number, format!("{alone}{}", fate(kind))),
     ];
     // A node alone quantised is not tried.
-    if kind == CureKind::Float32 {
+    if kind != CureKind::Unquantised {
         columns.push(Column::new(ColumnKind::Number, format!("{alone}in {low}")));
     }
     let rows = report.sensitivity.iter().take(most).map(|one| Row::plain(cells(report, one, columns.len()))).collect();
@@ -180,7 +180,7 @@ fn about(kind: CureKind, low: String) -> Words {
                                   among those that the node reads; the other one is the model's worst output with this node \
                                   alone left unquantised."
             .into(),
-        CureKind::Float32 => Words::from(
+        CureKind::Fp32 | CureKind::Split => Words::from(
             "Relative RMS errors: *local* is the node's own output, fed with reference inputs; the other two are the model's \
              worst output with this node alone in FP32",
         )
@@ -194,7 +194,7 @@ fn summary(kind: CureKind) -> &'static str {
             "Sensitivity: relative RMS error that quantisation alone makes in what the node reads, and of the model's worst \
              output with this node alone left unquantised"
         }
-        CureKind::Float32 => {
+        CureKind::Fp32 | CureKind::Split => {
             "Sensitivity: relative RMS error of the node's own output, and of the model's worst output with this node alone \
              in FP32 or in the low precision"
         }

@@ -15,7 +15,7 @@ pub fn overrides() -> Overrides {
     let curve =
         [(0, f64::INFINITY), (1, 0.82), (2, 2.1e-4), (3, 0.61), (4, 2.0e-4), (9, 1.6e-4), (41, 3e-5), (139, 0.0)];
     Overrides {
-        kind: CureKind::Float32,
+        kind: CureKind::Fp32,
         nodes: vec!["/norm/Pow".into(), "/norm/ReduceMean".into()],
         verified: true,
         error_before: Real(f64::INFINITY),

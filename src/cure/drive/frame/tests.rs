@@ -30,7 +30,7 @@ impl Fake {
         let readers = (0..5).map(|n| if n < 4 { vec![n + 1] } else { vec![] }).collect();
         let rank = errors.map(|e| if e.is_nan() { 0.0 } else { e }).to_vec();
         Fake {
-            kind: CureKind::Float32,
+            kind: CureKind::Fp32,
             units: Units { nodes: (0..5).collect(), groups: Vec::new(), rank, readers, names },
             errors,
             price: |_| Ok(Vec::new()),
@@ -111,7 +111,7 @@ fn the_highest_ranked_goes_first_and_what_is_claimed_was_tried() {
     let tried = tried.lock().unwrap();
     assert_eq!(tried[..3], [vec![], vec![0, 1, 2, 3, 4], vec![3]], "nothing, everything, the worst");
     assert_eq!((overrides.nodes, overrides.groups), (vec!["n3".to_string()], vec!["Op 'n3'".to_string()]));
-    assert!(overrides.verified && overrides.minimal && overrides.kind == CureKind::Float32);
+    assert!(overrides.verified && overrides.minimal && overrides.kind == CureKind::Fp32);
     assert_eq!((overrides.builds, overrides.of), (3, 5), "sensitivity is not counted among the builds");
     assert_eq!((overrides.error_before, overrides.error_after), (Real(1.0), Real(0.9)));
     assert_eq!((overrides.files["nodes"].as_str(), cure.notes.len()), ("nodes.json", 0));
@@ -191,7 +191,7 @@ fn check_rows(kind: CureKind, want: [(&str, f64, Option<f64>, Option<f64>); 2]) 
 #[test]
 fn what_single_nodes_do() {
     let failed = Some(f64::INFINITY);
-    check_rows(CureKind::Float32, [("n3", 0.9, Some(0.9), Some(0.6)), ("n2", 0.3, failed, Some(0.6))]);
+    check_rows(CureKind::Fp32, [("n3", 0.9, Some(0.9), Some(0.6)), ("n2", 0.3, failed, Some(0.6))]);
     check_rows(CureKind::Unquantised, [("n3", 0.9, Some(0.9), None), ("n2", 0.3, None, None)]);
 }
 

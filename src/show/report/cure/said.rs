@@ -5,7 +5,6 @@
 use crate::found::words::{clean, count, error, file_name, number, plural};
 use crate::found::{CureKind, Overrides, Real, Report};
 use crate::show::page::Fact;
-use crate::spec::Precision;
 
 /// Groups that are named on the terminal and in a ticket.
 pub const NAMED: usize = 6;
@@ -47,7 +46,7 @@ const README: &str = "readme";
 /// What becomes of the nodes: `in FP32`, `left unquantised`.
 pub fn fate(kind: CureKind) -> &'static str {
     match kind {
-        CureKind::Float32 => "in FP32",
+        CureKind::Fp32 | CureKind::Split => "in FP32",
         CureKind::Unquantised => "left unquantised",
     }
 }
@@ -138,13 +137,13 @@ pub fn folder(o: &Overrides) -> Option<&str> {
 
 /// Every file and what it is for, the most useful first; those of unknown consumers last. A file has its whole path where
 /// not all are in one folder.
-pub fn files(report: &Report, o: &Overrides) -> Vec<Fact> {
+pub fn files(o: &Overrides) -> Vec<Fact> {
     let whole = folder(o).is_none();
     let file = |path: &str, purpose: String| Fact::new(if whole { path } else { file_name(path) }, purpose);
-    let purposes = match (o.kind, report.candidate.computes) {
-        (CureKind::Unquantised, _) => UNQUANTISED,
-        (CureKind::Float32, Some(Precision::Tf32)) => PRODUCTS,
-        (CureKind::Float32, _) => KEPT,
+    let purposes = match o.kind {
+        CureKind::Unquantised => UNQUANTISED,
+        CureKind::Split => PRODUCTS,
+        CureKind::Fp32 => KEPT,
     };
     let known = purposes.iter().filter_map(|(consumer, purpose)| {
         let path = o.files.get(*consumer)?;
@@ -157,7 +156,7 @@ pub fn files(report: &Report, o: &Overrides) -> Vec<Fact> {
 /// What all other nodes are: `in FP16`, `quantised`.
 pub fn rest(report: &Report, o: &Overrides) -> String {
     match o.kind {
-        CureKind::Float32 => format!("in {}", low(report)),
+        CureKind::Fp32 | CureKind::Split => format!("in {}", low(report)),
         CureKind::Unquantised => "quantised".into(),
     }
 }

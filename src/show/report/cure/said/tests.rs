@@ -4,6 +4,7 @@ use super::*;
 use crate::found::words::clean;
 use crate::show::page::Span;
 use crate::show::sample::{hostile_report, overrides, sample_report};
+use crate::spec::Precision;
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Overrides), say: impl Fn(&Overrides) -> String, want: &str) {
@@ -13,12 +14,12 @@ fn check(change: impl FnOnce(&mut Overrides), say: impl Fn(&Overrides) -> String
 }
 
 /// Every file and its purpose.
-fn listed(report: &Report, o: &Overrides) -> Vec<(String, String)> {
+fn listed(o: &Overrides) -> Vec<(String, String)> {
     let told = |fact: Fact| match fact.value.0.as_slice() {
         [Span::Text(purpose)] => (fact.name, purpose.clone()),
         other => panic!("{other:?}"),
     };
-    files(report, o).into_iter().map(told).collect()
+    files(o).into_iter().map(told).collect()
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn nodes_of_a_qdq_model_are_left_unquantised() {
     assert_eq!((rest(&report, &o).starts_with("in "), fate(o.kind)), (true, "in FP32"));
     unquantised(&mut o);
     assert_eq!((rest(&report, &o), fate(o.kind)), ("quantised".into(), "left unquantised"));
-    let listed = listed(&sample_report(), &o);
+    let listed = listed(&o);
     assert_eq!(
         listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["model.mixed.onnx", "q.json", "l.json", "nodes.json"]
@@ -82,9 +83,8 @@ fn files_against_tf32_are_no_casts() {
     for consumer in ["modelopt", "onnxruntime", "polygraphy", "trtexec"] {
         o.files.remove(consumer);
     }
-    let mut report = sample_report();
-    report.candidate.computes = Some(Precision::Tf32);
-    let listed = listed(&report, &o);
+    o.kind = CureKind::Split;
+    let listed = listed(&o);
     assert_eq!(
         listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["model.mixed.onnx", "nodes.json", "README.md"]
@@ -152,7 +152,7 @@ fn where_the_files_are() {
 fn every_file_is_listed_with_its_purpose() {
     let mut o = overrides();
     o.files.insert("abacus".into(), "bert.layerdiff/overrides/beads".into());
-    let listed = listed(&sample_report(), &o);
+    let listed = listed(&o);
     let names: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
     let want = [
         "model.mixed.onnx",
@@ -168,7 +168,7 @@ fn every_file_is_listed_with_its_purpose() {
     assert_eq!(listed[7].1, "for abacus");
     o.files.insert("onnx".into(), "elsewhere/model.onnx".into());
     assert_eq!(
-        self::listed(&sample_report(), &o)[..2].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        self::listed(&o)[..2].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["elsewhere/model.onnx", "bert.layerdiff/overrides/trtexec.args"]
     );
 }
@@ -177,7 +177,7 @@ fn every_file_is_listed_with_its_purpose() {
 fn no_sentence_carries_a_control_character() {
     let report = hostile_report();
     let o = report.overrides.as_ref().unwrap();
-    let files = listed(&report, o).into_iter().flat_map(|(name, purpose)| [clean(&name), clean(&purpose)]);
+    let files = listed(o).into_iter().flat_map(|(name, purpose)| [clean(&name), clean(&purpose)]);
     let sentences: Vec<String> = [claim(o), price(o), low(&report)].into_iter().chain(groups(o)).chain(files).collect();
     assert!(sentences.iter().all(|s| !s.contains(|c: char| c.is_control() || c == '\u{202e}')), "{sentences:?}");
     assert!(sentences.iter().filter(|s| s.contains("<script>")).count() > 2, "the names are there");
