@@ -1,9 +1,13 @@
 //! ONNX's protobuf: the messages, and the few questions everybody asks of them. The only parser and writer of models.
 //! Knows no file (that is `load`) and no graph theory (that is `graph`).
 
+mod devices;
 mod messages;
+mod values;
 
+pub use devices::*;
 pub use messages::*;
+pub use values::*;
 
 use crate::tensor::DType;
 
