@@ -76,6 +76,15 @@ pub fn part(text: &OsStr, range: Range<usize>) -> OsString {
     text.to_string_lossy().get(range).unwrap_or_default().into()
 }
 
+/// For tests: the names in a folder, in order.
+#[cfg(test)]
+pub fn listed(dir: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -156,3 +156,11 @@ impl CheckArgs {
         all.chain(regexes).collect()
     }
 }
+
+#[cfg(test)]
+impl SearchArgs {
+    /// For tests: by tensors, with room for a hundred culprits.
+    pub fn by_tensors(strategy: Strategy, marks: Option<u64>) -> SearchArgs {
+        SearchArgs { strategy, marks, by: By::Tensors, observe: See::Auto, max_culprits: 100, resume: false }
+    }
+}

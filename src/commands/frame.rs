@@ -44,8 +44,8 @@ impl Frame<'_> {
         self.findings.halted = Some(unstarted.why);
     }
 
-    /// Writes the last report, and the tensors that were kept; what is known comes back. A crash or a refusal is an answer, and says nothing about accuracy:
-    /// the report tells it, and so does stderr.
+    /// Writes the last report, and the tensors that were kept; what is known comes back. A crash or a refusal is an answer, and
+    /// says nothing about accuracy: the report tells it, and so does stderr.
     pub fn deliver(mut self, saved: Option<Tensors>, shown: Shown, out: &mut dyn Write) -> anyhow::Result<Findings> {
         self.findings.seconds = self.started.elapsed().as_secs_f64();
         let report = assemble(&self.experiment, &self.findings);

@@ -17,7 +17,7 @@ fn in_both(case: &Case) -> Option<Finding> {
     let finite = inputs_known && case.inputs.iter().flatten().all(|s| s.nonfinite() == 0);
     let differ = match &case.pairs {
         Some(p) => p.nonfinite_lost + p.nan_new + p.inf_new > 0,
-        None => case.metrics().cand_nonfinite != case.metrics().ref_nonfinite,
+        None => case.metrics().breaks(),
     };
     if out.nonfinite() == 0 || !finite || !differ {
         return None;

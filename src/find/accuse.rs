@@ -29,34 +29,31 @@ pub fn accuse(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Ended<Acc
 }
 
 fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Accused) -> Result<(), RunError> {
-    let mut alone = at_once(probe, suspects, most)?;
-    let mut seen: Vec<usize> = Vec::new();
-    for suspect in suspects {
-        let node = probe.lab.reference.graph.tensors[suspect.item].node;
-        // Several outputs of one node are one culprit, named by its first.
-        if seen.contains(&node) {
-            continue;
-        }
-        if seen.len() == most {
-            accused.more = true;
-            break;
-        }
-        seen.push(node);
+    let firsts = one_a_node(probe, suspects);
+    let chosen = &firsts[..most.min(firsts.len())];
+    let mut alone = at_once(probe, chosen)?;
+    for suspect in chosen {
         accused.culprits.push(culprit(probe, suspect, alone.remove(&suspect.item))?);
     }
+    accused.more = firsts.len() > most;
     Ok(())
 }
 
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.
-fn at_once(probe: &mut Probe, suspects: &[Suspect], most: usize) -> Result<HashMap<usize, Comparison>, RunError> {
-    let (candidate, chosen) = (&probe.lab.candidate, chosen(probe, suspects, most));
+fn at_once(probe: &mut Probe, chosen: &[&Suspect]) -> Result<HashMap<usize, Comparison>, RunError> {
+    let candidate = &probe.lab.candidate;
     // Of what it compared itself, the candidate kept what agrees; what an earlier run saw is nowhere.
     let recalled = probe.ledger.counts.recalled_runs > 0 && !candidate.is_engine();
     if candidate.compares() || recalled {
-        isolate::gather(probe, &chosen.iter().map(|(item, _)| *item).collect::<Vec<_>>())?;
+        isolate::gather(probe, &chosen.iter().map(|s| s.item).collect::<Vec<_>>())?;
     }
     match candidate.is_engine() && candidate.runs() {
-        true => isolate::together(probe, &chosen),
+        true => {
+            // With the sample that fails worst.
+            let sample = |s: &&Suspect| probe.results.metrics(s.item).map_or(0, |m| m.sample);
+            let worst: Vec<(usize, usize)> = chosen.iter().map(|s| (s.item, sample(s))).collect();
+            isolate::together(probe, &worst)
+        }
         false => Ok(HashMap::new()),
     }
 }
@@ -86,12 +83,10 @@ fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> R
     Ok(culprit)
 }
 
-/// One tensor of each suspected node, with the sample that fails worst.
-fn chosen(probe: &Probe, suspects: &[Suspect], most: usize) -> Vec<(usize, usize)> {
+/// Several outputs of one node are one culprit, named by its first.
+fn one_a_node<'s>(probe: &Probe, suspects: &'s [Suspect]) -> Vec<&'s Suspect> {
     let mut seen = HashSet::new();
-    let first = suspects.iter().filter(|s| seen.insert(probe.lab.reference.graph.tensors[s.item].node));
-    let sample = |item: usize| Some(probe.results.get(item)?.metrics.as_ref()?.sample);
-    first.take(most).map(|s| (s.item, sample(s.item).unwrap_or(0))).collect()
+    suspects.iter().filter(|s| seen.insert(probe.lab.reference.graph.tensors[s.item].node)).collect()
 }
 
 /// The layer of the unmarked engine that the node went into.

@@ -6,7 +6,6 @@ mod random;
 mod several;
 
 use super::*;
-use crate::cli::{By, See};
 use crate::found::{Culprit, Kind, Status};
 use crate::lab::fake::{SetUp, World, Wrong};
 use crate::search::Answer;
@@ -27,14 +26,10 @@ const GRAPHS: [&str; 8] = [
 /// As much as is off by in most tests.
 const MUCH: Wrong = Wrong::Off(0.5);
 
-fn args(strategy: Strategy, marks: Option<u64>) -> SearchArgs {
-    SearchArgs { strategy, marks, by: By::Tensors, observe: See::Auto, max_culprits: 100, resume: false }
-}
-
 /// Every way to search that small graphs tell apart.
 fn ways() -> Vec<SearchArgs> {
-    let bisect = [1, 2, 8].map(|marks| args(Strategy::Bisect, Some(marks)));
-    [args(Strategy::Scan, None)].into_iter().chain(bisect).collect()
+    let bisect = [1, 2, 8].map(|marks| SearchArgs::by_tensors(Strategy::Bisect, Some(marks)));
+    [SearchArgs::by_tensors(Strategy::Scan, None)].into_iter().chain(bisect).collect()
 }
 
 fn hunt(args: &SearchArgs, probe: &mut Probe) -> Ended<Found> {
@@ -125,7 +120,7 @@ fn what_was_measured_with_the_first_runs_is_not_measured_again() {
         let first = set.first(true);
         let (before, right) = (set.candidate.whole(), set.reference.whole());
         let mut probe = Probe::start(&set.lab, first, Default::default(), Default::default()).ok().unwrap();
-        assert_eq!(names(&found(&args(Strategy::Auto, None), &mut probe)), [node.as_str()]);
+        assert_eq!(names(&found(&SearchArgs::by_tensors(Strategy::Auto, None), &mut probe)), [node.as_str()]);
         assert_eq!((set.candidate.whole(), set.reference.whole()), (before, right));
         assert_eq!((probe.ledger.counts.candidate_builds, probe.ledger.counts.reference_runs), (2, 1));
     }

@@ -182,13 +182,14 @@ pub const FIGURES: [Figure; 7] = [
 ];
 
 impl Metrics {
-    /// RMS of (c - r) over the RMS of r, from the signal-to-noise ratio; infinite where one side alone is not finite.
+    /// Has one side more NaN and infinities than the other?
+    pub fn breaks(&self) -> bool {
+        self.cand_nonfinite != self.ref_nonfinite
+    }
+
+    /// [`Metrics::relative_rms`]; infinite where there is none, or one side alone is not finite.
     pub fn relative(&self) -> f64 {
-        if self.cand_nonfinite != self.ref_nonfinite {
-            return f64::INFINITY;
-        }
-        let error = 10f64.powf(-self.sqnr_db.0 / 20.0);
-        if error.is_nan() { f64::INFINITY } else { error }
+        self.relative_rms().filter(|_| !self.breaks()).unwrap_or(f64::INFINITY)
     }
 
     /// `12 NaN or Inf (reference: 0), max abs 0.82, max rel 1.2, SQNR 11.4 dB`.
@@ -222,7 +223,7 @@ impl Metrics {
 
     /// NaN or infinities on one side only: worse than any finite error.
     pub fn nonfinite(&self) -> bool {
-        self.cand_nonfinite != self.ref_nonfinite || !self.max_abs.0.is_finite()
+        self.breaks() || !self.max_abs.0.is_finite()
     }
 
     /// The relative error as an RMS ratio |r - c| / |r|, which is what SQNR says in decibels. `None` without a number.

@@ -81,13 +81,7 @@ fn replace(fresh: TempDir, dir: &Path, parent: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn listed(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
+    use crate::files::listed;
 
     #[test]
     fn only_its_own_kind_gives_way() {

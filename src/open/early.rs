@@ -171,16 +171,10 @@ fn put_back(file: &mut File, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::listed;
     use crate::found::json::read;
     use crate::found::{Found, Measured, Note, Verdict};
     use crate::show::sample::sample_report;
-
-    fn listed(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
 
     #[test]
     fn what_a_killed_run_left_half_written_goes() {

@@ -40,6 +40,14 @@ pub struct Export<T> {
     pub section: fn(&T) -> Vec<Block>,
 }
 
+impl<T> Export<T> {
+    /// [`LIST`], which every folder has: all that is known of the cure, for scripts.
+    pub fn list(content: fn(&T) -> anyhow::Result<Option<Content>>) -> Export<T> {
+        let section = |_: &T| vec![line("**nodes.json**: the nodes, for scripts.")];
+        Export { consumer: "nodes", file: LIST, content, section }
+    }
+}
+
 /// All files of a folder. A file for one more consumer is a file of source and a line in one of these lists.
 pub struct Folder<T> {
     /// For programs, as they stand in the page.

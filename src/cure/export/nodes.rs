@@ -2,17 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Content, Export, Kept, LIST, Told, line, pretty};
+use super::{Content, Export, Kept, Told, pretty};
 use crate::found::Real;
 
 /// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
-    Export {
-        consumer: "nodes",
-        file: LIST,
-        content: |told| Ok(Some(Content::Text(list(told)?))),
-        section: |_| vec![line("**nodes.json**: the nodes, for scripts.")],
-    }
+    Export::list(|told| Ok(Some(Content::Text(list(told)?))))
 }
 
 fn list(told: &Told) -> anyhow::Result<String> {

@@ -36,7 +36,7 @@ impl Facts {
             emulation: is_emulation(probe),
             complete: false,
             rhos: Vec::new(),
-            broken: measured.filter_map(|t| t.metrics.as_ref()).any(breaks),
+            broken: measured.filter_map(|t| t.metrics.as_ref()).any(Metrics::breaks),
             gains: culprits.iter().map(|c| gain(probe, &c.tensor)).collect(),
         }
     }
@@ -101,12 +101,8 @@ fn is_innocent(culprit: &Culprit, gain: Option<f64>, facts: &Facts) -> bool {
         // A region of one node: its own rounding and what came in are tolerable, and together they are not.
         Kind::Amplifies | Kind::Region => culprit.region.len() <= 1 && gain.is_some_and(|gain| gain <= NEAR),
     };
-    let broken = breaks(&culprit.accumulated) || culprit.local.as_ref().is_some_and(breaks);
+    let broken = culprit.accumulated.breaks() || culprit.local.as_ref().is_some_and(Metrics::breaks);
     explained && !broken && codes.all(|code| code == PRECISION_LIMITED || code == GAIN)
-}
-
-fn breaks(metrics: &Metrics) -> bool {
-    metrics.cand_nonfinite != metrics.ref_nonfinite
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whom the precision hurts: the order of the table, and the stage in labs of fakes.
 
 use super::*;
-use crate::cli::{By, SearchArgs, See, Strategy};
+use crate::cli::{SearchArgs, Strategy};
 use crate::find;
 use crate::found::PrecisionLimited;
 use crate::found::{Kind, Status};
@@ -71,14 +71,7 @@ fn lowered(lowering: Lowering) -> World {
 /// The culprits, and the ranking of everything.
 fn ranked(set: &SetUp, builds: bool) -> (Vec<Culprit>, Ranked) {
     let (mut probe, progress) = (set.probe(), Progress::new(true));
-    let args = SearchArgs {
-        strategy: Strategy::Scan,
-        marks: None,
-        by: By::Tensors,
-        observe: See::Auto,
-        max_culprits: 100,
-        resume: false,
-    };
+    let args = SearchArgs::by_tensors(Strategy::Scan, None);
     let found = find::find(&args, &mut probe, &progress, |_| {});
     let culprits = found.value.culprits.unwrap_or_default();
     let ranked = rank(&mut probe, &culprits, builds, &progress).unwrap();

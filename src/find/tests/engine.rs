@@ -46,7 +46,7 @@ fn what_disturbs_is_not_compared_and_told() {
     let world = World::of(CHAIN).wrong("make_c", MUCH).engine(&[]);
     let set = world.with(|w| w.candidate.shaken.push("b")).set_up();
     let mut probe = set.probe();
-    let found = found(&args(Strategy::Bisect, Some(1)), &mut probe);
+    let found = found(&SearchArgs::by_tensors(Strategy::Bisect, Some(1)), &mut probe);
     assert_eq!(names(&found), ["make_c"]);
     assert_eq!(culprits(&found)[0].region, ["make_b", "make_c"], "the fault may be in either");
     let b = probe.results.get(set.tensor("b")).unwrap();
@@ -91,7 +91,7 @@ fn a_build_that_marks_break_says_nothing() {
     let world = World::of(CHAIN).wrong("make_c", MUCH).engine(&[]);
     let set = world.with(|w| w.candidate.unmarkable = Some("b")).set_up();
     let mut probe = set.probe();
-    let found = found(&args(Strategy::Bisect, Some(1)), &mut probe);
+    let found = found(&SearchArgs::by_tensors(Strategy::Bisect, Some(1)), &mut probe);
     assert_eq!(culprits(&found)[0].region, ["make_b", "make_c"]);
     let why = probe.results.get(set.tensor("b")).unwrap().why.clone().unwrap_or_default();
     assert!(why.starts_with("with it marked, fake could not build the model"), "{why}");
@@ -103,6 +103,6 @@ fn a_build_that_marks_break_says_nothing() {
 fn elsewhere_a_mark_that_changes_the_outputs_is_told() {
     let set = World::of(CHAIN).wrong("make_c", MUCH).with(|w| w.candidate.shaken.push("b")).set_up();
     let mut probe = set.probe();
-    found(&args(Strategy::Scan, None), &mut probe);
+    found(&SearchArgs::by_tensors(Strategy::Scan, None), &mut probe);
     assert_eq!(probe.measured().notes, [Note::Perturbed]);
 }

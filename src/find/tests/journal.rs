@@ -69,7 +69,7 @@ fn what_an_earlier_run_saw_is_measured_again_as_far_as_it_fits() {
     // Of one tensor both values fit, and a little more.
     let little = || world().with(|w| w.memory = 40);
     let home = tempfile::tempdir().unwrap();
-    let scan = args(Strategy::Scan, None);
+    let scan = SearchArgs::by_tensors(Strategy::Scan, None);
     let (first, _) = journalled(&little().set_up(), &scan, home.path(), false);
     let set = little().set_up();
     let (again, _) = journalled(&set, &scan, home.path(), true);

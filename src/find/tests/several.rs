@@ -70,7 +70,7 @@ fn a_search_that_is_stopped_keeps_what_was_proved() {
 fn a_search_that_is_stopped_tells_what_it_was() {
     let set = two().with(|w| w.candidate.stops_at = Some(1)).set_up();
     let mut begun = None;
-    let ended = find(&args(Strategy::Scan, None), &mut set.probe(), &Progress::new(true), |found| {
+    let ended = find(&SearchArgs::by_tensors(Strategy::Scan, None), &mut set.probe(), &Progress::new(true), |found| {
         begun = Some(found.clone());
     });
     let begun = begun.expect("it is told before the search");
@@ -81,7 +81,10 @@ fn a_search_that_is_stopped_tells_what_it_was() {
 #[test]
 fn a_reference_that_fails_ends_the_search() {
     let set = two().with(|w| w.reference.stops_at = Some(1)).set_up();
-    assert_eq!(hunt(&args(Strategy::Bisect, Some(2)), &mut set.probe()).halted, Some(RunError::Interrupted));
+    assert_eq!(
+        hunt(&SearchArgs::by_tensors(Strategy::Bisect, Some(2)), &mut set.probe()).halted,
+        Some(RunError::Interrupted)
+    );
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn a_node_that_cannot_be_run_alone_is_a_culprit_all_the_same() {
     // It runs in the whole model, and ends the process where it is cut out.
     let world = two().with(|w| w.candidate.alone = Some(Wrong::Crash));
     let set = world.set_up();
-    let found = found(&args(Strategy::Scan, None), &mut set.probe());
+    let found = found(&SearchArgs::by_tensors(Strategy::Scan, None), &mut set.probe());
     assert_eq!(names(&found), ["make_b", "make_e"]);
     for culprit in culprits(&found) {
         let why = culprit.why.as_deref().unwrap_or_default();

@@ -130,7 +130,7 @@ fn cells(report: &Report, row: &TensorResult, figures: &[&Figure], (density, nod
 
 /// Whether it agrees, and what else there is to say of that.
 fn state(row: &TensorResult, marked: bool, density: Density) -> Words {
-    let odd = row.metrics.as_ref().filter(|m| m.cand_nonfinite != m.ref_nonfinite);
+    let odd = row.metrics.as_ref().filter(|m| m.breaks());
     let odd = odd.map(|m| format!("{} NaN or Inf", count(m.cand_nonfinite)));
     let status = Words::from(row.status.told());
     match (density, &row.why) {

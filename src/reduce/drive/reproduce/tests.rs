@@ -2,7 +2,7 @@
 //! fakes.
 
 use super::*;
-use crate::cli::{By, SearchArgs, See, Strategy};
+use crate::cli::{SearchArgs, Strategy};
 use crate::found::experiment::Experiment;
 use crate::lab::fake::{World, Wrong};
 use crate::lab::journal::{Journal, Known};
@@ -12,14 +12,7 @@ const GRAPH: &str = "a = MatMul(x, left); b = Add(a, bias); c = Relu(b); d = Mat
 const ONCE: ReproducerArgs = ReproducerArgs { freeze: false, shrink_weights: false, stability: 1 };
 
 fn culprits(probe: &mut Probe) -> Vec<Culprit> {
-    let args = SearchArgs {
-        strategy: Strategy::Scan,
-        marks: None,
-        by: By::Tensors,
-        observe: See::Auto,
-        max_culprits: 100,
-        resume: false,
-    };
+    let args = SearchArgs::by_tensors(Strategy::Scan, None);
     let found = crate::find::find(&args, probe, &Progress::new(true), |_| {});
     found.value.culprits.unwrap_or_default()
 }

@@ -4,16 +4,11 @@ use serde_json::json;
 
 use super::{Told, Unquantised};
 use crate::cure::drive::unquantise::misfits::Misfit;
-use crate::cure::export::{Content, Export, LIST, line, pretty};
+use crate::cure::export::{Content, Export, pretty};
 
 /// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
-    Export {
-        consumer: "nodes",
-        file: LIST,
-        content: |told| Ok(Some(Content::Text(list(told)?))),
-        section: |_| vec![line("**nodes.json**: the nodes, for scripts.")],
-    }
+    Export::list(|told| Ok(Some(Content::Text(list(told)?))))
 }
 
 fn list(told: &Told) -> anyhow::Result<String> {
