@@ -8,12 +8,14 @@ mod lanes;
 #[cfg(test)]
 mod oracle;
 mod pass;
+mod scale;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod widen;
 
-pub use stats::{argmax_differs, rms, to_f64};
+pub use scale::Scale;
+pub use stats::{argmax_differs, to_f64};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,7 @@ use block::Pair;
 use format::Format;
 use histogram::Histogram;
 use pass::Sums;
+use stats::Fractions;
 
 /// `|c - r| <= atol + rtol |r|` for every element.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,22 +78,32 @@ impl Comparison {
 fn compare_numbers(reference: &Tensor, candidate: &Tensor, tolerance: Tolerance) -> Metrics {
     let format = Format::of(reference.dtype);
     let (sums, histogram) = pass::measure(&Pair::new(reference, candidate), format, tolerance);
-    metrics(&sums, &histogram, format, &reference.shape)
+    let metrics = metrics(&sums, &histogram, format, &reference.shape);
+    let overflows = sums.odd == 0 && !(sums.rr + sums.cc + sums.ee).is_finite();
+    if overflows { of_fractions(metrics, &Fractions::of(reference, candidate)) } else { metrics }
 }
 
-/// Strings are equal or not: the numeric metrics stay those of a tensor without elements.
+/// What is made of squares, where those are no f64 any more.
+fn of_fractions(metrics: Metrics, fractions: &Fractions) -> Metrics {
+    let [rr, cc, rc, ee] = fractions.sums;
+    let rmse = (ee / fractions.finite.max(1) as f64).sqrt() * fractions.unit;
+    let sums = Sums { rr, cc, rc, ee, ..Sums::none() };
+    Metrics { cosine: Real(cosine(&sums)), sqnr_db: Real(sqnr_db(&sums)), rmse: Real(rmse), ..metrics }
+}
+
+/// Strings are equal or not: there is no number for how far apart they are.
 fn compare_strings(reference: &[String], candidate: &[String], shape: &[usize]) -> Metrics {
     let mut different = (0..reference.len()).filter(|i| reference[*i] != candidate[*i]);
     let first = different.next();
+    let none = Metrics { cosine: Real(1.0), sqnr_db: Real(f64::INFINITY), ..Metrics::default() };
+    let errors = if first.is_some() { without_error(none) } else { none };
     Metrics {
         mismatched: first.iter().count() as u64 + different.count() as u64,
         elements: reference.len() as u64,
         first_mismatch: first.map_or(Vec::new(), |at| index(at, shape)),
-        cosine: Real(1.0),
-        sqnr_db: Real(f64::INFINITY),
         ref_min: Real(f64::NAN),
         ref_max: Real(f64::NAN),
-        ..Metrics::default()
+        ..errors
     }
 }
 
@@ -100,7 +113,7 @@ fn metrics(sums: &Sums, histogram: &Histogram, format: Format, shape: &[usize]) 
     let fraction = |count: u64| Real(if elements == 0 { 0.0 } else { count as f64 / elements as f64 });
     let bounded = |x: f64| Real(if sums.min_r <= sums.max_r { x } else { f64::NAN });
     let max_ulp = if format.integer { sums.max_e } else { sums.max_scaled * 2f64.powi(format.mantissa) };
-    Metrics {
+    let metrics = Metrics {
         max_abs: Real(sums.max_e),
         mean_abs: per_pair(sums.e),
         p99_abs: Real(histogram.percentile(0.99).min(sums.max_e)),
@@ -120,6 +133,27 @@ fn metrics(sums: &Sums, histogram: &Histogram, format: Format, shape: &[usize]) 
         subnormal_fraction: fraction(sums.subnormal),
         first_mismatch: sums.first_mismatch.map_or(Vec::new(), |at| index(at, shape)),
         sample: 0,
+        part: None,
+    };
+    // The rest does not stand for the tensor where NaN or infinities are in other places, or where there is no rest.
+    let no_pair = sums.finite == 0 && elements > 0;
+    if sums.odd > 0 || no_pair { without_error(metrics) } else { metrics }
+}
+
+/// The counts and the range stay; how far apart the two are has no number.
+fn without_error(metrics: Metrics) -> Metrics {
+    let none = Real(f64::NAN);
+    Metrics {
+        max_abs: none,
+        mean_abs: none,
+        p99_abs: none,
+        max_rel: none,
+        mean_rel: none,
+        rmse: none,
+        cosine: none,
+        sqnr_db: none,
+        max_ulp: none,
+        ..metrics
     }
 }
 

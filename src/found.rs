@@ -23,7 +23,7 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
-pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, Status, TensorResult};
+pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
 pub use real::Real;

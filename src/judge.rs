@@ -1,19 +1,29 @@
-//! How far apart is too far: the user's numbers, or scale-aware ones for the candidate's precision. Knows no backend.
+//! How far apart is too far: the user's numbers, or scale-aware ones for what the candidate does above a tensor and the
+//! reference does not. Knows no backend.
 //!
-//! With `auto`, atol is a(p) times the rms of the reference tensor and rtol is r(p) for the candidate's precision p. Deep
-//! models in a low precision leave single elements beyond any such bound without being wrong, so there a tensor also
-//! agrees while its error as a whole is what rounding explains: see `Floor`.
+//! With `auto`, atol is a(p) times the scale of the reference tensor and rtol is r(p) for a precision p. Deep models leave
+//! single elements beyond any such bound without being wrong, so a tensor also agrees while its error as a whole is what
+//! rounding explains: see [`noise`]. Where parts of a tensor have sizes of their own, each is judged by itself: see `groups`.
+//! NaN and infinities in other places, integers and strings that are others: no tolerance explains those.
 
+pub mod above;
+pub mod allowance;
+mod groups;
 mod metric;
+mod noise;
+pub mod parts;
+pub mod seen;
 
+pub use allowance::Allowance;
 pub use metric::OutputMetric;
 
 use std::collections::HashMap;
 
-use crate::compare::{self, Comparison, Tolerance};
-use crate::found::{Metrics, Real, Status, ToleranceInfo};
+use crate::compare::{self, Comparison, Scale, Tolerance};
+use crate::found::{Real, Status, ToleranceInfo};
 use crate::spec::Precision;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
+use allowance::looser;
 
 /// The rule for every tensor.
 #[derive(Clone, Debug, Default)]
@@ -26,34 +36,66 @@ pub struct Rules {
     pub atol_of: HashMap<String, f64>,
     /// As `atol_of`, for the relative part.
     pub rtol_of: HashMap<String, f64>,
-    /// The candidate's: `auto` chooses by it, and it decides what counts as noise.
+    /// What the candidate computes everything in.
     pub precision: Precision,
+    /// How that is known, where it was not asked for.
+    pub because: Option<String>,
+    /// Nobody says what the candidate computes in: each tensor's values tell.
+    pub watch: bool,
+    /// What single tensors may be off by besides, by name.
+    pub of: HashMap<String, Allowance>,
     /// `--metric`: judges final outputs in place of the tolerance.
     pub metric: Option<OutputMetric>,
-}
-
-/// Noise that a precision explains, for a tensor as a whole.
-struct Floor {
-    /// Signal to noise of at least this many dB.
-    sqnr_db: f64,
-    /// No element further off than this share of the largest reference value.
-    worst: f64,
 }
 
 impl Rules {
     /// One tensor of one sample.
     pub fn judge(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
-        self.settled(name, reference, compare::compare(reference, candidate, self.tolerance(name, reference)))
+        let allowance = self.seen(name, reference, candidate);
+        let (tolerance, sentinels) = self.whole(name, reference, &allowance);
+        let verdict = compare::compare(reference, candidate, tolerance);
+        self.told(name, &allowance, (reference, Some(candidate)), verdict, sentinels)
     }
 
-    /// The last word on a comparison under [`Rules::tolerance`]: noise that the precision explains is no divergence.
-    pub fn settled(&self, name: &str, reference: &Tensor, mut verdict: Comparison) -> Comparison {
-        if let (Status::Diverges, true, Some(floor)) = (verdict.status, self.is_auto(name), floor(self.precision))
-            && let Some(m) = verdict.metrics.as_ref().filter(|m| floor.explains(m, reference))
+    /// The last word on a comparison that somebody else made under [`Rules::tolerance`]: noise that rounding explains is no
+    /// divergence, and a part that is wrong by itself is one. Without the `candidate`'s values a tensor is one piece.
+    pub fn settled(
+        &self,
+        name: &str,
+        reference: &Tensor,
+        candidate: Option<&Tensor>,
+        verdict: Comparison,
+    ) -> Comparison {
+        match candidate {
+            // Places are not told by counts.
+            Some(candidate) if verdict.status == Status::Diverges => self.judge(name, reference, candidate),
+            _ => self.told(name, &self.allowance(name), (reference, None), verdict, false),
+        }
+    }
+
+    fn told(
+        &self,
+        name: &str,
+        allowance: &Allowance,
+        (reference, candidate): (&Tensor, Option<&Tensor>),
+        mut verdict: Comparison,
+        sentinels: bool,
+    ) -> Comparison {
+        let Some(m) = verdict.metrics.as_ref() else { return verdict };
+        let number = reference.dtype.is_float() || allowance.counts;
+        let apart = sentinels || !allowance.parts.is_empty();
+        if m.breaks() || m.max_abs.0 == 0.0 || !number || !self.is_auto(name) {
+            return verdict;
+        }
+        if let Some(judged) =
+            candidate.filter(|_| apart).and_then(|c| groups::judged(allowance, reference, c, &verdict))
         {
-            verdict.status = Status::Agrees;
+            return judged;
+        }
+        if verdict.status == Status::Diverges && allowance.floor().explains(m) {
             let beyond = format!("{} of {} elements beyond atol and rtol", m.mismatched, m.elements);
-            verdict.why = Some(format!("{beyond}, but {:.1} dB is what {} explains", m.sqnr_db.0, self.precision));
+            verdict.why = Some(format!("{beyond}, but {:.1} dB is what {} explains", m.sqnr_db.0, allowance.told()));
+            verdict.status = Status::Agrees;
         }
         verdict
     }
@@ -65,31 +107,69 @@ impl Rules {
             && !self.rtol_of.contains_key(name)
     }
 
-    /// What a tensor with this reference value may differ by.
-    pub fn tolerance(&self, name: &str, reference: &Tensor) -> Tolerance {
-        let (a, r) = auto(self.precision);
-        let atol = self.atol_of.get(name).copied().or(self.atol);
-        let rtol = self.rtol_of.get(name).copied().or(self.rtol);
-        Tolerance { atol: atol.unwrap_or_else(|| a * compare::rms(reference)), rtol: rtol.unwrap_or(r) }
+    /// What a tensor of this name may be off by.
+    pub fn allowance(&self, name: &str) -> Allowance {
+        let own = self.of.get(name).cloned().unwrap_or_default();
+        Allowance { precision: looser(self.precision, own.precision), ..own }
     }
 
-    /// For the report.
-    pub fn info(&self) -> ToleranceInfo {
-        let (a, r) = auto(self.precision);
+    /// The same, by what its values show of what they were computed in.
+    fn seen(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Allowance {
+        let mut allowance = self.allowance(name);
+        if self.watch
+            && let Some(precision) = seen::precision(reference, candidate)
+        {
+            allowance.precision = looser(allowance.precision, precision);
+        }
+        allowance
+    }
+
+    /// What a tensor with this reference value may differ by: where it has parts, what the smallest one may. Integers, truth
+    /// values and strings are exact, but for one step of a quantiser.
+    pub fn tolerance(&self, name: &str, reference: &Tensor) -> Tolerance {
+        let allowance = self.allowance(name);
+        let (whole, _) = self.whole(name, reference, &allowance);
+        let smallest = groups::smallest(&allowance, reference).filter(|_| self.is_auto(name));
+        Tolerance { atol: smallest.map_or(whole.atol, |atol| atol.min(whole.atol)), ..whole }
+    }
+
+    /// As one piece; and are there elements of a size of their own?
+    fn whole(&self, name: &str, reference: &Tensor, allowance: &Allowance) -> (Tolerance, bool) {
+        let (atol, rtol) = (self.atol_of.get(name).copied(), self.rtol_of.get(name).copied());
+        if is_exact(reference.dtype) && !allowance.counts {
+            let step = allowance.step.unwrap_or(0.0);
+            return (Tolerance { atol: atol.unwrap_or(step), rtol: rtol.unwrap_or(0.0) }, false);
+        }
+        let (atol, rtol) = (atol.or(self.atol), rtol.or(self.rtol));
+        if let (Some(atol), Some(rtol)) = (atol, rtol) {
+            return (Tolerance { atol, rtol }, false);
+        }
+        let scale = Scale::of(reference);
+        let (a, r) = allowance.tolerance(scale.rms, scale.beyond.is_none());
+        (Tolerance { atol: atol.unwrap_or(a), rtol: rtol.unwrap_or(r) }, scale.beyond.is_some())
+    }
+
+    /// For the report. `outputs` decide which precision is told: the loosest of theirs.
+    pub fn info(&self, outputs: &[String]) -> ToleranceInfo {
+        let precision = outputs.iter().fold(self.precision, |p, name| looser(p, self.allowance(name).precision));
+        let (a, r) = noise::auto(precision);
         let (atol, rtol) = (self.atol.unwrap_or(a), self.rtol.unwrap_or(r));
         let mut why = match (self.atol, self.rtol) {
             (Some(_), Some(_)) => "given".to_string(),
-            (Some(_), None) => format!("atol given, rtol for {}", self.precision),
-            (None, Some(_)) => {
-                format!("rtol given, atol for {}, times the rms of each reference tensor", self.precision)
-            }
-            (None, None) => format!("auto for {}: atol is times the rms of each reference tensor", self.precision),
+            (Some(_), None) => format!("atol given, rtol for {precision}"),
+            (None, Some(_)) => format!("rtol given, atol for {precision}, times the rms of each reference tensor"),
+            (None, None) => format!("auto for {precision}: atol is times the rms of each reference tensor"),
         };
-        if let (None, None, Some(f)) = (self.atol, self.rtol, floor(self.precision)) {
+        if let (Some(because), false) = (&self.because, self.atol.is_some() && self.rtol.is_some()) {
+            why += &format!(" ({because})");
+        }
+        if let (None, None) = (self.atol, self.rtol) {
+            let floor = noise::floor(precision);
             why += &format!(
                 "; a tensor also agrees while its SQNR is at least {} dB and no element is further off than {} of its largest value",
-                f.sqnr_db, f.worst
+                floor.sqnr_db, floor.worst
             );
+            why += &self.others(precision);
         }
         let named = self.atol_of.len() + self.rtol_of.len();
         if named > 0 {
@@ -97,39 +177,33 @@ impl Rules {
         }
         ToleranceInfo { atol: Real(atol), rtol: Real(rtol), why }
     }
-}
 
-/// a(p) and r(p).
-fn auto(precision: Precision) -> (f64, f64) {
-    match precision {
-        Precision::Fp32 => (1e-5, 1e-4),
-        Precision::Tf32 => (5e-3, 5e-3),
-        Precision::Fp16 => (5e-3, 1e-2),
-        Precision::Bf16 => (4e-2, 5e-2),
-        Precision::Int8 | Precision::Fp8 => (1e-1, 1e-1),
+    /// How many tensors are judged by another precision than that of the outputs.
+    fn others(&self, precision: Precision) -> String {
+        let mut others: Vec<(String, usize)> = Vec::new();
+        for own in self.of.values().map(|own| looser(self.precision, own.precision)).filter(|own| *own != precision) {
+            match others.iter_mut().find(|(name, _)| *name == own.to_string()) {
+                Some((_, count)) => *count += 1,
+                None => others.push((own.to_string(), 1)),
+            }
+        }
+        others.sort();
+        let told: Vec<String> = others.iter().map(|(name, count)| format!("{count} as {name}")).collect();
+        let steps = self.of.values().filter(|own| own.steps.is_some()).count();
+        let mut text = String::new();
+        if !told.is_empty() {
+            text += &format!("; by what is done above them, other tensors are judged otherwise: {}", told.join(", "));
+        }
+        if steps > 0 {
+            text += &format!("; {steps} lie behind quantisers that both sides have: steps may flip there");
+        }
+        text
     }
 }
 
-/// Tuned on healthy real models (README, "No false alarm"). TF32 has FP16's mantissa, though in products alone: of those models
-/// its worst tensors have 37 dB and are off by 0.06 of their largest value, and devices that cut operands off instead of
-/// rounding them err by twice that.
-fn floor(precision: Precision) -> Option<Floor> {
-    match precision {
-        Precision::Fp32 => None,
-        Precision::Tf32 | Precision::Fp16 => Some(Floor { sqnr_db: 27.0, worst: 0.3 }),
-        Precision::Bf16 => Some(Floor { sqnr_db: 20.0, worst: 0.5 }),
-        Precision::Int8 | Precision::Fp8 => Some(Floor { sqnr_db: 14.0, worst: 1.0 }),
-    }
-}
-
-impl Floor {
-    fn explains(&self, m: &Metrics, reference: &Tensor) -> bool {
-        let largest = m.ref_max.0.abs().max(m.ref_min.0.abs());
-        m.ref_nonfinite == m.cand_nonfinite
-            && reference.dtype.is_float()
-            && m.sqnr_db.0 >= self.sqnr_db
-            && m.max_abs.0 <= self.worst * largest
-    }
+/// Nothing but equal is right.
+fn is_exact(dtype: DType) -> bool {
+    !dtype.is_float() && !matches!(dtype, DType::Complex64 | DType::Complex128)
 }
 
 #[cfg(test)]

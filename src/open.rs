@@ -1,6 +1,7 @@
 //! Before the search: which models, which data, which two sides, what may be written where; and the first runs. Gives a
 //! [`Lab`], and what is known by then.
 
+mod allow;
 mod asked;
 mod autopsy;
 mod backends;
@@ -72,7 +73,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
-        tolerance: rules.info(),
+        tolerance: rules.info(&outputs),
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
@@ -80,6 +81,16 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
     findings.crash = crash;
+    let known = allow::Known {
+        reference: &reference,
+        candidate: &candidate,
+        survey: &survey,
+        first: &first,
+        feeds: &feeds,
+        outputs: &outputs,
+    };
+    let rules = known.rules(rules);
+    findings.opening.tolerance = rules.info(&outputs);
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
     let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory());
     Ok(Opened { lab, first, experiment, findings, dir })

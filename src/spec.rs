@@ -235,7 +235,8 @@ pub fn runner_of(file: &str) -> String {
 /// Names of backends, as far as they are known without a machine.
 const BACKENDS: [&str; 8] = ["ort", "ort-cpu", "ort-cuda", "ort-tensorrt", "ort-openvino", "trt", "exec:", "saved:"];
 
-fn parse_precision(name: &str) -> Result<Precision, String> {
+/// `fp16`; the error lists all there are.
+pub fn parse_precision(name: &str) -> Result<Precision, String> {
     let found = Precision::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, p)| p);
     found.ok_or_else(|| format!("'{name}' is no precision; use fp32, tf32, fp16, bf16, int8 or fp8"))
 }

@@ -134,5 +134,5 @@ fn the_reference_stays_on_the_cpu_when_a_plugin_is_registered() {
     let after = run(&cpu());
     assert!(before.identical(&after), "the reference moved to the plug-in");
     assert!(!before.identical(&on_plugin), "the plug-in gives the same bits as the CPU: this test proves nothing");
-    assert!(layerdiff::compare::rms(&on_plugin) > 0.0);
+    assert!(layerdiff::compare::Scale::of(&on_plugin).rms > 0.0);
 }

@@ -8,7 +8,7 @@ use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices,
 use crate::judge::OutputMetric;
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::tensorrt::Range;
-use crate::spec::Spec;
+use crate::spec::{Precision, Spec, parse_precision};
 
 /// What is compared with what, on which data, how closely.
 #[derive(Args, Debug, Clone)]
@@ -53,6 +53,9 @@ pub struct SetArgs {
     /// Largest relative difference that agrees [default: by precision]
     #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]
     pub rtol: Vec<(Option<String>, f64)>,
+    /// What the candidate computes in, where its SPEC does not say: fp32 tf32 fp16 bf16 int8 fp8 [default: by what is seen]
+    #[arg(long, value_name = "P", value_parser = parse_precision, help_heading = "Tolerance")]
+    pub candidate_precision: Option<Precision>,
     /// Judge final outputs by cosine=0.999, sqnr=30 or topk=5 instead
     #[arg(long, value_name = "METRIC=THRESHOLD", help_heading = "Tolerance")]
     pub metric: Option<OutputMetric>,

@@ -61,6 +61,8 @@ fn part(words: &[u64; WORDS]) -> Sums {
         first_mismatch: Some(words[13]).filter(|at| *at != NONE).map(|at| at as usize),
         ref_nonfinite: words[14],
         cand_nonfinite: words[15],
+        // Counts are all that is told: equal ones in different places are found by whoever compares again on the host.
+        odd: words[14].abs_diff(words[15]),
         overflow: words[16],
         subnormal: words[17],
     }

@@ -54,6 +54,8 @@ pub struct Sums {
     pub ref_nonfinite: u64,
     /// Elements with c NaN or infinite.
     pub cand_nonfinite: u64,
+    /// Elements that are not finite on one side, or on both in different ways.
+    pub odd: u64,
     /// Elements with |r| above fp16's largest number.
     pub overflow: u64,
     /// Elements with 0 < |r| below fp16's smallest normal number.
@@ -168,6 +170,7 @@ impl Sums {
             first_mismatch: None,
             ref_nonfinite: 0,
             cand_nonfinite: 0,
+            odd: 0,
             overflow: 0,
             subnormal: 0,
         }
@@ -192,6 +195,7 @@ impl Sums {
             first_mismatch: self.first_mismatch.or(next.first_mismatch),
             ref_nonfinite: self.ref_nonfinite + next.ref_nonfinite,
             cand_nonfinite: self.cand_nonfinite + next.cand_nonfinite,
+            odd: self.odd + next.odd,
             overflow: self.overflow + next.overflow,
             subnormal: self.subnormal + next.subnormal,
         }
@@ -272,6 +276,7 @@ impl Sums {
                 kept += 1;
             } else {
                 self.mismatched += wrong as u64;
+                self.odd += wrong as u64;
             }
         }
         block.n = kept;

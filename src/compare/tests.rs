@@ -32,14 +32,28 @@ fn the_first_mismatch_and_their_number_are_found() {
 }
 
 #[test]
-fn pairs_that_are_not_finite_are_counted_and_left_out_of_the_sums() {
+fn pairs_that_are_not_finite_are_counted_and_the_rest_does_not_stand_for_the_tensor() {
     let r = Tensor::f32(&[5], &[NAN, 3.0, INF, 65505.0, -4.0]);
     let c = Tensor::f32(&[5], &[1.0, NAN, INF, 65505.0, -4.5]);
     let m = measured(&r, &c);
     assert_eq!((m.ref_nonfinite, m.cand_nonfinite, m.mismatched), (2, 2, 3));
-    assert_eq!((m.max_abs.0, m.mean_abs.0, m.rmse.0), (0.5, 0.25, 0.125f64.sqrt()));
+    assert!([m.max_abs, m.mean_abs, m.rmse, m.cosine, m.sqnr_db, m.max_rel, m.max_ulp].iter().all(|x| x.0.is_nan()));
     assert_eq!((m.ref_min.0, m.ref_max.0), (-4.0, 65505.0));
     assert_eq!(m.overflow_fraction.0, 0.4);
+}
+
+#[test]
+fn where_places_kinds_and_signs_match_the_errors_are_those_of_the_rest() {
+    let m = measured(&Tensor::f32(&[4], &[NAN, INF, 3.0, -4.0]), &Tensor::f32(&[4], &[NAN, INF, 3.0, -4.5]));
+    assert_eq!((m.ref_nonfinite, m.cand_nonfinite, m.mismatched), (2, 2, 1));
+    assert_eq!((m.max_abs.0, m.mean_abs.0, m.rmse.0), (0.5, 0.25, 0.125f64.sqrt()));
+    for (r, c, beyond) in [([INF, 1.0], [-INF, 1.0], 1), ([NAN, 1.0], [1.0, NAN], 2), ([INF, INF], [NAN, INF], 1)] {
+        let m = measured(&Tensor::f32(&[2], &r), &Tensor::f32(&[2], &c));
+        assert!(m.max_abs.0.is_nan() && m.sqnr_db.0.is_nan() && m.breaks(), "{r:?} {c:?}");
+        assert_eq!(m.mismatched, beyond, "{r:?} {c:?}");
+    }
+    let nothing = measured(&Tensor::f32(&[2], &[NAN, INF]), &Tensor::f32(&[2], &[NAN, INF]));
+    assert!(nothing.max_abs.0.is_nan() && nothing.mismatched == 0 && !nothing.breaks());
 }
 
 #[test]
@@ -88,6 +102,7 @@ fn strings_are_equal_or_not() {
     let words = |a: &str, b: &str| Tensor::strings(vec![2], vec![a.into(), b.into()]).unwrap();
     assert_eq!(compare(&words("a", "b"), &words("a", "b"), TOLERANCE).status, Status::Agrees);
     let m = measured(&words("a", "b"), &words("a", "c"));
+    assert!(m.sqnr_db.0.is_nan() && m.max_abs.0.is_nan(), "there is no number for how far apart words are");
     assert_eq!((m.elements, m.mismatched, m.first_mismatch), (2, 1, vec![1]));
 }
 

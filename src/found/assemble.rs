@@ -76,7 +76,11 @@ pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
     if outputs.is_empty() {
         return (Verdict::Inconclusive, Some("no output was compared".to_string()));
     }
-    let with = |status: Status| outputs.iter().find(move |o| o.status == status);
+    // An output without an element beside others that have some: it says nothing, and is told apart.
+    let empty = |o: &TensorResult| o.metrics.as_ref().is_some_and(|m| m.elements == 0);
+    let beside = outputs.iter().any(|o| o.status != Status::NotCompared);
+    let counts = |o: &&TensorResult| !(beside && empty(o));
+    let with = |status: Status| outputs.iter().filter(counts).find(move |o| o.status == status);
     match (with(Status::Diverges), with(Status::NotCompared)) {
         (Some(_), _) => (Verdict::Diverged, None),
         (None, Some(o)) => {

@@ -75,7 +75,7 @@ pub fn worst(culprits: &[Culprit]) -> Option<&Culprit> {
 
 /// By what each does alone, where that is known; those that compute before constants.
 fn worst_first(a: &Culprit, b: &Culprit) -> Ordering {
-    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).sqnr_db.0;
+    let decibels = |c: &Culprit| c.local.as_ref().unwrap_or(&c.accumulated).decibels();
     let constant = |c: &Culprit| c.node.inputs.is_empty();
     constant(a).cmp(&constant(b)).then(decibels(a).total_cmp(&decibels(b)))
 }

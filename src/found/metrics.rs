@@ -84,7 +84,8 @@ impl Status {
 }
 
 /// How far a candidate tensor c is from a reference tensor r. All sums are accumulated in f64; elements where exactly
-/// one side is NaN, or an infinity differs, count as mismatched and are left out of the sums.
+/// one side is NaN, or an infinity differs, count as mismatched, and then the errors are NaN: the rest does not stand for
+/// the tensor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metrics {
     /// max |c - r|
@@ -125,6 +126,34 @@ pub struct Metrics {
     pub first_mismatch: Vec<usize>,
     /// The sample these numbers are from: the worst one.
     pub sample: usize,
+    /// The worst of its parts, where it was put together of some and one is wrong by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartError>,
+}
+
+/// A part of a tensor, judged by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PartError {
+    /// Which: `'scores' ([4:84] of axis 1)`.
+    pub name: String,
+    /// As of a tensor.
+    pub max_abs: Real,
+    /// As of a tensor.
+    pub cosine: Real,
+    /// As of a tensor.
+    pub sqnr_db: Real,
+    /// Elements beyond the tolerance of the part.
+    pub mismatched: u64,
+    /// Of the part.
+    pub elements: u64,
+}
+
+impl PartError {
+    /// Of a part of this name.
+    pub fn of(name: String, m: &Metrics) -> PartError {
+        let Metrics { max_abs, cosine, sqnr_db, mismatched, elements, .. } = *m;
+        PartError { name, max_abs, cosine, sqnr_db, mismatched, elements }
+    }
 }
 
 /// A node's own error, alone on reference inputs.
@@ -182,9 +211,10 @@ pub const FIGURES: [Figure; 7] = [
 ];
 
 impl Metrics {
-    /// Has one side more NaN and infinities than the other?
+    /// Has one side NaN or infinities that the other has not, there and of that kind?
     pub fn breaks(&self) -> bool {
         self.cand_nonfinite != self.ref_nonfinite
+            || (self.cand_nonfinite > 0 && self.mismatched > 0 && self.sqnr_db.0.is_nan())
     }
 
     /// [`Metrics::relative_rms`]; infinite where there is none, or one side alone is not finite.
@@ -200,7 +230,14 @@ impl Metrics {
         let mut text = String::new();
         if self.cand_nonfinite + self.ref_nonfinite > 0 {
             let (bad, reference) = (count(self.cand_nonfinite), count(self.ref_nonfinite));
-            text += &format!("{bad} NaN or Inf (reference: {reference}), ");
+            text += &format!("{bad} NaN or Inf (reference: {reference})");
+            if self.max_abs.0.is_nan() {
+                let elsewhere = self.cand_nonfinite == self.ref_nonfinite && self.mismatched > 0;
+                return text + if elsewhere { ", in other places or of another kind" } else { "" };
+            }
+            text += ", ";
+        } else if self.max_abs.0.is_nan() {
+            return format!("{} of {} elements differ", count(self.mismatched), count(self.elements));
         }
         let (abs, rel, db) = (number(self.max_abs.0), number(self.max_rel.0), decibels(self.sqnr_db.0));
         text + &format!("max abs {abs}, max rel {rel}, SQNR {db} dB")
@@ -226,9 +263,17 @@ impl Metrics {
         self.breaks() || !self.max_abs.0.is_finite()
     }
 
-    /// The relative error as an RMS ratio |r - c| / |r|, which is what SQNR says in decibels. `None` without a number.
+    /// To sort by, the worst first: SQNR in dB, and what has none is worse than everything.
+    pub fn decibels(&self) -> f64 {
+        let own = self.part.as_ref().map_or(self.sqnr_db, |part| part.sqnr_db).0;
+        if own.is_nan() { f64::NEG_INFINITY } else { own }
+    }
+
+    /// The relative error as an RMS ratio |r - c| / |r|, which is what SQNR says in decibels; of a part that is wrong by itself,
+    /// that one's. `None` without a number.
     pub fn relative_rms(&self) -> Option<f64> {
-        let ratio = 10f64.powf(-self.sqnr_db.0 / 20.0);
+        let decibels = self.part.as_ref().map_or(self.sqnr_db, |part| part.sqnr_db);
+        let ratio = 10f64.powf(-decibels.0 / 20.0);
         ratio.is_finite().then_some(ratio)
     }
 }

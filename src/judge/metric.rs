@@ -1,6 +1,6 @@
 //! `--metric`: judges of final outputs in place of the tolerance. No file, no backend.
 
-use super::Rules;
+use super::{Rules, is_exact};
 use crate::compare::{self, Comparison};
 use crate::found::Status;
 use crate::tensor::Tensor;
@@ -19,6 +19,10 @@ pub enum OutputMetric {
 impl Rules {
     /// A final output: by `--metric` where one is given.
     pub fn judge_output(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
+        if let Some(why) = vacuous(reference, candidate) {
+            let compared = self.judge(name, reference, candidate);
+            return Comparison { status: Status::NotCompared, why: Some(why.to_string()), ..compared };
+        }
         let Some(metric) = self.metric else { return self.judge(name, reference, candidate) };
         let mut verdict = compare::compare(reference, candidate, self.tolerance(name, reference));
         let Some(m) = &verdict.metrics else { return verdict };
@@ -31,6 +35,18 @@ impl Rules {
         verdict.why = Some(format!("judged by {what}"));
         verdict
     }
+}
+
+/// Why two outputs show nothing, whatever they are.
+fn vacuous(reference: &Tensor, candidate: &Tensor) -> Option<&'static str> {
+    let nan = |t: &Tensor| t.elements() > 0 && !is_exact(t.dtype) && compare::to_f64(t).iter().all(|x| x.is_nan());
+    if reference.shape != candidate.shape {
+        return None;
+    }
+    if reference.elements() == 0 {
+        return Some("it has no element");
+    }
+    (nan(reference) && nan(candidate)).then_some("it is NaN throughout, in the reference too")
 }
 
 /// Are the `k` best indices along the last axis the same set in every row? Different shapes: no.

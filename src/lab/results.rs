@@ -104,7 +104,9 @@ impl Probe<'_> {
                 let candidates: Vec<_> = samples.map(|s| c.get(s).and_then(Option::as_ref)).collect();
                 let (name, judged) = (lab.key(*tensor), judged.get(&pair.candidate));
                 let verdict = |s: usize, right: &Tensor| match judged.and_then(|j| j.get(s)?.clone()) {
-                    Some(verdict) => Some(lab.rules.settled(name, right, verdict)),
+                    Some(verdict) => {
+                        Some(lab.rules.settled(name, right, candidates.get(s).copied().flatten(), verdict))
+                    }
                     None => Some(lab.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
                 };
                 (*tensor, lab.result(*tensor, &references, &candidates, verdict))

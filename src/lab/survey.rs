@@ -20,6 +20,8 @@ pub struct Survey {
     pub types: Types,
     /// Bytes of each tensor of the graph for one sample, where the shape is known.
     sizes: HashMap<String, usize>,
+    /// Their shapes, where they are known.
+    shapes: HashMap<String, Vec<usize>>,
 }
 
 /// A survey, and the session it was made with: it has every tensor of the main graph marked, so it can be run as it is.
@@ -36,7 +38,7 @@ pub struct Everything(Opened);
 impl Survey {
     /// Of a model about which this much is known; `sizes` are bytes of one sample, by key of tensors of the graph.
     pub fn new(types: Types, sizes: HashMap<String, usize>) -> Survey {
-        Survey { types, sizes }
+        Survey { types, sizes, shapes: HashMap::new() }
     }
 
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
@@ -56,6 +58,9 @@ impl Survey {
         for output in session.outputs() {
             if let Some(dtype) = output.dtype {
                 survey.types.insert(output.name.clone(), dtype);
+            }
+            if let (Some(_), Some(shape)) = (graph.tensor(&output.name), output.shape.iter().copied().collect()) {
+                survey.shapes.insert(output.name.clone(), shape);
             }
             if let (Some(_), Some(bytes)) = (graph.tensor(&output.name), output.bytes()) {
                 survey.sizes.insert(output.name.clone(), bytes);
@@ -78,6 +83,11 @@ impl Survey {
     /// Bytes of a tensor for one sample; unknown shapes count as a megabyte.
     pub fn size(&self, key: &str) -> usize {
         self.sizes.get(key).copied().unwrap_or(1 << 20)
+    }
+
+    /// Of a tensor, for one sample; `None` where only a run can tell.
+    pub fn shape(&self, key: &str) -> Option<&Vec<usize>> {
+        self.shapes.get(key)
     }
 
     /// Bytes of all tensors of both sides.

@@ -57,5 +57,6 @@ fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
         Status::Diverges => 2,
     };
     let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
-    (rank, share, metrics.map_or(0.0, |m| m.max_abs.0))
+    let worst = |m: &Metrics| if m.max_abs.0.is_nan() { f64::INFINITY } else { m.max_abs.0 };
+    (rank, share, metrics.map_or(0.0, worst))
 }

@@ -87,17 +87,14 @@ pub fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Re
     Ok(args.outputs.clone())
 }
 
-/// How far apart is too far: the user's numbers, else those of the precision that the candidate shows.
+/// How far apart is too far: the user's numbers, else those of the precision that the candidate computes in. What single
+/// tensors may be off by besides is known after the first runs.
 pub fn rules(args: &SetArgs, candidate: &Side) -> Rules {
-    let quantised =
-        candidate.graph.nodes.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear");
-    let half = candidate.mentions_half() && candidate.spec.model.is_some();
-    let precision = match candidate.spec.precision {
-        Precision::Fp32 if quantised => Precision::Int8,
-        Precision::Fp32 if half => Precision::Fp16,
-        other => other,
-    };
-    let mut rules = Rules { precision, metric: args.metric, ..Rules::default() };
+    let (asked, stated) = (candidate.spec.precision, args.candidate_precision);
+    let because = stated.map(|_| "given".to_string());
+    let watch = stated.is_none() && asked == Precision::Fp32 && !candidate.on_cpu();
+    let precision = stated.unwrap_or(asked);
+    let mut rules = Rules { precision, because, watch, metric: args.metric, ..Rules::default() };
     for (given, all, named) in
         [(&args.atol, &mut rules.atol, &mut rules.atol_of), (&args.rtol, &mut rules.rtol, &mut rules.rtol_of)]
     {

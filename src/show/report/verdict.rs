@@ -106,7 +106,7 @@ fn chips(report: &Report) -> Vec<String> {
 pub fn agreed(report: &Report) -> Vec<Fact> {
     let mut facts: Vec<Fact> = report.why.iter().map(|why| Fact::new("because", why.clone())).collect();
     let measured = report.outputs.iter().filter_map(|row| Some((row, row.metrics.as_ref()?)));
-    if let Some((row, metrics)) = measured.min_by(|a, b| a.1.sqnr_db.0.total_cmp(&b.1.sqnr_db.0)) {
+    if let Some((row, metrics)) = measured.min_by(|a, b| a.1.decibels().total_cmp(&b.1.decibels())) {
         let which = if report.outputs.len() > 1 { "worst of the outputs: " } else { "output: " };
         let name = Words::from(which).and(Span::Name(row.name.clone()));
         facts.push(Fact::new("error", name.then(format!(", {}", metrics.told()))));
