@@ -149,7 +149,7 @@ fn products(model: &Model) -> (Graph, Vec<String>, Types) {
 /// Relative RMS.
 fn error(want: &Tensor, got: &Tensor) -> f64 {
     let exact = Tolerance { atol: 0.0, rtol: 0.0 };
-    compare::compare(want, got, exact).metrics.unwrap().rmse.0 / compare::rms(want).max(f64::MIN_POSITIVE)
+    compare::compare(want, got, exact).metrics.unwrap().rmse.0 / compare::Scale::of(want).rms.max(f64::MIN_POSITIVE)
 }
 
 #[test]

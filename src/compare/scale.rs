@@ -11,6 +11,8 @@ const LARGE: f64 = 256.0;
 const GAP: usize = 10;
 /// One in so many elements at most is of a size of its own, unless all of them are the same number.
 const FEW: u64 = 10;
+/// Sentinels are so many times as many as other elements at most: rows that are padded nearly to their end.
+const MOST: u64 = 64;
 /// How far apart two of "the same number" are, relative: -10000 plus a score is still the mask.
 const ALIKE: f64 = 1.0 / 64.0;
 /// What masks a tensor of zeros is at least this large. Activations of 500 among zeros are not masks.
@@ -124,7 +126,9 @@ fn beyond(tensor: &Tensor, all: &Totals) -> Option<f64> {
         }
         let nonzero = below > octaves.zeros;
         let few = nonzero && above * FEW <= all.finite && above * 2 <= below - octaves.zeros;
-        if few || alike(tensor, limit, if nonzero { ALIKE } else { 0.0 }) {
+        // One value near zero among large ones is a result of theirs, not what they are sentinels of.
+        let masks = limit * 2.0 > MASK && (!nonzero || (below - octaves.zeros) * MOST >= above);
+        if few || masks && alike(tensor, limit, nonzero) {
             found = Some(limit);
         } else {
             break;
@@ -133,15 +137,19 @@ fn beyond(tensor: &Tensor, all: &Totals) -> Option<f64> {
     found
 }
 
-/// Are all finite elements of at least this magnitude the same number, but for this share of it?
-fn alike(tensor: &Tensor, limit: f64, share: f64) -> bool {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+/// Are all finite elements of at least this magnitude the same number? Among zeros exactly so, and then one alone must be
+/// negative: a positive one is what an activation let through.
+fn alike(tensor: &Tensor, limit: f64, nonzero: bool) -> bool {
+    let (mut low, mut high, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0u64);
     each(tensor, |values| {
         for x in values.iter().filter(|x| x.is_finite() && x.abs() >= limit) {
-            (low, high) = (low.min(*x), high.max(*x));
+            (low, high, count) = (low.min(*x), high.max(*x), count + 1);
         }
     });
-    high - low <= share * high.abs().max(low.abs())
+    match nonzero {
+        true => high.abs().max(low.abs()) >= MASK && high - low <= ALIKE * high.abs().max(low.abs()),
+        false => high == low && high.abs() >= MASK && (count > 1 || high < 0.0),
+    }
 }
 
 /// Calls `f` with the elements, a block at a time.
@@ -186,6 +194,7 @@ mod tests {
         check(&[0.0, 0.0, -3.4e38, -3.4e38], 1.0, true);
         check(&[0.0, 0.0, -1e4], 1.0, true);
         check(&[0.0, 0.0, 500.0], (250000.0f64 / 3.0).sqrt(), false);
+        check(&[0.0, 0.0, 1e6], (1e12f64 / 3.0).sqrt(), false);
         check(&[0.0, 20000.0, 30000.0], (1.3e9f64 / 3.0).sqrt(), false);
     }
 

@@ -77,8 +77,9 @@ pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
         return (Verdict::Inconclusive, Some("no output was compared".to_string()));
     }
     // An output without an element beside others that have some: it says nothing, and is told apart.
-    let empty = |o: &TensorResult| o.metrics.as_ref().is_some_and(|m| m.elements == 0);
-    let beside = outputs.iter().any(|o| o.status != Status::NotCompared);
+    let unseen = |o: &TensorResult| o.status == Status::NotCompared;
+    let empty = |o: &TensorResult| unseen(o) && o.metrics.as_ref().is_some_and(|m| m.elements == 0);
+    let beside = outputs.iter().any(|o| !unseen(o));
     let counts = |o: &&TensorResult| !(beside && empty(o));
     let with = |status: Status| outputs.iter().filter(counts).find(move |o| o.status == status);
     match (with(Status::Diverges), with(Status::NotCompared)) {

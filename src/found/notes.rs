@@ -12,6 +12,13 @@ pub enum Note {
     Model(String),
     /// No real data was given.
     Synthetic,
+    /// An input holds NaN or infinities: what agrees behind them may agree by them alone.
+    NotFinite {
+        /// Of the input.
+        input: String,
+        /// Elements that are NaN or infinite, in all samples.
+        count: usize,
+    },
     /// The first run was ended by ONNX Runtime, in these words; this is the second.
     RunAgain(String),
     /// A side gives slightly other values when it is asked again.
@@ -92,6 +99,10 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Note::Model(words) => f.write_str(words),
+            Note::NotFinite { input, count } => write!(
+                f,
+                "input '{input}' holds {count} NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere"
+            ),
             Note::Synthetic => f.write_str("the input data is synthetic; real data may show another first culprit"),
             Note::RunAgain(died) => write!(
                 f,

@@ -39,7 +39,8 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
         for tensor in &node.writes {
             let counterpart = other.graph.tensor(&own.graph.tensors[*tensor].key);
             let twin = counterpart.filter(|t| other.graph.producer(*t).op_type == node.op_type);
-            let mut allowance = Allowance { unit, counts, step: step(own, node, proto), ..above.clone() };
+            let step = step(own, node, proto).filter(|_| twin.is_some());
+            let mut allowance = Allowance { unit, counts, step, ..above.clone() };
             if let Some(precision) = quantises(own, node, proto) {
                 match twin {
                     None => allowance.precision = looser(allowance.precision, precision),
@@ -111,7 +112,7 @@ fn rounds_values(side: Wires, node: &Node) -> bool {
     node.op_type != "DequantizeLinear" && node.reads.first().is_some_and(|r| computed(&r.source))
 }
 
-/// One step of what the node makes, where that is a quantised value: 1 of integers, the scale of what a DequantizeLinear gives.
+/// One step of what the node makes, where that is a quantised value (on both sides, or it would hide a part that is lost): 1 of integers, the scale of what a DequantizeLinear gives.
 fn step(side: Wires, node: &Node, proto: Option<&NodeProto>) -> Option<f64> {
     let op = node.op_type.as_str();
     if matches!(op, "QuantizeLinear" | "DynamicQuantizeLinear") || op.starts_with("QLinear") || op == "QGemm" {

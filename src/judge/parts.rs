@@ -204,9 +204,7 @@ mod tests {
     fn check(text: &str, shapes: &[(&str, &[usize])], want: &[&str]) {
         let mut lines = lines::read(text);
         for node in &mut lines.nodes {
-            if let Some((axis, name)) = node.name().split_once('_').map(|(a, n)| (a.to_string(), n.to_string())) {
-                let axis = axis.parse::<i64>().unwrap();
-                node.name = Some(name);
+            if let Some(Ok(axis)) = node.name().split_once('_').map(|(axis, _)| axis.parse::<i64>()) {
                 node.attribute.push(AttributeProto::int("axis", axis));
             }
         }

@@ -2,9 +2,12 @@
 
 use anyhow::{Context, ensure};
 
+use indexmap::IndexMap;
+
 use super::sides;
 use crate::cli::SetArgs;
-use crate::found::{InputTensor, InputsInfo};
+use crate::compare;
+use crate::found::{InputTensor, InputsInfo, Note};
 use crate::judge::Rules;
 use crate::lab::Side;
 use crate::load::samples::{self, InputSpec};
@@ -44,6 +47,16 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         .collect();
     let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors };
     Ok((feeds, info))
+}
+
+/// Inputs that hold NaN or infinities.
+pub fn not_finite(feeds: &[Tensors]) -> Vec<Note> {
+    let mut counts: IndexMap<&str, usize> = IndexMap::new();
+    for (name, tensor) in feeds.iter().flatten().filter(|(_, t)| t.dtype.is_float()) {
+        *counts.entry(name).or_default() += compare::to_f64(tensor).iter().filter(|x| !x.is_finite()).count();
+    }
+    let odd = counts.into_iter().filter(|(_, count)| *count > 0);
+    odd.map(|(input, count)| Note::NotFinite { input: input.to_string(), count }).collect()
 }
 
 fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {

@@ -12,6 +12,7 @@ use crate::cure::export::{self, Group, Override, Story};
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, CureNote, Locals, Overrides};
+use crate::graph::{Read, Source};
 use crate::lab::{Probe, Side};
 use crate::onnx::ModelProto;
 use crate::precision::convert::{self, Converter};
@@ -146,15 +147,26 @@ fn mixed(side: &Side, low: Low, nodes: &[usize]) -> anyhow::Result<ModelProto> {
     Ok(converted.model)
 }
 
-/// Nodes that make floats, and compute otherwise in `low`. Constants go with who reads them; of an If, what is in its branches.
+/// Nodes that make floats, and compute otherwise in `low`; and those that make a choice of floats (a comparison, the best of a
+/// row, an index), which falls otherwise in `low`. Constants go with who reads them; of an If, what is in its branches.
 fn may_be_kept(side: &Side, low: Low) -> Vec<usize> {
     let graph = &side.graph;
-    let float = |t: &usize| side.types.get(&graph.tensors[*t].key) == Some(&DType::Float32);
+    let float = |name: &str| side.types.get(name) == Some(&DType::Float32);
+    let makes = |t: &usize| float(&graph.tensors[*t].key);
+    let reads = |r: &Read| match r.source {
+        Source::Tensor(t) => float(&graph.tensors[t].key),
+        Source::Input | Source::Initializer => float(&r.name),
+    };
     let hands_on = |n: &usize| graph.nodes[*n].op_type == "Constant" || !graph.nodes[*n].results.is_empty();
-    let computes = |n: &usize| !hands_on(n) && graph.nodes[*n].writes.iter().any(float);
+    let sees_values = |n: &usize| !BLIND.contains(&graph.nodes[*n].op_type.as_str());
+    let chooses = |n: &usize| graph.nodes[*n].reads.iter().any(reads) && sees_values(n);
+    let computes = |n: &usize| !hands_on(n) && (graph.nodes[*n].writes.iter().any(makes) || chooses(n));
     let multiplies = |n: &usize| graph.nodes[*n].proto(&side.model.proto).is_some_and(tf32::multiplies);
     (0..graph.nodes.len()).filter(|n| computes(n) && (low != Low::Tf32 || multiplies(n))).collect()
 }
+
+/// Operators that see no values.
+const BLIND: [&str; 2] = ["Shape", "Size"];
 
 /// The nodes of `set`, as the emulation knows them.
 fn keys(side: &Side, set: &[usize]) -> Kept {
