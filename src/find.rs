@@ -18,7 +18,7 @@ use crate::found::{Found, Note};
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::Suspect;
+use crate::search::Classified;
 use narrow::Narrowed;
 
 /// Searches and proves. `begun` is told what is sought before the search begins.
@@ -32,6 +32,7 @@ pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: im
         Err(e) => return Ended { value: found, halted: Some(e) },
     };
     found.seconds = started.elapsed().as_secs_f64();
+    found.masked = accuse::masked(probe, &narrowed);
     progress.step("the culprits alone");
     let most = args.max_culprits as usize;
     let accused = accuse::accuse(probe, &narrowed.suspects, most);
@@ -54,8 +55,8 @@ fn suspects(
 
 impl Narrowed {
     /// All there are.
-    fn all(suspects: Vec<Suspect>) -> Narrowed {
-        Narrowed { suspects, unexplained: false }
+    fn all(Classified { suspects, masked }: Classified) -> Narrowed {
+        Narrowed { suspects, masked, unexplained: false }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::found::Status;
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::{self, Answer, Dag, Limits, Suspect};
+use crate::search::{self, Answer, Dag, Limits, Masked, Suspect};
 use crate::spec::Place;
 
 /// Tensors a run, where few are asked for and nobody says how many.
@@ -25,6 +25,8 @@ enum Halt {
 pub struct Narrowed {
     /// In topological order.
     pub suspects: Vec<Suspect>,
+    /// Whose error is lost on the way, as far as that was seen. In topological order.
+    pub masked: Vec<Masked>,
     /// It stopped at the number of culprits that was asked for.
     pub unexplained: bool,
 }
@@ -92,7 +94,8 @@ pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Resu
     }
     suspects.sort_by_key(|s| s.item);
     suspects.dedup_by_key(|s| s.item);
-    Ok(Narrowed { suspects, unexplained: found.unexplained })
+    let masked = search::all_masked(&dag, &probe.results.answers(), &targets);
+    Ok(Narrowed { suspects, masked, unexplained: found.unexplained })
 }
 
 /// At most `most` unmeasured tensors below the suspects, on the way to a target, where errors are most often lost:

@@ -4,10 +4,10 @@ use crate::found::Status;
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::{self, Answer, Dag, Suspect};
+use crate::search::{self, Answer, Classified, Dag};
 
 /// Everything, in batches whose values fit into memory.
-pub fn scan(probe: &mut Probe, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+pub fn scan(probe: &mut Probe, progress: &Progress) -> Result<Classified, RunError> {
     let targets = targets(probe);
     for batch in batches(probe) {
         progress.step(format!("scanning {} tensors", batch.len()));

@@ -2,6 +2,7 @@
 
 mod engine;
 mod journal;
+mod masked;
 mod random;
 mod several;
 
