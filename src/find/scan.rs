@@ -50,7 +50,8 @@ fn dag(probe: &Probe) -> Dag {
     Dag::new((0..probe.lab.tensors()).map(|t| parents(probe, t)).collect())
 }
 
-/// What a tensor was computed from: branches that did not run gave nothing.
+/// What a tensor was computed from: branches that did not run gave nothing, and where one ran on one side only, that is the
+/// condition's doing.
 pub fn parents(probe: &Probe, tensor: usize) -> Vec<usize> {
     let mut parents = probe.lab.reference.graph.parents(tensor);
     parents.retain(|p| probe.results.ran(*p));
