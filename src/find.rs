@@ -18,7 +18,7 @@ use crate::found::{Found, Note};
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::Suspect;
+use crate::search::Classified;
 use narrow::Narrowed;
 
 /// Searches and proves. `begun` is told what is sought before the search begins.
@@ -32,10 +32,12 @@ pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: im
         Err(e) => return Ended { value: found, halted: Some(e) },
     };
     found.seconds = started.elapsed().as_secs_f64();
+    found.masked = accuse::masked(probe, &narrowed);
     progress.step("the culprits alone");
     let most = args.max_culprits as usize;
     let accused = accuse::accuse(probe, &narrowed.suspects, most);
     found.notes.extend((narrowed.unexplained || accused.value.more).then_some(Note::MoreCulprits(most)));
+    found.notes.extend(narrowed.rest.filter(|_| found.notes.is_empty()).map(Note::Rest));
     found.culprits = Some(accused.value.culprits);
     Ended { value: found, halted: accused.halted }
 }
@@ -54,8 +56,8 @@ fn suspects(
 
 impl Narrowed {
     /// All there are.
-    fn all(suspects: Vec<Suspect>) -> Narrowed {
-        Narrowed { suspects, unexplained: false }
+    fn all(Classified { suspects, masked }: Classified) -> Narrowed {
+        Narrowed { suspects, masked, unexplained: false, rest: None }
     }
 }
 

@@ -10,6 +10,7 @@ mod exit;
 pub mod experiment;
 mod findings;
 pub mod json;
+mod masked;
 mod metrics;
 mod notes;
 mod overrides;
@@ -23,6 +24,7 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
+pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
@@ -65,6 +67,9 @@ pub struct Report {
     pub outputs: Vec<TensorResult>,
     /// In topological order.
     pub culprits: Vec<Culprit>,
+    /// Nodes that are wrong too, whose error is lost before it reaches a diverging output. In topological order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<Masked>,
     /// How culprits were looked for, and what it cost.
     pub search: SearchInfo,
     /// Every tensor measured, in topological order.

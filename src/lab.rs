@@ -6,6 +6,7 @@
 mod ahead;
 pub mod capture;
 mod compared;
+mod explained;
 mod feeding;
 mod finals;
 pub mod first;
@@ -25,6 +26,7 @@ mod values;
 mod work;
 mod worst;
 
+pub use explained::Explained;
 pub use feeding::Feed;
 pub use finals::Finals;
 pub use ledger::Ledger;
@@ -157,14 +159,15 @@ impl<'a> Probe<'a> {
         Ok(probe)
     }
 
-    /// Notes those of `tensors` whose branches did not run, while their values are at hand.
+    /// Notes those of `tensors` whose branches did not run on both sides, while their values are at hand.
     fn note_absent(&mut self, tensors: impl Iterator<Item = usize>) -> Vec<usize> {
         let lab = self.lab;
         let nothing = |v: &Option<Tensor>| v.as_ref().is_some_and(|t| t.elements() == 0);
         let absent = tensors.filter(|tensor| {
             let inside = !lab.reference.graph.producer(*tensor).scope.is_empty();
-            let values = lab.pairs[*tensor].as_ref().ok().and_then(|p| self.values.reference.get(&p.reference));
-            inside && values.is_some_and(|values| values.iter().all(nothing))
+            let Ok(pair) = lab.pairs[*tensor].as_ref() else { return false };
+            let sides = [self.values.reference.get(&pair.reference), self.values.candidate.get(&pair.candidate)];
+            inside && sides.into_iter().flatten().any(|values| values.iter().all(nothing))
         });
         let absent: Vec<usize> = absent.collect();
         self.results.note_absent(&absent);

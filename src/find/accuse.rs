@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::explain::explain;
 use super::isolate;
+use super::narrow::Narrowed;
 use crate::compare::Comparison;
 use crate::failure::Ended;
-use crate::found::{Culprit, Kind, NodeRef, Realised, Status};
+use crate::found::{Culprit, Kind, Masked, NodeRef, Realised, Status};
 use crate::graph::{Graph, Node, Source};
 use crate::lab::Probe;
 use crate::run::RunError;
@@ -81,6 +82,22 @@ fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> R
     };
     culprit.diagnosis = explain(probe, &culprit)?;
     Ok(culprit)
+}
+
+/// Those whose error is lost, one a node. A node that is accused for another of its outputs is not among them.
+pub fn masked(probe: &Probe, narrowed: &Narrowed) -> Vec<Masked> {
+    let graph = &probe.lab.reference.graph;
+    let node_of = |tensor: usize| graph.tensors[tensor].node;
+    let mut seen: HashSet<usize> = narrowed.suspects.iter().map(|s| node_of(s.item)).collect();
+    let firsts = narrowed.masked.iter().filter(|m| seen.insert(node_of(m.suspect.item)));
+    firsts
+        .map(|m| Masked {
+            node: NodeRef::of(graph, graph.producer(m.suspect.item)),
+            tensor: probe.lab.key(m.suspect.item).to_string(),
+            accumulated: probe.results.metrics(m.suspect.item).cloned().unwrap_or_default(),
+            masked_by: graph.keys(&m.by),
+        })
+        .collect()
 }
 
 /// Several outputs of one node are one culprit, named by its first.

@@ -4,10 +4,10 @@ use crate::found::Status;
 use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::{self, Answer, Dag, Suspect};
+use crate::search::{self, Answer, Classified, Dag};
 
 /// Everything, in batches whose values fit into memory.
-pub fn scan(probe: &mut Probe, progress: &Progress) -> Result<Vec<Suspect>, RunError> {
+pub fn scan(probe: &mut Probe, progress: &Progress) -> Result<Classified, RunError> {
     let targets = targets(probe);
     for batch in batches(probe) {
         progress.step(format!("scanning {} tensors", batch.len()));
@@ -50,7 +50,8 @@ fn dag(probe: &Probe) -> Dag {
     Dag::new((0..probe.lab.tensors()).map(|t| parents(probe, t)).collect())
 }
 
-/// What a tensor was computed from: branches that did not run gave nothing.
+/// What a tensor was computed from: branches that did not run gave nothing, and where one ran on one side only, that is the
+/// condition's doing.
 pub fn parents(probe: &Probe, tensor: usize) -> Vec<usize> {
     let mut parents = probe.lab.reference.graph.parents(tensor);
     parents.retain(|p| probe.results.ran(*p));

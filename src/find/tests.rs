@@ -2,6 +2,7 @@
 
 mod engine;
 mod journal;
+mod masked;
 mod random;
 mod several;
 
@@ -173,6 +174,39 @@ fn faults_in_branches_that_run_are_found_there() {
     }
     check(true, "make_e", None);
     check(false, "make_t", None);
+}
+
+#[test]
+fn a_condition_that_flips_is_the_culprit_and_no_node_of_a_branch() {
+    for args in ways() {
+        for (cpu, engine) in [("ort", false), ("ort-cuda", false), ("trt", true)] {
+            let world = World::with_condition().wrong("make_p", MUCH);
+            let world = if engine { world.engine(&[]) } else { world.with(|w| w.candidate_spec = cpu) };
+            let set = world.set_up();
+            let mut probe = set.probe();
+            let found = found(&args, &mut probe);
+            assert_eq!(names(&found), ["make_p"], "{cpu} {:?} {:?}", args.strategy, args.marks);
+            assert_eq!(culprits(&found)[0].kind, Kind::Introduces);
+            for branch in ["make_c/then_branch/t", "make_c/else_branch/e"] {
+                let Some(seen) = probe.results.get(set.tensor(branch)) else { continue };
+                let why = seen.why.as_deref().unwrap_or_default();
+                assert_eq!(seen.status, Status::NotCompared);
+                assert!(why == "its branch ran on one side only" || why == "its branch did not run", "{why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_a_condition_cannot_be_seen_to_flip_it_is_told_with_the_if() {
+    for args in ways() {
+        let set = World::with_condition().wrong("make_p", MUCH).with(|w| w.candidate.blind.push("p")).set_up();
+        let found = found(&args, &mut set.probe());
+        assert_eq!(names(&found), ["make_c"]);
+        let culprit = &culprits(&found)[0];
+        assert_eq!((culprit.kind, culprit.inputs_agree), (Kind::Region, true));
+        assert_eq!(culprit.region, ["make_p", "make_c"], "no node of a branch is suspected");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         tolerance: opening.tolerance.clone(),
         outputs: findings.outputs.clone().unwrap_or_default(),
         culprits: findings.culprits().to_vec(),
+        masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
         search: search(findings),
         tensors: measured.tensors.clone(),
         reduced: reproducers.made.first().cloned(),

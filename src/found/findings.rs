@@ -2,8 +2,8 @@
 //! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Environment, InputsInfo, ModelInfo, Note, PrecisionLimited, Ranked, Reduced,
-    ReferenceTrust, Routes, TensorResult, ToleranceInfo,
+    BackendInfo, Crash, Culprit, Cure, Environment, InputsInfo, Masked, ModelInfo, Note, PrecisionLimited, Ranked,
+    Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
 };
 use crate::failure::RunError;
 
@@ -136,6 +136,8 @@ pub struct Found {
     pub seconds: f64,
     /// In topological order; `None` while the search is not over.
     pub culprits: Option<Vec<Culprit>>,
+    /// Nodes whose error is lost before it reaches an output, as far as that was seen; in topological order.
+    pub masked: Vec<Masked>,
     /// What else is to be known.
     pub notes: Vec<Note>,
 }

@@ -36,6 +36,8 @@ pub enum Note {
     UnusedTf32,
     /// The search stopped at this many culprits.
     MoreCulprits(usize),
+    /// With this many culprits put right the outputs still diverge, and no other was found.
+    Rest(usize),
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -118,6 +120,13 @@ impl fmt::Display for Note {
                 "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it",
             ),
             Note::MoreCulprits(most) => write!(f, "there are more culprits than --max-culprits {most}"),
+            Note::Rest(1) => f.write_str(
+                "the outputs still diverge with the culprit put right: more is wrong, and --strategy scan measures everything",
+            ),
+            Note::Rest(n) => write!(
+                f,
+                "the outputs still diverge with the {n} culprits put right: more is wrong, and --strategy scan measures everything"
+            ),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",

@@ -67,6 +67,20 @@ impl World {
 
     /// `c` is made by a branch of an If, of `t` or of `e`: `if p { t = Neg(a) } else { e = Mul(a, a) }`.
     pub fn with_branches(taken: bool) -> World {
+        let chosen = Tensor::from_vec(DType::Bool, vec![1], vec![u8::from(taken)]);
+        let feeds = Tensors::from([("x".to_string(), numbers("x")), ("p".to_string(), chosen)]);
+        World::new(World::branches(), feeds, &[], &["d".to_string()])
+    }
+
+    /// The same, where the condition is computed: `n = Neg(x); p = Relu(n)`, which is nothing, and so not true.
+    pub fn with_condition() -> World {
+        let condition =
+            [NodeProto::new("Neg", "make_n", &["x"], &["n"]), NodeProto::new("Relu", "make_p", &["n"], &["p"])];
+        let nodes = condition.into_iter().chain(World::branches()).collect();
+        World::new(nodes, Tensors::from([("x".to_string(), numbers("x"))]), &[], &["d".to_string()])
+    }
+
+    fn branches() -> Vec<NodeProto> {
         let branch = |attribute: &str, node: NodeProto| AttributeProto {
             name: Some(attribute.to_string()),
             r#type: Some(attribute_type::GRAPH),
@@ -81,14 +95,11 @@ impl World {
         let choose = NodeProto::new("If", "make_c", &["p"], &["c"])
             .with(branch("then_branch", NodeProto::new("Neg", "make_t", &["a"], &["t"])))
             .with(branch("else_branch", NodeProto::new("Mul", "make_e", &["a", "a"], &["e"])));
-        let nodes = vec![
+        vec![
             NodeProto::new("Relu", "make_a", &["x"], &["a"]),
             choose,
             NodeProto::new("Mul", "make_d", &["c", "a"], &["d"]),
-        ];
-        let chosen = Tensor::from_vec(DType::Bool, vec![1], vec![u8::from(taken)]);
-        let feeds = Tensors::from([("x".to_string(), numbers("x")), ("p".to_string(), chosen)]);
-        World::new(nodes, feeds, &[], &["d".to_string()])
+        ]
     }
 
     fn new(nodes: Vec<NodeProto>, feed: Tensors, weights: &[(String, Tensor)], outputs: &[String]) -> World {

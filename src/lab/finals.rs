@@ -38,7 +38,8 @@ impl Finals {
     }
 }
 
-fn judged(lab: &Lab, name: &str, right: &[Tensors], unmarked: &[Tensors]) -> TensorResult {
+/// Output `name` over all samples.
+pub(super) fn judged(lab: &Lab, name: &str, right: &[Tensors], unmarked: &[Tensors]) -> TensorResult {
     let pairs: Vec<_> = right.iter().zip(unmarked).map(|(r, c)| (r.get(name), c.get(name))).collect();
     let graph = &lab.reference.graph;
     let node = graph.tensor(name).map(|t| graph.producer(t).name.clone()).unwrap_or_default();

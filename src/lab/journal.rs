@@ -39,6 +39,9 @@ pub struct Known {
 pub struct Look {
     /// What was asked for, by numbers in the reference's graph.
     pub asked: Vec<usize>,
+    /// What was replaced by the reference's values meanwhile; such a look says nothing about the candidate as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explained: Vec<usize>,
     /// Wall time, runs and comparisons together.
     pub seconds: f64,
     /// Everything that was measured: perhaps more than was asked for, perhaps less.

@@ -47,7 +47,7 @@ impl Probe<'_> {
     pub fn measure(&mut self, tensors: &[usize]) -> Result<Vec<Answer>, RunError> {
         let asked = self.open(tensors);
         if !asked.is_empty() {
-            match self.ledger.earlier.take(&numbers(&asked)) {
+            match self.ledger.earlier.take(&numbers(&asked), &[]) {
                 // Every value is at hand already: nothing is gained by doing without.
                 Some(_) if self.values.ahead.everything.is_some() => drop(self.measure_now(&asked)?),
                 Some(look) => self.take_over(look),
@@ -84,7 +84,7 @@ impl Probe<'_> {
             true => measured.iter().filter_map(|t| self.results.get(*t).cloned()).collect(),
             false => Vec::new(),
         };
-        Ok(Look { asked, seconds: started.elapsed().as_secs_f64(), tensors, absent, learnt })
+        Ok(Look { asked, seconds: started.elapsed().as_secs_f64(), tensors, absent, learnt, ..Look::default() })
     }
 
     /// Those that were not measured yet and can be.

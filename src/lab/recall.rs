@@ -32,12 +32,12 @@ impl Earlier {
 
     /// Was there a look at these very tensors?
     pub(super) fn has(&self, asked: &[usize]) -> bool {
-        self.looks.iter().any(|look| look.asked == asked)
+        self.looks.iter().any(|look| look.asked == asked && look.explained.is_empty())
     }
 
-    /// That look.
-    pub(super) fn take(&mut self, asked: &[usize]) -> Option<Look> {
-        let at = self.looks.iter().position(|look| look.asked == asked)?;
+    /// The look at these tensors with those explained.
+    pub(super) fn take(&mut self, asked: &[usize], explained: &[usize]) -> Option<Look> {
+        let at = self.looks.iter().position(|look| look.asked == asked && look.explained == explained)?;
         Some(self.looks.remove(at))
     }
 }
@@ -64,7 +64,8 @@ impl Probe<'_> {
             return;
         }
         let mut known: HashMap<&str, (&TensorResult, usize)> = HashMap::new();
-        for (number, look) in self.ledger.earlier.looks.iter().enumerate() {
+        let looks = self.ledger.earlier.looks.iter().enumerate();
+        for (number, look) in looks.filter(|(_, look)| look.explained.is_empty()) {
             known.extend(look.tensors.iter().map(|result| (result.name.as_str(), (result, number))));
         }
         let mut used = Vec::new();

@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 /// What is known of each tensor of the reference's graph.
 pub struct Results {
     by_tensor: Vec<Option<TensorResult>>,
-    /// Tensors in branches that did not run.
+    /// Tensors in branches that did not run, or on one side only.
     absent: HashSet<usize>,
 }
 
@@ -56,11 +56,7 @@ impl Results {
 
     /// As the search understands it.
     pub fn answer(&self, tensor: usize) -> Option<Answer> {
-        self.get(tensor).map(|r| match r.status {
-            Status::Agrees => Answer::Good,
-            Status::Diverges => Answer::Bad,
-            Status::NotCompared => Answer::Unknown,
-        })
+        self.get(tensor).map(|r| r.status.into())
     }
 
     /// By tensor.
@@ -68,9 +64,14 @@ impl Results {
         (0..self.by_tensor.len()).map(|t| self.answer(t)).collect()
     }
 
-    /// Did the branch that holds the tensor run, as far as the reference's values told?
+    /// Did the branch that holds the tensor run on both sides, as far as their values told?
     pub fn ran(&self, tensor: usize) -> bool {
         !self.absent.contains(&tensor)
+    }
+
+    /// How many tensors of branches are known not to have run on both sides.
+    pub fn absent(&self) -> usize {
+        self.absent.len()
     }
 
     /// In place of what was known of it.
@@ -83,9 +84,19 @@ impl Results {
         self.by_tensor[tensor].get_or_insert(result);
     }
 
-    /// Tensors of branches that did not run.
+    /// Tensors of branches that did not run on both sides.
     pub(super) fn note_absent(&mut self, tensors: &[usize]) {
         self.absent.extend(tensors);
+    }
+}
+
+impl From<Status> for Answer {
+    fn from(status: Status) -> Answer {
+        match status {
+            Status::Agrees => Answer::Good,
+            Status::Diverges => Answer::Bad,
+            Status::NotCompared => Answer::Unknown,
+        }
     }
 }
 
@@ -142,6 +153,15 @@ impl Lab {
         if !node.scope.is_empty() && references.iter().chain(candidates).all(absent) {
             return self.not_compared(tensor, "its branch did not run");
         }
-        worst(&graph.tensors[tensor].key, node.name.clone(), references, verdict)
+        let sides = |s: usize| Some((references.get(s)?.as_ref()?, candidates.get(s)?.as_ref()?));
+        let one_side = |s: usize| sides(s).is_some_and(|(r, c)| (r.elements() == 0) != (c.elements() == 0));
+        let one_side = |s: usize| !node.scope.is_empty() && one_side(s);
+        let both = |s: usize, right: &Tensor| verdict(s, right).filter(|_| !one_side(s));
+        let result = worst(&graph.tensors[tensor].key, node.name.clone(), references, both);
+        // The branch that was not taken has no value: that is the condition's doing, and no difference of shape.
+        match result.status != Status::Diverges && (0..references.len()).any(one_side) {
+            true => self.not_compared(tensor, "its branch ran on one side only"),
+            false => result,
+        }
     }
 }

@@ -55,6 +55,18 @@ pub struct Learnt {
     runs: usize,
 }
 
+impl Learnt {
+    /// Nothing but what it cost.
+    pub(super) fn of_runs(runs: usize) -> Learnt {
+        Learnt { runs, ..Learnt::default() }
+    }
+
+    /// Runs of the candidate that it took.
+    pub(super) fn runs(&self) -> usize {
+        self.runs
+    }
+}
+
 fn is_not(yes: &bool) -> bool {
     !yes
 }

@@ -9,7 +9,7 @@ pub(super) struct Evidence<'a> {
     pub dag: &'a Dag,
     /// What is known of each item.
     pub answers: &'a [Option<Answer>],
-    /// Leads to a bad target: the rest is nobody's fault.
+    /// Leads to a bad target along items that are not good: the rest is nobody's fault.
     relevant: &'a [bool],
     /// Good, or above a good item.
     covered: Vec<bool>,

@@ -4,6 +4,7 @@
 use super::carve::carve;
 use super::classify::suspect;
 use super::evidence::Evidence;
+use super::way::alive;
 use super::{Answer, Dag, Found, Limits};
 
 /// Finds the suspects behind the bad `targets`. `known` holds the answers that cost nothing: final outputs, constants
@@ -30,10 +31,12 @@ pub fn bisect<E>(
         log.measure(chunk)?;
     }
     let bad_targets: Vec<usize> = targets.iter().copied().filter(|&t| log.answers[t] == Some(Answer::Bad)).collect();
-    let relevant = dag.ancestors(&bad_targets);
 
     let mut found: Vec<usize> = Vec::new();
     let unexplained = loop {
+        // What was measured since may have cut the way of one that was found: then something else must explain the targets.
+        let relevant = alive(dag, &log.answers, &bad_targets);
+        found.retain(|&i| relevant[i]);
         let evidence = Evidence::new(dag, &log.answers, &relevant, &found);
         let bad = evidence.next_bad();
         let asked = match bad {

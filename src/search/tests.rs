@@ -69,7 +69,7 @@ fn check(parents: &[&[usize]], truth: &str, expected: &[(usize, &[usize])]) {
     let target = [dag.len() - 1];
     let named = |suspects: &[Suspect]| suspects.iter().map(|s| (s.item, s.region.clone())).collect::<Vec<_>>();
     let expected: Vec<_> = expected.iter().map(|(item, region)| (*item, region.to_vec())).collect();
-    assert_eq!(named(&classify(&dag, &truth, &target)), expected, "classify");
+    assert_eq!(named(&classify(&dag, &truth, &target).suspects), expected, "classify");
     for (marks, builds) in [(1, 1), (2, 1), (8, 1), (1, 2), (2, 3)] {
         let found = search(&dag, &truth, &target, Limits { marks, builds, ..AMPLE });
         assert_eq!(named(&found.suspects), expected, "bisect with {builds} builds of {marks} marks");
@@ -114,7 +114,7 @@ fn faults_on_both_sides_of_a_masking_item() {
     // 3 hides the fault of 1 from 4, which has a fault of its own; 2 carries the first one to the target.
     let dag = Dag::new(vec![vec![], vec![0], vec![1], vec![1], vec![3], vec![2, 4]]);
     let truth = [Good, Bad, Bad, Good, Bad, Bad];
-    assert_eq!(items(&classify(&dag, &truth, &[5])), [1, 4]);
+    assert_eq!(items(&classify(&dag, &truth, &[5]).suspects), [1, 4]);
     assert_eq!(items(&search(&dag, &truth, &[5], AMPLE).suspects), [1, 4]);
     // With one mark nobody looks at 3: 4 counts as spoiled by 1, as nearly always is true.
     assert_eq!(items(&search(&dag, &truth, &[5], Limits { marks: 1, ..AMPLE }).suspects), [1]);
@@ -125,7 +125,10 @@ fn a_fault_that_is_masked_on_every_path_is_not_the_cause() {
     // 1 is bad, 2 hides it: what the target suffers from is 3. Only who measures everything sees 1.
     let dag = Dag::new(vec![vec![], vec![0], vec![1], vec![2], vec![3]]);
     let truth = [Good, Bad, Good, Bad, Bad];
-    assert_eq!(items(&classify(&dag, &truth, &[4])), [1, 3]);
+    let all = classify(&dag, &truth, &[4]);
+    assert_eq!(items(&all.suspects), [3]);
+    let one = Suspect { item: 1, inputs: vec![0], region: vec![1] };
+    assert_eq!(all.masked, [Masked { suspect: one, by: vec![2] }]);
     assert_eq!(items(&search(&dag, &truth, &[4], Limits { marks: 1, ..AMPLE }).suspects), [3]);
 }
 
@@ -165,7 +168,7 @@ fn no_bad_target_no_suspect() {
     let dag = Dag::new(vec![vec![], vec![0], vec![1]]);
     let found = search(&dag, &[Good, Bad, Good], &[2], AMPLE);
     assert_eq!((found.suspects, found.probes, found.unexplained), (vec![], 0, false));
-    assert_eq!(classify(&dag, &[Good, Bad, Good], &[2]), []);
+    assert_eq!(classify(&dag, &[Good, Bad, Good], &[2]).suspects, []);
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn bad_items_that_lead_to_no_bad_target_are_not_suspects() {
     let dag = Dag::new(vec![vec![], vec![0], vec![0], vec![1], vec![2]]);
     let truth = [Good, Bad, Bad, Good, Bad];
     let found = search(&dag, &truth, &[3, 4], AMPLE);
-    assert_eq!(found.suspects, classify(&dag, &truth, &[3, 4]));
+    assert_eq!(found.suspects, classify(&dag, &truth, &[3, 4]).suspects);
     assert_eq!(items(&found.suspects), [2]);
 }
 

@@ -5,6 +5,7 @@
 mod culprit;
 pub mod cure;
 mod engine;
+mod masked;
 mod ranking;
 mod run;
 mod tensors;
@@ -89,6 +90,7 @@ fn diverged(blocks: &mut Vec<Block>, report: &Report) {
     }
     blocks.push(Block::Cards(culprit::cards(report, detailed, Short)));
     blocks.extend(culprit::more(report, more));
+    blocks.extend(masked::block(report, Short));
     if report.culprits.is_empty()
         && let Some(why) = &report.why
     {
@@ -130,6 +132,7 @@ fn ticket(report: &Report) -> Page {
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
     blocks.extend(culprit::also(more));
+    blocks.extend(masked::block(report, Ticket));
     blocks.extend(cure::ticket(report));
     blocks.extend(follows);
     blocks.extend(cure::sensitivity(report, Ticket));
@@ -155,6 +158,7 @@ fn full(report: &Report) -> Page {
         answer.reverse();
     }
     blocks.extend(answer.into_iter().flatten());
+    blocks.extend(masked::block(report, Full));
     blocks.extend(cure::sensitivity(report, Full));
     if report.tensors.len() > 1 {
         let depth = Block::Figure(Figure::Depth(tensors::points(report)));

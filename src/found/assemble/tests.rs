@@ -45,7 +45,7 @@ fn culprit() -> Culprit {
 }
 
 fn searched(culprits: Option<Vec<Culprit>>) -> Option<Found> {
-    Some(Found { strategy: "bisect".to_string(), seconds: 0.5, culprits, notes: Vec::new() })
+    Some(Found { strategy: "bisect".to_string(), seconds: 0.5, culprits, ..Found::default() })
 }
 
 fn unsure(broken: Option<Distrust>) -> (Option<OfReference>, Option<OfCandidate>) {

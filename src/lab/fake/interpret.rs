@@ -37,9 +37,9 @@ fn value<'a>(values: &'a Tensors, name: &str) -> Result<&'a Tensor, RunError> {
 
 /// The outputs of the branch that the condition chooses.
 fn branch(node: &NodeProto, values: &Tensors, spoil: &Spoil) -> Result<Vec<Tensor>, RunError> {
-    let taken = match value(values, &node.input[0])?.bytes() {
-        [0, ..] => "else_branch",
-        _ => "then_branch",
+    let taken = match value(values, &node.input[0])?.bytes().iter().all(|byte| *byte == 0) {
+        true => "else_branch",
+        false => "then_branch",
     };
     let body = node.subgraphs().find(|(attribute, _)| *attribute == taken).map(|(_, body)| body);
     let body = body.ok_or_else(|| failed(format!("there is no {taken}")))?;

@@ -1,7 +1,7 @@
 //! The terminal's summary: goldens for the whole, assertions for what must never be lost.
 
-use crate::found::{Real, Report, Status, Verdict};
-use crate::show::report::{every_tensor, summary};
+use crate::found::{Masked, NodeRef, Real, Report, Status, Verdict};
+use crate::show::report::{browser, every_tensor, markdown, summary};
 use crate::show::sample::{
     agreed_report, check_golden, check_report, hostile_report, limited_report, partial_report, sample_report,
 };
@@ -66,6 +66,29 @@ fn a_region_names_its_nodes() {
     ] {
         assert!(text.contains(want), "lacks '{want}':\n{text}");
     }
+}
+
+#[test]
+fn masked_nodes_get_a_line_behind_the_culprits_and_are_counted() {
+    let mut report = sample_report();
+    let masked = |n: usize| Masked {
+        node: NodeRef { name: format!("/noise{n}"), op_type: "Add".into(), ..NodeRef::default() },
+        masked_by: vec!["/mean_output_0".into()],
+        ..Masked::default()
+    };
+    report.masked = (0..5).map(masked).collect();
+    let text = summary(&report, false, 200);
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("lacks '{words}':\n{text}"));
+    assert!(text.rfind("culprit: ") < text.find("masked "), "culprits come first");
+    let lines = text.lines().filter(|line| line.contains("its error is lost in \"/mean_output_0\""));
+    assert_eq!(lines.count(), 3, "{text}");
+    at("\"/noise0\" (Add) is wrong");
+    at("and 2 more");
+    for whole in [markdown(&report), browser(&report)] {
+        assert!(whole.contains("/noise0") && whole.contains("its error is lost in"), "{whole}");
+    }
+    report.precision_limited = limited_report().precision_limited;
+    assert!(!summary(&report, false, 200).contains("its error is lost in"), "nobody is to blame");
 }
 
 #[test]
