@@ -5,8 +5,9 @@
 //! agrees while its error as a whole is what rounding explains: see `Floor`.
 
 mod metric;
+mod rank;
 
-pub use metric::OutputMetric;
+pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
 
 use std::collections::HashMap;
 
@@ -28,8 +29,8 @@ pub struct Rules {
     pub rtol_of: HashMap<String, f64>,
     /// The candidate's: `auto` chooses by it, and it decides what counts as noise.
     pub precision: Precision,
-    /// `--metric`: judges final outputs in place of the tolerance.
-    pub metric: Option<OutputMetric>,
+    /// `--metric`: judge final outputs in place of the tolerance.
+    pub metrics: OutputMetrics,
 }
 
 /// Noise that a precision explains, for a tensor as a whole.

@@ -65,6 +65,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     named::check(args, &reference, &candidate)?;
     untouched::files(args, &[&reference, &candidate])?;
     let outputs = data::outputs(args, &reference, &candidate)?;
+    named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let (rules, dir) = (data::rules(args, &candidate), places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
@@ -72,7 +73,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
-        tolerance: rules.info(),
+        tolerance: rules.told(),
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };

@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use super::sides;
 use crate::cli::SetArgs;
 use crate::found::{InputTensor, InputsInfo};
-use crate::judge::Rules;
+use crate::judge::{OutputMetrics, Rules};
 use crate::lab::Side;
 use crate::load::samples::{self, InputSpec};
 use crate::load::synthetic;
@@ -97,7 +97,7 @@ pub fn rules(args: &SetArgs, candidate: &Side) -> Rules {
         Precision::Fp32 if half => Precision::Fp16,
         other => other,
     };
-    let mut rules = Rules { precision, metric: args.metric, ..Rules::default() };
+    let mut rules = Rules { precision, metrics: OutputMetrics::new(&args.metric), ..Rules::default() };
     for (given, all, named) in
         [(&args.atol, &mut rules.atol, &mut rules.atol_of), (&args.rtol, &mut rules.rtol, &mut rules.rtol_of)]
     {
