@@ -12,10 +12,11 @@ mod groups;
 mod metric;
 mod noise;
 pub mod parts;
+mod rank;
 pub mod seen;
 
 pub use allowance::Allowance;
-pub use metric::OutputMetric;
+pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
 
 use std::collections::HashMap;
 
@@ -44,8 +45,8 @@ pub struct Rules {
     pub watch: bool,
     /// What single tensors may be off by besides, by name.
     pub of: HashMap<String, Allowance>,
-    /// `--metric`: judges final outputs in place of the tolerance.
-    pub metric: Option<OutputMetric>,
+    /// `--metric`: judge final outputs in place of the tolerance.
+    pub metrics: OutputMetrics,
 }
 
 impl Rules {
@@ -54,7 +55,7 @@ impl Rules {
         let allowance = self.seen(name, reference, candidate);
         let (tolerance, sentinels) = self.whole(name, reference, &allowance);
         let verdict = compare::compare(reference, candidate, tolerance);
-        self.told(name, &allowance, (reference, Some(candidate)), verdict, sentinels)
+        self.concluded(name, &allowance, (reference, Some(candidate)), verdict, sentinels)
     }
 
     /// The last word on a comparison that somebody else made under [`Rules::tolerance`]: noise that rounding explains is no
@@ -69,11 +70,11 @@ impl Rules {
         match candidate {
             // Places are not told by counts.
             Some(candidate) if verdict.status == Status::Diverges => self.judge(name, reference, candidate),
-            _ => self.told(name, &self.allowance(name), (reference, None), verdict, false),
+            _ => self.concluded(name, &self.allowance(name), (reference, None), verdict, false),
         }
     }
 
-    fn told(
+    fn concluded(
         &self,
         name: &str,
         allowance: &Allowance,

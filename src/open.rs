@@ -66,6 +66,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     named::check(args, &reference, &candidate)?;
     untouched::files(args, &[&reference, &candidate])?;
     let outputs = data::outputs(args, &reference, &candidate)?;
+    named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let (rules, dir) = (data::rules(args, &candidate), places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
@@ -73,7 +74,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
-        tolerance: rules.info(&outputs),
+        tolerance: rules.told(&outputs),
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
@@ -91,7 +92,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         outputs: &outputs,
     };
     let rules = known.rules(rules);
-    findings.opening.tolerance = rules.info(&outputs);
+    findings.opening.tolerance = rules.told(&outputs);
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
     let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory());
     Ok(Opened { lab, first, experiment, findings, dir })

@@ -119,9 +119,15 @@ fn unknown_names_lead_to_the_known_ones() {
     with(&["--outputs", "y,fc1_bais_out"], &["--outputs", "did you mean 'fc1_bias_out'"]);
     with(&["--outputs", "ln_pow"], &["which makes 'ln_pow_out'"]);
     with(&["--profile", "X=1:1:1"], &["--profile", "did you mean 'x'?"]);
+    with(&["--metric", "yy:max=1"], &["--metric yy:max=1", "no judged output 'yy'", "there are y"]);
+    with(&["--metric", "relu1_out:topk=1"], &["no judged output 'relu1_out'"]);
+    with(&["--metric", "y:topk=8"], &["rows of 8", "judged by the tolerance"]);
+    with(&["--metric", "topk=9"], &["is for no output of", "of 'y', topk=9"]);
+    with(&["--metric", "cosine=0.9", "--metric", "y:max=1"], &["--metric cosine=0.9: every output of"]);
     with(&["--shape", "xx=1x2"], &["--shape", "no input 'xx'", "'x'"]);
     with(&["--range", "input=0..1"], &["--range", "no input 'input'", "'x'"]);
     check(&model, &["-c", &format!("ort@{two}"), "--outputs", "fc1_out"], &[2], &["two_faults_two_branches"]).unwrap();
     // What exists is taken.
     check(&model, &["-c", "ort", "--atol", "relu1_out=1", "--rtol", "y=1"], &[0], &[]).unwrap();
+    check(&model, &["-c", "ort", "--metric", "relu1_out:topk=3", "--outputs", "relu1_out"], &[0], &[]).unwrap();
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
-use crate::judge::OutputMetric;
+use crate::judge::NamedMetric;
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::tensorrt::Range;
 use crate::spec::{Precision, Spec, parse_precision};
@@ -56,9 +56,9 @@ pub struct SetArgs {
     /// What the candidate computes in, where its SPEC does not say: fp32 tf32 fp16 bf16 int8 fp8 [default: by what is seen]
     #[arg(long, value_name = "P", value_parser = parse_precision, help_heading = "Tolerance")]
     pub candidate_precision: Option<Precision>,
-    /// Judge final outputs by cosine=0.999, sqnr=30 or topk=5 instead
-    #[arg(long, value_name = "METRIC=THRESHOLD", help_heading = "Tolerance")]
-    pub metric: Option<OutputMetric>,
+    /// Judge final outputs, all or one, by cosine, sqnr, psnr, topk, l2, p99, mean or max instead (repeatable)
+    #[arg(long, value_name = "[OUTPUT:]METRIC=X", help_heading = "Tolerance")]
+    pub metric: Vec<NamedMetric>,
     /// Judge these tensors instead of the model's outputs
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Tolerance")]
     pub outputs: Vec<String>,

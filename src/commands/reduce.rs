@@ -18,8 +18,10 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
     let findings = match &args.check.check {
         Some(command) => {
             let set = &args.set;
-            let plain =
-                set.candidate.is_none() && set.metric.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
+            let plain = set.candidate.is_none()
+                && set.metric.is_empty()
+                && set.outputs.is_empty()
+                && set.save_tensors.is_none();
             ensure!(
                 plain && set.atol.is_empty() && set.rtol.is_empty(),
                 "--check decides what fails; leave --candidate, --metric, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"

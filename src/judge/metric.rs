@@ -1,39 +1,152 @@
-//! `--metric`: judges of final outputs in place of the tolerance. No file, no backend.
+//! `--metric`: judges of final outputs in place of the tolerance. Which outputs they are for, and the verdict; what each of
+//! them says of two tensors stands in `value`. No file, no backend.
+
+mod flag;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
 
 use super::{Rules, is_exact};
-use crate::compare::{self, Comparison};
-use crate::found::Status;
+use crate::compare::{self, Comparison, Tolerance};
+use crate::found::words::{count, index};
+use crate::found::{Status, ToleranceInfo};
 use crate::tensor::Tensor;
+pub use flag::NamedMetric;
+use value::Said;
 
-/// A judge of final outputs.
+/// A judge of final outputs. Numbers are those of [`crate::found::Metrics`], over all elements of one output and sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OutputMetric {
-    /// At least this cosine.
+    /// At least this cosine of the angle between both.
     Cosine(f64),
-    /// At least this many dB.
+    /// A signal-to-noise ratio of at least this many dB: 20 log10(|r| / |r - c|).
     Sqnr(f64),
-    /// Every row's K best indices are the same set.
+    /// A peak-signal-to-noise ratio of at least this many dB: 20 log10(largest |r| / RMSE).
+    Psnr(f64),
+    /// In every row (along the last axis) the K best are those of the reference.
     TopK(usize),
+    /// |r - c| of at most this, as Polygraphy's L2 norm: absolute, it grows with the number of elements.
+    L2(f64),
+    /// 99 of 100 elements are off by at most this.
+    P99(f64),
+    /// Elements are off by at most this on average.
+    Mean(f64),
+    /// No element is off by more than this.
+    Max(f64),
+}
+
+/// What final outputs are judged by in place of the tolerance. Empty: by the tolerance alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutputMetrics {
+    /// Of every output that has none of its own, as far as they say anything of it.
+    pub all: Vec<OutputMetric>,
+    /// By output: all of them must be satisfied.
+    pub of: BTreeMap<String, Vec<OutputMetric>>,
+}
+
+impl OutputMetrics {
+    /// As the flags have them.
+    pub fn new(given: &[NamedMetric]) -> OutputMetrics {
+        let mut metrics = OutputMetrics::default();
+        for NamedMetric { output, metric } in given {
+            match output {
+                Some(name) => metrics.of.entry(name.clone()).or_default().push(*metric),
+                None => metrics.all.push(*metric),
+            }
+        }
+        metrics
+    }
+
+    /// Does the tolerance alone judge?
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.of.is_empty()
+    }
+
+    /// Those of one output, its own or those of all.
+    pub fn of(&self, name: &str) -> &[OutputMetric] {
+        self.of.get(name).unwrap_or(&self.all)
+    }
+
+    /// Is the order of this output's values what matters?
+    pub fn ranks(&self, name: &str) -> bool {
+        self.of(name).iter().any(|metric| matches!(metric, OutputMetric::TopK(_)))
+    }
+}
+
+impl std::fmt::Display for OutputMetrics {
+    /// `cosine=0.999, logits:topk=1`
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let named = |(name, metrics): (&String, &Vec<OutputMetric>)| {
+            metrics.iter().map(|metric| format!("{name}:{metric}")).collect::<Vec<_>>()
+        };
+        let all = self.all.iter().map(ToString::to_string).chain(self.of.iter().flat_map(named));
+        f.write_str(&all.collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Rules {
-    /// A final output: by `--metric` where one is given.
+    /// A final output: by its metrics where it has some, else by the tolerance and by what it decides. NaN and infinities
+    /// come first: no metric over the rest stands for a tensor that has others than the reference.
     pub fn judge_output(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
-        if let Some(why) = vacuous(reference, candidate) {
-            let compared = self.judge(name, reference, candidate);
-            return Comparison { status: Status::NotCompared, why: Some(why.to_string()), ..compared };
+        let mut verdict = self.judge(name, reference, candidate);
+        if let Some(why) = other_places(&verdict, reference, candidate) {
+            verdict.status = Status::Diverges;
+            verdict.why = Some(joined(verdict.why, why));
+            return verdict;
         }
-        let Some(metric) = self.metric else { return self.judge(name, reference, candidate) };
-        let mut verdict = compare::compare(reference, candidate, self.tolerance(name, reference));
-        let Some(m) = &verdict.metrics else { return verdict };
-        let (holds, what) = match metric {
-            OutputMetric::Cosine(least) => (m.cosine.0 >= least, format!("cosine {:.6} against {least}", m.cosine.0)),
-            OutputMetric::Sqnr(least) => (m.sqnr_db.0 >= least, format!("SQNR {:.2} dB against {least}", m.sqnr_db.0)),
-            OutputMetric::TopK(k) => (same_top_k(reference, candidate, k), format!("the {k} best of each row")),
+        if let Some(why) = vacuous(reference, candidate) {
+            (verdict.status, verdict.why) = (Status::NotCompared, Some(why.to_string()));
+            return verdict;
+        }
+        match self.metrics.of(name) {
+            [] => verdict,
+            metrics => self.by_metrics(name, metrics, (reference, candidate), verdict),
+        }
+    }
+
+    /// For the report, metrics included.
+    pub fn told(&self, outputs: &[String]) -> ToleranceInfo {
+        let mut info = self.info(outputs);
+        if !self.metrics.is_empty() {
+            info.why += &format!("; final outputs are judged by {}", self.metrics);
+        }
+        info
+    }
+
+    /// `verdict` is that of the tolerance.
+    fn by_metrics(
+        &self,
+        name: &str,
+        metrics: &[OutputMetric],
+        (reference, candidate): (&Tensor, &Tensor),
+        verdict: Comparison,
+    ) -> Comparison {
+        let Some(measured) = &verdict.metrics else { return verdict };
+        let own = self.metrics.of.contains_key(name);
+        let said: Vec<Said> =
+            metrics.iter().map(|metric| value::said(*metric, measured, reference, candidate)).collect();
+        let with = |status: Status, words: Vec<String>| {
+            let why = joined(other_type(reference, candidate), words.join("; "));
+            Comparison { status, why: Some(why), metrics: verdict.metrics.clone() }
         };
-        verdict.status = if holds { Status::Agrees } else { Status::Diverges };
-        verdict.why = Some(format!("judged by {what}"));
-        verdict
+        let words = |wanted: fn(&Said) -> Option<&String>| said.iter().filter_map(wanted).cloned().collect::<Vec<_>>();
+        let fails = words(|said| if let Said::Fails(words) = said { Some(words) } else { None });
+        let holds = words(|said| if let Said::Holds(words) = said { Some(words) } else { None });
+        let nothing = words(|said| if let Said::Nothing(words) = said { Some(words) } else { None });
+        let vacuous = words(|said| if let Said::Vacuous(words) = said { Some(words) } else { None });
+        match (fails.is_empty(), vacuous.is_empty(), nothing.is_empty(), holds.is_empty()) {
+            (false, ..) => with(Status::Diverges, fails),
+            (_, false, ..) => with(Status::NotCompared, vacuous),
+            // Who names an output wants this metric of it.
+            (_, _, false, _) if own => with(Status::NotCompared, nothing),
+            (.., false) => with(Status::Agrees, holds),
+            _ => {
+                let why = verdict.why.clone().map_or(String::new(), |why| format!("; {why}"));
+                with(verdict.status, vec![format!("{}, so the tolerance judges{why}", nothing.join("; "))])
+            }
+        }
     }
 }
 
@@ -49,61 +162,28 @@ fn vacuous(reference: &Tensor, candidate: &Tensor) -> Option<&'static str> {
     (nan(reference) && nan(candidate)).then_some("it is NaN throughout, in the reference too")
 }
 
-/// Are the `k` best indices along the last axis the same set in every row? Different shapes: no.
-fn same_top_k(reference: &Tensor, candidate: &Tensor, k: usize) -> bool {
-    let width = match reference.shape.last() {
-        Some(width) if reference.shape == candidate.shape && *width > 0 => *width,
-        _ => return reference.shape == candidate.shape,
-    };
-    let best = |row: &[f64]| {
-        let mut order: Vec<usize> = (0..row.len()).collect();
-        // NaN is worse than everything; ties go to the first.
-        let key = |i: &usize| if row[*i].is_nan() { f64::NEG_INFINITY } else { row[*i] };
-        order.sort_by(|a, b| key(b).total_cmp(&key(a)));
-        order.truncate(k);
-        order.sort_unstable();
-        order
-    };
-    let (reference, candidate) = (compare::to_f64(reference), compare::to_f64(candidate));
-    reference.chunks(width).zip(candidate.chunks(width)).all(|(r, c)| best(r) == best(c))
+/// Which elements are NaN or infinite on one side only, or of another kind or sign there, in words; `None` where all are
+/// the same, or no element was set against another.
+fn other_places(verdict: &Comparison, reference: &Tensor, candidate: &Tensor) -> Option<String> {
+    let measured = verdict.metrics.as_ref()?;
+    if measured.ref_nonfinite + measured.cand_nonfinite == 0 {
+        return None;
+    }
+    // Under a tolerance that lets every finite pair pass, these are what is left.
+    let open = Tolerance { atol: f64::INFINITY, rtol: 0.0 };
+    let places = compare::compare(reference, candidate, open).metrics.filter(|places| places.mismatched > 0)?;
+    let (n, first) = (count(places.mismatched), index(&places.first_mismatch));
+    Some(format!(
+        "{n} of {} elements are NaN or infinite on one side only, or otherwise there, the first at {first}",
+        count(places.elements)
+    ))
 }
 
-impl std::str::FromStr for OutputMetric {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<OutputMetric, String> {
-        let wrong = || format!("'{text}' is no metric; use cosine=0.999, sqnr=30 (dB) or topk=5");
-        let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-        let number = || value.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(wrong);
-        match name {
-            "cosine" => Ok(OutputMetric::Cosine(number()?)),
-            "sqnr" => Ok(OutputMetric::Sqnr(number()?)),
-            "topk" => Ok(OutputMetric::TopK(value.parse().ok().filter(|k| *k > 0).ok_or_else(wrong)?)),
-            _ => Err(wrong()),
-        }
-    }
+fn other_type(reference: &Tensor, candidate: &Tensor) -> Option<String> {
+    let (mine, theirs) = (reference.dtype, candidate.dtype);
+    (mine != theirs).then(|| format!("dtype: reference {mine}, candidate {theirs}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn top_k_looks_at_sets_row_by_row() {
-        let t = |v: &[f32]| Tensor::f32(&[2, v.len() / 2], v);
-        let reference = t(&[0.1, 0.7, 0.2, 0.5, 0.4, 0.1]);
-        assert!(same_top_k(&reference, &t(&[0.1, 0.2, 0.7, 0.4, 0.5, 0.1]), 2));
-        assert!(!same_top_k(&reference, &t(&[0.1, 0.2, 0.7, 0.4, 0.5, 0.1]), 1));
-        assert!(!same_top_k(&reference, &t(&[0.1, f32::NAN, 0.2, 0.5, 0.4, 0.1]), 1));
-        assert!(!same_top_k(&reference, &Tensor::f32(&[6], &[0.0; 6]), 1));
-    }
-
-    #[test]
-    fn metrics_are_parsed() {
-        assert_eq!("cosine=0.99".parse(), Ok(OutputMetric::Cosine(0.99)));
-        assert_eq!("topk=5".parse(), Ok(OutputMetric::TopK(5)));
-        for wrong in ["cosine", "topk=0", "sqnr=x", "kl=1", "cosine=NaN"] {
-            assert!(wrong.parse::<OutputMetric>().is_err(), "{wrong}");
-        }
-    }
+fn joined(first: Option<String>, then: String) -> String {
+    first.map_or(then.clone(), |first| format!("{first}; {then}"))
 }

@@ -146,7 +146,7 @@ fn tolerance(rules: &Rules) -> Words {
         words.extend(all.map(|x| (flag.to_string(), x.to_string())));
         words.extend(named.iter().map(|(name, x)| (format!("{flag} {name}"), x.to_string())));
     }
-    words.extend(rules.metric.map(|metric| ("--metric".to_string(), format!("{metric:?}"))));
+    words.extend((!rules.metrics.is_empty()).then(|| ("--metric".to_string(), rules.metrics.to_string())));
     words
 }
 

@@ -8,7 +8,7 @@ use super::sides;
 use crate::cli::SetArgs;
 use crate::compare;
 use crate::found::{InputTensor, InputsInfo, Note};
-use crate::judge::Rules;
+use crate::judge::{OutputMetrics, Rules};
 use crate::lab::Side;
 use crate::load::samples::{self, InputSpec};
 use crate::load::synthetic;
@@ -107,7 +107,7 @@ pub fn rules(args: &SetArgs, candidate: &Side) -> Rules {
     let because = stated.map(|_| "given".to_string());
     let watch = stated.is_none() && asked == Precision::Fp32 && !candidate.on_cpu();
     let precision = stated.unwrap_or(asked);
-    let mut rules = Rules { precision, because, watch, metric: args.metric, ..Rules::default() };
+    let mut rules = Rules { precision, because, watch, metrics: OutputMetrics::new(&args.metric), ..Rules::default() };
     for (given, all, named) in
         [(&args.atol, &mut rules.atol, &mut rules.atol_of), (&args.rtol, &mut rules.rtol, &mut rules.rtol_of)]
     {

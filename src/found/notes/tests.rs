@@ -77,6 +77,10 @@ fn all() -> Vec<(Note, &'static str)> {
             Note::Rest(2),
             "the outputs still diverge with the 2 culprits put right: more is wrong, and --strategy scan measures everything",
         ),
+        (
+            Note::NotFinite { input: words("x"), count: 2 },
+            "input 'x' holds 2 NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere",
+        ),
     ]
 }
 
@@ -85,6 +89,7 @@ fn number(note: &Note) -> usize {
     match note {
         Note::Model(_) => 0,
         Note::Synthetic => 1,
+        Note::NotFinite { .. } => 20,
         Note::RunAgain(_) => 2,
         Note::Moves(..) => 3,
         Note::UnevenRows(_) => 4,
@@ -118,7 +123,7 @@ fn every_note_is_one_sentence() {
 fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.dedup();
-    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..21).collect::<Vec<_>>());
 }
 
 #[test]
