@@ -20,7 +20,15 @@ pub struct Inlined {
 }
 
 /// A call that is no more.
-struct Call {
+pub struct Call {
+    /// The node's name, as [`node_name`] says it.
+    pub name: String,
+    /// The same behind the way to its graph: `if_3/then_branch/norm`.
+    pub path: String,
+    /// The function's name.
+    pub op_type: String,
+    /// The nodes in its place, each as `path` has it.
+    nodes: Vec<String>,
     /// The keys of what it gave.
     outputs: Vec<String>,
     /// The keys of all that nodes make in its place; what is in bodies of those nodes is not listed.
@@ -39,11 +47,14 @@ impl Inlined {
         keys.iter().chain(called.flat_map(|call| &call.made)).cloned().collect()
     }
 
-    /// A key of what the call gave that stood where the node that makes `key` stands now; the outermost one's.
-    pub fn call_of(&self, key: &str) -> Option<&str> {
-        // Outer calls are listed behind those inside them.
-        let call = self.calls.iter().rev().find(|call| call.made.iter().any(|made| made == key))?;
-        call.outputs.first().map(String::as_str)
+    /// The calls in whose place the node stands whose name, behind the way to its graph, is `path`: the innermost first.
+    pub fn calls_of(&self, path: &str) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(move |call| call.nodes.iter().any(|node| node == path))
+    }
+
+    /// All calls, those inside functions among them.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
     }
 }
 
@@ -74,8 +85,8 @@ struct Inliner<'a> {
     /// Names of the values of the model.
     taken: BTreeSet<String>,
     opsets: Vec<OperatorSetIdProto>,
-    /// The functions whose bodies are being put in, outermost first.
-    within: Vec<&'a FunctionProto>,
+    /// The functions whose bodies are being put in, outermost first, and what the new names of each begin with.
+    within: Vec<(&'a FunctionProto, String)>,
     nodes: usize,
     calls: Vec<Call>,
     left: BTreeSet<String>,
@@ -93,16 +104,21 @@ impl Inliner<'_> {
     /// Puts the node among `nodes`, or what it calls.
     fn node(&mut self, mut node: NodeProto, prefix: &str, nodes: &mut Vec<NodeProto>) {
         if let Some(function) = call::function(self.model, &node) {
-            if let Some(body) = self.body(&node, function) {
+            let home = self.home(&node);
+            if let Some(body) = self.body(&node, function, home.clone()) {
                 let first = nodes.len();
-                self.within.push(function);
+                self.within.push((function, home));
                 body.into_iter().for_each(|inner| self.node(inner, prefix, nodes));
                 self.within.pop();
                 let keys = |names: &[String]| -> Vec<String> {
                     names.iter().filter(|o| !o.is_empty()).map(|o| format!("{prefix}{o}")).collect()
                 };
                 let made = nodes[first..].iter().flat_map(|n| keys(&n.output)).collect();
-                self.calls.push(Call { outputs: keys(&node.output), made });
+                let (name, op_type) = (node_name(&node), node.op_type().to_string());
+                let path = |name: String| format!("{prefix}{name}");
+                let places = nodes[first..].iter().map(|n| path(node_name(n))).collect();
+                let (path, outputs) = (path(name.clone()), keys(&node.output));
+                self.calls.push(Call { name, path, op_type, nodes: places, outputs, made });
                 return;
             }
             self.left.insert(function.name().to_string());
@@ -116,8 +132,8 @@ impl Inliner<'_> {
     }
 
     /// The nodes of `function` as `node` calls it, under names of their own; `None` where they cannot stand in its place.
-    fn body(&mut self, node: &NodeProto, function: &FunctionProto) -> Option<Vec<NodeProto>> {
-        let again = self.within.iter().any(|outer| std::ptr::eq(*outer, function));
+    fn body(&mut self, node: &NodeProto, function: &FunctionProto, home: String) -> Option<Vec<NodeProto>> {
+        let again = self.within.iter().any(|(outer, _)| std::ptr::eq(*outer, function));
         self.nodes += function.node.len();
         if again || self.nodes > MOST {
             return None;
@@ -125,7 +141,6 @@ impl Inliner<'_> {
         let body = call::bound(node, function)?;
         let known = ModelProto { opset_import: self.opsets.clone(), ..Default::default() };
         let opsets = call::opsets(&known, function)?;
-        let home = self.home(node);
         let names = Names::of(node, function, home)?;
         self.opsets = opsets;
         Some(names.put_on(body.node))
@@ -135,7 +150,11 @@ impl Inliner<'_> {
     fn home(&self, node: &NodeProto) -> String {
         let first = node.output.iter().find(|o| !o.is_empty()).map_or("nothing", String::as_str);
         let mut home = format!("{first}/{}/", node.op_type());
-        while self.taken.range(home.clone()..).next().is_some_and(|name| name.starts_with(&home)) {
+        let taken = |home: &String| {
+            let by_a_value = self.taken.range(home.clone()..).next().is_some_and(|name| name.starts_with(home));
+            by_a_value || self.within.iter().any(|(_, outer)| outer == home)
+        };
+        while taken(&home) {
             home = format!("{}_/", &home[..home.len() - 1]);
         }
         home

@@ -74,7 +74,8 @@ fn values_of_a_body_have_names_of_their_own() {
     let with = |key: &str| got.with_bodies(&HashSet::from([key.to_string()]));
     assert_eq!(with("p"), HashSet::from(["p".to_string(), "p/F/x".to_string()]));
     assert_eq!(with("z"), HashSet::from(["z".to_string()]));
-    assert_eq!((got.call_of("q/F/x"), got.call_of("z")), (Some("q"), None));
+    let of = |key: &str| got.calls_of(key).map(|call| call.path.as_str()).collect::<Vec<_>>();
+    assert_eq!((of("q/F/node_of_x"), of("node_of_z")), (vec!["node_of_q"], vec![]));
     // Names that somebody has already are given to nobody else.
     let taken = vec![call("F", &["x", "w"], &["p"]), node("Add", &["p", "p"], &["p/F/x"])];
     check(&model(taken, &["p/F/x"], vec![square()]), &["Mul(x,x) p/F_/x", "Add(p/F_/x,w) p", "Add(p,p) p/F/x"]);
@@ -117,13 +118,16 @@ fn attributes_come_from_the_call_or_are_defaults() {
     let axes = got
         .model
         .graph
+        .as_ref()
         .unwrap()
         .node
         .iter()
         .map(|n| (n.attribute.len(), n.attr("axis").unwrap().i()))
         .collect::<Vec<_>>();
     assert_eq!(axes, [(1, 1), (1, 7)], "functions call functions");
-    assert_eq!(got.calls.iter().map(|c| c.made.len()).collect::<Vec<_>>(), [1; 4]);
+    let names: Vec<&str> = got.calls.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["p/F/node_of_y", "node_of_p", "q/F/node_of_y", "node_of_q"]);
+    assert_eq!(got.calls_of("q/G/node_of_s").map(|c| c.op_type.as_str()).collect::<Vec<_>>(), ["G", "F"]);
 }
 
 #[test]
@@ -142,7 +146,9 @@ fn bodies_call_and_are_called() {
         &model(vec![choose], &["z"], vec![outer, double]),
         &["If(c) z {Neg(w) p/F/s; If(c) p {Add(w,p/F/s) p/F/w} {Add(p/F/s,p/F/s) p/F/w}} {Neg(w) p}"],
     );
-    assert_eq!(got.call_of("node_of_z/then_branch/p/F/s"), Some("node_of_z/then_branch/p"));
+    let of = |key: &str| got.calls_of(key).map(|call| call.path.as_str()).collect::<Vec<_>>();
+    assert_eq!(of("node_of_z/then_branch/p/F/node_of_s"), ["node_of_z/then_branch/node_of_p"]);
+    assert!(of("node_of_z").is_empty());
 }
 
 #[test]
@@ -151,7 +157,8 @@ fn what_cannot_be_put_in_is_left_and_named() {
         opset_import: vec![opset("", 18)],
         ..function("F", &["a"], &["y"], vec![node("Neg", &["a"], &["y"])])
     };
-    let got = check(&model(vec![call("F", &["x"], &["y"])], &["y"], vec![other.clone()]), &["F(x) y"]);
+    let unused = other.clone();
+    let got = check(&model(vec![call("F", &["x"], &["y"])], &["y"], vec![other]), &["F(x) y"]);
     assert_eq!((got.left, got.model.functions.len()), (vec!["F".to_string()], 1));
     let circle = function("F", &["a"], &["y"], vec![node("Neg", &["a"], &["s"]), call("F", &["s"], &["y"])]);
     let got = check(&model(vec![call("F", &["x"], &["y"])], &["y"], vec![circle]), &["Neg(x) y/F/s", "F(y/F/s) y"]);
@@ -166,7 +173,16 @@ fn what_cannot_be_put_in_is_left_and_named() {
     let mine = NodeProto { overload: Some("b".to_string()), ..call("F", &["x"], &["y"]) };
     let got = check(&model(vec![mine], &["y"], vec![named("a", "Neg"), named("b", "Abs")]), &["Abs(x) y"]);
     assert!(got.left.is_empty());
-    assert!(inline(&model(vec![node("Neg", &["x"], &["y"])], &["y"], vec![other])).is_none(), "nobody calls it");
+    // A function may call another of its name.
+    let inner = FunctionProto {
+        domain: Some("e".into()),
+        ..function("F", &["a"], &["y"], vec![node("Neg", &["a"], &["s"]), node("Abs", &["s"], &["y"])])
+    };
+    let other = NodeProto { domain: Some("e".into()), ..node("F", &["s"], &["y"]) };
+    let outer = function("F", &["a"], &["y"], vec![node("Exp", &["a"], &["s"]), other]);
+    let calling = model(vec![call("F", &["x"], &["y"])], &["y"], vec![outer, inner]);
+    check(&calling, &["Exp(x) y/F/s", "Neg(y/F/s) y/F_/s", "Abs(y/F_/s) y"]);
+    assert!(inline(&model(vec![node("Neg", &["x"], &["y"])], &["y"], vec![unused])).is_none(), "nobody calls it");
     // Operator sets that only the function imports.
     let more = FunctionProto {
         opset_import: vec![opset("ai.onnx", 17), opset("e", 2)],
