@@ -5,7 +5,9 @@
 //! The bodies of Loop and Scan run many times and are not; the loop is one node that reads what its body captures.
 
 mod build;
+pub mod call;
 mod extract;
+pub mod inline;
 mod named;
 
 pub use extract::{Extract, Outputs, boundary, describe, extract, initializer};

@@ -14,6 +14,7 @@ mod named;
 pub mod opening;
 pub mod places;
 pub mod sides;
+mod truth;
 pub mod untouched;
 
 pub use asked::{Asked, Found, of_check, of_reproducer, of_search};
@@ -93,6 +94,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     let rules = known.rules(rules);
     findings.opening.tolerance = rules.told(&outputs);
+    findings.opening.notes.extend(truth::notes(&reference, &candidate, &survey.types));
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
     let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory());
     Ok(Opened { lab, first, experiment, findings, dir })

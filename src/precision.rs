@@ -25,18 +25,26 @@ pub fn emulate(model: &ModelProto, types: &Types, low: Low, kept: &Kept) -> Mode
     }
 }
 
-/// A float32 tensor as `low` stores it, widened again; other types are given back as they are.
+/// A float32 or float64 tensor as `low` stores it, widened again; other types are given back as they are.
 pub fn rounded(tensor: &Tensor, low: DType) -> Tensor {
     let round: fn(f32) -> f32 = match low {
         DType::Float16 => |x| half::f16::from_f32(x).to_f32(),
         DType::Bfloat16 => |x| half::bf16::from_f32(x).to_f32(),
         _ => return tensor.clone(),
     };
-    if tensor.dtype != DType::Float32 {
-        return tensor.clone();
+    let shape = tensor.shape.clone();
+    match tensor.dtype {
+        DType::Float32 => {
+            let values = tensor.view::<f32>().iter().map(|x| round(*x)).collect();
+            Tensor::from_vec::<f32>(DType::Float32, shape, values)
+        }
+        // As a device does it, by way of float32.
+        DType::Float64 => {
+            let values = tensor.view::<f64>().iter().map(|x| f64::from(round(*x as f32))).collect();
+            Tensor::from_vec::<f64>(DType::Float64, shape, values)
+        }
+        _ => tensor.clone(),
     }
-    let values = tensor.view::<f32>().iter().map(|x| round(*x)).collect();
-    Tensor::from_vec::<f32>(DType::Float32, tensor.shape.clone(), values)
 }
 
 /// A float tensor in another float type, rounded to nearest even; `None` between other types.
@@ -71,5 +79,15 @@ mod tests {
         let back = cast(&low, DType::Float32).unwrap();
         assert_eq!(back.view::<f32>().as_ref(), [1.0, f32::INFINITY, -0.099_975_586]);
         assert!(cast(&Tensor::i64(&[1], &[1]), DType::Float32).is_none());
+    }
+
+    #[test]
+    fn doubles_are_rounded_by_way_of_float32() {
+        // Behind 1 + 2^-11, halfway between two float16, by less than float32 sees: the tie goes to even.
+        let near = 1.0 + f64::powi(2.0, -11) + f64::powi(2.0, -40);
+        let x = Tensor::from_vec(DType::Float64, vec![3], vec![near, 16_777_217.0, -0.1]);
+        assert_eq!(rounded(&x, DType::Float16).view::<f64>().as_ref(), [1.0, f64::INFINITY, -0.0999755859375]);
+        let same = Tensor::i64(&[1], &[1]);
+        assert_eq!(rounded(&same, DType::Bfloat16).bytes(), same.bytes());
     }
 }

@@ -26,6 +26,23 @@ pub fn add_bodies(
     bodies(model, main, "", &mut outer, types, ask)
 }
 
+/// Adds everything in `model` to `types`: what nodes of the main graph make, and what is inside subgraphs. Where the model
+/// cannot be built, nothing is learnt.
+pub fn add_all(
+    model: &ModelProto,
+    types: &mut Types,
+    ask: &(impl Fn(&ModelProto) -> Result<Outputs, RunError> + Sync),
+) -> Result<(), RunError> {
+    let Some(main) = &model.graph else { return Ok(()) };
+    let asked = ModelProto { graph: Some(observed(main)), training_info: Vec::new(), ..model.clone_without_graph() };
+    match ask(&asked) {
+        Ok(outputs) => types.extend(outputs.into_iter().filter_map(|(name, dtype)| Some((name, dtype?)))),
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        Err(_) => return Ok(()),
+    }
+    add_bodies(model, types, ask)
+}
+
 /// Types that need no question: the model's inputs and initializers.
 pub fn declared(graph: &GraphProto) -> Types {
     let inputs = graph.input.iter().filter_map(|v| Some((v.name().to_string(), v.dtype()?)));
@@ -94,14 +111,15 @@ fn alone(model: &ModelProto, node: &NodeProto, body: &GraphProto, outer: &[(Stri
             graph.input.push(ValueInfoProto::typed(name, *dtype, None));
         }
     }
-    graph.output = body
-        .node
-        .iter()
-        .flat_map(|n| n.output.iter())
-        .filter(|o| !o.is_empty())
-        .map(|o| ValueInfoProto::bare(o))
-        .collect();
+    graph = observed(&graph);
     ModelProto { graph: Some(graph), training_info: Vec::new(), ..model.clone_without_graph() }
+}
+
+/// With everything that its nodes make as outputs. An empty optional cannot even be asked for.
+fn observed(graph: &GraphProto) -> GraphProto {
+    let made = graph.node.iter().filter(|n| !n.is("Optional")).flat_map(|n| n.output.iter());
+    let output = made.filter(|o| !o.is_empty()).map(|o| ValueInfoProto::bare(o)).collect();
+    GraphProto { output, ..graph.clone() }
 }
 
 /// The element type that Loop and Scan give to an input of their body.

@@ -138,7 +138,9 @@ fn run(model: &Model, proto: &ModelProto, feeds: &[Tensors], outputs: &[String])
 /// The model's graph, the keys of what its products make, and the types of these and of the parts that they are split into.
 fn products(model: &Model) -> (Graph, Vec<String>, Types) {
     let graph = Graph::new(&model.proto).unwrap();
-    let multiplies = |n: &&Node| n.results.is_empty() && n.proto(&model.proto).is_some_and(tf32::multiplies);
+    let multiplies = |n: &&Node| {
+        n.results.is_empty() && n.proto(&model.proto).is_some_and(|node| tf32::multiplies(node, &model.proto))
+    };
     let made = graph.nodes.iter().filter(multiplies).map(|n| graph.tensors[n.writes[0]].key.clone());
     let keys: Vec<String> = made.collect();
     let parts = |key: &String| ["", "/tf32/high", "/tf32/left", "/tf32/right"].map(|part| format!("{key}{part}"));
@@ -182,7 +184,7 @@ fn real_models_are_fp32_when_all_their_products_are_split() {
         let feeds = [npz::read(&real_model(&format!("{name}.npz"))).unwrap()];
         let (graph, keys, types) = products(&model);
         let cured = split(&model.proto, &types, &keys.iter().cloned().collect());
-        let count = |m: &ModelProto| m.graph.as_ref().unwrap().node.iter().filter(|n| tf32::multiplies(n)).count();
+        let count = |m: &ModelProto| m.graph.as_ref().unwrap().node.iter().filter(|n| tf32::multiplies(n, m)).count();
         assert_eq!((keys.len(), count(&cured)), (count(&model.proto), 3 * keys.len()), "{name}");
         let outputs = [graph.outputs[0].0.clone()];
         let result = |proto: &ModelProto| run(&model, proto, &feeds, &outputs).swap_remove(&outputs[0]).unwrap();

@@ -8,7 +8,8 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::cli::{ConvertArgs, GlobalArgs, Low};
+use crate::cli::{ConvertArgs, GlobalArgs, Keep, Low};
+use crate::graph::inline::{Inlined, inline};
 use crate::graph::{Graph, Node};
 use crate::lab::Survey;
 use crate::load::Model;
@@ -25,29 +26,38 @@ use target::Target;
 pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let model = Model::open(&args.model, global.links())?;
     let target = Target::new(output(args), &model)?;
-    keep::check(&args.keep, &model)?;
+    let inlined = inline(&model.proto);
+    keep::check(&args.keep, &model, inlined.as_ref())?;
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Runtime::start(&library.path)?;
-    let converted = converted(args, &model, &ort)?;
+    let converted = converted(args, &model, inlined.as_ref(), &ort)?;
     for note in model.warnings.iter().chain(&converted.notes) {
         terminal::say(note);
     }
     target.write(&model, &converted.model)?;
     writeln!(out, "{}", terminal::clean(&target.path.display().to_string()))?;
-    writeln!(out, "{}", summary(&model, &converted))?;
+    writeln!(out, "{}", summary(&model, inlined.as_ref().map_or(&model.proto, |inlined| &inlined.model), &converted))?;
     loaded(args.to, &target, &ort, out)
 }
 
-fn converted(args: &ConvertArgs, model: &Model, ort: &Runtime) -> anyhow::Result<Converted> {
+/// Where functions are called, it is their bodies that are converted: the calls are `inlined`.
+fn converted(args: &ConvertArgs, model: &Model, inlined: Option<&Inlined>, ort: &Runtime) -> anyhow::Result<Converted> {
+    let flat = inlined.map_or_else(|| model.clone(), |inlined| model.edited(inlined.model.clone()));
     let graph = sides::named(model, Graph::new(&model.proto))?;
-    let survey = Survey::of(ort, model, &graph, &[]).map_err(|e| match e {
+    let mut survey = Survey::of(ort, model, &graph, &[]).map_err(|e| match e {
         RunError::Build { reason, .. } => anyhow::anyhow!("ONNX Runtime refuses {}: {reason}", args.model.display()),
         other => other.into(),
     })?;
+    survey.survey.add_functions(ort, model)?;
+    let graph = if inlined.is_some() { sides::named(model, Graph::new(&flat.proto))? } else { graph };
     let low = if args.to == Low::Fp16 { DType::Float16 } else { DType::Bfloat16 };
-    let keep = |node: &Node| args.keep.iter().any(|keep| keep.means(node));
+    let in_a_call = |node: &Node, keep: &Keep| {
+        let path = node.subgraph().map_or(node.name.clone(), |inside| format!("{inside}/{}", node.name));
+        inlined.is_some_and(|inlined| inlined.calls_of(&path).any(|call| keep.means_call(call)))
+    };
+    let keep = |node: &Node| args.keep.iter().any(|keep| keep.means(node) || in_a_call(node, keep));
     let request = Request { low, keep: &keep, keep_io: args.keep_io, int32_inputs: args.int32_inputs };
-    convert::convert(model, &graph, &survey.survey.types, &request)
+    convert::convert(&flat, &graph, &survey.survey.types, &request)
 }
 
 /// Loads what was written, and says so. A file that ONNX Runtime refuses stays, since others may take it, but is no success.
@@ -64,12 +74,13 @@ fn loaded(to: Low, target: &Target, ort: &Runtime, out: &mut dyn Write) -> anyho
     }
 }
 
-fn summary(model: &Model, converted: &Converted) -> String {
+/// `whole`: the model with the bodies of its functions where they are called.
+fn summary(model: &Model, whole: &ModelProto, converted: &Converted) -> String {
     let weights = |proto: &ModelProto| proto.graph.as_ref().map_or(0, weight_bytes);
     let megabytes = |proto: &ModelProto| format!("{:.1} MB", weights(proto) as f64 / 1e6);
     format!(
         "{} nodes, {} of them in FP32; {} Casts added; weights {} -> {}",
-        model.proto.graph.as_ref().map_or(0, |g| g.nodes_in_all()),
+        whole.graph.as_ref().map_or(0, |g| g.nodes_in_all()),
         converted.kept.len(),
         converted.casts,
         megabytes(&model.proto),

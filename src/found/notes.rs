@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::spec::Precision;
+use crate::tensor::DType;
 
 /// Remarks of the stages before the cure, which has its own ([`CureNote`](super::CureNote)).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,19 @@ pub enum Note {
         /// Elements that are NaN or infinite, in all samples.
         count: usize,
     },
+    /// The reference's model computes in half precision itself.
+    HalfReference {
+        /// float16 or bfloat16, whichever it has more of.
+        dtype: DType,
+        /// Tensors of half precision that its nodes make.
+        half: usize,
+        /// Float tensors that its nodes make.
+        floats: usize,
+    },
+    /// Functions whose bodies an emulation, or a conversion, of this precision leaves in float32.
+    WholeFunctions(Precision, Vec<String>),
+    /// Element types that an emulation, or a conversion, of this precision leaves as they are.
+    OtherTypes(Precision, Vec<DType>),
     /// The first run was ended by ONNX Runtime, in these words; this is the second.
     RunAgain(String),
     /// A side gives slightly other values when it is asked again.
@@ -106,6 +120,26 @@ impl fmt::Display for Note {
                 "input '{input}' holds {count} NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere"
             ),
             Note::Synthetic => f.write_str("the input data is synthetic; real data may show another first culprit"),
+            Note::HalfReference { dtype, half, floats } => write!(
+                f,
+                "the model computes in {dtype} itself ({half} of {floats} float tensors), so the reference is no FP32 truth: its values are rounded, and ONNX Runtime's CPU computes such nodes in float32, between casts of its own; where there is a float32 export, take that for MODEL"
+            ),
+            Note::WholeFunctions(precision, names) => {
+                let (of, its) = match names.len() {
+                    1 => ("body of the function", "its"),
+                    _ => ("bodies of the functions", "their"),
+                };
+                write!(
+                    f,
+                    "the {of} {} could not be put in the place of {its} calls (operators of another opset than the model's, a function that calls itself): what is inside is not rounded to {precision}",
+                    list(names)
+                )
+            }
+            Note::OtherTypes(precision, dtypes) => write!(
+                f,
+                "tensors of {} are computed as they are, not in {precision}, which few devices do",
+                dtypes.iter().map(DType::to_string).collect::<Vec<_>>().join(" and ")
+            ),
             Note::RunAgain(died) => write!(
                 f,
                 "ONNX Runtime ended the process of the first run ({died}); everything was run again with it in processes of its own, where its crashes end nothing else"
@@ -154,6 +188,11 @@ impl fmt::Display for Note {
             ),
         }
     }
+}
+
+/// `'a', 'b'`
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -63,7 +63,10 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
         }
         return Ok((survey, first));
     }
-    let surveyed = survey(reference, plan)?;
+    let mut surveyed = survey(reference, plan)?;
+    if reference.rewrites() || candidate.rewrites() && candidate.spec.model.is_none() {
+        surveyed.survey.add_functions(plan.ort, &reference.model)?;
+    }
     reference.types = surveyed.survey.types.clone();
     reference.half = reference.on_cpu() && surveyed.survey.has_half(&reference.graph);
     if candidate.spec.model.is_none() {
@@ -74,7 +77,8 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
         candidate.types = reference.types.clone();
     } else {
         match Survey::of(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
-            Ok(theirs) => {
+            Ok(mut theirs) => {
+                theirs.survey.add_functions(plan.ort, &candidate.model)?;
                 candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
                 candidate.types = theirs.survey.types;
             }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::Side;
 use crate::graph::Graph;
+use crate::graph::inline::inline;
 use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{DimValue, Dimension, ModelProto, TensorShapeProto, TypeTensor, TypeValue};
@@ -66,12 +67,16 @@ impl Survey {
                 survey.sizes.insert(output.name.clone(), bytes);
             }
         }
-        let ask = |body: &ModelProto| {
-            let session = ort.open(&model.lean(body))?;
-            Ok(session.outputs().iter().map(|o| (o.name.clone(), o.dtype)).collect::<Vec<(String, Option<DType>)>>())
-        };
-        types::add_bodies(&model.proto, &mut survey.types, &ask)?;
+        types::add_bodies(&model.proto, &mut survey.types, &asked_of(ort, model))?;
         Ok(Surveyed { survey, session: Everything(session) })
+    }
+
+    /// Adds the types of what is inside the functions that `model` calls, under the keys that [`inline`] gives them.
+    pub fn add_functions(&mut self, ort: &Runtime, model: &Model) -> Result<(), RunError> {
+        match inline(&model.proto) {
+            Some(inlined) => types::add_all(&inlined.model, &mut self.types, &asked_of(ort, model)),
+            None => Ok(()),
+        }
     }
 
     /// Is there a half-precision tensor that a node makes?
@@ -93,6 +98,14 @@ impl Survey {
     /// Bytes of all tensors of both sides.
     pub(super) fn total(&self, samples: usize) -> u64 {
         self.sizes.values().sum::<usize>() as u64 * 2 * samples as u64
+    }
+}
+
+/// What `ort` says of the outputs of a model whose weights are where those of `model` are.
+fn asked_of(ort: &Runtime, model: &Model) -> impl Fn(&ModelProto) -> Result<types::Outputs, RunError> + Sync {
+    |body| {
+        let session = ort.open(&model.lean(body))?;
+        Ok(session.outputs().iter().map(|o| (o.name.clone(), o.dtype)).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 //! what, and there is one way to the backend. Compares nothing.
 
 use super::{Lowering, Side};
+use crate::graph::inline::inline;
 use crate::graph::{Graph, Node};
 use crate::load::Lean;
 use crate::mark::{self, Types};
@@ -10,6 +11,7 @@ use crate::precision::{self, Kept, convert};
 use crate::run::{Against, Answer, How, Job, Observe, RunError, question};
 use crate::spec::Low;
 use crate::tensor::{DType, Tensors};
+use crate::types;
 
 /// What a side is to run.
 #[derive(Clone)]
@@ -119,7 +121,10 @@ impl Side {
 
     /// Runs a model of float32 tensors as a device computes it in `low`, whatever the side does with its own.
     pub fn run_as(&self, low: Low, work: &Work) -> Result<Vec<Tensors>, RunError> {
-        self.run_untouched(&precision::emulate(work.model, work.types, low, &Kept::new()), work.feeds, work.outputs)
+        let nothing = Kept::new();
+        let emulated =
+            self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| precision::emulate(m, types, low, kept))?;
+        self.run_untouched(&emulated, work.feeds, work.outputs)
     }
 
     /// Runs a model as it is, whatever the side does with its own.
@@ -163,28 +168,56 @@ impl Side {
 
     /// What is run in place of the work's model; `None`: the model as it is.
     fn lowered(&self, work: &Work) -> Result<Option<ModelProto>, RunError> {
-        let Work { model, types, kept, .. } = work;
         Ok(match self.lowering {
-            Lowering::Emulate(low) => Some(precision::emulate(model, types, low, kept)),
-            Lowering::Convert(low) => Some(self.converted(low, work).map_err(|e| RunError::Build {
-                backend: self.spec.to_string(),
-                reason: format!("it cannot be converted: {e:#}"),
+            Lowering::Emulate(low) => Some(self.rewritten(work, |m, types, kept| {
+                let emulated = precision::emulate(m, types, low, kept);
+                if self.half { precision::expose(&emulated, types) } else { emulated }
             })?),
-            Lowering::Products => (!kept.is_empty()).then(|| precision::split(model, types, kept)),
-            Lowering::None | Lowering::Backend(_) if self.half => Some(precision::expose(model, types)),
+            Lowering::Convert(low) => {
+                Some(self.rewritten(work, |m, types, kept| self.converted(low, m, types, kept))??)
+            }
+            Lowering::Products if work.kept.is_empty() => None,
+            Lowering::Products => Some(self.rewritten(work, precision::split)?),
+            Lowering::None | Lowering::Backend(_) if self.half => {
+                Some(self.rewritten(work, |m, types, _| precision::expose(m, types))?)
+            }
             Lowering::None | Lowering::Backend(_) => None,
         })
     }
 
-    /// The work's model in mixed precision; its inputs and outputs stay float32, as in the files that users get.
-    fn converted(&self, low: DType, work: &Work) -> anyhow::Result<ModelProto> {
-        let source = self.model.edited(work.model.clone());
-        let graph = Graph::new(&source.proto)?;
+    /// What `rewrite` makes of the work's model, its types and its kept nodes. Functions are gone by then: their bodies stand
+    /// where they were called, so that they are rewritten as everything else.
+    fn rewritten<R>(&self, work: &Work, rewrite: impl Fn(&ModelProto, &Types, &Kept) -> R) -> Result<R, RunError> {
+        let Some(inlined) = inline(work.model) else { return Ok(rewrite(work.model, work.types, work.kept)) };
         let mut known = self.types.clone();
         known.extend(work.types.iter().map(|(name, dtype)| (name.clone(), *dtype)));
-        let keep = |node: &Node| node.writes.iter().any(|t| work.kept.contains(&graph.tensors[*t].key));
-        let request = convert::Request { low, keep: &keep, keep_io: true, int32_inputs: false };
-        Ok(convert::convert(&source, &graph, &known, &request)?.model)
+        if inlined.made().any(|key| !known.contains_key(key)) {
+            types::add_all(&inlined.model, &mut known, &|model: &ModelProto| self.outputs_of(model))?;
+        }
+        Ok(rewrite(&inlined.model, &known, &inlined.with_bodies(work.kept)))
+    }
+
+    /// What the backend says of the outputs of a model, untouched.
+    fn outputs_of(&self, model: &ModelProto) -> Result<types::Outputs, RunError> {
+        let outputs = question::outputs(&*self.backend, Job::new(self.model.lean(model), &[], &[]))?;
+        Ok(outputs.into_iter().map(|o| (o.name, o.dtype)).collect())
+    }
+
+    /// A model in mixed precision; its inputs and outputs stay float32, as in the files that users get.
+    fn converted(&self, low: DType, model: &ModelProto, types: &Types, kept: &Kept) -> Result<ModelProto, RunError> {
+        let convert = || {
+            let source = self.model.edited(model.clone());
+            let graph = Graph::new(&source.proto)?;
+            let mut known = self.types.clone();
+            known.extend(types.iter().map(|(name, dtype)| (name.clone(), *dtype)));
+            let keep = |node: &Node| node.writes.iter().any(|t| kept.contains(&graph.tensors[*t].key));
+            let request = convert::Request { low, keep: &keep, keep_io: true, int32_inputs: false };
+            anyhow::Ok(convert::convert(&source, &graph, &known, &request)?.model)
+        };
+        convert().map_err(|e| RunError::Build {
+            backend: self.spec.to_string(),
+            reason: format!("it cannot be converted: {e:#}"),
+        })
     }
 }
 

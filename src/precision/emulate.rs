@@ -2,8 +2,9 @@
 //!
 //! Behind every float input, initializer and node output comes a Round: to the storage type and back to float32. What a
 //! node computes is then what a device with that storage type and FP32 accumulation computes: overflow, subnormals and
-//! NaN included. No weight is rounded in memory. Tensors keep their names: `t` is the rounded value, `t/raw` what the
-//! node gave.
+//! NaN included. A float64 value is rounded as well, on the way through float32: no device with a low precision has more to
+//! offer (TensorRT casts it to float first). No weight is rounded in memory. Tensors keep their names: `t` is the rounded
+//! value, `t/raw` what the node gave.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +20,7 @@ pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 /// Nodes that stay in float32, each by the key of one of its outputs.
 pub type Kept = HashSet<String>;
 
-/// `model` with every float32 value rounded to `low` ([`DType::Float16`] or [`DType::Bfloat16`]) where it is made; nodes in
+/// `model` with every float32 and float64 value rounded to `low` ([`DType::Float16`] or [`DType::Bfloat16`]) where it is made; nodes in
 /// `kept` compute in float32. `types` must hold the element types of all tensors, inputs and initializers; what it lacks
 /// is left alone.
 ///
@@ -30,6 +31,7 @@ pub fn emulate(model: &ModelProto, types: &Types, low: DType, kept: &Kept) -> Mo
     if let Some(main) = emulated.graph.as_mut() {
         Rounding { types, low, kept }.graph(main, "", &HashMap::new(), Place::Main);
         import(&mut emulated);
+        import_casts(&mut emulated);
     }
     emulated
 }
@@ -62,12 +64,8 @@ impl Rounding<'_> {
         let Rounding { types, low, kept } = *self;
         let mut names = outer.clone();
         let mut nodes = Vec::with_capacity(graph.node.len() * 3);
-        let weights: Vec<String> = graph
-            .initializer
-            .iter()
-            .filter(|t| t.dtype() == Some(DType::Float32))
-            .map(|t| t.name().to_string())
-            .collect();
+        let weights: Vec<(String, DType)> =
+            graph.initializer.iter().filter_map(|t| Some((t.name().to_string(), t.dtype().filter(is_wide)?))).collect();
         // The inputs of a loop's body come rounded from outside and shadow outer names.
         for input in &graph.input {
             names.remove(input.name());
@@ -75,15 +73,14 @@ impl Rounding<'_> {
         let inputs = graph
             .input
             .iter()
-            .filter(|v| place == Place::Main && v.dtype() == Some(DType::Float32))
-            .map(|v| v.name().to_string());
-        let mut given: Vec<String> = inputs.collect();
+            .filter_map(|v| Some((v.name().to_string(), v.dtype().filter(|d| place == Place::Main && is_wide(d))?)));
+        let mut given: Vec<(String, DType)> = inputs.collect();
         given.extend(weights);
-        given.sort();
-        given.dedup();
-        for name in given {
+        given.sort_by(|a, b| a.0.cmp(&b.0));
+        given.dedup_by(|a, b| a.0 == b.0);
+        for (name, dtype) in given {
             let rounded = format!("{prefix}{name}/rounded");
-            round(&name, &rounded, low, &mut nodes);
+            round(&name, &rounded, dtype, low, &mut nodes);
             names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
         }
         for mut node in std::mem::take(&mut graph.node) {
@@ -112,21 +109,23 @@ impl Rounding<'_> {
             let mut rounds = Vec::new();
             for output in node.output.iter_mut().filter(|o| !o.is_empty()) {
                 let name = output.clone();
-                if types.get(&format!("{prefix}{name}")) != Some(&DType::Float32) {
+                let Some(&dtype) = types.get(&format!("{prefix}{name}")).filter(|dtype| is_wide(dtype)) else {
                     names.remove(&name);
-                } else if node.op_type.as_deref() == Some("Constant") && !wide {
+                    continue;
+                };
+                if node.op_type.as_deref() == Some("Constant") && !wide {
                     // As a weight: whoever computes in float32 has it as it is.
                     let raw = format!("{prefix}{name}/raw");
                     *output = raw.clone();
-                    round(output, &name, low, &mut rounds);
+                    round(output, &name, dtype, low, &mut rounds);
                     names.insert(name.clone(), Names { rounded: name, wide: raw.clone(), raw });
                 } else if wide {
                     let rounded = format!("{prefix}{name}/low");
-                    round(&name, &rounded, low, &mut rounds);
+                    round(&name, &rounded, dtype, low, &mut rounds);
                     names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
                 } else {
                     *output = format!("{prefix}{name}/raw");
-                    round(output, &name, low, &mut rounds);
+                    round(output, &name, dtype, low, &mut rounds);
                     names.insert(name.clone(), Names { rounded: name.clone(), wide: name, raw: output.clone() });
                 }
             }
@@ -144,9 +143,25 @@ impl Rounding<'_> {
     }
 }
 
-/// `to` = `from`, rounded to `low`.
-fn round(from: &str, to: &str, low: DType, nodes: &mut Vec<NodeProto>) {
-    nodes.push(rounding(&[from], to, AttributeProto::int("to", low.onnx().into())));
+/// Types that a low precision has no room for.
+fn is_wide(dtype: &DType) -> bool {
+    matches!(dtype, DType::Float32 | DType::Float64)
+}
+
+/// `to` = `from`, of this type, rounded to `low`.
+fn round(from: &str, to: &str, dtype: DType, low: DType, nodes: &mut Vec<NodeProto>) {
+    let how = AttributeProto::int("to", low.onnx().into());
+    if dtype == DType::Float32 {
+        return nodes.push(rounding(&[from], to, how));
+    }
+    let cast = |from: &str, to: &str, dtype: DType| {
+        let cast = NodeProto::new("Cast", &format!("{to}/cast"), &[from], &[to]);
+        cast.with(AttributeProto::int("to", dtype.onnx().into()))
+    };
+    let (single, rounded) = (format!("{to}/single"), format!("{to}/single/rounded"));
+    nodes.push(cast(from, &single, DType::Float32));
+    nodes.push(rounding(&[&single], &rounded, how));
+    nodes.push(cast(&rounded, to, dtype));
 }
 
 /// A node that makes `to` of the first that it reads; `how` says to which bits.
@@ -159,6 +174,13 @@ pub(super) fn rounding(reads: &[&str], to: &str, how: AttributeProto) -> NodePro
 /// Makes the operator known to the model.
 pub(super) fn import(model: &mut ModelProto) {
     model.opset_import.push(OperatorSetIdProto { domain: Some(ROUND_DOMAIN.to_string()), version: Some(1) });
+}
+
+/// Models of other domains alone need not import ONNX's own operators.
+fn import_casts(model: &mut ModelProto) {
+    if !model.opset_import.iter().any(|o| matches!(o.domain(), "" | "ai.onnx")) {
+        model.opset_import.push(OperatorSetIdProto { domain: None, version: Some(13) });
+    }
 }
 
 /// Inputs that are float32 in every precision: coordinates and quantisation scales.
@@ -208,6 +230,29 @@ mod tests {
                 "Round(z/raw) -> z",
             ]
         );
+    }
+
+    #[test]
+    fn doubles_are_rounded_on_the_way_through_float32() {
+        let nodes = vec![NodeProto::new("Neg", "n", &["x"], &["y"]), NodeProto::new("Neg", "k", &["y"], &["z"])];
+        let input = vec![ValueInfoProto::tensor("x", DType::Float64, &[1])];
+        let output = vec![ValueInfoProto::bare("z")];
+        let graph = GraphProto { node: nodes, input, output, ..Default::default() };
+        let model = ModelProto { graph: Some(graph), ..Default::default() };
+        let types = ["y", "z"].map(|name| (name.to_string(), DType::Float64)).into();
+        let got = emulate(&model, &types, DType::Float16, &Kept::from(["z".to_string()]));
+        let want = [
+            "Cast(x) -> x/rounded/single",
+            "Round(x/rounded/single) -> x/rounded/single/rounded",
+            "Cast(x/rounded/single/rounded) -> x/rounded",
+            "Neg(x/rounded) -> y/raw",
+            "Cast(y/raw) -> y/single",
+            "Round(y/single) -> y/single/rounded",
+            "Cast(y/single/rounded) -> y",
+            "Neg(y) -> z",
+        ];
+        assert_eq!(text(got.graph.as_ref().unwrap())[..8], want);
+        assert_eq!(got.opset_import.len(), 2, "Casts are ONNX's own");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Kept;
 use super::emulate::{import, rounding};
-use crate::graph::node_name;
+use crate::graph::{call, node_name};
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use crate::tensor::DType;
@@ -28,10 +28,21 @@ pub fn nearest(x: f32) -> f32 {
     if x.is_finite() { f32::from_bits((bits + half) & !(2 * half - 1)) } else { x }
 }
 
-/// Does it multiply in TF32, or something inside it? Such nodes change with TF32, and no others.
-pub fn multiplies(node: &NodeProto) -> bool {
-    let inside = |(_, body): (&str, &GraphProto)| body.node.iter().any(multiplies);
-    is_product(node) || node.subgraphs().any(inside)
+/// Does it multiply in TF32, or something inside it, the function of `model` that it calls included? Such nodes change with
+/// TF32, and no others.
+pub fn multiplies(node: &NodeProto, model: &ModelProto) -> bool {
+    multiplies_within(node, model, DEEPEST)
+}
+
+/// Bodies and functions inside each other at most.
+const DEEPEST: usize = 64;
+
+fn multiplies_within(node: &NodeProto, model: &ModelProto, depth: usize) -> bool {
+    let any = |nodes: &[NodeProto]| depth > 0 && nodes.iter().any(|n| multiplies_within(n, model, depth - 1));
+    match call::function(model, node) {
+        Some(function) => any(&function.node),
+        None => is_product(node) || node.subgraphs().any(|(_, body)| any(&body.node)),
+    }
 }
 
 /// Would NVIDIA's libraries take tensor cores for it? Not for grouped convolutions, not where the channels of a convolution

@@ -1,14 +1,13 @@
 //! Below the outer graph: the body of an If, Loop, Scan or function call as a flat case, so that the search can go on over
 //! the body's nodes. Values in, values out: no body is unrolled, and of a loop only the first iteration is looked at.
 
-pub(super) mod call;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;
 
 use super::Case;
-use crate::graph::{Graph, initializer, node_name};
+use crate::graph::{Graph, call, initializer, node_name};
 use crate::onnx::{FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto};
 use crate::tensor::{DType, Tensor, Tensors};
 

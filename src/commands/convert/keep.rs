@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 use crate::cli::Keep;
+use crate::graph::inline::{Call, Inlined};
 use crate::graph::{Node, node_name};
 use crate::load::Model;
 use crate::names::did_you_mean;
@@ -11,20 +12,25 @@ use crate::onnx::GraphProto;
 impl Keep {
     /// Does it mean this node?
     pub fn means(&self, node: &Node) -> bool {
-        let path = || node.subgraph().map(|inside| format!("{inside}/{}", node.name));
+        let path = node.subgraph().map(|inside| format!("{inside}/{}", node.name));
+        self.fits(&node.name, path.as_ref().unwrap_or(&node.name), &node.op_type)
+    }
+
+    /// Does it mean this call, and with it the body of the function?
+    pub fn means_call(&self, call: &Call) -> bool {
+        self.fits(&call.name, &call.path, &call.op_type)
+    }
+
+    fn fits(&self, name: &str, path: &str, op_type: &str) -> bool {
         match self {
-            Keep::Name(name) => node.name == *name || path().as_ref() == Some(name),
-            Keep::Operator(op_type) => node.op_type == *op_type,
-            Keep::Pattern(regex) => regex.is_match(&node.name),
+            Keep::Name(wanted) => name == wanted || path == wanted,
+            Keep::Operator(wanted) => op_type == wanted,
+            Keep::Pattern(regex) => regex.is_match(name),
         }
     }
 
     fn means_one_of(&self, known: &[Known]) -> bool {
-        known.iter().any(|node| match self {
-            Keep::Name(name) => node.name == *name || node.path == *name,
-            Keep::Operator(op_type) => node.op_type == op_type,
-            Keep::Pattern(regex) => regex.is_match(&node.name),
-        })
+        known.iter().any(|node| self.fits(&node.name, &node.path, node.op_type))
     }
 }
 
@@ -37,12 +43,18 @@ struct Known<'a> {
     outputs: &'a [String],
 }
 
-/// Refuses a `--keep` that means no node, with what may have been meant.
-pub fn check(keeps: &[Keep], model: &Model) -> anyhow::Result<()> {
+/// Refuses a `--keep` that means no node, with what may have been meant. `inlined` is the model with what is in its functions.
+pub fn check(keeps: &[Keep], model: &Model, inlined: Option<&Inlined>) -> anyhow::Result<()> {
     let mut known = Vec::new();
-    if let (Some(graph), false) = (&model.proto.graph, keeps.is_empty()) {
-        collect(graph, "", &mut known);
-    }
+    let graphs = [model.proto.graph.as_ref(), inlined.and_then(|inlined| inlined.model.graph.as_ref())];
+    graphs.into_iter().flatten().filter(|_| !keeps.is_empty()).for_each(|graph| collect(graph, "", &mut known));
+    let calls = inlined.iter().flat_map(|inlined| inlined.calls());
+    known.extend(calls.map(|call| Known {
+        name: call.name.clone(),
+        path: call.path.clone(),
+        op_type: &call.op_type,
+        outputs: &[],
+    }));
     match keeps.iter().find(|keep| !keep.means_one_of(&known)) {
         Some(keep) => bail!("--keep {keep} matches no node of {}{}", model.path.display(), meant(keep, &known)),
         None => Ok(()),

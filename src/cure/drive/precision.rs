@@ -12,8 +12,9 @@ use crate::cure::export::{self, Group, Override, Story};
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, CureNote, Locals, Overrides};
-use crate::graph::{Read, Source};
-use crate::lab::{Probe, Side};
+use crate::graph::inline::inline;
+use crate::graph::{Graph, Read, Source};
+use crate::lab::{Lowering, Probe, Side};
 use crate::onnx::ModelProto;
 use crate::precision::convert::{self, Converter};
 use crate::precision::{self, Kept, tf32};
@@ -133,25 +134,35 @@ impl Remedy for InFloat32<'_> {
     }
 }
 
-/// The candidate's model with these nodes kept in FP32 for any program.
+/// The candidate's model with these nodes kept in FP32 for any program. Functions are gone: what was kept of the calls is kept
+/// of their bodies.
 fn mixed(side: &Side, low: Low, nodes: &[usize]) -> anyhow::Result<ModelProto> {
+    let kept = keys(side, nodes);
+    let inlined = inline(&side.model.proto);
+    let kept = inlined.as_ref().map_or(kept.clone(), |inlined| inlined.with_bodies(&kept));
+    let model = inlined.map_or_else(|| side.model.clone(), |inlined| side.model.edited(inlined.model));
     let Some(low) = low.storage() else {
-        return Ok(precision::split(&side.model.proto, &side.types, &keys(side, nodes)));
+        return Ok(precision::split(&model.proto, &side.types, &kept));
     };
     let options = convert::Options { low, keep_io: true, int32_inputs: false };
-    let converter = Converter::new(&side.model, &side.graph, &side.types, options)?;
-    let converted = converter.convert(&|node| {
-        let number = node.writes.first().map(|t| side.graph.tensors[*t].node);
-        number.is_some_and(|n| nodes.contains(&n))
-    })?;
+    let graph = Graph::new(&model.proto)?;
+    let converter = Converter::new(&model, &graph, &side.types, options)?;
+    let converted =
+        converter.convert(&|node| node.writes.first().is_some_and(|t| kept.contains(&graph.tensors[*t].key)))?;
     Ok(converted.model)
 }
 
 /// Nodes that make floats, and compute otherwise in `low`; and those that make a choice of floats (a comparison, the best of a
 /// row, an index), which falls otherwise in `low`. Constants go with who reads them; of an If, what is in its branches.
 fn may_be_kept(side: &Side, low: Low) -> Vec<usize> {
-    let graph = &side.graph;
-    let float = |name: &str| side.types.get(name) == Some(&DType::Float32);
+    let (graph, model) = (&side.graph, &side.model.proto);
+    // An emulation rounds float64 too.
+    let rounds = |dtype: &DType| match dtype {
+        DType::Float32 => true,
+        DType::Float64 => matches!(side.lowering, Lowering::Emulate(low) if low.storage().is_some()),
+        _ => false,
+    };
+    let float = |name: &str| side.types.get(name).is_some_and(rounds);
     let makes = |t: &usize| float(&graph.tensors[*t].key);
     let reads = |r: &Read| match r.source {
         Source::Tensor(t) => float(&graph.tensors[t].key),
@@ -161,7 +172,7 @@ fn may_be_kept(side: &Side, low: Low) -> Vec<usize> {
     let sees_values = |n: &usize| !BLIND.contains(&graph.nodes[*n].op_type.as_str());
     let chooses = |n: &usize| graph.nodes[*n].reads.iter().any(reads) && sees_values(n);
     let computes = |n: &usize| !hands_on(n) && (graph.nodes[*n].writes.iter().any(makes) || chooses(n));
-    let multiplies = |n: &usize| graph.nodes[*n].proto(&side.model.proto).is_some_and(tf32::multiplies);
+    let multiplies = |n: &usize| graph.nodes[*n].proto(model).is_some_and(|node| tf32::multiplies(node, model));
     (0..graph.nodes.len()).filter(|n| computes(n) && (low != Low::Tf32 || multiplies(n))).collect()
 }
 

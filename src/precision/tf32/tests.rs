@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::onnx::ValueInfoProto;
+use crate::onnx::{FunctionProto, ValueInfoProto};
 
 /// To 11 significant bits by arithmetic that is exact in f64.
 fn oracle(x: f32) -> f32 {
@@ -151,7 +151,15 @@ fn bodies_are_part_of_the_model() {
     assert_eq!(emulated(choice(), &types, &["if/then_branch/t"]), want);
     // With the whole node, all that is inside is kept.
     assert!(emulated(choice(), &types, &["z"]).iter().all(|line| !line.contains("Round")));
-    assert!(multiplies(&choice()[0]) && !multiplies(&NodeProto::new("Relu", "r", &["x"], &["y"])));
+    let multiplies = |node: &NodeProto, model: &ModelProto| super::multiplies(node, model);
+    let plain = ModelProto::default();
+    assert!(multiplies(&choice()[0], &plain));
+    assert!(!multiplies(&NodeProto::new("Relu", "r", &["x"], &["y"]), &plain));
+    let named = |name: &str, node| FunctionProto { name: Some(name.to_string()), node, ..Default::default() };
+    let call = |name: &str| NodeProto::new(name, "f", &["x"], &["y"]);
+    let functions = vec![named("F", vec![call("G")]), named("G", choice()), named("H", vec![call("H")])];
+    let calling = ModelProto { functions, ..Default::default() };
+    assert!(multiplies(&call("F"), &calling) && !multiplies(&call("H"), &calling));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::graph::call;
 use crate::onnx::{GraphProto, ModelProto, NodeProto};
-use crate::reduce::descend::call;
 
 /// Operators with parameters, and from which input to which these are. Inputs that are parameters in one opset are in all
 /// (Resize has its scales at 1, later at 2). Up to opset 28; limits and values that are one number count as parameters.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::call::Call;
 use super::fact::{Fact, Facts};
 use super::rules;
+use crate::graph::call;
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
-use crate::reduce::descend::call;
 
 /// What shapes tell of a model.
 #[derive(Default)]
