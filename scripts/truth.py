@@ -1,17 +1,34 @@
 """The truth about two models, measured without layerdiff: every tensor of the main graph marked, both run by ONNX
-Runtime with graph optimisation off, every pair compared.
+Runtime with graph optimisation off, every pair compared by scripts/verdicts.py.
 
-A culprit is a node of the reference that makes a diverging tensor out of inputs that all agree, and from which a
-diverging model output can be reached. Tensors inside If, Loop and Scan are not looked at.
+A culprit is a node of the reference that makes a diverging tensor out of compared inputs that all agree, and from which
+an unbroken way of diverging or not comparable tensors leads to a diverging model output. A node that is wrong but whose
+error is lost on every way is masked. Tensors inside If, Loop and Scan are not looked at.
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 
-ATOL, RTOL = 1e-5, 1e-3
+import verdicts
+from verdicts import ATOL, AUTO, GIVEN, RTOL, Rule, ShapesChanged, diverges, sqnr_db
+
+__all__ = ["ATOL", "AUTO", "GIVEN", "RTOL", "Rule", "ShapesChanged", "diverges", "sqnr_db"]
+
+
+@dataclass
+class Findings:
+    """What is wrong: node numbers of the reference, and tensors by name."""
+
+    culprits: list = field(default_factory=list)
+    masked: list = field(default_factory=list)
+    bad_outputs: list = field(default_factory=list)
+    bad: set = field(default_factory=set)
+    # In the candidate under no such name, or with another shape or type.
+    not_comparable: set = field(default_factory=set)
 
 
 class Reference:
@@ -29,11 +46,16 @@ class Reference:
         self.constants = {t.name: onnx.numpy_helper.to_array(t) for t in self.model.graph.initializer}
         made = (n.output[0] for n in nodes if n.op_type == "Constant")
         self.constants.update((name, self.values[name]) for name in made if name in self.values)
+        self.labels = {}
 
     @property
     def tensors(self):
         """How many tensors a search chooses among: every output of every node, Constants too."""
         return len(self.maker)
+
+    def node_of(self, tensor):
+        """The node that makes a tensor, None for inputs and weights."""
+        return self.model.graph.node[self.maker[tensor]] if tensor in self.maker else None
 
     def ancestors(self, names):
         """Nodes from which one of the tensors can be reached."""
@@ -53,35 +75,90 @@ class Reference:
                 seen.add(i)
         return seen
 
+    def parts(self, tensor):
+        """Which part of a Concat each element of a tensor is of; None where it is not put together."""
+        if tensor not in self.labels:
+            known = self.values | self.feeds
+            self.labels[tensor] = verdicts.part_labels(self.node_of, known, self.constants, tensor, self.run_alone)
+        return self.labels[tensor]
 
-class ShapesChanged(Exception):
-    """A tensor has another shape or type in the candidate, or is not there."""
+    def run_alone(self, node, feeds, output):
+        """One node's output for these inputs, whatever their type."""
+        types = {name: onnx.helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in feeds.items()}
+        inputs = [onnx.helper.make_tensor_value_info(n, types[n], feeds[n].shape) for n in feeds]
+        outputs = [onnx.helper.make_tensor_value_info(output, types[node.input[0]], None)]
+        graph = onnx.helper.make_graph([node], "alone", inputs, outputs)
+        model = onnx.helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
+        return plain_session(model.SerializeToString(), 1).run([output], feeds)[0]
+
+    def noise(self, tensor):
+        """What FP32 leaves of a result near zero that is made of larger numbers, absolute."""
+        node = self.node_of(tensor)
+        if node is None:
+            return 0.0
+        if node.op_type in verdicts.BOUNDED:
+            return 4 * verdicts.EPSILON
+        if node.op_type not in verdicts.CANCELLING:
+            return 0.0
+        known = (self.values.get(n, self.feeds.get(n)) for n in node.input[:2])
+        sizes = [np.max(np.abs(v[np.isfinite(v)]), initial=0.0) for v in known if v is not None and v.dtype.kind == "f"]
+        return 4 * verdicts.EPSILON * float(max(sizes, default=0.0))
 
 
-def culprits(reference, candidate_values):
-    """The node numbers of the culprits, and the names of the diverging model outputs."""
-    bad = {name for name, r in reference.values.items() if diverges(r, candidate_values.get(name))}
-    bad_outputs = [name for name in reference.outputs if name in bad]
-    guilty = [
-        i
-        for i in sorted(reference.ancestors(bad_outputs))
-        if bad.intersection(reference.model.graph.node[i].output) and not bad.intersection(reference.reads[i])
-    ]
-    return guilty, bad_outputs
+def culprits(reference, candidate_values, rule=GIVEN):
+    """The node numbers of the culprits, and the names of the diverging model outputs; every tensor must be comparable."""
+    found = judge(reference, candidate_values, rule, strict=True)
+    return found.culprits, found.bad_outputs
 
 
-def diverges(r, c):
-    """Is |c - r| > atol + rtol |r| anywhere? NaN agrees with NaN, an infinity with itself."""
-    if c is None or r.shape != c.shape or r.dtype != c.dtype:
-        raise ShapesChanged
-    if r.dtype.kind not in "fiu":
-        return not np.array_equal(r, c)
-    if r.tobytes() == c.tobytes():
-        return False
-    r, c = r.astype(np.float64), c.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        near = np.isfinite(r) & np.isfinite(c) & (np.abs(c - r) <= ATOL + RTOL * np.abs(r))
-    return not np.all(near | (r == c) | (np.isnan(r) & np.isnan(c)))
+def judge(reference, candidate_values, rule=AUTO, strict=False):
+    """Everything that is wrong in the candidate. `strict`: a tensor that cannot be compared raises ShapesChanged."""
+    found = Findings()
+    for name, value in reference.values.items():
+        try:
+            if tensor_diverges(reference, name, candidate_values.get(name), rule):
+                found.bad.add(name)
+        except ShapesChanged:
+            if strict:
+                raise
+            found.not_comparable.add(name)
+    # The outputs are what people see: one that cannot be compared is no answer, but a way must end in a wrong one.
+    found.bad_outputs = [name for name in reference.outputs if name in found.bad]
+    leading = leads_to(reference, found)
+    for i in range(len(reference.reads)):
+        wrong = found.bad.intersection(reference.model.graph.node[i].output)
+        if wrong and all(name not in found.bad for name in compared_inputs(reference, i, found)):
+            (found.culprits if wrong & leading else found.masked).append(i)
+    return found
+
+
+def tensor_diverges(reference, name, candidate, rule):
+    value, node = reference.values[name], reference.node_of(name)
+    step = 1 if node is not None and node.op_type in verdicts.QUANTISING else 0
+    if not rule.scaled or candidate is None or value.dtype.kind != "f":
+        return diverges(value, candidate, rule, step=step)
+    return diverges(value, candidate, rule, reference.parts(name), reference.noise(name), step)
+
+
+def leads_to(reference, found):
+    """Tensors, wrong or not comparable, from which an unbroken way of such leads to a wrong output."""
+    open_ways = set(found.bad_outputs)
+    for i in reversed(range(len(reference.reads))):
+        if open_ways.intersection(reference.model.graph.node[i].output):
+            open_ways.update(n for n in reference.reads[i] if n in found.bad or n in found.not_comparable)
+    return open_ways
+
+
+def compared_inputs(reference, node, found):
+    """What a node reads; instead of a tensor that cannot be compared, what that one is made of."""
+    seen, stack = set(), list(reference.reads[node])
+    while stack:
+        name = stack.pop()
+        if name not in seen:
+            seen.add(name)
+            if name in found.not_comparable:
+                stack += reference.reads[reference.maker[name]]
+    return seen - found.not_comparable
 
 
 def run_marked(model, feeds, threads=0):
