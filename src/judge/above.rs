@@ -34,13 +34,13 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
             above = above.or(Allowance { precision, steps, ..Allowance::default() });
         }
         let proto = node.proto(&own.model.proto);
-        let unit = unit(node, &known);
+        let made_of = if unit(node, &known) { 1.0 } else { 0.0 };
         let counts = counts(node, &known);
         for tensor in &node.writes {
             let counterpart = other.graph.tensor(&own.graph.tensors[*tensor].key);
             let twin = counterpart.filter(|t| other.graph.producer(*t).op_type == node.op_type);
             let step = step(own, node, proto).filter(|_| twin.is_some());
-            let mut allowance = Allowance { unit, counts, step, ..above.clone() };
+            let mut allowance = Allowance { made_of, counts, step, ..above.clone() };
             if let Some(precision) = quantises(own, node, proto) {
                 match twin {
                     None => allowance.precision = looser(allowance.precision, precision),
@@ -162,7 +162,7 @@ fn unit(node: &Node, known: &[Allowance]) -> bool {
             | "ReduceMean"
             | "Dropout"
     );
-    let read = |r: &crate::graph::Read| matches!(r.source, Source::Tensor(t) if known[t].unit);
+    let read = |r: &crate::graph::Read| matches!(r.source, Source::Tensor(t) if known[t].made_of > 0.0);
     // A product with something else has the size of that.
     let product = node.op_type == "Mul" && node.reads.iter().all(read);
     made || product || (passes && node.reads.iter().any(read))

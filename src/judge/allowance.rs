@@ -14,8 +14,9 @@ pub struct Allowance {
     pub steps: Option<Floor>,
     /// One step of its own quantiser.
     pub step: Option<f64>,
-    /// Made of numbers near one, however small it is itself: a sigmoid, a softmax. It is as exact as those.
-    pub unit: bool,
+    /// The size of the numbers that it was made of, however small it is itself: 1 for a sigmoid or a softmax, that of what a sum
+    /// adds up. In float32 it is as exact as those.
+    pub made_of: f64,
     /// An integer that is a number (a sum of products), not a label.
     pub counts: bool,
     /// How it was put together.
@@ -33,7 +34,7 @@ impl Allowance {
             precision: looser(self.precision, other.precision),
             steps,
             step: self.step.or(other.step),
-            unit: self.unit || other.unit,
+            made_of: self.made_of.max(other.made_of),
             counts: self.counts || other.counts,
             parts: if self.parts.is_empty() { other.parts } else { self.parts },
         }
@@ -48,10 +49,10 @@ impl Allowance {
     /// atol and rtol of elements of this scale. `alone`: they are all there is, not one group of several.
     pub fn tolerance(&self, scale: f64, alone: bool) -> (f64, f64) {
         let (a, r) = noise::auto(self.precision);
-        let unit = if self.unit { f64::from(f32::EPSILON) } else { 0.0 };
+        let exact = self.made_of * f64::from(f32::EPSILON);
         let tiny = if alone { 0.0 } else { noise::tiny(self.precision) };
         let step = self.step.map_or(0.0, |step| step * STEP);
-        ((a * scale).max(unit).max(tiny).max(step), r)
+        ((a * scale).max(exact).max(tiny).max(step), r)
     }
 
     /// What explains an error that is within the floor.

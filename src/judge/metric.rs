@@ -90,7 +90,17 @@ impl Rules {
     /// A final output: by its metrics where it has some, else by the tolerance and by what it decides. NaN and infinities
     /// come first: no metric over the rest stands for a tensor that has others than the reference.
     pub fn judge_output(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
-        let mut verdict = self.judge(name, reference, candidate);
+        self.conclude_output(name, reference, candidate, self.judge(name, reference, candidate))
+    }
+
+    /// The last word on a final output, of which `verdict` is that of the tolerance.
+    pub fn conclude_output(
+        &self,
+        name: &str,
+        reference: &Tensor,
+        candidate: &Tensor,
+        mut verdict: Comparison,
+    ) -> Comparison {
         if let Some(why) = other_places(&verdict, reference, candidate) {
             verdict.status = Status::Diverges;
             verdict.why = Some(joined(verdict.why, why));

@@ -135,7 +135,9 @@ impl Probe<'_> {
         });
         let outputs = match values.is_empty() {
             true => Vec::new(),
-            false => outputs.map(|name| super::finals::judged(lab, name, &self.finals.right, &values)).collect(),
+            false => outputs
+                .map(|name| super::finals::judged(lab, name, (&self.finals.right, &values), &self.values))
+                .collect(),
         };
         let candidate = by_tensor(&lab.candidate.graph, values);
         let nothing = Vec::new();

@@ -33,18 +33,31 @@ impl Finals {
         let right = right(lab, values, counts)?;
         counts.candidate_builds += 1;
         counts.candidate_runs += 1;
-        let results = lab.outputs.iter().map(|name| judged(lab, name, &right, &unmarked)).collect();
+        let results = lab.outputs.iter().map(|name| judged(lab, name, (&right, &unmarked), values)).collect();
         Ok(Finals { right, unmarked, built, results })
     }
 }
 
 /// Output `name` over all samples.
-pub(super) fn judged(lab: &Lab, name: &str, right: &[Tensors], unmarked: &[Tensors]) -> TensorResult {
+pub(super) fn judged(
+    lab: &Lab,
+    name: &str,
+    (right, unmarked): (&[Tensors], &[Tensors]),
+    values: &Values,
+) -> TensorResult {
     let pairs: Vec<_> = right.iter().zip(unmarked).map(|(r, c)| (r.get(name), c.get(name))).collect();
     let graph = &lab.reference.graph;
     let node = graph.tensor(name).map(|t| graph.producer(t).name.clone()).unwrap_or_default();
     let references: Vec<_> = pairs.iter().map(|(r, _)| *r).collect();
-    worst(name, node, &references, |sample, r| pairs[sample].1.map(|c| lab.rules.judge_output(name, r, c)))
+    let tensor = graph.tensor(name);
+    worst(name, node, &references, |sample, r| {
+        let c = pairs[sample].1?;
+        let verdict = match tensor {
+            Some(tensor) => lab.judged(tensor, sample, (r, c), values),
+            None => lab.rules.judge(name, r, c),
+        };
+        Some(lab.rules.conclude_output(name, r, c, verdict))
+    })
 }
 
 /// From the survey's run where that was one of the reference, else from a run of its own.

@@ -6,9 +6,10 @@ use rayon::prelude::*;
 
 use super::pairs::Asked;
 use super::worst::worst;
-use super::{Finals, Lab, Probe};
-use crate::compare::Comparison;
+use super::{Finals, Lab, Probe, Values};
+use crate::compare::{Comparison, Scale};
 use crate::found::{Metrics, Status, TensorResult};
+use crate::graph::{Read, Source};
 use crate::search::Answer;
 use crate::tensor::Tensor;
 
@@ -115,10 +116,12 @@ impl Probe<'_> {
                 let candidates: Vec<_> = samples.map(|s| c.get(s).and_then(Option::as_ref)).collect();
                 let (name, judged) = (lab.key(*tensor), judged.get(&pair.candidate));
                 let verdict = |s: usize, right: &Tensor| match judged.and_then(|j| j.get(s)?.clone()) {
-                    Some(verdict) => {
-                        Some(lab.rules.settled(name, right, candidates.get(s).copied().flatten(), verdict))
-                    }
-                    None => Some(lab.rules.judge(name, right, candidates.get(s).copied().flatten()?)),
+                    Some(verdict) if verdict.status == Status::Agrees => Some(lab.rules.settled(name, right, verdict)),
+                    // Counts do not tell places, nor one piece its parts: what came back is looked at again.
+                    known => match candidates.get(s).copied().flatten() {
+                        Some(got) => Some(lab.judged(*tensor, s, (right, got), values)),
+                        None => known.map(|verdict| lab.rules.settled(name, right, verdict)),
+                    },
                 };
                 (*tensor, lab.result(*tensor, &references, &candidates, verdict))
             })
@@ -129,7 +132,34 @@ impl Probe<'_> {
     }
 }
 
+/// Operators that add up: what cancels there leaves the rounding of what was added.
+const SUMS: [&str; 9] =
+    ["Add", "Sub", "Sum", "Mean", "ReduceMean", "ReduceSum", "AveragePool", "GlobalAveragePool", "CumSum"];
+
 impl Lab {
+    /// One tensor of one sample by the tolerance, which for a sum is that of what it adds up, where that is at hand.
+    pub(super) fn judged(
+        &self,
+        tensor: usize,
+        sample: usize,
+        (right, got): (&Tensor, &Tensor),
+        values: &Values,
+    ) -> Comparison {
+        let verdict = self.rules.judge(self.key(tensor), right, got);
+        let node = self.reference.graph.producer(tensor);
+        if verdict.status != Status::Diverges || !SUMS.contains(&node.op_type.as_str()) {
+            return verdict;
+        }
+        let term = |read: &Read| match read.source {
+            Source::Tensor(t) => values.reference.get(&t)?.get(sample)?.as_ref(),
+            Source::Input => self.feeds.get(sample)?.get(&read.name),
+            Source::Initializer => None,
+        };
+        let sizes = node.reads.iter().filter_map(term).filter(|t| t.dtype.is_float()).map(|t| Scale::of(t).rms);
+        let largest = sizes.fold(0.0, f64::max);
+        self.rules.judge_sum(self.key(tensor), right, got, largest)
+    }
+
     /// A result without numbers.
     pub(super) fn not_compared(&self, tensor: usize, why: &str) -> TensorResult {
         let graph = &self.reference.graph;
