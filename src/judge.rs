@@ -14,6 +14,7 @@ mod noise;
 pub mod parts;
 mod rank;
 pub mod seen;
+mod slices;
 
 pub use allowance::Allowance;
 pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
@@ -21,7 +22,7 @@ pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
 use std::collections::HashMap;
 
 use crate::compare::{self, Comparison, Scale, Tolerance};
-use crate::found::{Real, Status, ToleranceInfo};
+use crate::found::{Metrics, Real, Status, ToleranceInfo};
 use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
 use allowance::looser;
@@ -75,7 +76,7 @@ impl Rules {
         name: &str,
         allowance: &Allowance,
         (reference, candidate): (&Tensor, Option<&Tensor>),
-        mut verdict: Comparison,
+        verdict: Comparison,
         sentinels: bool,
     ) -> Comparison {
         let Some(m) = verdict.metrics.as_ref() else { return verdict };
@@ -84,17 +85,13 @@ impl Rules {
         if m.breaks() || m.max_abs.0 == 0.0 || !number || !self.is_auto(name) {
             return verdict;
         }
-        if let Some(judged) =
-            candidate.filter(|_| apart).and_then(|c| groups::judged(allowance, reference, c, &verdict))
-        {
-            return judged;
+        let by_group = candidate.filter(|_| apart).and_then(|c| groups::judged(allowance, reference, c, &verdict));
+        let Some(concluded) = by_group.or_else(|| as_noise(allowance, m, &verdict)) else { return verdict };
+        let hides = concluded.status == Status::Agrees && concluded.metrics.as_ref().is_some_and(|m| m.mismatched > 0);
+        match candidate.filter(|_| hides).and_then(|c| slices::lost(reference, c)) {
+            Some(lost) => Comparison { status: Status::Diverges, why: Some(lost.to_string()), ..concluded },
+            None => concluded,
         }
-        if verdict.status == Status::Diverges && allowance.floor().explains(m) {
-            let beyond = format!("{} of {} elements beyond atol and rtol", m.mismatched, m.elements);
-            verdict.why = Some(format!("{beyond}, but {:.1} dB is what {} explains", m.sqnr_db.0, allowance.told()));
-            verdict.status = Status::Agrees;
-        }
-        verdict
     }
 
     fn is_auto(&self, name: &str) -> bool {
@@ -196,6 +193,16 @@ impl Rules {
         }
         text
     }
+}
+
+/// A tensor that diverges by single elements, and is within the noise of its precision as a whole.
+fn as_noise(allowance: &Allowance, m: &Metrics, verdict: &Comparison) -> Option<Comparison> {
+    let noise = verdict.status == Status::Diverges && allowance.floor().explains(m);
+    noise.then(|| {
+        let beyond = format!("{} of {} elements beyond atol and rtol", m.mismatched, m.elements);
+        let why = format!("{beyond}, but {:.1} dB is what {} explains", m.sqnr_db.0, allowance.told());
+        Comparison { status: Status::Agrees, why: Some(why), metrics: verdict.metrics.clone() }
+    })
 }
 
 /// Roundings of its largest terms that a sum may be off by: their errors, and the order in which they are added.
