@@ -31,6 +31,7 @@ KINDS = [*OPTIMISERS, *QUANTISERS, "fp16"]
 # Decibels per part of an output; a precision that is emulated on the original has one as well.
 BOUNDS = {**dict.fromkeys(OPTIMISERS, 90.0), **dict.fromkeys(QUANTISERS, 14.0), "fp16": 27.0, "bf16": 20.0, "tf32": 27.0}
 QUANTISED = {"DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger", "QGemm"}
+QUANTISABLE = {"Conv", "MatMul", "Gemm", "LSTM", "Gather", "ConvTranspose"}
 SECONDS = 400
 
 
@@ -64,16 +65,16 @@ def main():
 
 def apart(model, kind, path):
     """Makes and measures in another process."""
-    queue = multiprocessing.Queue()
+    queue = multiprocessing.SimpleQueue()
     process = multiprocessing.Process(target=work, args=(model, kind, path, queue))
     process.start()
-    try:
-        found = queue.get(timeout=SECONDS)
-    except Exception:
-        found = {"healthy": None, "why": f"not made: the tool crashed or took more than {SECONDS} s"}
-    process.join(5)
+    process.join(SECONDS)
     if process.is_alive():
         process.kill()
+        process.join()
+    found = {"healthy": None, "why": f"not made: the tool crashed or took more than {SECONDS} s"}
+    if not queue.empty():
+        found = queue.get()
     if found["healthy"] is None:
         path.unlink(missing_ok=True)
     return found
@@ -133,8 +134,11 @@ def ort_optimised(model, level, path):
 def quantise(model, kind, path):
     from onnxruntime import quantization as q
 
-    if any(n.op_type in QUANTISED or "Quantize" in n.op_type for n in onnx.load(model).graph.node):
+    operators = {n.op_type for n in onnx.load(model).graph.node}
+    if any(op in QUANTISED or "Quantize" in op for op in operators):
         raise NotMade("the model is quantised already")
+    if not operators & QUANTISABLE:
+        raise NotMade("nothing in it can be quantised")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "prepared.onnx"
         prepare(model, source, kind)
