@@ -173,7 +173,7 @@ def save(cases, path):
 def totals(cases):
     groups = collections.defaultdict(list)
     for c in cases:
-        groups[c.suite, "all"].append(c)
+        groups[c.suite, "(every kind)"].append(c)
         groups[c.suite, c.kind].append(c)
     print("\n| suite | kind | cases | right | agreed | diverged | inconclusive | other |\n|---|---|---|---|---|---|---|---|")
     for (suite, kind), group in sorted(groups.items()):
