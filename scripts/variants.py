@@ -8,7 +8,8 @@ a matrix unchanged unless it was a near-tie. "grey" is what people may call eith
 between 70 and 90 dB; an optimised file of a model that is quantised already, where one step more or less goes a long way.
 Each variant is made and measured in a process of its own: tools crash and hang.
 
-usage: scripts/variants.py MODELS OUT [--only NAME ...] [--kinds KIND ...] [--again]     (its Python holds the tools)
+usage: PYTHON scripts/variants.py MODELS OUT [--only NAME ...] [--kinds KIND ...] [--again]
+PYTHON is that of an environment with onnx, onnxruntime, onnxslim, onnxsim, onnxconverter-common and sympy.
 """
 
 import argparse
