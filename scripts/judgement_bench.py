@@ -121,7 +121,7 @@ def ask(case, options):
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         command = [str(options.layerdiff), "bisect", case.model, "-c", case.candidate, "-i", case.inputs]
-        command += ["-o", f"{folder}/out", "--quiet"]
+        command += ["-o", f"{folder}/out", "--quiet", "--no-reduce", "--no-overrides"]
         if case.want == "measure":
             command += ["--save-tensors", f"{folder}/saved.npz"]
         try:
