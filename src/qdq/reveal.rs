@@ -50,13 +50,15 @@ struct Reveal {
     pairs: usize,
 }
 
-/// An integer tensor and the name of its float.
+/// An integer tensor, and what becomes of it.
 struct Pair {
     /// Position of the node that makes it.
     maker: usize,
     integer: String,
-    float: String,
-    code: Code,
+    /// It has the name of a float of the other model, which it is not.
+    moves: bool,
+    /// The float that it stands for, and how; `None` where nobody can tell.
+    shown: Option<(String, Code)>,
 }
 
 impl Reveal {
@@ -79,17 +81,18 @@ impl Reveal {
 
     /// In the order of the nodes.
     fn pairs_of(&self, graph: &GraphProto, prefix: &str, codes: &Codes) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = Vec::new();
-        for (maker, node) in graph.node.iter().enumerate() {
-            for integer in node.output.iter().filter(|o| !o.is_empty()) {
-                let Some(code) = codes.get(integer).filter(|code| self.is_plain(code)) else { continue };
-                let Some(float) = self.float_of(graph, prefix, integer) else { continue };
-                if pairs.iter().all(|pair| pair.float != float) {
-                    pairs.push(Pair { maker, integer: integer.clone(), float, code: code.clone() });
-                }
-            }
-        }
-        pairs
+        let mut seen = HashSet::new();
+        let made = graph.node.iter().enumerate().flat_map(|(maker, node)| node.output.iter().map(move |o| (maker, o)));
+        let pair = |(maker, integer): (usize, &String)| {
+            let code = codes.get(integer)?;
+            // What the model hands out stays what it is.
+            let handed_out = graph.output.iter().any(|o| o.name() == integer);
+            let moves = !handed_out && self.floats.contains(&format!("{prefix}{integer}"));
+            let float = self.float_of(prefix, integer, moves).filter(|_| self.is_plain(code));
+            let shown = float.filter(|float| seen.insert(float.clone())).map(|float| (float, code.clone()));
+            (moves || shown.is_some()).then(|| Pair { maker, integer: integer.clone(), moves, shown })
+        };
+        made.filter_map(pair).collect()
     }
 
     fn is_plain(&self, code: &Code) -> bool {
@@ -97,41 +100,40 @@ impl Reveal {
     }
 
     /// What the other model calls it: ONNX Runtime's quantiser adds a suffix, others keep the very name.
-    fn float_of(&self, graph: &GraphProto, prefix: &str, integer: &str) -> Option<String> {
-        let theirs = |name: &str| self.floats.contains(&format!("{prefix}{name}"));
-        let float = match integer.strip_suffix("_quantized") {
-            Some(float) if theirs(float) && !self.taken.contains(float) => float,
-            // What the model hands out stays what it is.
-            _ if theirs(integer) && graph.output.iter().all(|o| o.name() != integer) => integer,
-            _ => return None,
-        };
-        let mut float = float.to_string();
+    fn float_of(&self, prefix: &str, integer: &str, same: bool) -> Option<String> {
+        let float = integer.strip_suffix("_quantized");
+        let float =
+            float.filter(|name| self.floats.contains(&format!("{prefix}{name}")) && !self.taken.contains(*name));
+        let mut float = float.or(Some(integer).filter(|_| same))?;
         while let Some(behind) = self.clamped.get(&format!("{prefix}{float}")).and_then(|key| key.strip_prefix(prefix))
         {
             if [behind.to_string(), format!("{behind}_quantized")].iter().any(|own| self.taken.contains(own)) {
                 break;
             }
-            float = behind.to_string();
+            float = behind;
         }
-        Some(float)
+        Some(float.to_string())
     }
 
     fn put(&mut self, graph: &mut GraphProto, pair: Pair) {
-        let Pair { maker, integer, float, code } = pair;
-        let codes = if integer == float { self.fresh(&format!("{float}/codes")) } else { integer.clone() };
-        let again = self.fresh(&format!("{float}/codes/again"));
-        graph.node.iter_mut().for_each(|node| read_instead(node, &integer, &again));
-        if integer == float {
+        let Pair { maker, integer, moves, shown } = pair;
+        let codes = if moves { self.fresh(&format!("{integer}/codes")) } else { integer.clone() };
+        let again = shown.as_ref().map(|(float, _)| self.fresh(&format!("{float}/codes/again")));
+        let read = again.as_ref().unwrap_or(&codes);
+        graph.node.iter_mut().for_each(|node| read_instead(node, &integer, read));
+        if moves {
             graph.node[maker].output.iter_mut().filter(|o| **o == integer).for_each(|o| o.clone_from(&codes));
             graph.value_info.retain(|v| v.name() != integer);
         }
-        let node = |op: &str, from: &str, to: &str| {
-            let inputs = [Some(from), Some(&code.scale), code.zero_point.as_deref()];
-            NodeProto::new(op, &format!("{to}/made"), &inputs.into_iter().flatten().collect::<Vec<_>>(), &[to])
-        };
-        let shown = [node("DequantizeLinear", &codes, &float), node("QuantizeLinear", &float, &again)];
-        graph.node.splice(maker + 1..maker + 1, shown);
-        self.taken.insert(float);
+        if let Some(((float, code), again)) = shown.zip(again) {
+            let node = |op: &str, from: &str, to: &str| {
+                let inputs = [Some(from), Some(&code.scale), code.zero_point.as_deref()];
+                NodeProto::new(op, &format!("{to}/made"), &inputs.into_iter().flatten().collect::<Vec<_>>(), &[to])
+            };
+            let pair = [node("DequantizeLinear", &codes, &float), node("QuantizeLinear", &float, &again)];
+            graph.node.splice(maker + 1..maker + 1, pair);
+            self.taken.insert(float);
+        }
         self.pairs += 1;
     }
 

@@ -146,8 +146,7 @@ fn what_is_clamped_by_its_codes_is_what_stands_behind_the_clamp() {
         check(chain, "y", float, Some(&want.iter().map(String::as_str).collect::<Vec<_>>()));
     };
     of("a_quantized", float(vec![]), lines("a_quantized", "r"));
-    // Under the very name, the integers stay where they are.
-    of("a", float(vec![]), lines("a", "r"));
+    of("a", float(vec![]), lines("a/codes", "r"));
     of("a_quantized", float(vec![node("Neg", &["a"], &["m"])]), lines("a_quantized", "a"));
 }
 
@@ -160,6 +159,13 @@ fn only_one_scale_of_eight_bits_is_read() {
     check(with("many", "z"), "y", float_chain(), None);
     check(with("s", "wide"), "y", float_chain(), None);
     check(with("x", "z"), "y", float_chain(), None);
+    // Integers that nobody can read are no floats all the same.
+    let same = vec![
+        node("QLinearConv", &["x", "s", "z", "w", "s", "n", "s", "wide"], &["a"]),
+        node("DequantizeLinear", &["a", "s", "wide"], &["y"]),
+    ];
+    let want = ["QLinearConv(x,s,z,w,s,n,s,wide) a/codes", "DequantizeLinear(a/codes,s,wide) y"];
+    check(same, "y", float_chain(), Some(&want));
     assert!(reveal(&model(with("s", "n"), &["y"]), &model(float_chain(), &["y"])).is_some());
 }
 
