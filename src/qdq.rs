@@ -5,12 +5,14 @@ mod exclude;
 mod find;
 mod formula;
 mod loss;
+mod reveal;
 mod without;
 
 pub use exclude::{Exclusions, exclusions, owners};
 pub use find::pairs;
 pub use formula::{dequantised, round_trip};
 pub use loss::{Losses, loss};
+pub use reveal::reveal;
 pub use without::{Activation, Float, stands_for, stored_as_float, without};
 
 use crate::tensor::{DType, Tensor};

@@ -26,12 +26,14 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
 
     let own_model = probe.lab.relation.is_own_model();
     let counterpart = theirs.graph.tensor(&culprit.tensor).filter(|_| own_model);
-    let their_node = counterpart.map(|t| theirs.graph.producer(t));
+    let their_node = counterpart.map(|t| maker(&theirs.graph, t));
     let their_proto = their_node.and_then(|n| n.proto(&theirs.model.proto));
     let sample = culprit.accumulated.sample;
     let slot = |(i, name): (usize, &String)| {
         let their_name = their_proto.and_then(|p| p.input.get(i));
-        let own = their_node.zip(their_name).and_then(|(n, name)| written(theirs, n, name));
+        // Integer operators have their weights in other places.
+        let float = their_node.filter(|n| !n.op_type.starts_with('Q'));
+        let own = float.zip(their_name).and_then(|(n, name)| written(theirs, n, name));
         Slot::of(probe, node, name, sample, own)
     };
     let slots: Vec<Slot> = proto.input.iter().enumerate().map(slot).collect();
@@ -120,6 +122,16 @@ fn written(side: &Side, node: &Node, name: &str) -> Option<Tensor> {
             tensor_from_proto(&maker).ok()
         }
         _ => None,
+    }
+}
+
+/// Who makes `tensor`: of integers that are widened, the integer operator (QLinearConv and its like).
+fn maker(graph: &Graph, tensor: usize) -> &Node {
+    let node = graph.producer(tensor);
+    let before = graph.parents(tensor).into_iter().map(|t| graph.producer(t)).find(|n| n.op_type.starts_with('Q'));
+    match before {
+        Some(integers) if node.op_type == "DequantizeLinear" && integers.op_type != "QuantizeLinear" => integers,
+        _ => node,
     }
 }
 

@@ -175,6 +175,7 @@ impl World {
             lowering,
             kept: Kept::new(),
             half: false,
+            deployed: None,
             types: types.clone(),
         };
         let reference = side(self.reference_spec, self.reference, Lowering::None);

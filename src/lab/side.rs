@@ -4,7 +4,7 @@
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
-use crate::onnx::AttributeProto;
+use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
 use crate::run::{About, Backend, Observe, RunError, question};
 use crate::spec::{Low, Place, Spec};
@@ -47,6 +47,8 @@ pub struct Side {
     pub model: Model,
     /// Of the model.
     pub graph: Graph,
+    /// The file as it is, where `model` shows more of it: what is run as long as nothing is to be seen inside.
+    pub deployed: Option<ModelProto>,
     /// How the side comes to its precision.
     pub lowering: Lowering,
     /// Nodes that stay in float32 in a lower precision.
@@ -58,6 +60,15 @@ pub struct Side {
 }
 
 impl Side {
+    /// Its model in a form that computes the same and shows more: tensors are looked at in `shown`, and the verdict is the
+    /// file's. An error where `shown` has no graph.
+    pub fn show(&mut self, shown: ModelProto) -> anyhow::Result<()> {
+        self.graph = Graph::new(&shown)?;
+        let file = std::mem::replace(&mut self.model.proto, shown);
+        self.deployed.get_or_insert(file);
+        Ok(())
+    }
+
     /// ONNX Runtime on the CPU, in this process?
     pub fn on_cpu(&self) -> bool {
         self.spec.place == Place::Cpu

@@ -57,7 +57,8 @@ impl<'a> Work<'a> {
 impl Side {
     /// Its own model as it stands.
     pub fn work<'a>(&'a self, feeds: &'a [Tensors], outputs: &'a [String]) -> Work<'a> {
-        let (model, types, kept) = (&self.model.proto, &self.types, &self.kept);
+        let model = self.deployed.as_ref().unwrap_or(&self.model.proto);
+        let (types, kept) = (&self.types, &self.kept);
         Work { model, types, kept, feeds, outputs, how: How::default(), against: None }
     }
 
@@ -103,8 +104,11 @@ impl Side {
         self.perform(&Work { against: Some(against), ..self.work(feeds, outputs).on(&marked, &self.types) })
     }
 
-    /// Its model with these tensors (numbers in `graph`) as outputs.
+    /// Its model with these tensors (numbers in `graph`) as outputs; the file as it is, where there are none.
     pub fn marked(&self, tensors: &[usize]) -> ModelProto {
+        if let (Some(file), []) = (&self.deployed, tensors) {
+            return file.clone();
+        }
         mark::mark(&self.model.proto, &self.graph, tensors, &self.types)
     }
 

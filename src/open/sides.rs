@@ -10,6 +10,7 @@ use crate::lab::{Lowering, Side};
 use crate::load::Model;
 use crate::mark::Types;
 use crate::precision::Kept;
+use crate::qdq;
 use crate::run::Tf32;
 use crate::spec::{Low, Place, Precision, Spec};
 
@@ -30,8 +31,25 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         lowering,
         kept: Kept::new(),
         half: false,
+        deployed: None,
         types: Types::new(),
     })
+}
+
+/// Where one side brings a quantised model of integer operators and the other one holds the floats, both are looked at as
+/// floats.
+pub fn show_integers(reference: &mut Side, candidate: &mut Side) -> anyhow::Result<()> {
+    if [&*reference, &*candidate].iter().all(|side| side.spec.model.is_none()) {
+        return Ok(());
+    }
+    let shown = [(&*reference, &*candidate), (&*candidate, &*reference)]
+        .map(|(side, other)| qdq::reveal(&side.model.proto, &other.model.proto).filter(|_| side.runs()));
+    for (side, shown) in [reference, candidate].into_iter().zip(shown) {
+        if let Some(shown) = shown {
+            side.show(shown)?;
+        }
+    }
+    Ok(())
 }
 
 /// An error about a model, with its file's name in front.

@@ -82,6 +82,7 @@ fn with(spec: &str, backend: impl Backend + 'static) -> Side {
         lowering: Lowering::None,
         kept: Kept::new(),
         half: false,
+        deployed: None,
         types: Types::new(),
     }
 }
