@@ -1,8 +1,8 @@
 """The truth about two models, measured without layerdiff: every tensor of the main graph marked, both run by ONNX
 Runtime with graph optimisation off, every pair compared.
 
-A culprit is a node of the reference that makes a diverging tensor out of inputs that all agree, and from which a
-diverging model output can be reached. Tensors inside If, Loop and Scan are not looked at.
+A culprit is a node of the reference that makes a diverging tensor out of inputs that all agree, and from which a way of
+diverging tensors leads to a diverging model output. Tensors inside If, Loop and Scan are not looked at.
 """
 
 from pathlib import Path
@@ -35,14 +35,14 @@ class Reference:
         """How many tensors a search chooses among: every output of every node, Constants too."""
         return len(self.maker)
 
-    def ancestors(self, names):
-        """Nodes from which one of the tensors can be reached."""
+    def ancestors(self, names, along=None):
+        """Nodes from which one of the tensors can be reached, through no other tensors than those `along` the way."""
         seen, stack = set(), [self.maker[n] for n in names if n in self.maker]
         while stack:
             node = stack.pop()
             if node not in seen:
                 seen.add(node)
-                stack += [self.maker[n] for n in self.reads[node] if n in self.maker]
+                stack += [self.maker[n] for n in self.reads[node] if n in self.maker and (along is None or n in along)]
         return seen
 
     def descendants(self, node):
@@ -64,8 +64,8 @@ def culprits(reference, candidate_values):
     bad_outputs = [name for name in reference.outputs if name in bad]
     guilty = [
         i
-        for i in sorted(reference.ancestors(bad_outputs))
-        if bad.intersection(reference.model.graph.node[i].output) and not bad.intersection(reference.reads[i])
+        for i in sorted(reference.ancestors(bad_outputs, bad))
+        if not bad.intersection(reference.reads[i])
     ]
     return guilty, bad_outputs
 

@@ -11,6 +11,7 @@ mod feeding;
 mod finals;
 pub mod first;
 mod fixed;
+mod forecast;
 pub mod journal;
 mod ledger;
 mod marked;
