@@ -35,6 +35,8 @@ pub struct Narrowed {
     pub masked: Vec<Masked>,
     /// It stopped at the number of culprits that was asked for.
     pub unexplained: bool,
+    /// What diverges from agreeing inputs only where the suspects are put right.
+    pub besides: Vec<usize>,
     /// With this many put right the outputs still diverge, and nothing more was found.
     pub rest: Option<usize>,
 }
@@ -70,7 +72,8 @@ pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Resu
         if !ways::prove(&mut hunt, probe, &mut worlds, &mut suspects)? {
             let masked = search::all_masked(&shapes::value_dag(probe), &probe.results.answers(), &hunt.targets);
             let rest = worlds.rest(suspects.len());
-            return Ok(Narrowed { suspects, masked, unexplained: found.unexplained, rest });
+            let besides = worlds.besides();
+            return Ok(Narrowed { suspects, masked, unexplained: found.unexplained, besides, rest });
         }
         found = hunt.search(probe)?;
     }

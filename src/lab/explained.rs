@@ -173,3 +173,6 @@ pub(super) fn feed(main: &mut GraphProto, name: &str, values: &[Tensor]) {
         false => ValueInfoProto::typed(name, first.dtype, None),
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ fn sorted(tensors: &[usize]) -> Vec<usize> {
     tensors.sort_unstable();
     tensors
 }
+
+#[cfg(test)]
+mod tests;

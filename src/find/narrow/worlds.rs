@@ -66,6 +66,11 @@ impl Worlds {
         Ok(())
     }
 
+    /// Nodes that diverge from agreeing inputs only where the suspects are put right, by their tensors.
+    pub fn besides(&self) -> Vec<usize> {
+        self.besides.iter().map(|s| s.item).collect()
+    }
+
     /// How many were put right in vain, if the outputs diverge all the same.
     pub fn rest(&self, suspects: usize) -> Option<usize> {
         self.left.then_some(suspects)
