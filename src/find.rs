@@ -37,6 +37,8 @@ pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: im
     let most = args.max_culprits as usize;
     let accused = accuse::accuse(probe, &narrowed.suspects, most);
     found.notes.extend((narrowed.unexplained || accused.value.more).then_some(Note::MoreCulprits(most)));
+    let besides = accuse::names(probe, &narrowed.besides);
+    found.notes.extend((!besides.is_empty()).then_some(Note::Besides(besides)));
     found.notes.extend(narrowed.rest.filter(|_| found.notes.is_empty()).map(Note::Rest));
     found.culprits = Some(accused.value.culprits);
     Ended { value: found, halted: accused.halted }
@@ -57,7 +59,7 @@ fn suspects(
 impl Narrowed {
     /// All there are.
     fn all(Classified { suspects, masked }: Classified) -> Narrowed {
-        Narrowed { suspects, masked, unexplained: false, rest: None }
+        Narrowed { suspects, masked, unexplained: false, besides: Vec::new(), rest: None }
     }
 }
 

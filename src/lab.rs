@@ -11,6 +11,8 @@ mod feeding;
 mod finals;
 pub mod first;
 mod fixed;
+mod folded;
+mod forecast;
 pub mod journal;
 mod ledger;
 mod marked;
@@ -78,7 +80,9 @@ impl Lab {
     ) -> Lab {
         let pairs = (0..reference.graph.tensors.len()).map(|t| pair(&reference, &candidate, &survey, t)).collect();
         let relation = Relation::of(&reference, &candidate);
-        Lab { reference, candidate, relation, feeds, rules, outputs, survey, memory, pairs }
+        let mut lab = Lab { reference, candidate, relation, feeds, rules, outputs, survey, memory, pairs };
+        lab.pair_folded();
+        lab
     }
 
     /// Tensors of the reference's graph.

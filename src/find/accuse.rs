@@ -100,6 +100,17 @@ pub fn masked(probe: &Probe, narrowed: &Narrowed) -> Vec<Masked> {
         .collect()
 }
 
+/// The makers of these tensors by name, each once.
+pub fn names(probe: &Probe, tensors: &[usize]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in tensors.iter().map(|t| &probe.lab.reference.graph.producer(*t).name) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
 /// Several outputs of one node are one culprit, named by its first.
 fn one_a_node<'s>(probe: &Probe, suspects: &'s [Suspect]) -> Vec<&'s Suspect> {
     let mut seen = HashSet::new();

@@ -1,6 +1,7 @@
 //! The strategy `bisect`: few tensors a run, narrowing down, and the looks that keep its guesses honest: at what was left out
 //! between a suspect and the outputs, at the candidate with the suspects put right, and at the ways of their errors.
 
+mod consequences;
 mod losses;
 mod shapes;
 mod ways;
@@ -34,6 +35,8 @@ pub struct Narrowed {
     pub masked: Vec<Masked>,
     /// It stopped at the number of culprits that was asked for.
     pub unexplained: bool,
+    /// What diverges from agreeing inputs only where the suspects are put right.
+    pub besides: Vec<usize>,
     /// With this many put right the outputs still diverge, and nothing more was found.
     pub rest: Option<usize>,
 }
@@ -43,11 +46,15 @@ pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Resu
     let mut hunt = Hunt::new(args, probe, progress);
     probe.known();
     let mut found = hunt.search(probe)?;
-    // Between a suspect and the output everything unmeasured passes for its consequence. While runs are left, the likeliest
-    // exceptions are measured too: a second fault may stand below a tensor where the error of the first one is lost.
-    if hunt.spent(probe) < hunt.enough + 1 && hunt.look_at_losses(probe, &found.suspects)? {
-        found = hunt.search(probe)?;
+    // Between a suspect and the output everything unmeasured passes for its consequence, though a second fault may stand below
+    // a tensor where the error of the first one is lost. Where that is cannot be foreseen, the likeliest places are measured
+    // while runs are left.
+    if !consequences::look_at_them(&mut hunt, probe, &mut found.suspects.clone())?
+        && hunt.spent(probe) < hunt.enough + 1
+    {
+        hunt.look_at_losses(probe, &found.suspects)?;
     }
+    found = hunt.search(probe)?;
     let mut worlds = Worlds::default();
     loop {
         let causes = shapes::behind_shapes(probe, &mut found.suspects)?;
@@ -59,12 +66,14 @@ pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Resu
         suspects.extend(hunt.traced(probe, &suspects)?);
         in_order(&mut suspects);
         worlds.search(&mut hunt, probe, &mut suspects)?;
+        consequences::look_at_them(&mut hunt, probe, &mut suspects)?;
         in_order(&mut suspects);
         // Where measuring a way cut it, something else must explain the outputs.
         if !ways::prove(&mut hunt, probe, &mut worlds, &mut suspects)? {
             let masked = search::all_masked(&shapes::value_dag(probe), &probe.results.answers(), &hunt.targets);
             let rest = worlds.rest(suspects.len());
-            return Ok(Narrowed { suspects, masked, unexplained: found.unexplained, rest });
+            let besides = worlds.besides();
+            return Ok(Narrowed { suspects, masked, unexplained: found.unexplained, besides, rest });
         }
         found = hunt.search(probe)?;
     }

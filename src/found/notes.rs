@@ -6,6 +6,9 @@ use std::fmt;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
+/// Names in one sentence.
+const NAMED: usize = 3;
+
 /// Remarks of the stages before the cure, which has its own ([`CureNote`](super::CureNote)).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
@@ -50,6 +53,8 @@ pub enum Note {
     UnusedTf32,
     /// The search stopped at this many culprits.
     MoreCulprits(usize),
+    /// With the culprits put right these nodes diverge from inputs that agree, by name; as the candidate is, they do not.
+    Besides(Vec<String>),
     /// With this many culprits put right the outputs still diverge, and no other was found.
     Rest(usize),
     /// Why the host compared what the GPU could have compared.
@@ -154,6 +159,14 @@ impl fmt::Display for Note {
                 "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it",
             ),
             Note::MoreCulprits(most) => write!(f, "there are more culprits than --max-culprits {most}"),
+            Note::Besides(nodes) => {
+                let quoted = |node: &String| format!("'{node}'");
+                let named: Vec<String> = nodes.iter().take(NAMED).map(quoted).collect();
+                let more = nodes.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let verb = if nodes.len() == 1 { "is" } else { "are" };
+                write!(f, "with the culprits put right, {}{more} {verb} wrong too", named.join(", "))
+            }
             Note::Rest(1) => f.write_str(
                 "the outputs still diverge with the culprit put right: more is wrong, and --strategy scan measures everything",
             ),

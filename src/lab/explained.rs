@@ -160,7 +160,7 @@ fn split(mut tensors: Vec<TensorResult>, asked: usize) -> Option<Explained> {
 }
 
 /// `name` is fed with values like these from now on; who made it makes something that nobody reads.
-fn feed(main: &mut GraphProto, name: &str, values: &[Tensor]) {
+pub(super) fn feed(main: &mut GraphProto, name: &str, values: &[Tensor]) {
     let mut unread = format!("{name}/explained");
     while main.node.iter().flat_map(|n| &n.output).any(|output| *output == unread) {
         unread.push('_');
@@ -175,3 +175,6 @@ fn feed(main: &mut GraphProto, name: &str, values: &[Tensor]) {
         false => ValueInfoProto::typed(name, first.dtype, None),
     });
 }
+
+#[cfg(test)]
+mod tests;

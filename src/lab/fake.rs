@@ -36,6 +36,8 @@ pub struct World {
     /// Main nodes by name, in order.
     pub nodes: Vec<String>,
     model: ModelProto,
+    /// What the candidate runs in place of it.
+    own: Option<ModelProto>,
     /// By sample.
     pub feeds: Vec<Tensors>,
     /// Names of the tensors that decide.
@@ -122,6 +124,7 @@ impl World {
             candidate: Device::new(),
             candidate_spec: "ort-cuda",
             lowering: Lowering::None,
+            own: None,
             model: ModelProto {
                 ir_version: Some(8),
                 opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
@@ -129,6 +132,13 @@ impl World {
                 ..Default::default()
             },
         }
+    }
+
+    /// With a candidate that runs a model of its own, of the same inputs.
+    pub fn against(mut self, text: &str) -> World {
+        self.own = Some(World::of(text).model);
+        self.candidate_spec = "ort@own.onnx";
+        self
     }
 
     /// With something wrong at a node of the candidate.
@@ -167,7 +177,8 @@ impl World {
         let survey = survey(&model, &graph, &self.feeds[0]);
         let (types, seen) = (survey.types.clone(), [&self.reference, &self.candidate].map(|device| device.log.clone()));
         let [reference_log, candidate_log] = seen;
-        let side = |spec: &str, device: Device, lowering| Side {
+        let own = self.own.as_ref().map_or_else(|| model.clone(), load);
+        let side = |spec: &str, device: Device, lowering, model: &Model| Side {
             spec: spec.parse::<Spec>().unwrap(),
             backend: Box::new(device.backend()),
             graph: Graph::new(&model.proto).unwrap(),
@@ -178,8 +189,8 @@ impl World {
             deployed: None,
             types: types.clone(),
         };
-        let reference = side(self.reference_spec, self.reference, Lowering::None);
-        let candidate = side(self.candidate_spec, self.candidate, self.lowering);
+        let reference = side(self.reference_spec, self.reference, Lowering::None, &model);
+        let candidate = side(self.candidate_spec, self.candidate, self.lowering, &own);
         let lab = Lab::new((reference, candidate), (self.feeds, self.outputs), self.rules, survey, self.memory);
         SetUp { lab, reference: reference_log, candidate: candidate_log }
     }

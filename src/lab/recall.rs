@@ -32,7 +32,12 @@ impl Earlier {
 
     /// Was there a look at these very tensors?
     pub(super) fn has(&self, asked: &[usize]) -> bool {
-        self.looks.iter().any(|look| look.asked == asked && look.explained.is_empty())
+        self.knows(asked, &[])
+    }
+
+    /// Was there one with these explained?
+    pub(super) fn knows(&self, asked: &[usize], explained: &[usize]) -> bool {
+        self.looks.iter().any(|look| look.asked == asked && look.explained == explained)
     }
 
     /// The look at these tensors with those explained.

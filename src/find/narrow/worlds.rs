@@ -2,6 +2,7 @@
 //! them are explained; if they do not, what else is wrong stands out where the errors of the found ones had covered it. What is
 //! found so is a guess: it is measured in the candidate as it is, and suspected if it diverges there from inputs that agree.
 
+use super::consequences::{is_measured, open};
 use super::{Halt, Hunt};
 use crate::find::scan::parents;
 use crate::found::Status;
@@ -47,12 +48,12 @@ impl Worlds {
                 return Ok(());
             }
             let asked: Vec<usize> = new.iter().flat_map(|s| s.inputs.iter().copied().chain([s.item])).collect();
-            hunt.measure(probe, &open(probe, &asked))?;
+            hunt.measure(probe, &open(probe, asked))?;
             let (real, guesses) = (hunt.search(probe)?, new);
             let before = suspects.len();
             let known = |suspects: &[Suspect], item: usize| suspects.iter().any(|s| s.item == item);
             let added: Vec<Suspect> =
-                guesses.iter().filter_map(|guess| as_measured(probe, guess)).chain(real.suspects).collect();
+                guesses.iter().filter(|guess| is_measured(probe, guess)).cloned().chain(real.suspects).collect();
             added.into_iter().for_each(|s| {
                 if !known(suspects, s.item) {
                     suspects.push(s)
@@ -63,6 +64,11 @@ impl Worlds {
             fruitless = if suspects.len() > before { 0 } else { fruitless + 1 };
         }
         Ok(())
+    }
+
+    /// Nodes that diverge from agreeing inputs only where the suspects are put right, by their tensors.
+    pub fn besides(&self) -> Vec<usize> {
+        self.besides.iter().map(|s| s.item).collect()
     }
 
     /// How many were put right in vain, if the outputs diverge all the same.
@@ -159,21 +165,6 @@ fn known(probe: &Probe, explained: &[usize]) -> Vec<Option<Answer>> {
     let mut known: Vec<_> = probe.results.answers().into_iter().enumerate().map(moved).collect();
     explained.iter().for_each(|&t| known[t] = Some(Answer::Good));
     known
-}
-
-/// The guess as the candidate has it: bad, with inputs that are all good. `None` where it is not so.
-fn as_measured(probe: &Probe, guess: &Suspect) -> Option<Suspect> {
-    let good = |t: &usize| probe.results.answer(*t) == Some(Answer::Good);
-    let bad = probe.results.answer(guess.item) == Some(Answer::Bad);
-    (bad && guess.inputs.iter().all(good)).then(|| guess.clone())
-}
-
-/// Those that nobody measured yet, each once.
-fn open(probe: &Probe, tensors: &[usize]) -> Vec<usize> {
-    let mut open: Vec<usize> = tensors.iter().copied().filter(|t| probe.results.is_open(*t)).collect();
-    open.sort_unstable();
-    open.dedup();
-    open
 }
 
 /// What must be replaced so that these are right; `None` where one of them cannot be.

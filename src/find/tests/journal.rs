@@ -57,6 +57,20 @@ fn what_an_earlier_run_saw_is_taken_over() {
 }
 
 #[test]
+fn what_an_earlier_run_foresaw_and_put_right_is_taken_over() {
+    let lost = || {
+        let graph =
+            "a = Neg(x); b = Neg(a); c = Relu(a); d = Neg(c); e = Add(d, x); f = Neg(e); g = Neg(f); h = Add(g, b)";
+        World::of(graph).wrong("make_a", Wrong::Off(0.1)).wrong("make_e", MUCH)
+    };
+    for args in ways() {
+        check(lost, &args);
+        check(|| lost().engine(&[]), &args);
+        check(|| lost().with(|w| w.candidate_spec = "ort"), &args);
+    }
+}
+
+#[test]
 fn what_an_earlier_run_saw_of_an_engine_is_taken_over() {
     for args in ways() {
         check(|| world().engine(&[Observe::Unfused]), &args);

@@ -99,3 +99,33 @@ fn a_node_that_cannot_be_run_alone_is_a_culprit_all_the_same() {
         assert_eq!((culprit.local.is_none(), why), (true, "the node could not be run alone: fake crashed: SIGSEGV"));
     }
 }
+
+#[test]
+fn a_fault_behind_another_is_found_where_the_errors_of_the_first_are_lost() {
+    // The second reads what agrees, and nobody marks that while the first explains everything.
+    let graph = "a = Neg(x); b = Neg(a); c = Relu(a); d = Neg(c); e = Add(d, x); f = Neg(e); g = Neg(f); h = Add(g, b)";
+    for node in ["make_d", "make_e", "make_f", "make_g"] {
+        for args in ways() {
+            for engine in [false, true] {
+                let world = World::of(graph).wrong("make_a", Wrong::Off(0.1)).wrong(node, MUCH);
+                let set = if engine { world.engine(&[]) } else { world }.set_up();
+                let mut probe = set.probe();
+                assert_eq!(names(&found(&args, &mut probe)), ["make_a", node], "{:?} {:?}", args.strategy, args.marks);
+                check_counts(&set, &probe);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_that_is_one_only_once_another_is_put_right_is_not_accused() {
+    // `c` is wrong on its own as well, but what it reads diverges: whoever scans does not accuse it either.
+    for args in ways() {
+        let set = World::of("a = Neg(x); b = Neg(a); c = Neg(b); d = Neg(c)");
+        let set = set.wrong("make_a", MUCH).wrong("make_c", Wrong::Off(0.2)).set_up();
+        let found = found(&args, &mut set.probe());
+        assert_eq!(names(&found), ["make_a"], "{:?} {:?}", args.strategy, args.marks);
+        let notes = if args.strategy == Strategy::Scan { vec![] } else { vec![Note::Besides(vec!["make_c".into()])] };
+        assert_eq!(found.notes, notes, "who puts right says what is wrong then");
+    }
+}

@@ -85,6 +85,11 @@ fn all() -> Vec<(Note, &'static str)> {
             Note::Unfinished,
             "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
         ),
+        (Note::Besides(vec![words("ln_pow")]), "with the culprits put right, 'ln_pow' is wrong too"),
+        (
+            Note::Besides(["a", "b", "c", "d", "e"].map(words).to_vec()),
+            "with the culprits put right, 'a', 'b', 'c' and 2 more are wrong too",
+        ),
         (
             Note::Rest(1),
             "the outputs still diverge with the culprit put right: more is wrong, and --strategy scan measures everything",
@@ -127,6 +132,7 @@ fn number(note: &Note) -> usize {
         Note::WholeFunctions(..) => 20,
         Note::OtherTypes(..) => 21,
         Note::Rest(_) => 22,
+        Note::Besides(_) => 24,
     }
 }
 
@@ -143,7 +149,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..24).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..25).collect::<Vec<_>>());
 }
 
 #[test]
