@@ -4,9 +4,12 @@
 //! models in a low precision leave single elements beyond any such bound without being wrong, so there a tensor also
 //! agrees while its error as a whole is what rounding explains: see `Floor`.
 
+mod decisions;
 mod metric;
 mod rank;
+mod rows;
 
+pub use decisions::{Labels, Pair};
 pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
 
 use std::collections::HashMap;
@@ -31,6 +34,8 @@ pub struct Rules {
     pub precision: Precision,
     /// `--metric`: judge final outputs in place of the tolerance.
     pub metrics: OutputMetrics,
+    /// `--labels`: what classes are called. Decisions are told by them; none is judged by them.
+    pub labels: Labels,
 }
 
 /// Noise that a precision explains, for a tensor as a whole.

@@ -69,6 +69,10 @@ fn all() -> Vec<(Note, &'static str)> {
             Note::Unfinished,
             "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
         ),
+        (
+            Note::UnusedLabels(3),
+            "--labels names 3 classes, and no output is made of labels or has rows of 3 values: nothing is told by these names",
+        ),
     ]
 }
 
@@ -94,6 +98,7 @@ fn number(note: &Note) -> usize {
         Note::FewerReproducers { .. } => 16,
         Note::NoValues(_) => 17,
         Note::Unfinished => 18,
+        Note::UnusedLabels(_) => 19,
     }
 }
 
@@ -109,7 +114,7 @@ fn every_note_is_one_sentence() {
 fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.dedup();
-    assert_eq!(numbers, (0..19).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
 }
 
 #[test]
