@@ -111,6 +111,8 @@ pub struct OutputOfSample {
     /// Why it was not compared, or what differs besides the numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Elements beyond the tolerance, of all elements; null where nothing was measured.
+    pub beyond: Option<Real>,
     /// max |c - r|; null where nothing was measured.
     pub max_abs: Option<Real>,
     /// 20 log10(|r| / |r - c|); null where nothing was measured.

@@ -7,7 +7,8 @@ use super::{Lab, Values};
 use crate::compare::Comparison;
 use crate::found::words::number;
 use crate::found::{
-    CommandVerdict, Counts, DecisionKind, Decisions, Judged, Note, OutputOfSample, SampleVerdict, Status, TensorResult,
+    CommandVerdict, Counts, DecisionKind, Decisions, Judged, Note, OutputOfSample, Real, SampleVerdict, Status,
+    TensorResult,
 };
 use crate::run::{Built, RunError};
 use crate::tensor::{Tensor, Tensors};
@@ -98,6 +99,7 @@ impl<'a> Output<'a> {
             name: self.name.clone(),
             status: verdict.map_or(Status::NotCompared, |v| v.status),
             why: verdict.map_or(Some("a side gave no value for it".to_string()), |v| v.why.clone()),
+            beyond: metrics.map(|m| Real(m.mismatched as f64 / m.elements.max(1) as f64)),
             max_abs: metrics.map(|m| m.max_abs),
             sqnr_db: metrics.map(|m| m.sqnr_db),
             rows,

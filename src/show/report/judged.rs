@@ -1,10 +1,12 @@
 //! What the final outputs say besides how far they are apart: decisions that changed, samples and rows that diverge, what the
 //! user's command said.
 
+use std::cmp::Ordering;
+
 use super::Density::{self, Full, Short};
 use crate::found::words::{clean, count, number, plural};
 use crate::found::{
-    ChangedDecision, Choice, DecisionKind, Decisions, OutputOfSample, Report, Rows, SampleVerdict, Status,
+    ChangedDecision, Choice, DecisionKind, Decisions, OutputOfSample, Real, Report, Rows, SampleVerdict, Status,
 };
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Section, Span, Table, Words};
 
@@ -14,6 +16,7 @@ const IN_WORDS: usize = 2;
 /// One line each; nothing where there is nothing to tell.
 pub fn facts(report: &Report) -> Vec<Fact> {
     let mut facts: Vec<Fact> = report.decisions.iter().filter_map(|told| decisions(report, told)).collect();
+    facts.iter_mut().skip(1).for_each(|more| more.name.clear());
     facts.extend(samples(&report.samples));
     facts.extend(rows(&report.samples));
     facts.extend(command(report));
@@ -89,16 +92,21 @@ fn samples(samples: &[SampleVerdict]) -> Option<Fact> {
     if samples.len() < 2 || diverging.is_empty() {
         return None;
     }
-    let worst = diverging.iter().max_by(|a, b| badness(a).total_cmp(&badness(b)))?.sample;
+    // The first of those that are equally bad, as the outputs' numbers are of the first of them.
+    let worst = diverging.iter().rev().max_by(|a, b| worse(badness(a), badness(b)))?.sample;
     Some(Fact::new("samples", extent(diverging.len(), samples.len(), "sample", worst)))
 }
 
-/// Noise to signal of the worst diverging output, in dB; without a number it is worse than every number.
-fn badness(sample: &SampleVerdict) -> f64 {
+/// Of the worst diverging output: the share of its elements beyond the tolerance, then the largest error.
+fn badness(sample: &SampleVerdict) -> (f64, f64) {
     let diverging = sample.outputs.iter().filter(|output| output.status == Status::Diverges);
-    let noise =
-        |output: &OutputOfSample| output.sqnr_db.map(|db| -db.0).filter(|db| !db.is_nan()).unwrap_or(f64::INFINITY);
-    diverging.map(noise).fold(f64::NEG_INFINITY, f64::max)
+    let figure = |figure: Option<Real>| figure.map_or(f64::INFINITY, |figure| figure.0);
+    let bad = diverging.map(|output: &OutputOfSample| (figure(output.beyond), figure(output.max_abs)));
+    bad.max_by(|a, b| worse(*a, *b)).unwrap_or_default()
+}
+
+fn worse(a: (f64, f64), b: (f64, f64)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
 }
 
 /// `3 of 64 rows diverge in "logits", the worst is row 5`: of the output of which most do.
@@ -153,7 +161,7 @@ fn choices(choices: &[Choice]) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::found::{CommandVerdict, Real, TensorResult};
+    use crate::found::{CommandVerdict, TensorResult};
     use crate::show::sample::sample_report;
 
     fn told(report: &Report) -> Vec<(String, String)> {
@@ -216,7 +224,8 @@ mod tests {
             name: "logits".into(),
             status,
             why: None,
-            max_abs: None,
+            beyond: Some(Real(0.5)),
+            max_abs: Some(Real(-db)),
             sqnr_db: Some(Real(db)),
             rows,
         };

@@ -168,6 +168,8 @@ fn next_step(report: &Report) -> &'static str {
         }
     } else if report.candidate.check.is_some() {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
+    } else if report.metric_command.as_ref().is_some_and(|said| said.status == Status::NotCompared) {
+        "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if outputs_unseen {
