@@ -28,7 +28,7 @@ pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: im
     begun(&found);
     let started = Instant::now();
     let narrowed = match suspects(strategy, args, probe, progress) {
-        Ok(narrowed) => narrowed,
+        Ok(narrowed) => narrowed.without(&probe.finals.judged.within_tolerance, probe),
         Err(e) => return Ended { value: found, halted: Some(e) },
     };
     found.seconds = started.elapsed().as_secs_f64();
@@ -60,6 +60,13 @@ impl Narrowed {
     /// All there are.
     fn all(Classified { suspects, masked }: Classified) -> Narrowed {
         Narrowed { suspects, masked, unexplained: false, besides: Vec::new(), rest: None }
+    }
+
+    /// Without outputs that diverge by a measure of their own: by the one that inner tensors are judged by, nothing begins
+    /// there.
+    fn without(mut self, outputs: &[String], probe: &Probe) -> Narrowed {
+        self.suspects.retain(|suspect| !outputs.iter().any(|name| name == probe.lab.key(suspect.item)));
+        self
     }
 }
 

@@ -6,6 +6,7 @@
 mod assemble;
 mod culprit;
 mod cure;
+mod decisions;
 mod exit;
 pub mod experiment;
 mod findings;
@@ -20,6 +21,9 @@ pub mod words;
 pub use assemble::{assemble, cut_short, of_outputs, verdict};
 pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, ordered, worst};
 pub use cure::{Cure, CureNote};
+pub use decisions::{
+    ChangedDecision, Choice, CommandVerdict, DecisionKind, Decisions, Judged, OutputOfSample, Rows, SampleVerdict,
+};
 pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
@@ -65,6 +69,18 @@ pub struct Report {
     pub tolerance: ToleranceInfo,
     /// The model's own outputs, from the unmarked candidate run.
     pub outputs: Vec<TensorResult>,
+    /// The verdict of each sample, where there are several, or a batch of several rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<SampleVerdict>,
+    /// Of outputs that decide something (labels, indices, scores): how many decisions are others in the candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decisions>,
+    /// `--metric`: what final outputs were judged by in place of the tolerance, as `[OUTPUT:]METRIC=THRESHOLD`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<String>,
+    /// What the user's command said of all outputs together, where one judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_command: Option<CommandVerdict>,
     /// In topological order.
     pub culprits: Vec<Culprit>,
     /// Nodes that are wrong too, whose error is lost before it reaches a diverging output. In topological order.

@@ -8,15 +8,18 @@
 
 pub mod above;
 pub mod allowance;
+mod decisions;
 mod groups;
 mod metric;
 mod noise;
 pub mod parts;
 mod rank;
+mod rows;
 pub mod seen;
 mod slices;
 
 pub use allowance::Allowance;
+pub use decisions::{Labels, Pair};
 pub use metric::{NamedMetric, OutputMetric, OutputMetrics};
 
 use std::collections::HashMap;
@@ -48,6 +51,8 @@ pub struct Rules {
     pub of: HashMap<String, Allowance>,
     /// `--metric`: judge final outputs in place of the tolerance.
     pub metrics: OutputMetrics,
+    /// `--labels`: what classes are called. Decisions are told by them; none is judged by them.
+    pub labels: Labels,
 }
 
 impl Rules {

@@ -17,6 +17,7 @@ pub mod journal;
 mod ledger;
 mod marked;
 mod measure;
+mod opinion;
 mod pairs;
 mod recall;
 mod relation;
@@ -42,6 +43,7 @@ pub use work::Work;
 
 use crate::found::Counts;
 use crate::judge::Rules;
+use crate::run::metric::MetricCommand;
 use crate::run::{Observe, RunError};
 use crate::tensor::{Tensor, Tensors};
 use first::First;
@@ -65,6 +67,8 @@ pub struct Lab {
     pub survey: Survey,
     /// Bytes of tensors that may be held, both sides together.
     pub memory: u64,
+    /// What judges all outputs together in place of the rules.
+    command: Option<MetricCommand>,
     /// By tensor: what stands for it in the reference and in the candidate, or why it cannot be compared.
     pairs: Vec<Result<Pair, String>>,
 }
@@ -80,7 +84,8 @@ impl Lab {
     ) -> Lab {
         let pairs = (0..reference.graph.tensors.len()).map(|t| pair(&reference, &candidate, &survey, t)).collect();
         let relation = Relation::of(&reference, &candidate);
-        let mut lab = Lab { reference, candidate, relation, feeds, rules, outputs, survey, memory, pairs };
+        let mut lab =
+            Lab { reference, candidate, relation, feeds, rules, outputs, survey, memory, command: None, pairs };
         lab.pair_folded();
         lab
     }

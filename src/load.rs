@@ -3,6 +3,7 @@
 
 pub mod folder;
 pub mod guest;
+pub mod labels;
 pub mod materialise;
 pub mod model;
 pub mod npy;

@@ -27,6 +27,7 @@ use anyhow::bail;
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::experiment::Experiment;
 use crate::found::{Crash, Findings, Note, Opening, Wanted, Who};
+use crate::judge::Rules;
 use crate::lab::first::{self, First, Plan};
 use crate::lab::{Lab, Side, Survey};
 use crate::load::Model;
@@ -70,7 +71,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let outputs = data::outputs(args, &reference, &candidate)?;
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
-    let (rules, dir) = (data::rules(args, &candidate), places::dir(args));
+    let rules = Rules { labels: data::labels(args)?, ..data::rules(args, &candidate) };
+    let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
     let reading = asked.read(&reference, Found::of(&candidate, global, &args.engine), Some(&rules));
     let opening = Opening {
@@ -97,7 +99,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.tolerance = rules.told(&outputs);
     findings.opening.notes.extend(truth::notes(&reference, &candidate, &survey.types));
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
-    let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory());
+    let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
     Ok(Opened { lab, first, experiment, findings, dir })
 }
 

@@ -12,6 +12,7 @@ pub mod exec;
 #[cfg(test)]
 pub mod fake;
 pub mod job;
+pub mod metric;
 pub mod ort;
 pub mod pool;
 pub mod question;

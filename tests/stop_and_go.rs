@@ -136,6 +136,11 @@ fn another_experiment_is_refused_by_name_and_costs_nothing() {
     check(&synthetic, &nothing, &with(&["--samples", "2"]), "the number of samples was '1' and is '2' now");
     check(&synthetic, &nothing, &with(&["--atol", "1"]), "--atol is '1' now");
     check(&synthetic, &nothing, &with(&["--metric", "sqnr=10"]), "--metric is");
+    let judge = with(&["--metric-command", "sh judge.sh {reference} {candidate}"]);
+    fs::write(at("judge.sh"), "exit 1").unwrap();
+    check(&synthetic, &nothing, &judge, "--metric-command is");
+    let another_judge = || fs::write(at("judge.sh"), "exit 1 # as before").unwrap();
+    check(&judge, &another_judge, &judge, "the contents of judge.sh (--metric-command)");
     check(&synthetic, &nothing, &with(&["--marks", "2"]), "--marks is '2' now");
     check(&synthetic, &nothing, &with(&["--outputs", "add_out"]), "the list of judged outputs");
     check(&synthetic, &nothing, &["-c", "ort:bf16"], "the precision of the candidate was 'fp16' and is 'bf16' now");

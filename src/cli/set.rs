@@ -7,6 +7,7 @@ use clap::Args;
 use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
 use crate::judge::NamedMetric;
 use crate::load::synthetic::{parse_range, parse_shape};
+use crate::run::metric;
 use crate::run::tensorrt::Range;
 use crate::spec::{Precision, Spec, parse_precision};
 
@@ -59,6 +60,12 @@ pub struct SetArgs {
     /// Judge final outputs, all or one, by cosine, sqnr, psnr, topk, l2, p99, mean or max instead (repeatable)
     #[arg(long, value_name = "[OUTPUT:]METRIC=X", help_heading = "Tolerance")]
     pub metric: Vec<NamedMetric>,
+    /// Judge all final outputs together by a command: exit status 0 agrees, 1 diverges, anything else is inconclusive
+    #[arg(long, value_name = "'CMD {reference} {candidate}'", value_parser = metric::parse, conflicts_with = "metric", help_heading = "Tolerance")]
+    pub metric_command: Option<String>,
+    /// What classes are called: one a line, or JSON; changed decisions are told by these names
+    #[arg(long, value_name = "FILE", help_heading = "Tolerance")]
+    pub labels: Option<PathBuf>,
     /// Judge these tensors instead of the model's outputs
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Tolerance")]
     pub outputs: Vec<String>,

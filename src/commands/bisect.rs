@@ -143,6 +143,7 @@ impl Run<'_> {
     fn investigate(&mut self, probe: &mut Probe) -> Result<(), RunError> {
         let Run { plan, frame, progress, .. } = self;
         frame.findings.outputs = Some(probe.finals.results.clone());
+        frame.findings.judged = probe.finals.judged.clone();
         frame.tell();
         frame.findings.reference = trust::reference(probe, progress)?;
         if !frame.diverges() {

@@ -38,6 +38,7 @@ fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
         }
         Ok(mut probe) => {
             frame.findings.outputs = Some(probe.finals.results.clone());
+            frame.findings.judged = probe.finals.judged.clone();
             frame.tell();
             frame.findings.halted = measure(&mut probe, &progress).err();
             frame.findings.measured = probe.measured();

@@ -18,13 +18,11 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
     let findings = match &args.check.check {
         Some(command) => {
             let set = &args.set;
-            let plain = set.candidate.is_none()
-                && set.metric.is_empty()
-                && set.outputs.is_empty()
-                && set.save_tensors.is_none();
+            let judged = !set.metric.is_empty() || set.metric_command.is_some() || set.labels.is_some();
+            let plain = set.candidate.is_none() && set.outputs.is_empty() && set.save_tensors.is_none();
             ensure!(
-                plain && set.atol.is_empty() && set.rtol.is_empty(),
-                "--check decides what fails; leave --candidate, --metric, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"
+                plain && !judged && set.atol.is_empty() && set.rtol.is_empty(),
+                "--check decides what fails; leave --candidate, --metric, --metric-command, --labels, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"
             );
             early::settled(check::run(command, args, global, out))?
         }

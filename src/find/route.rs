@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 
-use crate::cure::Trial;
 use crate::found::Routes;
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe};
@@ -76,12 +75,12 @@ pub fn route(probe: &Probe, builds: u64, progress: &Progress) -> Result<Routes, 
 
 /// Good: with this route every output of every sample agrees. A build that fails is no answer.
 fn cured(probe: &Probe, route: String) -> Result<Answer, RunError> {
-    let Lab { candidate: side, outputs, feeds, rules, .. } = probe.lab;
+    let Lab { candidate: side, outputs, feeds, .. } = probe.lab;
     let model = side.marked(&inner(side, outputs));
     match side.values(&side.work(feeds, outputs).on(&model, &side.types).routed(route)) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
         Err(_) => Ok(Answer::Unknown),
-        Ok(values) => Ok(Trial::judged(rules, outputs, &probe.finals.right, &values).answer),
+        Ok(values) => Ok(probe.lab.tried(outputs, &probe.finals.right, &values, 0)?.answer),
     }
 }
 

@@ -25,6 +25,10 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         inputs: opening.inputs.clone(),
         tolerance: opening.tolerance.clone(),
         outputs: findings.outputs.clone().unwrap_or_default(),
+        samples: findings.judged.samples.clone(),
+        decisions: findings.judged.decisions.clone(),
+        metrics: findings.judged.metrics.clone(),
+        metric_command: findings.judged.command.clone(),
         culprits: findings.culprits().to_vec(),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
         search: search(findings),
@@ -104,9 +108,19 @@ fn why_diverged(findings: &Findings) -> Option<String> {
             Some("the outputs diverge; the search was not finished".to_string())
         }
         (Wanted::Culprits, Some(Found { culprits: Some(culprits), .. }), _) => {
-            culprits.is_empty().then(|| "the outputs diverge, but no tensor above them could be compared".to_string())
+            culprits.is_empty().then(|| without_culprit(findings))
         }
         _ => None,
+    }
+}
+
+/// Why nobody is accused.
+fn without_culprit(findings: &Findings) -> String {
+    let diverging = findings.outputs.iter().flatten().filter(|output| output.status == Status::Diverges);
+    let within = |output: &TensorResult| findings.judged.within_tolerance.contains(&output.name);
+    match diverging.into_iter().all(within) {
+        true => "the outputs diverge by what they are judged by, and are within the tolerance, so that no node is accused; smaller --atol and --rtol show where the error begins".to_string(),
+        false => "the outputs diverge, but no tensor above them could be compared".to_string(),
     }
 }
 
@@ -180,7 +194,14 @@ fn warnings(findings: &Findings) -> Vec<String> {
     let of_reference = findings.reference.iter().flat_map(|tests| &tests.notes);
     let of_candidate = findings.candidate.iter().flat_map(|tests| &tests.notes);
     let of_search = findings.found.iter().flat_map(|found| &found.notes);
-    let notes = findings.opening.notes.iter().chain(of_reference).chain(of_candidate).chain(of_search);
+    let notes = findings
+        .opening
+        .notes
+        .iter()
+        .chain(&findings.judged.notes)
+        .chain(of_reference)
+        .chain(of_candidate)
+        .chain(of_search);
     let notes = notes.chain(&findings.measured.notes).chain(&findings.ranking.notes).chain(&findings.reproducers.notes);
     let cure = findings.cure.notes.iter().map(ToString::to_string);
     let unfinished = findings.unfinished.then(|| Note::Unfinished.to_string());

@@ -2,8 +2,8 @@
 //! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Environment, InputsInfo, Masked, ModelInfo, Note, PrecisionLimited, Ranked,
-    Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
+    BackendInfo, Crash, Culprit, Cure, Environment, InputsInfo, Judged, Masked, ModelInfo, Note, PrecisionLimited,
+    Ranked, Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
 };
 use crate::failure::RunError;
 
@@ -16,6 +16,8 @@ pub struct Findings {
     pub crash: Option<Crash>,
     /// The final outputs, compared; `None` while the unmarked runs are not over.
     pub outputs: Option<Vec<TensorResult>>,
+    /// What else they say: samples, rows, decisions.
+    pub judged: Judged,
     /// Can the reference be built on? `None` where that is no question.
     pub reference: Option<OfReference>,
     /// Can the candidate be built on?

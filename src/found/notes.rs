@@ -51,6 +51,8 @@ pub enum Note {
     },
     /// TF32 was asked for and is not used.
     UnusedTf32,
+    /// So many classes have names, and no output has as many values in a row, nor labels.
+    UnusedLabels(usize),
     /// The search stopped at this many culprits.
     MoreCulprits(usize),
     /// With the culprits put right these nodes diverge from inputs that agree, by name; as the candidate is, they do not.
@@ -157,6 +159,10 @@ impl fmt::Display for Note {
             ),
             Note::UnusedTf32 => f.write_str(
                 "the candidate was asked to use TF32 and multiplies in FP32: this GPU or its libraries do not use it",
+            ),
+            Note::UnusedLabels(classes) => write!(
+                f,
+                "--labels names {classes} classes, and no output is made of labels or has rows of {classes} values: nothing is told by these names"
             ),
             Note::MoreCulprits(most) => write!(f, "there are more culprits than --max-culprits {most}"),
             Note::Besides(nodes) => {

@@ -46,6 +46,13 @@ pub struct OutputMetrics {
     pub of: BTreeMap<String, Vec<OutputMetric>>,
 }
 
+impl OutputMetric {
+    /// How many of the best it looks at; `None` where it does not rank.
+    pub fn best(self) -> Option<usize> {
+        if let OutputMetric::TopK(k) = self { Some(k) } else { None }
+    }
+}
+
 impl OutputMetrics {
     /// As the flags have them.
     pub fn new(given: &[NamedMetric]) -> OutputMetrics {
@@ -71,18 +78,24 @@ impl OutputMetrics {
 
     /// Is the order of this output's values what matters?
     pub fn ranks(&self, name: &str) -> bool {
-        self.of(name).iter().any(|metric| matches!(metric, OutputMetric::TopK(_)))
+        self.of(name).iter().any(|metric| metric.best().is_some())
     }
 }
 
 impl std::fmt::Display for OutputMetrics {
     /// `cosine=0.999, logits:topk=1`
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.words().join(", "))
+    }
+}
+
+impl OutputMetrics {
+    /// Each as users write it.
+    pub fn words(&self) -> Vec<String> {
         let named = |(name, metrics): (&String, &Vec<OutputMetric>)| {
             metrics.iter().map(|metric| format!("{name}:{metric}")).collect::<Vec<_>>()
         };
-        let all = self.all.iter().map(ToString::to_string).chain(self.of.iter().flat_map(named));
-        f.write_str(&all.collect::<Vec<_>>().join(", "))
+        self.all.iter().map(ToString::to_string).chain(self.of.iter().flat_map(named)).collect()
     }
 }
 
@@ -99,11 +112,10 @@ impl Rules {
         name: &str,
         reference: &Tensor,
         candidate: &Tensor,
-        mut verdict: Comparison,
+        verdict: Comparison,
     ) -> Comparison {
-        if let Some(why) = other_places(&verdict, reference, candidate) {
-            verdict.status = Status::Diverges;
-            verdict.why = Some(joined(verdict.why, why));
+        let (mut verdict, broken) = in_places(verdict, (reference, candidate));
+        if broken {
             return verdict;
         }
         if let Some(why) = vacuous(reference, candidate) {
@@ -111,9 +123,28 @@ impl Rules {
             return verdict;
         }
         match self.metrics.of(name) {
-            [] => verdict,
+            [] => self.decided(name, reference, candidate, verdict),
             metrics => self.by_metrics(name, metrics, (reference, candidate), verdict),
         }
+    }
+
+    /// By the tolerance alone, NaN and infinities in their places.
+    pub fn judge_strictly(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Comparison {
+        self.strictly(name, reference, candidate).0
+    }
+
+    /// Has the candidate other NaN or infinities than the reference? Of another shape: some, where the reference has none.
+    pub fn breaks(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> bool {
+        let finite = |tensor: &Tensor| compare::to_f64(tensor).iter().all(|x| x.is_finite());
+        match reference.shape == candidate.shape {
+            true => self.strictly(name, reference, candidate).1,
+            false => finite(reference) && !finite(candidate),
+        }
+    }
+
+    /// As [`Rules::judge_strictly`]; true: its NaN and infinities are others, whatever else there is to say.
+    fn strictly(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> (Comparison, bool) {
+        in_places(self.judge(name, reference, candidate), (reference, candidate))
     }
 
     /// For the report, metrics included.
@@ -158,6 +189,17 @@ impl Rules {
             }
         }
     }
+}
+
+/// Diverging where NaN and infinities are others; true: they are, whatever else there is to say.
+fn in_places(mut verdict: Comparison, (reference, candidate): (&Tensor, &Tensor)) -> (Comparison, bool) {
+    let other = other_places(&verdict, reference, candidate);
+    let broken = other.is_some();
+    if let Some(why) = other {
+        verdict.status = Status::Diverges;
+        verdict.why = Some(joined(verdict.why, why));
+    }
+    (verdict, broken)
 }
 
 /// Why two outputs show nothing, whatever they are.

@@ -1,7 +1,7 @@
 //! From arguments and two sides to the experiment that they are. What is in the files is read beside the first runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use crate::cli::{By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SetArgs, Strategy};
@@ -55,6 +55,7 @@ impl Asked<'_> {
     /// Starts to read. `rules` are those of the tolerance, where that decides.
     pub fn read(&self, reference: &Side, candidate: Found, rules: Option<&Rules>) -> Reading {
         let weights = self.model.weight_files();
+        let judges = self.args.metric_command.iter().flat_map(|command| named_in(command)).collect::<Vec<_>>();
         let (reference, feeds) = (Found::of(reference, self.global, &self.args.engine), self.feeds.to_vec());
         let known = Experiment {
             layerdiff: env!("CARGO_PKG_VERSION").to_string(),
@@ -74,6 +75,7 @@ impl Asked<'_> {
             reference: reference.read(),
             candidate: candidate.read(),
             data: Data { contents: of_samples(&feeds), ..known.data },
+            flags: known.flags.into_iter().chain(judges.iter().map(|path| of_judge(path))).collect(),
             ..known
         });
         Reading { known: first, thread }
@@ -138,6 +140,12 @@ fn files_of(model: &Model) -> Vec<PathBuf> {
     [model.path.clone()].into_iter().chain(model.weight_files()).collect()
 }
 
+/// A file that the command reads which judges.
+fn of_judge(path: &Path) -> (String, String) {
+    let Source { path, contents } = of_path(path);
+    (format!("the contents of {path} (--metric-command)"), contents)
+}
+
 type Words = BTreeMap<String, String>;
 
 fn tolerance(rules: &Rules) -> Words {
@@ -150,7 +158,7 @@ fn tolerance(rules: &Rules) -> Words {
     words
 }
 
-/// Of the data that is made up, and of how engines are built.
+/// Of the data that is made up, of what judges outputs, and of how engines are built.
 fn flags(args: &SetArgs) -> Words {
     let mut words = Words::new();
     let mut add = |flag: &str, value: Option<String>| words.extend(value.map(|value| (flag.to_string(), value)));
@@ -163,6 +171,7 @@ fn flags(args: &SetArgs) -> Words {
         add("--range", all(args.range.iter().map(range).collect()));
         add("--shape", all(args.shape.iter().map(|(name, dims)| format!("{name}={dims:?}")).collect()));
     }
+    add("--metric-command", args.metric_command.clone());
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);
     add("--profile", all(engine.profile.iter().map(profile).collect()));

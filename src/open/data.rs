@@ -8,11 +8,12 @@ use super::sides;
 use crate::cli::SetArgs;
 use crate::compare;
 use crate::found::{InputTensor, InputsInfo, Note};
-use crate::judge::{OutputMetrics, Rules};
+use crate::judge::{Labels, OutputMetrics, Rules};
 use crate::lab::Side;
 use crate::load::samples::{self, InputSpec};
-use crate::load::synthetic;
+use crate::load::{labels, synthetic};
 use crate::onnx::ValueInfoProto;
+use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
 use crate::tensor::Tensors;
 
@@ -98,6 +99,16 @@ pub fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Re
         return Ok(own);
     }
     Ok(args.outputs.clone())
+}
+
+/// What classes are called; empty where nobody says so.
+pub fn labels(args: &SetArgs) -> anyhow::Result<Labels> {
+    Ok(args.labels.as_deref().map(labels::read).transpose()?.unwrap_or_default())
+}
+
+/// What judges all outputs together in place of the rules.
+pub fn command(args: &SetArgs) -> anyhow::Result<Option<MetricCommand>> {
+    args.metric_command.as_deref().map(MetricCommand::new).transpose()
 }
 
 /// How far apart is too far: the user's numbers, else those of the precision that the candidate computes in. What single

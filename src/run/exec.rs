@@ -32,17 +32,18 @@ pub struct Exec {
 impl Exec {
     /// `command` contains `{model}`, `{inputs}` and `{outputs}`.
     pub fn new(command: &str) -> anyhow::Result<Exec> {
-        let timeout = match std::env::var(TIMEOUT) {
-            Ok(text) => Some(parse_timeout(&text)?),
-            Err(_) => None,
-        };
-        Ok(Exec::with(command, timeout))
+        Ok(Exec::with(command, timeout()?))
     }
 
     fn with(command: &str, timeout: Option<Duration>) -> Exec {
         let info = BackendInfo { backend: "exec".to_string(), provider: command.to_string(), ..BackendInfo::default() };
         Exec { about: About::plain(info), command: command.to_string(), timeout, copies: Copies::default() }
     }
+}
+
+/// What one run of a command may take, where the environment says so.
+pub(super) fn timeout() -> anyhow::Result<Option<Duration>> {
+    std::env::var(TIMEOUT).ok().map(|text| parse_timeout(&text)).transpose()
 }
 
 fn parse_timeout(text: &str) -> anyhow::Result<Duration> {

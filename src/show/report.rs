@@ -5,6 +5,7 @@
 mod culprit;
 pub mod cure;
 mod engine;
+mod judged;
 mod masked;
 mod ranking;
 mod run;
@@ -143,6 +144,7 @@ fn ticket(report: &Report) -> Page {
         blocks.push(Block::Fold(around.into(), vec![tensors::at(report, &rows, Ticket)]));
     }
     blocks.extend(tensors::outputs(report, "Outputs", Ticket));
+    blocks.extend(judged::section(report, Ticket));
     blocks.push(run::reproduce(report));
     blocks.push(run::environment(report));
     let version = format!("layerdiff {}", report.layerdiff);
@@ -165,6 +167,7 @@ fn full(report: &Report) -> Page {
         blocks.push(Block::section("Error by depth", vec![depth]));
     }
     blocks.extend(tensors::outputs(report, "The model's outputs", Full));
+    blocks.extend(judged::section(report, Full));
     blocks.extend(tensors::all(report));
     blocks.push(run::found(report));
     blocks.extend(run::again(report));

@@ -1,11 +1,12 @@
 //! What trials run on: the candidate's model with its outputs visible, the samples, and what is right for them. How a set is
 //! run is the caller's.
 
+use std::ops::Range;
+
 use super::trials::Trials;
 use crate::cure::Trial;
-use crate::judge::Rules;
-use crate::lab::Probe;
 use crate::lab::first::inner;
+use crate::lab::{Lab, Probe};
 use crate::mark;
 use crate::onnx::ModelProto;
 use crate::run::RunError;
@@ -16,7 +17,7 @@ const JOBS: usize = 2;
 
 /// The data of all trials of a cure.
 pub struct Bench<'a> {
-    rules: &'a Rules,
+    lab: &'a Lab,
     /// The candidate's model with every judged tensor as an output.
     pub model: ModelProto,
     /// The names of the judged tensors.
@@ -33,7 +34,7 @@ impl<'a> Bench<'a> {
         let candidate = &probe.lab.candidate;
         let marks = inner(candidate, outputs);
         Bench {
-            rules: &probe.lab.rules,
+            lab: probe.lab,
             model: mark::mark(&candidate.model.proto, &candidate.graph, &marks, &candidate.types),
             outputs: outputs.to_vec(),
             feeds: &probe.lab.feeds,
@@ -51,16 +52,16 @@ impl<'a> Bench<'a> {
     ) -> Trials<'b> {
         Trials::new(self.feeds.len(), holdout, self.jobs, move |set, samples| {
             let values = run(set, &self.feeds[samples.clone()]);
-            self.judged(&self.right[samples], values)
+            self.judged(samples, values)
         })
     }
 
     /// A model that does not run is no answer.
-    fn judged(&self, right: &[Tensors], values: Result<Vec<Tensors>, RunError>) -> Result<Trial, RunError> {
+    fn judged(&self, samples: Range<usize>, values: Result<Vec<Tensors>, RunError>) -> Result<Trial, RunError> {
         match values {
             Err(RunError::Interrupted) => Err(RunError::Interrupted),
             Err(_) => Ok(Trial::FAILED),
-            Ok(values) => Ok(Trial::judged(self.rules, &self.outputs, right, &values)),
+            Ok(values) => self.lab.tried(&self.outputs, &self.right[samples.clone()], &values, samples.start),
         }
     }
 }

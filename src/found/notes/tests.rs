@@ -102,6 +102,10 @@ fn all() -> Vec<(Note, &'static str)> {
             Note::NotFinite { input: words("x"), count: 2 },
             "input 'x' holds 2 NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere",
         ),
+        (
+            Note::UnusedLabels(3),
+            "--labels names 3 classes, and no output is made of labels or has rows of 3 values: nothing is told by these names",
+        ),
     ]
 }
 
@@ -133,6 +137,7 @@ fn number(note: &Note) -> usize {
         Note::OtherTypes(..) => 21,
         Note::Rest(_) => 22,
         Note::Besides(_) => 24,
+        Note::UnusedLabels(_) => 25,
     }
 }
 
@@ -149,7 +154,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..25).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..26).collect::<Vec<_>>());
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn an_output_satisfies_all_of_its_own() {
     check(
         &["max=1", "topk=1"],
         Status::Agrees,
-        "judged by largest error 0.300 against 1; judged by the 1 best of each row",
+        "judged by largest error 0.300 against 1; judged by the best of each row",
     );
     check(&["max=1", "cosine=0.9999"], Status::Diverges, "judged by cosine 0.99");
     check(&["max=0.1", "y:max=1"], Status::Agrees, "against 1");

@@ -85,7 +85,11 @@ pub fn said(metric: OutputMetric, measured: &Metrics, reference: &Tensor, candid
         OutputMetric::Cosine(_) | OutputMetric::Sqnr(_) | OutputMetric::Psnr(_) if silent => {
             Said::Nothing(format!("{metric} says nothing where the reference is zero throughout"))
         }
-        OutputMetric::Cosine(x) => least(measured.cosine.0, x, format!("cosine {:.6} against {x}", measured.cosine.0)),
+        OutputMetric::Cosine(x) => {
+            // Near 1 all that counts stands behind many nines.
+            let digits = if measured.cosine.0 > 0.999_999 { 12 } else { 6 };
+            least(measured.cosine.0, x, format!("cosine {:.digits$} against {x}", measured.cosine.0))
+        }
         OutputMetric::Sqnr(x) => least(measured.sqnr_db.0, x, format!("SQNR {:.2} dB against {x}", measured.sqnr_db.0)),
         OutputMetric::Psnr(x) => {
             let psnr = 20.0 * (largest / measured.rmse.0).log10();
@@ -114,7 +118,8 @@ fn top_k(reference: &Tensor, candidate: &Tensor, k: usize) -> Said {
     let others: Vec<usize> = rows.enumerate().filter(|(_, row)| other(row)).map(|(number, _)| number).collect();
     let (n, of) = (count(others.len() as u64), count((reference.len() / width) as u64));
     let first = others.first().map_or(String::new(), |row| format!(", the first is row {row}"));
-    judged(others.is_empty(), format!("the {k} best of each row: {n} of {of} rows have others{first}"))
+    let best = if k == 1 { "best".to_string() } else { format!("{k} best") };
+    judged(others.is_empty(), format!("the {best} of each row: {n} of {of} rows have others{first}"))
 }
 
 /// The smallest error that 99 of 100 finite elements do not exceed. Exact, where [`Metrics::p99_abs`] is read from a histogram.

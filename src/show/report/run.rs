@@ -1,7 +1,7 @@
 //! How it was found: the run, the data, the machine, the reproducers, and the command to see it again. Each fact is said by
 //! one function; the orders of them are a medium's.
 
-use super::{cure, engine};
+use super::{cure, engine, judged};
 use crate::found::words::{bytes, clean, count, plural, seconds, setting, shell, type_of};
 use crate::found::{InputTensor, InputsInfo, Reduced, Report};
 use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Span, Words};
@@ -11,7 +11,8 @@ const NAMED: usize = 6;
 
 /// On a terminal, with what was made of the fault.
 pub fn short(report: &Report) -> [Block; 2] {
-    let mut facts = vec![search(report), tolerance(report), inputs(&report.inputs)];
+    let mut facts = judged::facts(report);
+    facts.extend([search(report), tolerance(report), inputs(&report.inputs)]);
     let chosen = |why: &String| format!("{}, chosen because {why}", report.candidate.told());
     facts.extend(report.candidate.why.iter().map(|why| Fact::new("candidate", chosen(why))));
     facts.extend(engine::trust(report));

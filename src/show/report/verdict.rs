@@ -1,6 +1,6 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, run};
+use super::{Density, cure, judged, run};
 use crate::found::words::{clean, count, file_name, plural, seconds};
 use crate::found::{Report, Status, TensorResult, Verdict};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
@@ -17,7 +17,7 @@ pub fn headline(report: &Report) -> (&'static str, String) {
     }
     let pair = format!("{} against {}", report.candidate.told(), report.reference.told());
     match report.verdict {
-        Verdict::Agreed => ("agreed", format!("every output of {model} is within tolerance, {pair}")),
+        Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),
         Verdict::Diverged => {
             let found = match report.culprits.len() {
                 0 => "no culprit found".into(),
@@ -26,6 +26,17 @@ pub fn headline(report: &Report) -> (&'static str, String) {
             ("diverged", limited(report).unwrap_or_else(|| format!("{found} in {model}, {pair}")))
         }
         Verdict::Inconclusive => ("inconclusive", format!("no answer for {model}, {pair}")),
+    }
+}
+
+/// By what the outputs agree.
+fn agreement(report: &Report, model: &str) -> String {
+    match (&report.metric_command, report.metrics.is_empty()) {
+        (Some(_), _) => format!("the outputs of {model} agree by the user's command"),
+        (None, false) => {
+            format!("every output of {model} satisfies its metric, or is within tolerance where it has none")
+        }
+        (None, true) => format!("every output of {model} is within tolerance"),
     }
 }
 
@@ -123,6 +134,7 @@ pub fn agreed(report: &Report) -> Vec<Fact> {
         let told = format!("{} {verb} without reaching an output", plural(inside, "inner tensor"));
         facts.push(Fact::doubtful("note", told));
     }
+    facts.extend(judged::facts(report));
     facts.extend([run::search(report), run::tolerance(report)]);
     facts
 }
@@ -156,6 +168,8 @@ fn next_step(report: &Report) -> &'static str {
         }
     } else if report.candidate.check.is_some() {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
+    } else if report.metric_command.as_ref().is_some_and(|said| said.status == Status::NotCompared) {
+        "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if outputs_unseen {
