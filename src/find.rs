@@ -5,6 +5,7 @@ pub mod accuse;
 mod explain;
 pub mod isolate;
 mod narrow;
+mod raise;
 pub mod rank;
 pub mod route;
 pub mod scan;

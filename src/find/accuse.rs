@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::explain::explain;
 use super::isolate;
 use super::narrow::Narrowed;
+use super::raise;
 use crate::compare::Comparison;
 use crate::failure::Ended;
 use crate::found::{Culprit, Kind, Masked, NodeRef, Realised, Status};
@@ -34,7 +35,13 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
     let chosen = &firsts[..most.min(firsts.len())];
     let mut alone = at_once(probe, chosen)?;
     for suspect in chosen {
-        accused.culprits.push(culprit(probe, suspect, alone.remove(&suspect.item))?);
+        let found = culprit(probe, suspect, alone.remove(&suspect.item))?;
+        let local = found.local.as_ref().map(|m| m.max_abs.0);
+        let found = match raise::above(probe, suspect, found.kind, local) {
+            Some(above) => raise::told(culprit(probe, &above, None)?, found),
+            None => found,
+        };
+        accused.culprits.push(found);
     }
     accused.more = firsts.len() > most;
     Ok(())
