@@ -39,8 +39,8 @@ SAID = {0: "agreed", 1: "diverged", 2: "refused", 3: "inconclusive"}
 
 @dataclass
 class Case:
-    """A run of layerdiff and what it should say: "agreed", "not agreed", "inconclusive", "either", or "measure", which is
-    decided after the run."""
+    """A run of layerdiff and what it should say: "agreed", "not agreed", "inconclusive", "either", or "measure",
+    which is decided after the run."""
 
     name: str
     suite: str
