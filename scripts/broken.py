@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Candidates that are surely wrong, to look for a false "agreed": operators appended at an output destroy a little of it.
+"""Candidates that are surely wrong, to look for a false "agreed": operators behind an output destroy a little of it.
 
 Kinds: `part` (the smallest part of a Concat, or one channel, is zero), `rows` (two rows are zero), `label` (one
 integer is one more), `top1` (in one row another class wins, clearly), `nan` (one element is NaN), `moved` (both sides
@@ -204,10 +204,10 @@ def sentinel(reference, output, value, exact):
     if not floats(value, 16):
         return None
     flat = np.zeros(value.size)
-    flat[:: max(value.size // 8, 2)][:8] = -1e9
+    flat[:: max(value.size // 8, 8)][:8] = -1e9
     live = np.where(flat == 0, 0.5, 1.0).reshape(value.shape)
     mask = ("Add", flat.reshape(value.shape))
-    return [mask], [mask, ("Mul", live)], "8 at -1e9 on both sides, the others halved"
+    return [mask], [mask, ("Mul", live)], f"{np.sum(flat != 0)} of {flat.size} at -1e9 on both sides, the others halved"
 
 
 KINDS = {"part": part, "rows": rows, "label": label, "top1": top1, "nan": nan, "moved": moved, "sentinel": sentinel}

@@ -279,7 +279,8 @@ def score(case, place, culprit):
 
 def line(case):
     mark = "ok   " if case.first and not case.healthy else "WRONG"
-    told = "" if mark == "ok   " else f"\n      fault: {case.fault}\n      region: {case.nodes[:4]}\n      named: {case.named[:3]}"
+    details = f"\n      fault: {case.fault}\n      region: {case.nodes[:4]}\n      named: {case.named[:3]}"
+    told = "" if mark == "ok   " else details
     noisy = "" if case.clean else ", noisy"
     name = f"{case.number} {case.model}.{case.optimiser}"
     return f"{mark} {name:36} {case.kind:10} {case.said:10} {len(case.nodes)} nodes{noisy}, {case.seconds:.1f} s{told}"

@@ -11,8 +11,9 @@ from onnx import numpy_helper
 import faults
 from faults import add_constant, get, put
 
-WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm", "FusedConv", "FusedMatMul", "FusedGemm", "LSTM", "GRU", "Attention"}
-WEIGHTED |= {"LayerNormalization", "SkipLayerNormalization", "BatchNormalization", "Mul", "BiasGelu", "NhwcFusedConv"}
+WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm", "FusedConv", "FusedMatMul", "FusedGemm", "LSTM", "GRU"}
+WEIGHTED |= {"Attention", "LayerNormalization", "SkipLayerNormalization", "BatchNormalization", "Mul"}
+WEIGHTED |= {"BiasGelu", "NhwcFusedConv"}
 # Where the bias is: operator -> slot.
 BIAS = {"Conv": 2, "FusedConv": 2, "ConvTranspose": 2, "Gemm": 2, "FusedGemm": 2, "BatchNormalization": 2, "Add": 1}
 BIAS |= {"LayerNormalization": 2, "SkipLayerNormalization": 3, "LSTM": 3, "GRU": 3, "BiasGelu": 1, "Attention": 2}

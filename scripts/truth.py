@@ -106,7 +106,7 @@ class Reference:
 
 
 def culprits(reference, candidate_values, rule=GIVEN):
-    """The node numbers of the culprits, and the names of the diverging model outputs; every tensor must be comparable."""
+    """The node numbers of the culprits, and the names of the diverging outputs. Every tensor must be comparable."""
     found = judge(reference, candidate_values, rule, strict=True)
     return found.culprits, found.bad_outputs
 

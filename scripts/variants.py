@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Variants of every model of a folder: what optimisers, quantisers and converters make of it, and how healthy each is.
 
-Writes NAME.KIND.onnx for each NAME.onnx + NAME.npz, and health.json: {NAME: {KIND: {"healthy", "sqnr_db", "why", ...}}},
+Writes NAME.KIND.onnx for each NAME.onnx + NAME.npz, and health.json ({NAME: {KIND: {"healthy", "sqnr_db", "why"}}}),
 measured by ONNX Runtime with graph optimisation off against the original. Healthy: labels and integers equal, NaN and
 infinities in their places, each part of each output within the bound of its kind (BOUNDS, in dB), the top-1 of rows of
-a matrix unchanged unless it was a near-tie. "grey" is what people may call either way: only a top-1 changed; an optimiser
-between 70 and 90 dB; an optimised file of a model that is quantised already, where one step more or less goes a long way.
+a matrix unchanged unless it was a near-tie. "grey" is what people may call either way: only a top-1 changed; an
+optimiser between 70 and 90 dB; an optimised file of a model that is quantised already, where one step goes a long way.
 Each variant is made and measured in a process of its own: tools crash and hang.
 
 usage: PYTHON scripts/variants.py MODELS OUT [--only NAME ...] [--kinds KIND ...] [--again]
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 
 import truth
 import verdicts
@@ -31,7 +32,8 @@ OPTIMISERS = ["basic", "extended", "all", "slim", "sim"]
 QUANTISERS = ["dynamic", "qdq", "qoperator"]
 KINDS = [*OPTIMISERS, *QUANTISERS, "fp16"]
 # Decibels per part of an output; a precision that is emulated on the original has one as well.
-BOUNDS = {**dict.fromkeys(OPTIMISERS, 90.0), **dict.fromkeys(QUANTISERS, 14.0), "fp16": 27.0, "bf16": 20.0, "tf32": 27.0}
+BOUNDS = {**dict.fromkeys(OPTIMISERS, 90.0), **dict.fromkeys(QUANTISERS, 14.0)}
+BOUNDS |= {"fp16": 27.0, "bf16": 20.0, "tf32": 27.0}
 QUANTISED = {"DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger", "QGemm"}
 QUANTISABLE = {"Conv", "MatMul", "Gemm", "LSTM", "Gather", "ConvTranspose"}
 # An optimised file below its bound is grey down to here; of a quantised model, down to INT8's bound.
@@ -50,11 +52,14 @@ def main():
     parser.add_argument("--only", nargs="+", help="these models only")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--again", action="store_true", help="make and measure what is there already")
+    parser.add_argument("--deployed", action="store_true", help="only add how healthy ones fare in a default session")
     parser.add_argument("--health", type=Path, help="where the health goes; beside OUT's folder else")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     record = options.health or options.out.parent / "health.json"
     health = json.loads(record.read_text()) if record.exists() else {}
+    if options.deployed:
+        return deployed(options, record, health)
     for model in sorted(options.models.glob("*.onnx")):
         if options.only and model.stem not in options.only:
             continue
@@ -67,10 +72,24 @@ def main():
             print(model.stem, kind, json.dumps({k: found.get(k) for k in ("healthy", "sqnr_db", "why")}), flush=True)
 
 
-def apart(model, kind, path):
+def deployed(options, record, health):
+    """Adds "deployed" to each healthy variant: "healthy", "unhealthy" or "crash" with ONNX Runtime's default
+    optimisation, which is how people run it, and how layerdiff must."""
+    for name, kinds in sorted(health.items()):
+        for kind, found in kinds.items():
+            if found["healthy"] and (not options.only or name in options.only):
+                model, path = options.models / f"{name}.onnx", options.out / f"{name}.{kind}.onnx"
+                now = apart(model, kind, path, make_it=False)
+                found["deployed"] = {True: "healthy", False: "unhealthy", None: "crash"}[now["healthy"]]
+                if found["deployed"] != "healthy":
+                    print(name, kind, found["deployed"], now["why"], flush=True)
+        record.write_text(json.dumps(health, indent=1, sort_keys=True) + "\n")
+
+
+def apart(model, kind, path, make_it=True):
     """Makes and measures in another process."""
     queue = multiprocessing.SimpleQueue()
-    process = multiprocessing.Process(target=work, args=(model, kind, path, queue))
+    process = multiprocessing.Process(target=work, args=(model, kind, path, queue, make_it))
     process.start()
     process.join(SECONDS)
     if process.is_alive():
@@ -79,17 +98,18 @@ def apart(model, kind, path):
     found = {"healthy": None, "why": f"not made: the tool crashed or took more than {SECONDS} s"}
     if not queue.empty():
         found = queue.get()
-    if found["healthy"] is None:
+    if found["healthy"] is None and make_it:
         path.unlink(missing_ok=True)
     return found
 
 
-def work(model, kind, path, queue):
+def work(model, kind, path, queue, make_it):
     os.nice(5)
     sys.stdout = open(os.devnull, "w")
     try:
-        make(model, kind, path)
-        queue.put(measure(model, path, kind))
+        if make_it:
+            make(model, kind, path)
+        queue.put(measure(model, path, kind, optimised=not make_it))
     except NotMade as e:
         queue.put({"healthy": None, "why": f"not made: {e}"})
     except Exception as e:
@@ -140,8 +160,6 @@ def half(model, path):
 
 
 def ort_optimised(model, level, path):
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = getattr(levels, f"ORT_ENABLE_{level.upper()}")
@@ -218,10 +236,10 @@ def perturbed(rng, value):
 # ---- measuring
 
 
-def measure(model, path, kind):
+def measure(model, path, kind, optimised=False):
     """The health of one variant."""
     reference = truth.Reference(model, model.with_suffix(".npz"), 1)
-    session = truth.plain_session(path, 1)
+    session = truth.plain_session(path, 1) if not optimised else onnxruntime.InferenceSession(path)
     taken = {i.name for i in session.get_inputs()}
     values = session.run(None, {k: v for k, v in reference.feeds.items() if k in taken})
     got = dict(zip([o.name for o in session.get_outputs()], values))
@@ -229,7 +247,8 @@ def measure(model, path, kind):
     quantised = any("Quantize" in n.op_type for n in reference.model.graph.node)
     grey_db = BOUNDS["qdq"] if quantised else GREY_DB
     if kind in OPTIMISERS and found["healthy"] is False and found["sqnr_db"] and found["sqnr_db"] >= grey_db:
-        found["grey"] = not found["nonfinite_moved"] and " differ" not in found["why"] and "not there" not in found["why"]
+        grave = found["nonfinite_moved"] or " differ" in found["why"] or "not there" in found["why"]
+        found["grey"] = not grave
     return found
 
 

@@ -1,4 +1,4 @@
-"""When two tensors agree, by the text of the design ("Judgement") alone and with numpy alone: what the truth measures by.
+"""When two tensors agree, by the text of the design ("Judgement") alone, with numpy alone: what the truth measures by.
 
 Two rules: a tolerance that somebody gave (`GIVEN`), which is taken as it stands, and the automatic one for FP32
 (`AUTO`): scaled by each group of elements for itself, with a floor for what FP32 cannot do better. A group is a part

