@@ -294,7 +294,8 @@ def is_single(case):
 
 
 def bound(case):
-    return math.ceil(math.log(case.tensors, MARKS + 1)) + 2
+    """The unmarked run, the search, one run more in a wide graph, and one with the culprit put right."""
+    return math.ceil(math.log(case.tensors, MARKS + 1)) + 3
 
 
 def final_lines(done):
@@ -308,7 +309,7 @@ def final_lines(done):
     beyond = [f"{case.number} ({answer.runs} > {bound(case)})" for case, answer in single if answer.runs > bound(case)]
     within = len(single) - len(beyond)
     good &= within >= NEEDED * len(single)
-    print(f"runs bound: {within}/{len(single)} single faults within ceil(log{MARKS + 1}(N))+2 candidate runs")
+    print(f"runs bound: {within}/{len(single)} single faults within ceil(log{MARKS + 1}(N))+3 candidate runs")
     if beyond:
         print(f"beyond it: case {', '.join(beyond)}")
     return good

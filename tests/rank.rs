@@ -61,7 +61,9 @@ fn the_answer_goes_straight_to_the_override() {
     assert_eq!(run.status, 1, "{}", run.stderr);
     let report = run.report();
     assert!(report.precision_limited.is_some(), "{}", run.stdout);
-    assert!(report.culprits.len() > 1 && report.culprits.iter().all(|c| c.kind != Kind::Region), "{}", run.stdout);
+    // Those whose error a Softmax swallows are first beyond the tolerance as well, and told apart.
+    assert!(report.culprits.len() + report.masked.len() > 1, "{}", run.stdout);
+    assert!(!report.culprits.is_empty() && report.culprits.iter().all(|c| c.kind != Kind::Region), "{}", run.stdout);
     assert!(report.reproducers.is_empty(), "one is enough");
     let reduced = report.reduced.unwrap();
     assert!(reduced.reproduces);

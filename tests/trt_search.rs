@@ -52,7 +52,7 @@ fn accused(report: &Report) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_fault_among_600_nodes_takes_five_builds() {
+fn a_fault_among_600_nodes_takes_six_builds() {
     let folder = tempfile::tempdir().unwrap();
     let (model, data) = network::deep(folder.path(), 600);
     let check = |version: u32, fault: &str, node: &str, most_nodes: usize| {
@@ -63,7 +63,8 @@ fn a_fault_among_600_nodes_takes_five_builds() {
         let right = accused.len() == 1 && accused[0].iter().any(|n| n == node) && accused[0].len() <= most_nodes;
         assert!(right, "TensorRT {version}, {fault}: {accused:?}\n{}", run.stdout);
         let search = &report.search;
-        assert!(search.candidate_builds <= 5, "TensorRT {version}, {fault}: {} builds", search.candidate_builds);
+        // The last one has the culprit put right, and agrees.
+        assert!(search.candidate_builds <= 6, "TensorRT {version}, {fault}: {} builds", search.candidate_builds);
         if fault == "wrong_fused=add_88" {
             let told = &report.culprits[0].diagnosis[0];
             assert_eq!(told.code, "kernel-or-fusion");

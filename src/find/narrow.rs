@@ -115,6 +115,11 @@ impl<'a> Hunt<'a> {
         probe.ledger.counts.candidate_runs + probe.ledger.counts.recalled_runs
     }
 
+    /// Is everything measured that can be? Then nothing is left to be guessed.
+    fn knows_all(&self, probe: &Probe) -> bool {
+        (0..probe.lab.tensors()).all(|tensor| !probe.results.is_open(tensor))
+    }
+
     /// The suspects behind the targets, with all that is known by now.
     fn search(&mut self, probe: &mut Probe) -> Result<search::Found, RunError> {
         loop {

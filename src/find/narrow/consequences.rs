@@ -15,7 +15,7 @@ const ENGINE_FORECASTS: usize = 3;
 /// `false`: nothing could be foreseen.
 pub fn look_at_them(hunt: &mut Hunt, probe: &mut Probe, suspects: &mut Vec<Suspect>) -> Result<bool, RunError> {
     let mut left = if probe.lab.candidate.is_engine() { ENGINE_FORECASTS } else { usize::MAX };
-    while left > 0 {
+    while left > 0 && !hunt.knows_all(probe) {
         let items: Vec<usize> = suspects.iter().map(|s| s.item).collect();
         // An earlier run's looks left no values: those that the proofs need are measured with them.
         if probe.ledger.counts.recalled_runs > 0 && !probe.lab.candidate.is_engine() && !probe.is_foreseen(&items) {
