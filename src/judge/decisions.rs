@@ -33,7 +33,8 @@ impl Rules {
         if kind == DecisionKind::Scores && !(is_scores(first) || (fits || ranks) && is_row(first)) {
             return None;
         }
-        let asked = kind == DecisionKind::Labels || fits || ranks;
+        // A mask of truth values is not asked about by being there.
+        let asked = kind == DecisionKind::Labels && first.dtype != DType::Bool || fits || ranks;
         let k = self.metrics.of(name).iter().filter_map(|metric| metric.best()).max().unwrap_or(BEST);
         let none = Labels::new();
         let labels = if fits || kind == DecisionKind::Labels { &self.labels } else { &none };
@@ -63,22 +64,29 @@ impl Rules {
         if verdict.status != Status::Agrees || !noisy || !is_scores(reference) {
             return verdict;
         }
-        let told = self.decisions(name, &[(0, reference, candidate)]);
-        let worst = told.as_ref().and_then(|told| told.worst.first()).filter(|row| row.near_tie == Some(false));
-        let Some(row) = worst else { return verdict };
+        let worst = self.broken_decisions(name, reference, candidate).into_iter().reduce(|worst, other| {
+            let margin = |(_, change): &(usize, ChangedDecision)| change.margin.map_or(f64::INFINITY, |m| m.0);
+            if margin(&other) > margin(&worst) { other } else { worst }
+        });
+        let Some((number, row)) = worst else { return verdict };
+        let row = ChangedDecision { at: vec![number], ..row };
         let why = format!("{} decides otherwise, and it is no near-tie: {}", row.place(), row.told());
         Comparison { status: Status::Diverges, why: Some(why), ..verdict }
     }
 
     /// The rows of scores whose best is another one, near-ties left out.
     pub(super) fn decides_otherwise(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Vec<usize> {
+        self.broken_decisions(name, reference, candidate).into_iter().map(|(number, _)| number).collect()
+    }
+
+    /// The same by number, with what became of each.
+    fn broken_decisions(&self, name: &str, reference: &Tensor, candidate: &Tensor) -> Vec<(usize, ChangedDecision)> {
         if !is_scores(reference) || reference.shape != candidate.shape {
             return Vec::new();
         }
         let scores = Scores { tolerance: self.tolerance(name, reference), k: 1, labels: &self.labels };
-        let changed =
-            scores.changes(reference, candidate).into_iter().filter(|(_, change)| change.near_tie == Some(false));
-        changed.map(|(number, _)| number).collect()
+        let changes = scores.changes(reference, candidate).into_iter();
+        changes.filter(|(_, change)| change.near_tie == Some(false)).collect()
     }
 }
 

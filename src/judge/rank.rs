@@ -3,6 +3,10 @@
 /// The places of the `k` largest values, the largest first; of equal values the first, as NumPy's argmax and ONNX's TopK
 /// have it. NaN has no place among them, so there may be fewer.
 pub fn best(row: &[f64], k: usize) -> Vec<usize> {
+    if k == 1 {
+        let numbers = (0..row.len()).filter(|i| !row[*i].is_nan());
+        return numbers.reduce(|best, i| if row[i] > row[best] { i } else { best }).into_iter().collect();
+    }
     let mut places: Vec<usize> = (0..row.len()).filter(|i| !row[*i].is_nan()).collect();
     // Adding zero makes one of the two zeros.
     let order = |a: &usize, b: &usize| (row[*b] + 0.0).total_cmp(&(row[*a] + 0.0)).then(a.cmp(b));

@@ -42,7 +42,8 @@ impl Rules {
                 None => mismatched > 0,
             };
             rows.diverge += usize::from(diverges);
-            let most = compared.metrics.as_ref().map_or(f64::INFINITY, |m| m.max_abs.0);
+            // Where NaN or infinities are others, no number says how far it is off.
+            let most = compared.metrics.as_ref().filter(|m| !m.nonfinite()).map_or(f64::INFINITY, |m| m.max_abs.0);
             // Rows are of one size.
             let bad = (diverges, mismatched as f64, most);
             if worst.as_ref().is_none_or(|(before, _)| bad.partial_cmp(before) == Some(std::cmp::Ordering::Greater)) {
@@ -87,7 +88,7 @@ mod tests {
         let r = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         assert_eq!(rows(&tight, &r, &r), of(3, 0, None));
         assert_eq!(rows(&tight, &r, &[1.0, 2.5, 3.0, 4.0, 5.3, 6.3]), of(3, 2, Some(2)));
-        assert_eq!(rows(&tight, &r, &[1.0, 2.5, 3.0, f32::NAN, 5.0, 6.0]), of(3, 2, Some(0)));
+        assert_eq!(rows(&tight, &r, &[1.0, 2.5, 3.0, f32::NAN, 5.0, 6.0]), of(3, 2, Some(1)));
         let metric: NamedMetric = "topk=1".parse().unwrap();
         let ranked = Rules { metrics: OutputMetrics::new(&[metric]), ..tight.clone() };
         assert_eq!(rows(&ranked, &r, &[2.0, 1.0, 3.0, 9.0, 5.0, 6.0]), of(3, 1, Some(0)));
