@@ -64,6 +64,7 @@ pub fn bisect(args: &SearchArgs, probe: &mut Probe, progress: &Progress) -> Resu
             suspects.extend(hunt.search(probe)?.suspects);
         }
         suspects.extend(hunt.traced(probe, &suspects)?);
+        ways::drop_masked(&hunt, probe, &mut suspects);
         in_order(&mut suspects);
         worlds.search(&mut hunt, probe, &mut suspects)?;
         consequences::look_at_them(&mut hunt, probe, &mut suspects)?;

@@ -11,7 +11,13 @@ use crate::search::{Suspect, open_way};
 /// Rounds that one way may cost where each is a build of minutes.
 const ENGINE_ROUNDS: usize = 2;
 
-/// Leaves the suspects whose error is known to reach a target. `true`: measuring a way cut it, so the search must go on.
+/// Leaves the suspects that may have a way to a target.
+pub fn drop_masked(hunt: &Hunt, probe: &Probe, suspects: &mut Vec<Suspect>) {
+    suspects.retain(|suspect| way(hunt, probe, suspect.item).is_some());
+}
+
+/// Leaves the suspects whose error is known to reach a target. `true`: what was measured has cut the way of one, so the search
+/// must go on.
 pub fn prove(
     hunt: &mut Hunt,
     probe: &mut Probe,
@@ -22,7 +28,10 @@ pub fn prove(
     let mut cut = false;
     let mut alive = Vec::new();
     for suspect in suspects.drain(..) {
-        let Some(open) = way(hunt, probe, suspect.item) else { continue };
+        let Some(open) = way(hunt, probe, suspect.item) else {
+            cut = true;
+            continue;
+        };
         let cheap = open.len() <= hunt.sight;
         let proved = open.is_empty()
             || (!cheap || all.len() == 1) && worlds.spoils_alone(hunt, probe, &all, suspect.item)? == Some(true);

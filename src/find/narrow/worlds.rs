@@ -19,13 +19,13 @@ const ENGINE_PATIENCE: usize = 4;
 /// What was learnt by putting suspects right.
 #[derive(Default)]
 pub struct Worlds {
-    /// What was put right, sorted, and whether an output still diverged.
-    seen: Vec<(Vec<usize>, bool)>,
+    /// The candidate ran with all of them put right, and its outputs agreed or not.
+    tried: bool,
     /// What is put right with the suspects, though it is none: it diverges once they do not.
     besides: Vec<Suspect>,
     /// Runs before any of it.
     before: Option<usize>,
-    /// Suspects of the last search, and whether it left outputs that diverge.
+    /// At last, outputs still diverged.
     left: bool,
 }
 
@@ -88,7 +88,7 @@ impl Worlds {
         item: usize,
     ) -> Result<Option<bool>, RunError> {
         // It must be shown that nothing besides does.
-        if self.left || self.seen.is_empty() {
+        if self.left || !self.tried {
             return Ok(None);
         }
         let others = suspects.iter().chain(&self.besides).map(|s| s.item).filter(|other| *other != item);
@@ -121,7 +121,7 @@ impl Worlds {
         let graph = &probe.lab.reference.graph;
         let bad = seen.outputs.iter().filter(|output| output.status == Status::Diverges);
         let bad: Vec<usize> = bad.filter_map(|output| graph.tensor(&output.name)).collect();
-        self.seen.push((explained.to_vec(), !bad.is_empty()));
+        self.tried = true;
         Ok(Some(bad))
     }
 
