@@ -138,7 +138,7 @@ impl fmt::Display for Note {
                 };
                 write!(
                     f,
-                    "the {of} {} could not be put in the place of {its} calls (operators of another opset than the model's, a function that calls itself): what is inside is not rounded to {precision}",
+                    "the {of} {} could not be put in the place of {its} calls (operators of another opset than the model's, a function that calls itself, calls nested too deeply): what is inside is not rounded to {precision}",
                     list(names)
                 )
             }

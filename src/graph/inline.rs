@@ -79,6 +79,8 @@ pub fn inline(model: &ModelProto) -> Option<Inlined> {
 
 /// Nodes that all bodies together may become.
 const MOST: usize = 1 << 20;
+/// Calls inside each other that are followed: exporters nest modules, and a file that goes deeper was made to.
+const DEEPEST: usize = 64;
 
 struct Inliner<'a> {
     model: &'a ModelProto,
@@ -135,7 +137,7 @@ impl Inliner<'_> {
     fn body(&mut self, node: &NodeProto, function: &FunctionProto, home: String) -> Option<Vec<NodeProto>> {
         let again = self.within.iter().any(|(outer, _)| std::ptr::eq(*outer, function));
         self.nodes += function.node.len();
-        if again || self.nodes > MOST {
+        if again || self.nodes > MOST || self.within.len() >= DEEPEST {
             return None;
         }
         let body = call::bound(node, function)?;

@@ -34,7 +34,9 @@ pub fn worst(
         if let Some(m) = verdict.metrics.as_mut() {
             m.sample = sample;
         }
-        if badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref()) {
+        let worse = badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref());
+        let first = result.metrics.is_none() && result.status == Status::NotCompared;
+        if worse || first {
             result.status = verdict.status;
             (result.why, result.metrics) = (verdict.why, verdict.metrics);
             result.shape = reference.shape.clone();

@@ -14,11 +14,11 @@ fn all() -> Vec<(Note, &'static str)> {
         ),
         (
             Note::WholeFunctions(Precision::Fp16, vec![words("F")]),
-            "the body of the function 'F' could not be put in the place of its calls (operators of another opset than the model's, a function that calls itself): what is inside is not rounded to fp16",
+            "the body of the function 'F' could not be put in the place of its calls (operators of another opset than the model's, a function that calls itself, calls nested too deeply): what is inside is not rounded to fp16",
         ),
         (
             Note::WholeFunctions(Precision::Bf16, vec![words("F"), words("G")]),
-            "the bodies of the functions 'F', 'G' could not be put in the place of their calls (operators of another opset than the model's, a function that calls itself): what is inside is not rounded to bf16",
+            "the bodies of the functions 'F', 'G' could not be put in the place of their calls (operators of another opset than the model's, a function that calls itself, calls nested too deeply): what is inside is not rounded to bf16",
         ),
         (
             Note::OtherTypes(Precision::Fp16, vec![DType::Float64, DType::Complex64]),
