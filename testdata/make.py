@@ -15,13 +15,14 @@ sys.dont_write_bytecode = True
 import shutil
 from pathlib import Path
 
-from maker import bad, control_flow, formats, healthy, overflow, readme, second_file
+from maker import bad, control_flow, formats, healthy, judgement, overflow, quantised, readme, second_file
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    cases = [case for part in (overflow, control_flow, second_file, healthy, formats) for case in part.cases()]
+    parts = (overflow, control_flow, second_file, healthy, formats, judgement, quantised)
+    cases = [case for part in parts for case in part.cases()]
     files = {}
     for case in cases:
         assert not any(name.startswith(case.name + "/") for name in files), f"two cases are called {case.name}"

@@ -23,12 +23,16 @@ struct Case {
 /// A culprit of a case by its tensor, all its codes, and words that the evidence of the first must contain.
 type Cause = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
-const CAUSES: [Cause; 22] = [
+const CAUSES: [Cause; 32] = [
+    ("concat_dead_part", "join_out", &["weights-differ"], &["widths", "24 of 24"]),
     ("dynamic_batch", "square_out", &["fp16-overflow"], &["65504"]),
     ("external_data", "fc2_out", &["fp16-overflow"], &["256 terms", "65504"]),
+    ("float64_outlier", "y", &["weights-differ"], &["offset", "0.5", "0.75"]),
     ("flt_max_mask", "mask_where_out", &["mask-sentinel"], &["-3.403e38", "Softmax"]),
+    ("folded_norm_and_fault", "gain_out", &["weights-differ"], &["gain_k", "1.3"]),
     ("fp16_file", "gain_out", &["weights-differ"], &["gain_k", "1.25", "1.5"]),
     ("gelu_chain_amplify", "centre_out", &["cancellation", "gain"], &["10"]),
+    ("half_side_branch", "main", &["weights-differ"], &["gain", "1.25", "1.261"]),
     ("if_branch_fault", "if_node/then_branch/then_square_out", &["fp16-overflow"], &["65504"]),
     ("ir3_weights_are_inputs", "square_out", &["fp16-overflow"], &["65504"]),
     ("large_reduction", "sum_out", &["fp16-overflow", "large-reduction"], &["512 terms", "65504"]),
@@ -36,10 +40,16 @@ const CAUSES: [Cause; 22] = [
     ("loop_body", "last", &["attribute-differs"], &["body", "decay"]),
     ("mask_scaled_twice", "mask_1e8_out", &["mask-sentinel"], &["-1e8", "Softmax"]),
     ("matmul_add_sub_65504", "add_out", &["fp16-overflow"], &["65504"]),
+    ("nan_moved", "mark_out", &["weights-differ"], &["missing", "2 of 48"]),
+    ("noise_before_mean", "scale_out", &["weights-differ"], &["gain", "1.3"]),
     ("qdq_bad_scale", "relu1_out", &["scale-mismatch", "int8-saturation"], &["times too small"]),
     ("renamed_tensors", "gelu_half_out", &["kernel-or-fusion"], &["other nodes"]),
+    ("row_lost_under_noise", "gain_out", &["weights-differ"], &["gains", "1 of 64"]),
+    ("same_qdq_scale_off", "fc1_w_DequantizeLinear_Output", &["weights-differ"], &["fc1_w_scale", "8 of 8"]),
     ("small_variance", "rms_square_out", &["fp16-subnormal", "normalization-statistics"], &["2^-14", "zero"]),
     ("subnormal_flush", "down2_out", &["fp16-subnormal"], &["2^-14", "zero"]),
+    ("suppressed_logits", "logits", &["weights-differ"], &["lm_head_w"]),
+    ("token_offset", "token", &["weights-differ"], &["first_id", "32000", "32001"]),
     ("topk_tie", "indices", &["topk-tie"], &["indices", "as good as equal"]),
     ("two_faults_two_branches", "softplus_exp_out", &["fp16-overflow"], &["Exp", "65504"]),
     ("two_faults_two_branches", "norm_square_out", &["fp16-overflow"], &["square", "65504"]),

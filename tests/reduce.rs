@@ -30,12 +30,22 @@ struct Case {
 }
 
 /// Where the candidate is a file of its own, its nodes are what is cut; as measured.
-const OF_ANOTHER_FILE: [(&str, &[&str]); 7] = [
+const OF_ANOTHER_FILE: [(&str, &[&str]); 17] = [
+    ("concat_dead_part", &["join"]),
+    ("float64_outlier", &["shift"]),
+    ("folded_norm_and_fault", &["gain"]),
     ("fp16_file", &["gain"]),
     ("gelu_chain_amplify", &["fc_bias", "gelu_mul", "gelu_half", "centre"]),
+    ("half_side_branch", &["main_scale"]),
     ("loop_body", &["loop"]),
+    ("nan_moved", &["mark"]),
+    ("noise_before_mean", &["scale"]),
     ("qdq_bad_scale", &["relu1_out_QuantizeLinear", "relu1_out_DequantizeLinear"]),
     ("renamed_tensors", &["quick_scale", "quick_gate", "quick_mul"]),
+    ("row_lost_under_noise", &["gain"]),
+    ("same_qdq_scale_off", &["fc1_w_DequantizeLinear"]),
+    ("suppressed_logits", &["lm_head"]),
+    ("token_offset", &["shard_offset"]),
     ("wrong_attribute", &["leaky"]),
     ("wrong_axis", &["softmax"]),
 ];

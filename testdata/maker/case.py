@@ -20,6 +20,8 @@ class Case:
     candidate_model: onnx.ModelProto | None = None
     # Status of each model output, where the test should look at it.
     outputs: dict | None = None
+    # Nothing can be compared, which is no agreement.
+    inconclusive: bool = False
     # Files the model refers to, by name.
     extra: dict[str, bytes] = field(default_factory=dict)
 
@@ -36,17 +38,30 @@ class Case:
         return {f"{self.name}/{file}": content for file, content in made.items()}
 
     def answer(self) -> dict:
+        verdict, status = self.verdict()
         answer = {
             "about": self.about,
             "candidate": self.candidate,
             "args": self.args,
-            "verdict": "diverged" if self.culprits else "agreed",
-            "exit": 1 if self.culprits else 0,
+            "verdict": verdict,
+            "exit": status,
             "culprits": self.culprits,
         }
         if self.outputs is not None:
             answer["outputs"] = self.outputs
         return answer
+
+    def verdict(self) -> tuple[str, int]:
+        """The verdict and the exit status that goes with it."""
+        if self.inconclusive:
+            return "inconclusive", 3
+        return ("diverged", 1) if self.culprits else ("agreed", 0)
+
+
+def against_file(name, about, built, sample, culprits, **more):
+    """`built(True)`, the candidate's file, against `built(False)`, by the program's own tolerances."""
+    files = {"candidate": "ort@candidate.onnx", "candidate_model": built(True)}
+    return Case(name, about, built(False), [sample], culprits, **files, **more)
 
 
 def introduces(node, subgraph=None):

@@ -34,7 +34,7 @@ def row(case) -> str:
 
 
 def expected(case) -> str:
-    return "; ".join(culprit(c) for c in case.culprits) or "agreed"
+    return "; ".join(culprit(c) for c in case.culprits) or case.verdict()[0]
 
 
 def culprit(c) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .case import Case, amplifies, introduces, region
+from .case import Case, against_file, amplifies, introduces, region
 from .graph import Graph, Random, model
 
 STRICT = ["--atol", "1e-5", "--rtol", "1e-3"]
@@ -23,6 +23,13 @@ def cases():
         wrong_attribute(),
         wrong_axis(),
         renamed_tensors(),
+        folded_norm("folded_norm", "Right outputs: two BatchNormalizations folded under the Convs' names.", 1.0, []),
+        folded_norm(
+            "folded_norm_and_fault",
+            "Wrong outputs: two BatchNormalizations folded under the Convs' names, and a gain of 1.3 behind them.",
+            1.3,
+            [introduces("gain")],
+        ),
     ]
 
 
@@ -202,3 +209,35 @@ def renamed_tensors():
         candidate_model=built(True),
         outputs={"y": "diverges"},
     )
+
+
+def folded_norm(name, about, gain, culprits):
+    rng = Random(67)
+    layers = [
+        (rng.uniform(-0.4, 0.4, 6, rows, 3, 3), rng.uniform(0.5, 3, 6), *(rng.uniform(-0.5, 0.5, 6) for _ in range(2)))
+        for rows in (3, 6)
+    ]
+    variances, head, x = rng.uniform(0.2, 2, 2, 6), rng.uniform(-1, 1, 6, 4), rng.uniform(-1, 1, 1, 3, 6, 6)
+
+    def built(candidate):
+        g = Graph("conv_and_norm")
+        source = g.input("x", [1, 3, 6, 6])
+        for i, ((kernel, gamma, beta, mean), variance) in enumerate(zip(layers, variances), start=1):
+            factor = gamma / np.sqrt(variance + np.float32(1e-5))
+            if candidate:
+                weights = kernel * factor[:, None, None, None], beta - mean * factor
+                operands = [g.weight(f"conv{i}_{part}", value) for part, value in zip("wb", weights)]
+                normal = g.node(f"conv{i}", "Conv", source, *operands, pads=[1, 1, 1, 1])
+            else:
+                feature = g.node(f"conv{i}", "Conv", source, g.weight(f"conv{i}_w", kernel), pads=[1, 1, 1, 1])
+                statistics = {"gamma": gamma, "beta": beta, "mean": mean, "var": variance}
+                operands = [g.weight(f"bn{i}_{part}", value) for part, value in statistics.items()]
+                normal = g.node(f"bn{i}", "BatchNormalization", feature, *operands)
+            source = g.node(f"relu{i}", "Relu", normal)
+        scaled = g.node("gain", "Mul", source, g.weight("gain_k", gain if candidate else 1.0))
+        flat = g.node("flatten", "Flatten", g.node("pool", "GlobalAveragePool", scaled))
+        g.output(g.dense("head", flat, head, out="y"), [1, 4])
+        return model(g)
+
+    status = "diverges" if culprits else "agrees"
+    return against_file(name, about, built, {"x": x}, culprits, outputs={"y": status})
