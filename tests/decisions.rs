@@ -167,7 +167,7 @@ fn who_is_judged_by_another_measure_is_not_accused() {
     let (other, one) = (dir.path().join("other.onnx"), dir.path().join("one.npz"));
     let bisect = |more: &[&str]| {
         let other = format!("ort@{}", other.display());
-        let words = ["-c", &other, "-i", one.to_str().unwrap(), "--atol", "1", "--no-overrides"];
+        let words = ["-c", &other, "-i", one.to_str().unwrap(), "--atol", "1", "--atol", "class=2", "--no-overrides"];
         layerdiff("bisect", &dir.path().join("model.onnx"), &[&words[..], more].concat())
     };
     for more in [["--metric", "scores:max=0.1"], ["--metric-command", "false {reference} {candidate}"]] {

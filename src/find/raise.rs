@@ -57,7 +57,12 @@ pub fn told(maker: Culprit, below: Culprit) -> Culprit {
         below.node.operator(),
         below.node.told()
     );
+    let region = maker.region.iter().chain(&below.region).cloned().collect();
+    // What was seen of the maker's output alone explains no kernel.
+    let diagnosis = maker.diagnosis.into_iter().filter(|reason| reason.code != "kernel-or-fusion").collect();
     Culprit {
+        region,
+        diagnosis,
         tensor: below.tensor,
         accumulated: below.accumulated,
         kind: if wrong { Kind::Introduces } else { maker.kind },

@@ -25,6 +25,7 @@ pub struct Wires<'a> {
 /// where they do the same.
 pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
     let (halves, theirs) = (halves(own), halves(other));
+    let alike = quantise_alike(own, other);
     let mut known: Vec<Allowance> = vec![Allowance::default(); own.graph.tensors.len()];
     for node in &own.graph.nodes {
         let mut above = Allowance::default();
@@ -43,6 +44,7 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
             let mut allowance = Allowance { made_of, counts, step, ..above.clone() };
             if let Some(precision) = quantises(own, node, proto) {
                 match twin {
+                    None if alike => allowance.steps = Some(noise::steps(false)),
                     None => allowance.precision = looser(allowance.precision, precision),
                     Some(_) if rounds_values(own, node) => allowance.steps = Some(noise::steps(same_library)),
                     Some(_) => {}
@@ -59,6 +61,21 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
     }
     known
 }
+
+/// Do both models quantise as a whole? One may have what an optimiser made of the other: fewer operators, of other names. A
+/// float model with a quantised corner does not.
+fn quantise_alike(one: Wires, other: Wires) -> bool {
+    let count = |side: Wires| {
+        let quantises =
+            |n: &&Node| n.op_type != "DequantizeLinear" && quantises(side, n, n.proto(&side.model.proto)).is_some();
+        side.graph.nodes.iter().filter(quantises).count()
+    };
+    let (a, b) = (count(one), count(other));
+    a.min(b) * FUSED >= a.max(b) && a.min(b) > 0
+}
+
+/// Quantising operators that one fused operator may stand for.
+const FUSED: usize = 4;
 
 /// Does an operator quantise, and to what precision?
 fn quantises(side: Wires, node: &Node, proto: Option<&NodeProto>) -> Option<Precision> {

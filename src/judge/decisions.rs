@@ -183,12 +183,13 @@ impl Scores<'_> {
         let (width, rows) = split(&reference.shape);
         let (mine, theirs) = (compare::to_f64(reference), compare::to_f64(candidate));
         let compared = mine.chunks(width).zip(theirs.chunks(width)).enumerate().filter(|(_, (r, _))| is_ranked(r));
+        let noise = noise(&mine, &theirs);
         for (number, (r, c)) in compared {
             told.rows += 1;
             let best = rank::best(c, self.k);
             let other = !is_ranked(c) || !rank::are_best(r, &best);
             told.sets_changed += u64::from(self.k < width && other);
-            let Some(change) = self.change(r, c, &best) else { continue };
+            let Some(change) = self.change((r, c), &best, noise) else { continue };
             told.changed += 1;
             told.near_ties += u64::from(change.near_tie == Some(true));
             told.worst.push(ChangedDecision { sample, at: place(number, rows), ..change });
@@ -204,11 +205,14 @@ impl Scores<'_> {
         let (width, _) = split(&reference.shape);
         let (mine, theirs) = (compare::to_f64(reference), compare::to_f64(candidate));
         let rows = mine.chunks(width).zip(theirs.chunks(width)).enumerate().filter(|(_, (r, _))| is_ranked(r));
-        rows.filter_map(|(number, (r, c))| Some((number, self.change(r, c, &rank::best(c, self.k))?))).collect()
+        let noise = noise(&mine, &theirs);
+        let change = |(number, (r, c))| Some((number, self.change((r, c), &rank::best(c, self.k), noise)?));
+        rows.filter_map(change).collect()
     }
 
     /// What became of a row whose best, the first of the candidate's `best`, is another one; without its place.
-    fn change(&self, r: &[f64], c: &[f64], best: &[usize]) -> Option<ChangedDecision> {
+    /// `noise` is what the values are off by as a rule.
+    fn change(&self, (r, c): (&[f64], &[f64]), best: &[usize], noise: f64) -> Option<ChangedDecision> {
         if is_ranked(c) && rank::are_best(r, &best[..best.len().min(1)]) {
             return None;
         }
@@ -217,6 +221,10 @@ impl Scores<'_> {
         let Tolerance { atol, rtol } = self.tolerance;
         let near = both.filter(|(mine, theirs)| mine.is_finite() && theirs.is_finite());
         let near = near.is_some_and(|(mine, theirs)| mine - theirs <= 2.0 * atol + rtol * (mine.abs() + theirs.abs()));
+        // A value beyond its own tolerance is excused by the noise of the others, as far as that goes.
+        let within = |i: &usize| (c[*i] - r[*i]).abs() <= atol + rtol * r[*i].abs();
+        let usual = both.is_some_and(|(mine, theirs)| mine - theirs <= NOISE * noise);
+        let near = near && (usual || right.first().is_some_and(within) && best.first().is_some_and(within));
         let choice = |row: &[f64], i: usize| Choice {
             index: Some(i as i64),
             value: Some(Real(row[i])),
@@ -230,6 +238,18 @@ impl Scores<'_> {
             ..ChangedDecision::default()
         })
     }
+}
+
+/// A margin of so many times the usual error may be lost to noise.
+const NOISE: f64 = 10.0;
+
+/// The root mean square error of all but the worst hundredth.
+fn noise(reference: &[f64], candidate: &[f64]) -> f64 {
+    let mut errors: Vec<f64> = reference.iter().zip(candidate).map(|(r, c)| (c - r).abs()).collect();
+    errors.retain(|e| e.is_finite());
+    errors.sort_unstable_by(f64::total_cmp);
+    let kept = &errors[..errors.len() - errors.len().div_ceil(100)];
+    if kept.is_empty() { 0.0 } else { (kept.iter().map(|e| e * e).sum::<f64>() / kept.len() as f64).sqrt() }
 }
 
 /// A NaN has no place in an order.

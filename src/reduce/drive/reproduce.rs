@@ -252,7 +252,7 @@ fn find(
     jobs: usize,
     test: &mut Test<RunError>,
 ) -> Result<Option<Found>, RunError> {
-    let alone = culprit.kind == Kind::Introduces && culprit.local.is_some();
+    let alone = culprit.kind == Kind::Introduces && culprit.local.is_some() && culprit.region.len() < 2;
     let found = nodes::around(&whole, &target.start, alone, jobs, &mut *test)?;
     if found.is_some() || !whole.graph.nodes[target.start[0]].scope.is_empty() {
         return Ok(found);
