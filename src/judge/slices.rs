@@ -10,7 +10,7 @@ const COUNTS: f64 = 1e-10;
 const LOST: f64 = 0.7;
 /// And so many times that of nearly all other slices: where many are as bad, it is noise.
 const APART: f64 = 100.0;
-/// An element that is not lost but elsewhere has so many times the usual squared error, and this share of the mean square.
+/// A small element that is elsewhere now has so many times the usual squared error, and this share of the mean square.
 const ASTRAY: f64 = 400.0;
 const LARGE: f64 = 0.1;
 /// Nearly all: so much of them. Slices that are one element or few vary more.
@@ -99,7 +99,7 @@ fn found(slices: &[Slice], length: usize, mean: f64) -> Option<(usize, usize)> {
     let is_lost = |slice: &Slice| {
         let counts = slice.squares >= COUNTS * mean * length as f64 && slice.squares >= APART * usual;
         let astray = short && slice.errors > ASTRAY * usual && slice.errors >= LARGE * mean * length as f64;
-        counts && slice.errors >= LOST * slice.squares && slice.errors > APART * usual || astray
+        slice.errors >= LOST * slice.squares && (counts && slice.errors > APART * usual || astray)
     };
     let index = slices.iter().position(is_lost)?;
     Some((index, slices.iter().filter(|slice| is_lost(slice)).count()))
