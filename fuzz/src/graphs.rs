@@ -104,7 +104,11 @@ fn reduced(proto: &ModelProto, graph: &Graph, types: &Types, choices: &mut Choic
         Ok(attempts.iter().map(one).collect())
     };
     let found = among(&whole, &all, 1 + choices.below(3), test).expect("no test fails").expect("it is found");
-    assert_eq!(names(&found.nodes), wanted);
+    let found = names(&found.nodes);
+    assert!(wanted.iter().all(|name| found.contains(name)), "{found:?} lacks some of {wanted:?}");
+    // Every value is one number here; a cut in which a product would get two of them is never tried.
+    let product = graph.nodes.iter().any(|n| n.op_type == "MatMul");
+    assert!(product || found == wanted, "{found:?}, where {wanted:?} are enough");
 }
 
 /// A converted model computes in types that fit each other, whatever stays.
