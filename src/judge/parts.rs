@@ -96,7 +96,7 @@ impl Cut {
 pub fn parts(graph: &Graph, model: &ModelProto, shape: &dyn Fn(&str) -> Option<Vec<usize>>) -> Vec<Vec<Cut>> {
     let mut known: Vec<Vec<Cut>> = vec![Vec::new(); graph.tensors.len()];
     for node in &graph.nodes {
-        let layout = matches!(layout(&node.op_type), Some(_) if node.domain.is_empty() || node.domain == "ai.onnx");
+        let layout = layout(&node.op_type).is_some() && matches!(node.domain.as_str(), "" | "ai.onnx");
         let Some(proto) = node.proto(model).filter(|_| layout) else { continue };
         for tensor in &node.writes {
             let Some(to) = shape(&graph.tensors[*tensor].key) else { continue };

@@ -54,7 +54,7 @@ fn decisions(report: &Report, told: &Decisions) -> Option<Fact> {
         (DecisionKind::Labels, ..) => format!("of {of} labels"),
     };
     let verb = if told.asked { " changed" } else { "" };
-    let output = (report.outputs.len() > 1).then(|| format!(" in \"{}\"", clean(&told.output))).unwrap_or_default();
+    let output = if report.outputs.len() > 1 { format!(" in \"{}\"", clean(&told.output)) } else { String::new() };
     if told.changed == 0 {
         return Some(Fact::new("decisions", format!("none {what}{verb}{output}{}", sets(told))));
     }
