@@ -3,7 +3,7 @@
 //!
 //! With `auto`, atol is a(p) times the scale of the reference tensor and rtol is r(p) for a precision p. Deep models leave
 //! single elements beyond any such bound without being wrong, so a tensor also agrees while its error as a whole is what
-//! rounding explains: see [`noise`]. Where parts of a tensor have sizes of their own, each is judged by itself: see `groups`.
+//! rounding explains: see `noise`. Where parts of a tensor have sizes of their own, each is judged by itself: see `groups`.
 //! NaN and infinities in other places, integers and strings that are others: no tolerance explains those.
 
 pub mod above;

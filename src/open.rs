@@ -86,7 +86,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
-    findings.crash = crash;
+    findings.opening.crash = crash;
     let known = allow::Known {
         reference: &reference,
         candidate: &candidate,

@@ -41,7 +41,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         sensitivity: cure.sensitivity.clone(),
         ranking: ranking.rows.clone(),
         precision_limited: ranking.limited.clone(),
-        crash: findings.crash.clone(),
+        crash: opening.crash.clone(),
         environment: opening.environment.clone(),
         seconds: findings.seconds,
         warnings: warnings(findings),

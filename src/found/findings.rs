@@ -12,8 +12,6 @@ use crate::failure::RunError;
 pub struct Findings {
     /// Before the first run.
     pub opening: Opening,
-    /// The process of a side ended with the whole model.
-    pub crash: Option<Crash>,
     /// The final outputs, compared; `None` while the unmarked runs are not over.
     pub outputs: Option<Vec<TensorResult>>,
     /// What else they say: samples, rows, decisions.
@@ -79,6 +77,8 @@ pub struct Opening {
     pub environment: Environment,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
+    /// The process of a side ended with the whole model, when both were run for the first time.
+    pub crash: Option<Crash>,
     /// What else is to be known.
     pub notes: Vec<Note>,
 }

@@ -93,6 +93,17 @@ pub enum Note {
     Unfinished,
 }
 
+fn whole_functions(precision: Precision, names: &[String]) -> String {
+    let (of, its) = match names.len() {
+        1 => ("body of the function", "its"),
+        _ => ("bodies of the functions", "their"),
+    };
+    format!(
+        "the {of} {} could not be put in the place of {its} calls (operators of another opset than the model's, a function that calls itself, calls nested too deeply): what is inside is not rounded to {precision}",
+        list(names)
+    )
+}
+
 /// One of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -131,17 +142,7 @@ impl fmt::Display for Note {
                 f,
                 "the model computes in {dtype} itself ({half} of {floats} float tensors), so the reference is no FP32 truth: its values are rounded, and ONNX Runtime's CPU computes such nodes in float32, between casts of its own; where there is a float32 export, take that for MODEL"
             ),
-            Note::WholeFunctions(precision, names) => {
-                let (of, its) = match names.len() {
-                    1 => ("body of the function", "its"),
-                    _ => ("bodies of the functions", "their"),
-                };
-                write!(
-                    f,
-                    "the {of} {} could not be put in the place of {its} calls (operators of another opset than the model's, a function that calls itself, calls nested too deeply): what is inside is not rounded to {precision}",
-                    list(names)
-                )
-            }
+            Note::WholeFunctions(precision, names) => f.write_str(&whole_functions(*precision, names)),
             Note::OtherTypes(precision, dtypes) => write!(
                 f,
                 "tensors of {} are computed as they are, not in {precision}, which few devices do",

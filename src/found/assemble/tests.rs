@@ -308,7 +308,10 @@ fn what_stages_gave_stands_in_its_place() {
     let sensitivity = vec![Sensitivity { node: "s".to_string(), ..Sensitivity::default() }];
     let findings = Findings {
         found: searched(Some(vec![culprit()])),
-        crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }),
+        opening: Opening {
+            crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }),
+            ..diverged().opening
+        },
         ranking: Ranking { rows: vec![row], limited: Some(limited), notes: Vec::new() },
         cure: Cure { overrides: Some(Overrides::default()), sensitivity, notes: Vec::new() },
         routes: Some(Routes { of: 3, ..Routes::default() }),
