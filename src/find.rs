@@ -7,6 +7,7 @@ pub mod isolate;
 mod narrow;
 mod raise;
 pub mod rank;
+mod regrown;
 pub mod route;
 pub mod scan;
 pub mod trust;
@@ -28,7 +29,8 @@ pub fn find(args: &SearchArgs, probe: &mut Probe, progress: &Progress, begun: im
     let mut found = Found { strategy: format!("{strategy:?}").to_lowercase(), ..Found::default() };
     begun(&found);
     let started = Instant::now();
-    let narrowed = match suspects(strategy, args, probe, progress) {
+    let narrowed = suspects(strategy, args, probe, progress);
+    let narrowed = match narrowed.and_then(|narrowed| regrown::reconsidered(probe, narrowed)) {
         Ok(narrowed) => narrowed.without(&probe.finals.judged.within_tolerance, probe),
         Err(e) => return Ended { value: found, halted: Some(e) },
     };

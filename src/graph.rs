@@ -131,6 +131,16 @@ impl Graph {
         children
     }
 
+    /// Everything that is computed from `tensor`, itself included, as one flag a tensor.
+    pub fn descendants(&self, tensor: usize) -> Vec<bool> {
+        let mut seen = vec![false; self.tensors.len()];
+        let mut dfs = Dfs::new(&self.dag, NodeIndex::new(tensor));
+        while let Some(i) = dfs.next(&self.dag) {
+            seen[i.index()] = true;
+        }
+        seen
+    }
+
     /// `tensor` and everything it is computed from, as one flag a tensor.
     pub fn ancestors(&self, tensors: &[usize]) -> Vec<bool> {
         let mut seen = vec![false; self.tensors.len()];
