@@ -4,6 +4,7 @@ mod engine;
 mod journal;
 mod masked;
 mod random;
+mod regrown;
 mod several;
 
 use super::*;
