@@ -30,7 +30,7 @@ mod ties;
 mod words;
 
 use crate::compare::Tolerance;
-use crate::found::{Culprit, Diagnosis, Metrics};
+use crate::found::{Culprit, Diagnosis, Metrics, Sure};
 use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
@@ -103,22 +103,22 @@ pub struct Quantised<'a> {
     pub axis: Option<i64>,
 }
 
-/// A cause, and how well the numbers support it.
+/// A cause, and how well the numbers support it. No number alone shows a cause: that takes a trial.
 struct Finding {
     code: &'static str,
-    sure: Sure,
+    strength: Strength,
     evidence: String,
     advice: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Sure {
+enum Strength {
     /// The measured values show it at work.
-    Shown,
+    AtWork,
     /// The conditions are there, and the error is of that kind.
-    Likely,
+    Fits,
     /// Nothing speaks against it.
-    Possible,
+    Open,
 }
 
 type Detector = fn(&Case) -> Option<Finding>;
@@ -169,12 +169,17 @@ pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
     if has(&found, mask::CODE) {
         found.retain(|f| !f.code.ends_with(overflow::SUFFIX));
     }
-    if found.iter().any(|f| f.sure < Sure::Possible) {
-        found.retain(|f| f.sure < Sure::Possible);
+    if found.iter().any(|f| f.strength < Strength::Open) {
+        found.retain(|f| f.strength < Strength::Open);
     }
-    found.sort_by_key(|f| f.sure);
+    found.sort_by_key(|f| f.strength);
     found.truncate(MOST);
-    let told = |f: Finding| Diagnosis { code: f.code.to_string(), evidence: f.evidence, advice: f.advice };
+    let told = |f: Finding| Diagnosis {
+        code: f.code.to_string(),
+        sure: if f.strength == Strength::Open { Sure::Unknown } else { Sure::Likely },
+        evidence: f.evidence,
+        advice: f.advice,
+    };
     found.into_iter().map(told).collect()
 }
 

@@ -19,7 +19,7 @@ mod real;
 pub mod words;
 
 pub use assemble::{assemble, cut_short, of_outputs, verdict};
-pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, ordered, worst};
+pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, Sure, ordered, worst};
 pub use cure::{Cure, CureNote};
 pub use decisions::{
     ChangedDecision, Choice, CommandVerdict, DecisionKind, Decisions, Judged, OutputOfSample, Rows, SampleVerdict,

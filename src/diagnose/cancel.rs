@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::stats::{self, Summary};
 use super::words::num;
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::found::Kind;
 use crate::spec::Precision;
 
@@ -36,7 +36,7 @@ fn in_tf32(case: &Case) -> Option<Finding> {
         num(ratio)
     );
     let advice = format!("keep {} in FP32, or switch TF32 off", case.name());
-    Some(Finding { code: "cancellation", sure: Sure::Shown, evidence, advice })
+    Some(Finding { code: "cancellation", strength: Strength::AtWork, evidence, advice })
 }
 
 fn difference(case: &Case) -> Option<Finding> {
@@ -55,9 +55,9 @@ fn difference(case: &Case) -> Option<Finding> {
     let ratio = largest / out;
     let input_error = measured_input_error(case).unwrap_or(case.unit());
     let explained = case.relative_error().is_none_or(|measured| input_error * ratio >= 0.1 * measured);
-    let sure = match (case.e.culprit.kind, explained) {
-        (_, true) => Sure::Shown,
-        (Kind::Amplifies, false) => Sure::Likely,
+    let strength = match (case.e.culprit.kind, explained) {
+        (_, true) => Strength::AtWork,
+        (Kind::Amplifies, false) => Strength::Fits,
         _ => return None,
     };
     let sizes: Vec<String> = operands.iter().map(|x| num(*x)).collect();
@@ -71,7 +71,7 @@ fn difference(case: &Case) -> Option<Finding> {
         "keep {} and what makes its operands in FP32, or rewrite the expression so that the large part is never added (expm1, log1p, a bias folded away)",
         case.name()
     );
-    Some(Finding { code: "cancellation", sure, evidence, advice })
+    Some(Finding { code: "cancellation", strength, evidence, advice })
 }
 
 /// The largest relative error of an operand, where the candidate's values are at hand and differ.

@@ -2,7 +2,7 @@
 
 use super::case::{Case, axis};
 use super::words::{list, num, share};
-use super::{Finding, Operand, Sure};
+use super::{Finding, Operand, Strength};
 use crate::compare::{self, Tolerance};
 use crate::graph::node_name;
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type};
@@ -20,8 +20,8 @@ pub fn operator_differs(case: &Case) -> Option<Finding> {
         case.op(),
         theirs.op_type()
     );
-    let advice = format!("make sure that the conversion may replace {} by {}", case.op(), theirs.op_type());
-    Some(Finding { code: "operator-differs", sure: Sure::Likely, evidence, advice })
+    let advice = format!("make strength that the conversion may replace {} by {}", case.op(), theirs.op_type());
+    Some(Finding { code: "operator-differs", strength: Strength::Fits, evidence, advice })
 }
 
 /// The same operator has other attributes there; defaults written out are none.
@@ -33,7 +33,7 @@ pub fn attribute_differs(case: &Case) -> Option<Finding> {
     }
     let evidence = format!("of {} {}", case.name(), list(&differences));
     let advice = format!("export or convert {} again with the model's own attributes", case.name());
-    Some(Finding { code: "attribute-differs", sure: Sure::Shown, evidence, advice })
+    Some(Finding { code: "attribute-differs", strength: Strength::AtWork, evidence, advice })
 }
 
 /// The same operator has other constants there.
@@ -46,7 +46,7 @@ pub fn weights_differ(case: &Case) -> Option<Finding> {
         return None;
     }
     let advice = format!("convert the weights of {} again, or find the step that changed them", case.name());
-    Some(Finding { code: "weights-differ", sure: Sure::Shown, evidence: list(&differences), advice })
+    Some(Finding { code: "weights-differ", strength: Strength::AtWork, evidence: list(&differences), advice })
 }
 
 /// One phrase an attribute.

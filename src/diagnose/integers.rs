@@ -3,18 +3,19 @@
 use super::case::Case;
 use super::stats::Summary;
 use super::words::{num, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::tensor::{DType, Tensor};
 
 /// int64 values that a candidate holds in 32 bits.
 pub fn int64_narrowing(case: &Case) -> Option<Finding> {
-    let (sure, evidence) =
-        narrowed(case).map(|text| (Sure::Shown, text)).or_else(|| beyond(case).map(|text| (Sure::Likely, text)))?;
+    let (strength, evidence) = narrowed(case)
+        .map(|text| (Strength::AtWork, text))
+        .or_else(|| beyond(case).map(|text| (Strength::Fits, text)))?;
     let advice = format!(
         "export {} and the inputs that feed it as int32 (layerdiff convert --int32-inputs), keep the values within 32 bits, and compare the engine's input bindings with the model's",
         case.name()
     );
-    Some(Finding { code: "int64-narrowing", sure, evidence, advice })
+    Some(Finding { code: "int64-narrowing", strength, evidence, advice })
 }
 
 /// What differs is the reference's value, cut to 32 bits in one of the usual ways.

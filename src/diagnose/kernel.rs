@@ -4,7 +4,7 @@
 use super::case::Case;
 use super::stats;
 use super::words::num;
-use super::{Finding, Operand, Sure};
+use super::{Finding, Operand, Strength};
 use crate::found::{Kind, Metrics};
 use crate::spec::Precision;
 
@@ -19,20 +19,22 @@ pub fn gain(case: &Case) -> Option<Finding> {
     let error = |o: &Operand| stats::pairs(o.value?, o.candidate?, None)?.2.relative();
     let inputs = case.e.inputs.iter().filter_map(error).reduce(f64::max).filter(|e| *e > 0.0);
     let output = case.pairs.as_ref().and_then(|p| p.relative());
-    let (sure, evidence) = match inputs.zip(output) {
+    let (strength, evidence) = match inputs.zip(output) {
         Some((i, o)) => {
-            let sure = if o >= 2.0 * i { Sure::Shown } else { Sure::Likely };
+            let strength = if o >= 2.0 * i { Strength::AtWork } else { Strength::Fits };
             let text = format!("the inputs are off by {} of their size, the result by {}", num(i), num(o));
-            (sure, format!("{text}: {} times as much", num(o / i)))
+            (strength, format!("{text}: {} times as much", num(o / i)))
         }
-        None => (Sure::Likely, "right on its own, it turns a tolerable difference of its inputs into this one".into()),
+        None => {
+            (Strength::Fits, "right on its own, it turns a tolerable difference of its inputs into this one".into())
+        }
     };
     let advice = format!(
         "look above {}: a tighter --rtol shows where the difference comes in; keep that and {} in FP32",
         case.name(),
         case.name()
     );
-    Some(Finding { code: "gain", sure, evidence, advice })
+    Some(Finding { code: "gain", strength, evidence, advice })
 }
 
 /// The operators that tensor cores compute.
@@ -51,7 +53,7 @@ pub fn tf32(case: &Case) -> Option<Finding> {
     );
     let advice =
         "turn TF32 off (NVIDIA_TF32_OVERRIDE=0, or trtexec --noTF32) and compare again, or compare as tf32".to_string();
-    Some(Finding { code: "tf32", sure: Sure::Likely, evidence, advice })
+    Some(Finding { code: "tf32", strength: Strength::Fits, evidence, advice })
 }
 
 /// Far worse than an exact emulation of the precision.
@@ -60,19 +62,19 @@ pub fn kernel_or_fusion(case: &Case) -> Option<Finding> {
     let (measured, floor) = (case.metrics(), emulated.rmse.0);
     let name = case.e.candidate.to_string().to_uppercase();
     let broken = |m: &Metrics| m.cand_nonfinite > m.ref_nonfinite;
-    let (sure, evidence) = match rho(measured, emulated) {
+    let (strength, evidence) = match rho(measured, emulated) {
         _ if broken(measured) && !broken(emulated) => {
             let count = measured.cand_nonfinite - measured.ref_nonfinite;
-            (Sure::Shown, format!("it makes {count} NaN or infinities, where exact {name} rounding makes none"))
+            (Strength::AtWork, format!("it makes {count} NaN or infinities, where exact {name} rounding makes none"))
         }
         Some(rho) if rho >= FAR => {
             let text =
                 format!("its error of {} is {} times that of exact {name} rounding", num(measured.rmse.0), num(rho));
-            (Sure::Shown, format!("{text} ({}): the precision does not explain it", num(floor)))
+            (Strength::AtWork, format!("{text} ({}): the precision does not explain it", num(floor)))
         }
         _ => return None,
     };
-    Some(Finding { code: "kernel-or-fusion", sure, evidence, advice: reproducer(case) })
+    Some(Finding { code: "kernel-or-fusion", strength, evidence, advice: reproducer(case) })
 }
 
 /// FP32 against FP32, and nothing above has explained it.
@@ -82,7 +84,12 @@ pub fn unexplained(case: &Case) -> Option<Finding> {
         return None;
     }
     if let Some(evidence) = fused(case) {
-        return Some(Finding { code: "kernel-or-fusion", sure: Sure::Likely, evidence, advice: reproducer(case) });
+        return Some(Finding {
+            code: "kernel-or-fusion",
+            strength: Strength::Fits,
+            evidence,
+            advice: reproducer(case),
+        });
     }
     let rewritten = case.e.own_model && case.e.culprit.kind == Kind::Region;
     let error = case.relative_error().map_or(String::new(), |e| format!(" by {} of its size", num(e)));
@@ -90,10 +97,10 @@ pub fn unexplained(case: &Case) -> Option<Finding> {
         let evidence = format!("it is off{error}, and the candidate's file computes it by other nodes");
         let advice =
             format!("compare the region that ends in {} with its replacement: it is not equivalent", case.name());
-        return Some(Finding { code: "kernel-or-fusion", sure: Sure::Possible, evidence, advice });
+        return Some(Finding { code: "kernel-or-fusion", strength: Strength::Open, evidence, advice });
     }
     let evidence = format!("it is off{error} in FP32, and neither its values nor its attributes explain that");
-    Some(Finding { code: "kernel-or-fusion", sure: Sure::Possible, evidence, advice: reproducer(case) })
+    Some(Finding { code: "kernel-or-fusion", strength: Strength::Open, evidence, advice: reproducer(case) })
 }
 
 /// Right on its own, and one layer with others in the engine.

@@ -4,7 +4,7 @@
 use super::case::Case;
 use super::kernel::rho;
 use super::words::num;
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::found::{Kind, Metrics, Status};
 use crate::judge::Rules;
 use crate::spec::Precision;
@@ -27,7 +27,7 @@ pub fn precision_limited(case: &Case) -> Option<Finding> {
     }
     let advice = if ordinary { loosen(case) } else { keep(case) };
     let evidence = evidence(case, emulated, rho);
-    Some(Finding { code: CODE, sure: Sure::Possible, evidence, advice })
+    Some(Finding { code: CODE, strength: Strength::Open, evidence, advice })
 }
 
 /// What the precision alone does to the node.

@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::stats::Summary;
 use super::words::{num, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 
 /// The code of this diagnosis.
 pub const CODE: &str = "mask-sentinel";
@@ -45,14 +45,14 @@ pub fn mask_sentinel(case: &Case) -> Option<Finding> {
     if !masking || !applied {
         return None;
     }
-    let sure = if to_softmax { Sure::Shown } else { Sure::Likely };
+    let strength = if to_softmax { Strength::AtWork } else { Strength::Fits };
     let evidence = infinite_in_format(case).or_else(|| clamped(case))?;
     let softmax = if to_softmax { "; a row that is masked as a whole makes Softmax NaN" } else { "" };
     let advice = format!(
         "use a finite mask that every precision holds, such as -1e4, or keep {} and the nodes behind it up to the Softmax in FP32",
         case.name()
     );
-    Some(Finding { code: CODE, sure, evidence: format!("{evidence}{softmax}"), advice })
+    Some(Finding { code: CODE, strength, evidence: format!("{evidence}{softmax}"), advice })
 }
 
 /// The sentinel, or the sum of two, is -Infinity in the format.

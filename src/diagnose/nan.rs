@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::stats::Summary;
 use super::words::{num, share};
-use super::{Finding, Operand, Sure};
+use super::{Finding, Operand, Strength};
 
 /// NaN or infinities that the node makes itself.
 pub fn nan_source(case: &Case) -> Option<Finding> {
@@ -28,7 +28,7 @@ fn in_both(case: &Case) -> Option<Finding> {
         out.nan,
         out.pos_inf + out.neg_inf
     );
-    Some(Finding { code: "nan-source", sure: Sure::Shown, evidence, advice: advice(case) })
+    Some(Finding { code: "nan-source", strength: Strength::AtWork, evidence, advice: advice(case) })
 }
 
 /// The candidate alone makes them.
@@ -39,16 +39,16 @@ fn in_candidate(case: &Case) -> Option<Finding> {
         return None;
     }
     if let Some(evidence) = vanishing_argument(case) {
-        return Some(Finding { code: "nan-source", sure: Sure::Shown, evidence, advice: advice(case) });
+        return Some(Finding { code: "nan-source", strength: Strength::AtWork, evidence, advice: advice(case) });
     }
     let made = pairs.map_or_else(String::new, |p| format!(" {} NaN and {} infinities", p.nan_new, p.inf_new));
     let reason = outside_domain(case);
-    let sure = if reason.is_some() { Sure::Likely } else { Sure::Possible };
+    let strength = if reason.is_some() { Strength::Fits } else { Strength::Open };
     let evidence = format!(
         "the candidate makes{made} where the reference is finite, from inputs that agree{}",
         reason.map_or(String::new(), |why| format!("; {why}"))
     );
-    Some(Finding { code: "nan-source", sure, evidence, advice: advice(case) })
+    Some(Finding { code: "nan-source", strength, evidence, advice: advice(case) })
 }
 
 /// A divisor, or the argument of a logarithm, that is zero in the format.

@@ -4,7 +4,7 @@
 use super::case::Case;
 use super::format::Format;
 use super::words::{num, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 
 const NODES: [&str; 10] =
     ["Sub", "Pow", "Mul", "ReduceMean", "Add", "Sqrt", "Div", "Reciprocal", "ReduceSumSquare", "ReduceL2"];
@@ -24,9 +24,9 @@ const WHOLE: [&str; 8] = [
 pub fn normalization_statistics(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let found = if is_part(case) { part(case, format)? } else { whole(case, format)? };
-    let (sure, evidence) = found;
+    let (strength, evidence) = found;
     let advice = cure(case).unwrap_or_else(|| whole_cure(case));
-    Some(Finding { code: "normalization-statistics", sure, evidence, advice })
+    Some(Finding { code: "normalization-statistics", strength, evidence, advice })
 }
 
 /// The advice for a node of a normalisation; `None` for others.
@@ -59,19 +59,19 @@ fn is_part(case: &Case) -> bool {
 }
 
 /// A node of a normalisation: what of it goes wrong?
-fn part(case: &Case, format: Format) -> Option<(Sure, String)> {
+fn part(case: &Case, format: Format) -> Option<(Strength, String)> {
     let out = case.output.as_ref()?;
     let epsilon = case.measured_inputs().find(|(o, s)| o.constant && s.elements == 1 && s.vanishing > 0);
     if let ("Add", Some((operand, s))) = (case.op(), epsilon) {
         let value = num(s.max);
         let text = format!("the epsilon '{}' of {value} is zero in {}", operand.name, format.name);
-        return Some((Sure::Shown, format!("{text}, so nothing keeps the variance away from zero")));
+        return Some((Strength::AtWork, format!("{text}, so nothing keeps the variance away from zero")));
     }
     if case.is_square() && out.over > 0 {
         let largest = case.input(0).map_or(0.0, |s| s.max_abs());
         let bound = format.max.sqrt();
         return Some((
-            Sure::Likely,
+            Strength::Fits,
             format!(
                 "the squares of a normalisation overflow: inputs reach {}, the bound is {}",
                 num(largest),
@@ -85,13 +85,13 @@ fn part(case: &Case, format: Format) -> Option<(Sure, String)> {
             share(out.tiny, out.nonzero(), "non-zero values"),
             out.vanishing
         );
-        return Some((Sure::Likely, text));
+        return Some((Strength::Fits, text));
     }
     None
 }
 
 /// A whole normalisation in one node.
-fn whole(case: &Case, format: Format) -> Option<(Sure, String)> {
+fn whole(case: &Case, format: Format) -> Option<(Strength, String)> {
     if !WHOLE.contains(&case.op()) {
         return None;
     }
@@ -100,11 +100,11 @@ fn whole(case: &Case, format: Format) -> Option<(Sure, String)> {
     let variance = (s.rms().powi(2) - s.mean().powi(2)).max(0.0);
     if format.round(s.max_abs().powi(2)).is_infinite() {
         let text = format!("inputs reach {}, and their squares exceed {}", num(s.max_abs()), num(format.max));
-        return Some((Sure::Likely, format!("{text}, {}'s largest value", format.name)));
+        return Some((Strength::Fits, format!("{text}, {}'s largest value", format.name)));
     }
     if epsilon <= format.zero_upto && variance < 1e3 * format.min_normal {
         let text = format!("epsilon {} is zero in {}", num(epsilon), format.name);
-        return Some((Sure::Likely, format!("{text}, and the variance of the input is only {}", num(variance))));
+        return Some((Strength::Fits, format!("{text}, and the variance of the input is only {}", num(variance))));
     }
     if variance > 0.0 && s.mean().powi(2) * format.unit > 0.1 * variance {
         let text = format!(
@@ -113,7 +113,7 @@ fn whole(case: &Case, format: Format) -> Option<(Sure, String)> {
             num(variance),
             format.name
         );
-        return Some((Sure::Likely, text));
+        return Some((Strength::Fits, text));
     }
     None
 }

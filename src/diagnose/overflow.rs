@@ -4,7 +4,7 @@ use super::case::Case;
 use super::format::Format;
 use super::stats::Summary;
 use super::words::{list, num, share};
-use super::{Finding, Sure, norm};
+use super::{Finding, Strength, norm};
 
 /// How the codes of all formats end.
 pub const SUFFIX: &str = "-overflow";
@@ -28,10 +28,15 @@ pub fn fp16_overflow(case: &Case) -> Option<Finding> {
     let lost = case.pairs.as_ref().is_none_or(|p| p.over_lost > 0);
     if out.over > 0 && lost {
         let evidence = output_overflows(case, format, out);
-        return Some(Finding { code: code(format), sure: Sure::Shown, evidence, advice: advice(case, format) });
+        return Some(Finding {
+            code: code(format),
+            strength: Strength::AtWork,
+            evidence,
+            advice: advice(case, format),
+        });
     }
     let evidence = case.nonfinite_new().then(|| inside_overflows(case, format, out)).flatten()?;
-    Some(Finding { code: code(format), sure: Sure::Likely, evidence, advice: advice(case, format) })
+    Some(Finding { code: code(format), strength: Strength::Fits, evidence, advice: advice(case, format) })
 }
 
 /// Both are the same finding.

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::words::{num, percent, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 
 /// Calibrators clip a few outliers on purpose.
 const TOLERABLE: f64 = 0.005;
@@ -11,17 +11,17 @@ const FEW: u64 = 8;
 
 /// Values beyond what the scale can express: they are cut off.
 pub fn int8_saturation(case: &Case) -> Option<Finding> {
-    let (sure, evidence) = by_scale(case).or_else(|| by_values(case))?;
+    let (strength, evidence) = by_scale(case).or_else(|| by_values(case))?;
     let advice = format!(
         "calibrate '{}' again with data that covers its range, or leave {} unquantised",
         case.e.culprit.tensor,
         case.name()
     );
-    Some(Finding { code: "int8-saturation", sure, evidence, advice })
+    Some(Finding { code: "int8-saturation", strength, evidence, advice })
 }
 
 /// The scale is known.
-fn by_scale(case: &Case) -> Option<(Sure, String)> {
+fn by_scale(case: &Case) -> Option<(Strength, String)> {
     let fit = case.fit.as_ref()?;
     let fraction = fit.clipped as f64 / fit.elements.max(1) as f64;
     (fraction > TOLERABLE).then(|| {
@@ -32,12 +32,12 @@ fn by_scale(case: &Case) -> Option<(Sure, String)> {
             num(fit.high),
             fit.dtype
         );
-        (Sure::Shown, text)
+        (Strength::AtWork, text)
     })
 }
 
 /// It is not, but many of the candidate's values stand at one bound that the reference goes beyond.
-fn by_values(case: &Case) -> Option<(Sure, String)> {
+fn by_values(case: &Case) -> Option<(Strength, String)> {
     let clip = Clip::of(case)?;
     let text = format!(
         "{} of the candidate's values stand at {}, and the reference goes to {}",
@@ -45,7 +45,7 @@ fn by_values(case: &Case) -> Option<(Sure, String)> {
         num(clip.bound),
         num(clip.reach)
     );
-    Some((Sure::Likely, text))
+    Some((Strength::Fits, text))
 }
 
 /// Signs of clipping in the values alone.

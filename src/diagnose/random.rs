@@ -1,7 +1,7 @@
 //! Operators that draw random numbers: no two runs agree, and no backend has another's generator.
 
 use super::case::Case;
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 
 const DRAWING: [&str; 6] =
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"];
@@ -23,7 +23,7 @@ pub fn rng(case: &Case) -> Option<Finding> {
     } else {
         format!("replace {} by a model input or a constant, so that both sides read the same numbers", case.name())
     };
-    Some(Finding { code: "rng", sure: Sure::Shown, evidence, advice })
+    Some(Finding { code: "rng", strength: Strength::AtWork, evidence, advice })
 }
 
 fn training(case: &Case) -> bool {

@@ -4,7 +4,7 @@ use super::case::{Case, axis};
 use super::fit::{Fit, needs, spread};
 use super::quantised::Clip;
 use super::words::num;
-use super::{Finding, Quantised, Sure};
+use super::{Finding, Quantised, Strength};
 use crate::tensor::Tensor;
 
 /// A scale this many times too small clips more than outliers.
@@ -14,25 +14,25 @@ const TOO_LARGE: f64 = 1.0 / 8.0;
 
 /// A scale that does not fit the values: along the wrong axis, too small or too large.
 pub fn scale_mismatch(case: &Case) -> Option<Finding> {
-    let (sure, evidence) = wrong_axis(case).or_else(|| wrong_size(case)).or_else(|| guessed(case))?;
+    let (strength, evidence) = wrong_axis(case).or_else(|| wrong_size(case)).or_else(|| guessed(case))?;
     let advice = format!(
         "calibrate '{}' again with data that covers its range, or leave {} unquantised; a scale per channel must go along the output channels (axis 0 of Conv, 1 of ConvTranspose)",
         case.e.culprit.tensor,
         case.name()
     );
-    Some(Finding { code: "scale-mismatch", sure, evidence, advice })
+    Some(Finding { code: "scale-mismatch", strength, evidence, advice })
 }
 
-fn wrong_size(case: &Case) -> Option<(Sure, String)> {
+fn wrong_size(case: &Case) -> Option<(Strength, String)> {
     let fit = case.fit.as_ref()?;
     let range = format!("the scale {} covers {} .. {}", num(fit.scale), num(fit.low), num(fit.high));
     let reach = format!("the values reach {}", num(fit.reach));
     if fit.need >= TOO_SMALL {
-        return Some((Sure::Shown, format!("{range}, and {reach}: it is {} times too small", num(fit.need))));
+        return Some((Strength::AtWork, format!("{range}, and {reach}: it is {} times too small", num(fit.need))));
     }
     if fit.need > 0.0 && fit.need <= TOO_LARGE {
         return Some((
-            Sure::Shown,
+            Strength::AtWork,
             format!("{range}, but {reach} only: it is {} times too large", num(1.0 / fit.need)),
         ));
     }
@@ -40,17 +40,17 @@ fn wrong_size(case: &Case) -> Option<(Sure, String)> {
 }
 
 /// From the values alone.
-fn guessed(case: &Case) -> Option<(Sure, String)> {
+fn guessed(case: &Case) -> Option<(Strength, String)> {
     let clip = Clip::of(case)?;
     let factor = clip.reach / clip.bound;
     (factor >= TOO_SMALL).then(|| {
         let text = format!("the candidate's values end at {}, the reference's at {}", num(clip.bound), num(clip.reach));
-        (Sure::Likely, format!("{text}: the scale is about {} times too small", num(factor)))
+        (Strength::Fits, format!("{text}: the scale is about {} times too small", num(factor)))
     })
 }
 
 /// A scale per channel, but not of these channels.
-fn wrong_axis(case: &Case) -> Option<(Sure, String)> {
+fn wrong_axis(case: &Case) -> Option<(Strength, String)> {
     let (tensor, q) = quantised(case)?;
     let channels = q.scale.elements();
     let given = axis(q.axis.unwrap_or(1), tensor.shape.len());
@@ -60,7 +60,7 @@ fn wrong_axis(case: &Case) -> Option<(Sure, String)> {
     }
     if at != channels {
         let text = format!("there are {channels} scales, and {at} channels along axis {}", q.axis.unwrap_or(1));
-        return Some((Sure::Shown, text));
+        return Some((Strength::AtWork, text));
     }
     let misfit = |a: usize| Some(spread(&needs(tensor, &q, Some(a))?));
     let given = given?;
@@ -70,7 +70,7 @@ fn wrong_axis(case: &Case) -> Option<(Sure, String)> {
     // Twice off on average against a third: no accident.
     (worse > 2f64.ln() && misfit < 0.5 * worse).then(|| {
         let text = format!("the {channels} scales fit the values along axis {better}, and are used along axis {given}");
-        (Sure::Likely, text)
+        (Strength::Fits, text)
     })
 }
 

@@ -1,7 +1,7 @@
 //! The candidate's tensor is of another shape, or another kind of number.
 
 use super::case::Case;
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::tensor::{DType, Tensor, shape_text};
 
 /// The two tensors are not of one shape or type.
@@ -22,7 +22,7 @@ pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
         "compare the shapes and element types that both sides give to the inputs of {}: a static build, another profile, or a binding of another type",
         case.name()
     );
-    Some(Finding { code: "dtype-or-shape-mismatch", sure: Sure::Shown, evidence, advice })
+    Some(Finding { code: "dtype-or-shape-mismatch", strength: Strength::AtWork, evidence, advice })
 }
 
 /// Floats of any width stand for each other; integers do not.

@@ -4,7 +4,7 @@ use super::case::Case;
 use super::format::Format;
 use super::stats::Pairs;
 use super::words::{num, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 
 /// The error is "in" the tiny values if they hold this share of its energy.
 const MOST_OF_IT: f64 = 0.5;
@@ -20,10 +20,10 @@ fn values(case: &Case, format: Format) -> Option<Finding> {
     if out.tiny == 0 {
         return None;
     }
-    let sure = match &case.pairs {
-        Some(p) => (p.tiny_ee > MOST_OF_IT * p.ee).then_some(Sure::Shown)?,
+    let strength = match &case.pairs {
+        Some(p) => (p.tiny_ee > MOST_OF_IT * p.ee).then_some(Strength::AtWork)?,
         // Without the candidate's values: at least as many tiny ones as wrong ones.
-        None => (out.tiny >= case.metrics().mismatched.max(1)).then_some(Sure::Likely)?,
+        None => (out.tiny >= case.metrics().mismatched.max(1)).then_some(Strength::Fits)?,
     };
     let rest = flushed(case.pairs.as_ref(), out.vanishing);
     let evidence = format!(
@@ -36,7 +36,7 @@ fn values(case: &Case, format: Format) -> Option<Finding> {
         "keep {} and the nodes behind it in FP32, use BF16, or scale its inputs up by 2^{up} and divide where the values are large again",
         case.name()
     );
-    Some(Finding { code: "fp16-subnormal", sure, evidence, advice })
+    Some(Finding { code: "fp16-subnormal", strength, evidence, advice })
 }
 
 fn flushed(pairs: Option<&Pairs>, vanishing: u64) -> String {
@@ -67,7 +67,7 @@ fn constants(case: &Case, format: Format) -> Option<Finding> {
         format!("keep {} in FP32, or give '{}' a value that FP16 holds (6.1e-5 or more)", case.name(), operand.name);
     Some(Finding {
         code: "fp16-subnormal",
-        sure: Sure::Likely,
+        strength: Strength::Fits,
         evidence: format!("{which}, which is zero in FP16"),
         advice,
     })

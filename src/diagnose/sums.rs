@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::words::{num, percent};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::spec::Precision;
 
 /// Fewer terms are no large reduction.
@@ -19,7 +19,7 @@ fn finding(case: &Case, evidence: String) -> Option<Finding> {
         "let {} accumulate in FP32 (keep it in FP32, or choose a kernel with FP32 accumulation), or scale its inputs before the sum, not behind it",
         case.name()
     );
-    Some(Finding { code: "large-reduction", sure: Sure::Likely, evidence, advice })
+    Some(Finding { code: "large-reduction", strength: Strength::Fits, evidence, advice })
 }
 
 /// Every term fits, their sum does not.

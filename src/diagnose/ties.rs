@@ -2,7 +2,7 @@
 
 use super::case::{Case, axis, int};
 use super::words::{num, share};
-use super::{Finding, Sure};
+use super::{Finding, Strength};
 use crate::compare;
 use crate::tensor::{DType, Tensor};
 
@@ -14,9 +14,9 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
     let (_, default) = CHOOSING.into_iter().find(|(op, _)| *op == case.op())?;
     let along = int(case.e.node, "axis").unwrap_or(default);
     let chosen = Chosen::of(case, along)?;
-    let sure = match () {
-        _ if chosen.ties == chosen.differ => Sure::Shown,
-        _ if chosen.ties * 10 >= chosen.differ * 9 => Sure::Likely,
+    let strength = match () {
+        _ if chosen.ties == chosen.differ => Strength::AtWork,
+        _ if chosen.ties * 10 >= chosen.differ * 9 => Strength::Fits,
         _ => return None,
     };
     let (a, b) = chosen.example;
@@ -33,7 +33,7 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
         "compare the values, not the indices, of {}: either choice is right; for a stable order keep its scores in FP32",
         case.name()
     );
-    Some(Finding { code: "topk-tie", sure, evidence, advice })
+    Some(Finding { code: "topk-tie", strength, evidence, advice })
 }
 
 struct Chosen {

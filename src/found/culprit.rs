@@ -150,11 +150,27 @@ pub struct Realised {
     pub nodes: Vec<String>,
 }
 
+/// How well a cause is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sure {
+    /// It was undone, alone, and that made the culprit or the outputs agree.
+    Shown,
+    /// The measured values are those that it would give, and it was not undone.
+    Likely,
+    /// Nothing speaks against it, and nothing more for it.
+    #[default]
+    Unknown,
+}
+
 /// A reason for what a culprit does, with what was seen and what can be done.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
     /// Which reason, for programs: "fp16-overflow", "cancellation", ...
     pub code: String,
+    /// How well it is known. Reports of schema 1 from before this key say nothing, and so it is unknown.
+    #[serde(default)]
+    pub sure: Sure,
     /// What was measured, in words and numbers.
     pub evidence: String,
     /// What to do about it.

@@ -264,6 +264,7 @@ fn pow() -> Culprit {
         engine: None,
         diagnosis: vec![Diagnosis {
             code: "fp16-overflow".into(),
+            sure: Sure::Shown,
             evidence: "12 reference values are above 65504, the largest 8.10e4".into(),
             advice: "keep Pow, ReduceMean, Add and Sqrt in FP32, or export LayerNormalization (opset 17)".into(),
         }],

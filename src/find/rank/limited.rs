@@ -114,7 +114,7 @@ mod tests {
     /// A culprit of this kind with these codes.
     fn culprit(kind: Kind, codes: &[&str]) -> Culprit {
         let mut culprit = sample_report().culprits.remove(1);
-        let told = |code: &&str| Diagnosis { code: code.to_string(), evidence: String::new(), advice: String::new() };
+        let told = |code: &&str| Diagnosis { code: code.to_string(), ..Diagnosis::default() };
         (culprit.kind, culprit.tensor, culprit.diagnosis) = (kind, "t".into(), codes.iter().map(told).collect());
         culprit
     }

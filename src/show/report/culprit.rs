@@ -3,7 +3,7 @@
 use super::Density::{self, Full, Short, Ticket};
 use super::{IN_DETAIL, engine, tensors};
 use crate::found::words::{clean, number};
-use crate::found::{Culprit, Diagnosis, Kind, Metrics, Report, Status, TensorResult};
+use crate::found::{Culprit, Diagnosis, Kind, Metrics, Report, Status, Sure, TensorResult};
 use crate::show::page::{Bar, Block, Card, Fact, Figure, Role, Span, Words};
 
 /// What a node at the beginning of the divergence is called.
@@ -116,7 +116,12 @@ fn facts(report: &Report, culprit: &Culprit, density: Density) -> Vec<Fact> {
     for (advice, causes) in diagnoses(culprit) {
         let told = |cause: &Diagnosis| {
             let code = Words::from(Span::Term(cause.code.clone()));
-            Fact::strong("cause", code.then(": ").then(cause.evidence.clone()))
+            let label = match cause.sure {
+                Sure::Shown => "cause",
+                Sure::Likely => "likely cause",
+                Sure::Unknown => "maybe",
+            };
+            Fact::strong(label, code.then(": ").then(cause.evidence.clone()))
         };
         facts.extend(causes.into_iter().map(told));
         facts.push(Fact::strong("help", advice.to_string()));

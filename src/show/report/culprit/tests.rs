@@ -72,8 +72,12 @@ fn not_compared_is_never_agreement() {
 #[test]
 fn the_same_advice_is_given_once() {
     let mut culprit = sample_report().culprits[0].clone();
-    let one =
-        |code: &str, advice: &str| Diagnosis { code: code.into(), evidence: String::new(), advice: advice.into() };
+    let one = |code: &str, advice: &str| Diagnosis {
+        code: code.into(),
+        sure: Sure::Shown,
+        evidence: String::new(),
+        advice: advice.into(),
+    };
     culprit.diagnosis = vec![one("a", "use BF16"), one("b", "scale"), one("c", "use BF16")];
     let said: Vec<(&str, Vec<&str>)> = diagnoses(&culprit)
         .into_iter()
