@@ -37,6 +37,7 @@ pub mod types;
 // Cores that know no backend.
 pub mod cure;
 pub mod diagnose;
+pub mod differ;
 pub mod qdq;
 pub mod reduce;
 

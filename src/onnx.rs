@@ -23,8 +23,12 @@ pub mod attribute_type {
     pub const TENSOR: i32 = 4;
     /// `g`
     pub const GRAPH: i32 = 5;
+    /// `floats`
+    pub const FLOATS: i32 = 6;
     /// `ints`
     pub const INTS: i32 = 7;
+    /// `strings`
+    pub const STRINGS: i32 = 8;
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`

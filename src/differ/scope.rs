@@ -1,0 +1,245 @@
+//! A graph of a file with all graphs around it: who makes a name, and which values stand in the file. Nothing is compared here.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::held::Constant;
+use crate::compare::to_f64;
+use crate::graph::{Step, node_name};
+use crate::load::Model;
+use crate::load::testset::tensor_from_proto;
+use crate::onnx::{GraphProto, NodeProto, SparseTensorProto, TensorProto};
+use crate::precision;
+use crate::qdq::{self, Pair};
+use crate::tensor::{DType, Tensor};
+
+/// Nodes between a value in the file and its reader that are looked through.
+const DEEPEST: usize = 6;
+/// Elements of a sparse or quantised constant that are written out to be compared.
+const LARGEST: usize = 1 << 28;
+
+/// One graph, by name.
+struct Indexed<'a> {
+    graph: &'a GraphProto,
+    makers: HashMap<&'a str, usize>,
+    initializers: HashMap<&'a str, &'a TensorProto>,
+    sparse: HashMap<&'a str, &'a SparseTensorProto>,
+}
+
+/// A graph and those around it, outermost first.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    model: &'a Model,
+    chain: Vec<Rc<Indexed<'a>>>,
+    /// The way from the main graph.
+    pub path: Vec<Step>,
+}
+
+/// Who makes a name: how many graphs out it stands, and the node.
+pub struct Maker<'a> {
+    /// 0: in this very graph.
+    pub out: usize,
+    /// Position in its graph.
+    pub index: usize,
+    /// The node.
+    pub node: &'a NodeProto,
+}
+
+impl<'a> Scope<'a> {
+    /// The main graph; the weights are those of `model`.
+    pub fn main(model: &'a Model, graph: &'a GraphProto) -> Scope<'a> {
+        Scope { model, chain: vec![Rc::new(Indexed::of(graph))], path: Vec::new() }
+    }
+
+    /// A graph in an attribute of the node at `index` of this one.
+    pub fn body(&self, index: usize, attribute: &str, graph: &'a GraphProto) -> Scope<'a> {
+        let mut inner = self.clone();
+        inner.chain.push(Rc::new(Indexed::of(graph)));
+        let name = self.graph().node.get(index).map(node_name).unwrap_or_default();
+        inner.path.push(Step { node: index, name, attribute: attribute.to_string() });
+        inner
+    }
+
+    /// The graph itself.
+    pub fn graph(&self) -> &'a GraphProto {
+        self.chain.last().map_or(self.chain[0].graph, |own| own.graph)
+    }
+
+    /// The graphs from the inside out.
+    fn outwards(&self) -> impl Iterator<Item = (usize, &Rc<Indexed<'a>>)> {
+        self.chain.iter().rev().enumerate()
+    }
+
+    /// The node that makes it; `None` for what is given.
+    pub fn maker(&self, name: &str) -> Option<Maker<'a>> {
+        let (out, at) = self.outwards().find(|(_, g)| g.makers.contains_key(name) || g.gives(name))?;
+        let index = *at.makers.get(name)?;
+        Some(Maker { out, index, node: &at.graph.node[index] })
+    }
+
+    /// Is there such a value here or further out?
+    pub fn knows(&self, name: &str) -> bool {
+        self.outwards().any(|(_, g)| g.makers.contains_key(name) || g.gives(name))
+    }
+
+    /// The value of a tensor in an attribute.
+    pub fn read(&self, proto: &TensorProto) -> Option<Constant> {
+        let value = tensor_from_proto(&self.model.inline(proto)).ok()?;
+        Some(Constant { value, half_step: 0.0 })
+    }
+
+    /// The value of `name`, where the file has it: a weight, dense or sparse, a Constant, or one of these behind nodes that only
+    /// store it in another way.
+    pub fn constant(&self, name: &str) -> Option<Constant> {
+        self.constant_within(name, DEEPEST)
+    }
+
+    fn constant_within(&self, name: &str, depth: usize) -> Option<Constant> {
+        let (out, at) = self.outwards().find(|(_, g)| g.makers.contains_key(name) || g.gives(name))?;
+        let exact = |value: Tensor| Constant { value, half_step: 0.0 };
+        if let Some(proto) = at.initializers.get(name) {
+            return tensor_from_proto(&self.model.inline(proto)).ok().map(exact);
+        }
+        if let Some(sparse) = at.sparse.get(name) {
+            return dense(sparse).map(exact);
+        }
+        let node = &at.graph.node[*at.makers.get(name)?];
+        if let Some(proto) = node.constant() {
+            return tensor_from_proto(&self.model.inline(&proto)).ok().map(exact);
+        }
+        if let Some(sparse) = node.attr("sparse_value").filter(|_| node.is("Constant")) {
+            return dense(sparse.sparse_tensor.as_ref()?).map(exact);
+        }
+        let outer = self.outer(out);
+        let before = || outer.constant_within(node.input.first()?, depth.checked_sub(1)?);
+        match node.op_type() {
+            "Identity" => before(),
+            "Transpose" => {
+                let Constant { value, half_step } = before()?;
+                Some(Constant { value: transposed(&value, &node.attr("perm")?.ints)?, half_step })
+            }
+            "Cast" => {
+                let Constant { value, half_step } = before()?;
+                let to = DType::from_onnx(node.attr("to")?.i() as i32)?;
+                (value.dtype.is_float() && to.is_float()).then_some(())?;
+                Some(Constant { value: precision::cast(&value, to)?, half_step })
+            }
+            "DequantizeLinear" => outer.dequantised(node, depth.checked_sub(1)?),
+            _ => None,
+        }
+    }
+
+    /// The graph that is so many further out.
+    pub fn outer(&self, out: usize) -> Scope<'a> {
+        let keep = self.chain.len().saturating_sub(out).max(1);
+        Scope { model: self.model, chain: self.chain[..keep].to_vec(), path: self.path[..keep - 1].to_vec() }
+    }
+
+    fn dequantised(&self, node: &NodeProto, depth: usize) -> Option<Constant> {
+        let read = |slot: usize| node.input.get(slot).filter(|name| !name.is_empty());
+        let stored = self.constant_within(read(0)?, depth)?.value;
+        let scale = self.constant_within(read(1)?, depth)?.value;
+        let zero_point = read(2).and_then(|name| self.constant_within(name, depth)).map(|c| c.value);
+        if stored.elements() > LARGEST || stored.dtype.is_float() {
+            return None;
+        }
+        let steps = to_f64(&scale).into_iter().fold(0.0, f64::max);
+        let several = scale.elements() != 1;
+        let pair = Pair {
+            tensor: String::new(),
+            quantize: None,
+            dequantize: 0,
+            quantizer: None,
+            weight: true,
+            consumers: Vec::new(),
+            channels: None,
+            dtype: stored.dtype,
+            axis: several.then(|| node.attr("axis").map_or(1, |a| a.i())),
+            block: node.attr("block_size").map_or(0, |a| a.i()),
+            stored: Some(stored),
+            scale: Some(scale),
+            zero_point,
+        };
+        Some(Constant { value: qdq::dequantised(&pair)?, half_step: steps / 2.0 })
+    }
+}
+
+impl<'a> Indexed<'a> {
+    fn of(graph: &'a GraphProto) -> Indexed<'a> {
+        let made = |(index, node): (usize, &'a NodeProto)| {
+            node.output.iter().filter(|name| !name.is_empty()).map(move |name| (name.as_str(), index))
+        };
+        let named = |s: &'a SparseTensorProto| Some((s.values.as_ref()?.name(), s));
+        Indexed {
+            graph,
+            makers: graph.node.iter().enumerate().flat_map(made).collect(),
+            initializers: graph.initializer.iter().map(|t| (t.name(), t)).collect(),
+            sparse: graph.sparse_initializer.iter().filter_map(named).collect(),
+        }
+    }
+
+    fn gives(&self, name: &str) -> bool {
+        self.initializers.contains_key(name)
+            || self.sparse.contains_key(name)
+            || self.graph.input.iter().any(|input| input.name() == name)
+    }
+}
+
+/// All elements of a sparse tensor; `None` where it makes no sense or is too large.
+fn dense(sparse: &SparseTensorProto) -> Option<Tensor> {
+    let values = tensor_from_proto(sparse.values.as_ref()?).ok()?;
+    let indices = tensor_from_proto(sparse.indices.as_ref()?).ok().filter(|t| t.dtype == DType::Int64)?;
+    let shape: Vec<usize> = sparse.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<_>>()?;
+    let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= LARGEST)?;
+    let size = values.dtype.byte_len(1).filter(|_| values.as_strings().is_none())?;
+    let mut bytes = vec![0u8; values.dtype.byte_len(elements)?];
+    let at = indices.view::<i64>();
+    let told = values.elements();
+    for i in 0..told {
+        let place = if indices.shape.len() == 2 && indices.shape[1] == shape.len() {
+            let row = &at[i * shape.len()..(i + 1) * shape.len()];
+            row.iter().zip(&shape).try_fold(0usize, |flat, (index, size)| {
+                let index = usize::try_from(*index).ok().filter(|index| index < size)?;
+                Some(flat * size + index)
+            })?
+        } else {
+            usize::try_from(*at.get(i)?).ok()?
+        };
+        bytes.get_mut(place * size..(place + 1) * size)?.copy_from_slice(values.bytes().get(i * size..(i + 1) * size)?);
+    }
+    Tensor::new(values.dtype, shape, bytes).ok()
+}
+
+/// The elements in the order of the permuted axes; types of whole bytes only.
+fn transposed(value: &Tensor, perm: &[i64]) -> Option<Tensor> {
+    let perm: Vec<usize> = perm.iter().map(|p| usize::try_from(*p).ok()).collect::<Option<_>>()?;
+    let mut sorted = perm.clone();
+    sorted.sort_unstable();
+    if sorted != (0..value.shape.len()).collect::<Vec<_>>() || value.as_strings().is_some() {
+        return None;
+    }
+    let size = value.dtype.byte_len(1)?;
+    if value.dtype.byte_len(8)? != 8 * size {
+        return None;
+    }
+    let mut strides = vec![1usize; value.shape.len()];
+    for axis in (1..value.shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * value.shape[axis];
+    }
+    let shape: Vec<usize> = perm.iter().map(|p| value.shape[*p]).collect();
+    let steps: Vec<usize> = perm.iter().map(|p| strides[*p]).collect();
+    let (source, mut bytes) = (value.bytes(), Vec::with_capacity(value.bytes().len()));
+    let mut index = vec![0usize; shape.len()];
+    for _ in 0..value.elements() {
+        let at: usize = index.iter().zip(&steps).map(|(i, step)| i * step).sum();
+        bytes.extend_from_slice(source.get(at * size..(at + 1) * size)?);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    Tensor::new(value.dtype, shape, bytes).ok()
+}
