@@ -5,7 +5,6 @@
 
 mod cancel;
 mod case;
-mod files;
 mod fit;
 mod format;
 mod integers;
@@ -124,11 +123,8 @@ enum Strength {
 type Detector = fn(&Case) -> Option<Finding>;
 
 /// In the order in which findings of equal strength are told: the cause before its consequences.
-const DETECTORS: [Detector; 21] = [
+const DETECTORS: [Detector; 18] = [
     random::rng,
-    files::operator_differs,
-    files::attribute_differs,
-    files::weights_differ,
     shape::dtype_or_shape_mismatch,
     integers::int64_narrowing,
     ties::topk_tie,

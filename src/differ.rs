@@ -130,6 +130,20 @@ pub enum What {
     },
 }
 
+impl Difference {
+    /// Is it the same difference? A file declares the version of a domain once, whichever node shows it.
+    pub fn is_same(&self, other: &Difference) -> bool {
+        match (&self.what, &other.what) {
+            (What::Opset { domain: a, .. }, What::Opset { domain: b, .. }) => a == b,
+            (What::Slot { name: a, .. }, What::Slot { name: b, .. }) => self.mine == other.mine && a == b,
+            (What::Result { position: a, attribute: x, .. }, What::Result { position: b, attribute: y, .. }) => {
+                self.mine == other.mine && a == b && x == y
+            }
+            (a, b) => self.mine == other.mine && std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+}
+
 impl<'a> Two<'a> {
     /// `pairs` are tensors of the main graphs, mine and theirs, that stand for each other although their names differ; every other name is
     /// taken for the same thing in both.

@@ -11,6 +11,7 @@ mod regrown;
 pub mod route;
 pub mod scan;
 pub mod trust;
+pub mod undo;
 
 use std::time::Instant;
 

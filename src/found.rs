@@ -7,6 +7,7 @@ mod assemble;
 mod culprit;
 mod cure;
 mod decisions;
+mod differences;
 mod exit;
 pub mod experiment;
 mod findings;
@@ -28,6 +29,7 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
+pub use differences::{Differences, FileDifference, Patched, Role};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};
@@ -86,6 +88,12 @@ pub struct Report {
     /// Nodes that are wrong too, whose error is lost before it reaches a diverging output. In topological order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masked: Vec<Masked>,
+    /// Where the candidate runs a file of its own: how it differs from the model, at the culprits first, and what of that is to blame.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<FileDifference>,
+    /// The candidate's file with the causes undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patched: Option<Patched>,
     /// How culprits were looked for, and what it cost.
     pub search: SearchInfo,
     /// Every tensor measured, in topological order.

@@ -6,6 +6,7 @@
 mod ahead;
 pub mod capture;
 mod compared;
+mod edited;
 mod explained;
 mod feeding;
 mod finals;
@@ -29,6 +30,7 @@ mod values;
 mod work;
 mod worst;
 
+pub use edited::Edited;
 pub use explained::Explained;
 pub use feeding::Feed;
 pub use finals::Finals;

@@ -13,7 +13,7 @@ use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArg
 use crate::cure::drive::{precision, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
-use crate::find::{self, route, trust};
+use crate::find::{self, route, trust, undo};
 use crate::found::experiment::Experiment;
 use crate::found::{Cure, Exit, Findings, Locals, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
@@ -123,6 +123,9 @@ impl Run<'_> {
         if !self.frame.diverges() || self.plan.search.by == By::BuildRoute {
             return Ok(());
         }
+        self.frame.tell();
+        let culprits = self.frame.findings.culprits().to_vec();
+        self.frame.findings.differences = undo::undo(probe, &culprits, &self.frame.dir, &self.progress)?;
         self.frame.tell();
         let builds = self.plan.cure.is_some();
         let ranked = rank::rank(probe, self.frame.findings.culprits(), builds, &self.progress)?;

@@ -7,7 +7,7 @@ mod autocast;
 mod float16;
 mod folder;
 mod mixed;
-mod model;
+pub mod model;
 mod names;
 mod nodes;
 mod readme;

@@ -121,7 +121,7 @@ impl Setting {
         };
         match self {
             Setting::Ints(v) => list(v.iter().map(i64::to_string).collect()),
-            Setting::Floats(v) => list(v.iter().map(|x| crate::found::words::number(f64::from(*x))).collect()),
+            Setting::Floats(v) => list(v.iter().map(|x| exact(f64::from(*x))).collect()),
             Setting::Text(v) => list(v.clone()),
         }
     }
@@ -131,6 +131,12 @@ impl Setting {
         let (Setting::Ints(v), Some(rank), "axis" | "axes") = (self, rank, name) else { return self.clone() };
         Setting::Ints(v.iter().map(|i| if *i < 0 { i + rank as i64 } else { *i }).collect())
     }
+}
+
+/// All digits that a float32 has: `6`, `1.4`, `1e-5`.
+pub fn exact(x: f64) -> String {
+    let text = format!("{:?}", x as f32);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_string)
 }
 
 /// What is left out means these in every version: nothing is padded, nothing strides.
@@ -192,6 +198,16 @@ pub fn distance(a: &Constant, b: &Constant) -> Option<Distance> {
     tolerance.atol += 1.01 * a.half_step.max(b.half_step);
     let m = compare::compare(x, &other, tolerance).metrics?;
     Some(Distance { differing: m.mismatched, elements: m.elements, largest: m.max_abs.0 })
+}
+
+/// What every element of `a` is multiplied by in `b`, where that explains nearly all of what is between them.
+pub fn factor(a: &Constant, b: &Constant) -> Option<f64> {
+    let (x, y) = (compare::to_f64(&a.value), compare::to_f64(&b.value));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(&y).map(|(x, y)| f(*x, *y)).sum::<f64>();
+    let own = sum(&|x, _| x * x);
+    let factor = sum(&|x, y| x * y) / own;
+    let (left, all) = (sum(&|x, y| (y - factor * x).powi(2)), sum(&|x, y| (y - x).powi(2)));
+    (x.len() == y.len() && x.len() > 4 && factor.is_finite() && left < 0.01 * all).then_some(factor)
 }
 
 /// Shape and type, in words.

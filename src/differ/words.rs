@@ -32,7 +32,7 @@ impl Difference {
         match &self.what {
             What::Opset { domain, mine, theirs } => {
                 let domain = if domain.is_empty() { "opset" } else { domain };
-                format!("{b} declares {domain} {theirs} where {a} declares {mine}, and {node} means something else in each")
+                format!("{b} declares {domain} {theirs} where {a} declares {mine}, and {} changed in between", self.theirs.op_type)
             }
             What::Slot { name, mine, theirs, .. } => self.slot(two, name, mine, theirs),
             What::Order { mine, theirs, .. } => {
@@ -61,10 +61,17 @@ impl Difference {
                     Some(_) if x.value.elements() <= FEW => {
                         format!("{what} is {} where it is {} in {a}", values(&y.value), values(&x.value))
                     }
-                    Some(d) => format!(
-                        "{what} differs from {a} in {} of {} values, by up to {}",
-                        d.differing, d.elements, number(d.largest)
-                    ),
+                    Some(d) => {
+                        let stored = if y.half_step > 0.0 && x.half_step == 0.0 { " (stored quantised)" } else { "" };
+                        let much = match held::factor(x, y) {
+                            Some(factor) if y.half_step > 0.0 => {
+                                format!(": its scale is {} times that of {a}'s values", number(factor))
+                            }
+                            Some(factor) => format!(": it is {} times as large", number(factor)),
+                            None => format!(", by up to {}", number(d.largest)),
+                        };
+                        format!("{what}{stored} differs from {a} in {} of {} values{much}", d.differing, d.elements)
+                    }
                 }
             }
             (Held::Wire(x), Held::Wire(y)) => {
@@ -96,7 +103,7 @@ fn told(held: &Held) -> String {
 fn values(value: &Tensor) -> String {
     let texts: Vec<String> = match value.as_strings() {
         Some(strings) => strings.to_vec(),
-        None => crate::compare::to_f64(value).into_iter().map(number).collect(),
+        None => crate::compare::to_f64(value).into_iter().map(held::exact).collect(),
     };
     match texts.as_slice() {
         [one] if value.shape.is_empty() || value.shape == [1] => one.clone(),

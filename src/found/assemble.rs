@@ -3,7 +3,7 @@
 
 use super::experiment::Experiment;
 use super::{
-    Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status,
+    Culprit, Diagnosis, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status, Sure,
     TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
@@ -29,8 +29,10 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         decisions: findings.judged.decisions.clone(),
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
-        culprits: findings.culprits().to_vec(),
+        culprits: culprits(findings),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
+        differences: findings.differences.as_ref().map(|d| d.rows.clone()).unwrap_or_default(),
+        patched: findings.differences.as_ref().and_then(|d| d.patched.clone()),
         search: search(findings),
         tensors: measured.tensors.clone(),
         reduced: reproducers.made.first().cloned(),
@@ -51,6 +53,20 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
 /// A report that was written before its run died, as the last one of it.
 pub fn cut_short(begun: Report, died: &RunError) -> Report {
     Report { verdict: Verdict::Inconclusive, why: Some(died.to_string()), ..begun }
+}
+
+/// The culprits with all that is known of their causes. Where one was shown, what is only likely is not told beside it.
+fn culprits(findings: &Findings) -> Vec<Culprit> {
+    let mut culprits = findings.culprits().to_vec();
+    let told = findings.differences.iter().flat_map(|d| &d.diagnoses);
+    for (culprit, of_files) in culprits.iter_mut().zip(told) {
+        let all = of_files.iter().chain(&culprit.diagnosis);
+        let shown = all.clone().any(|d| d.sure == Sure::Shown);
+        let likely = all.clone().any(|d| d.sure == Sure::Likely);
+        let kept = |d: &&Diagnosis| d.sure == Sure::Shown || (!shown && (d.sure == Sure::Likely || !likely));
+        culprit.diagnosis = all.filter(kept).cloned().collect();
+    }
+    culprits
 }
 
 /// The verdict, and why it is what it is. The outputs decide, unless nothing can be built on a side or the run was cut
