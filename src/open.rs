@@ -65,6 +65,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let (feeds, inputs) = data::feeds(args, &reference)?;
     let mut candidate = sides::side(&candidate, &model, global, args)?;
     data::check_inputs(&reference, &candidate)?;
+    sides::show_sparse(&mut reference)?;
+    sides::show_sparse(&mut candidate)?;
     sides::show_integers(&mut reference, &mut candidate)?;
     named::check(args, &reference, &candidate)?;
     untouched::files(args, &[&reference, &candidate])?;

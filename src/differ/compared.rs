@@ -94,11 +94,18 @@ impl<'t> Comparing<'_, 't> {
         let new = |what: What| Difference { tensor: tensor.clone(), mine: a_at.clone(), theirs: b_at.clone(), what };
         let domain = |node: &NodeProto| node.domain().trim_start_matches("ai.onnx").to_string();
         if a.node.op_type() != b.node.op_type() || domain(a.node) != domain(b.node) {
-            if pair.mine.constant(mine).zip(pair.theirs.constant(&theirs)).is_some_and(|(a, b)| held::same_values(&a, &b)) {
+            if pair
+                .mine
+                .constant(mine)
+                .zip(pair.theirs.constant(&theirs))
+                .is_some_and(|(a, b)| held::same_values(&a, &b))
+            {
                 return;
             }
-            let (mine, theirs) = (upwards(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some()),
-                upwards(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some()));
+            let (mine, theirs) = (
+                upwards(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some()),
+                upwards(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some()),
+            );
             self.found.push(new(What::Nodes { mine, theirs }));
             return;
         }
@@ -122,9 +129,8 @@ impl<'t> Comparing<'_, 't> {
     }
 
     fn slots_of(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) -> Vec<What> {
-        let schema = |proto, node: &NodeProto| {
-            self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()))
-        };
+        let schema =
+            |proto, node: &NodeProto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
         let (mine, theirs) = (schema(self.two.mine.proto, a.node), schema(self.two.theirs.proto, b.node));
         let rows = beside(slots(&pair.mine, a.node, mine), slots(&pair.theirs, b.node, theirs));
         let differing: Vec<(Option<Slot>, Option<Slot>)> =
@@ -167,11 +173,8 @@ impl<'t> Comparing<'_, 't> {
         if a.node.op_type() != b.node.op_type() || a.out != b.out {
             return false;
         }
-        let outer = Pair {
-            mine: pair.mine.outer(a.out),
-            theirs: pair.theirs.outer(b.out),
-            names: pair.names.outer(a.out),
-        };
+        let outer =
+            Pair { mine: pair.mine.outer(a.out), theirs: pair.theirs.outer(b.out), names: pair.names.outer(a.out) };
         let free = outer.names.pair(s, u);
         if free {
             self.open.push((outer, s.to_string(), u.to_string()));
@@ -235,7 +238,9 @@ fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {
 /// Are these two names the same thing, as far as that is known? `None`: nothing is known of either.
 fn known(pair: &Pair, s: &str, u: &str) -> Option<bool> {
     let (mine, theirs) = (through(&pair.mine, s, false), through(&pair.theirs, u, true));
-    let paired = |s: &String, u: &String| pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u);
+    let paired = |s: &String, u: &String| {
+        pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u)
+    };
     if mine.iter().any(|s| theirs.iter().any(|u| paired(s, u))) {
         return Some(true);
     }

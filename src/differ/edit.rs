@@ -339,7 +339,12 @@ struct Restating<'e, 'a> {
 
 impl Restating<'_, '_> {
     /// `outer` are the small constants of the graphs around it.
-    fn graph(&self, graph: &mut GraphProto, outer: &HashMap<String, TensorProto>, count: &mut usize) -> Result<(), String> {
+    fn graph(
+        &self,
+        graph: &mut GraphProto,
+        outer: &HashMap<String, TensorProto>,
+        count: &mut usize,
+    ) -> Result<(), String> {
         let mut constants = outer.clone();
         for proto in graph.initializer.iter().filter(|t| t.payload_len().is_none_or(|n| n <= SMALL)) {
             constants.insert(proto.name().to_string(), self.two.theirs.model.inline(proto));

@@ -7,6 +7,7 @@ use super::held::Constant;
 use crate::compare::to_f64;
 use crate::graph::{Step, node_name};
 use crate::load::Model;
+use crate::load::sparse::dense;
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::{GraphProto, NodeProto, SparseTensorProto, TensorProto};
 use crate::precision;
@@ -183,31 +184,6 @@ impl<'a> Indexed<'a> {
             || self.sparse.contains_key(name)
             || self.graph.input.iter().any(|input| input.name() == name)
     }
-}
-
-/// All elements of a sparse tensor; `None` where it makes no sense or is too large.
-fn dense(sparse: &SparseTensorProto) -> Option<Tensor> {
-    let values = tensor_from_proto(sparse.values.as_ref()?).ok()?;
-    let indices = tensor_from_proto(sparse.indices.as_ref()?).ok().filter(|t| t.dtype == DType::Int64)?;
-    let shape: Vec<usize> = sparse.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<_>>()?;
-    let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= LARGEST)?;
-    let size = values.dtype.byte_len(1).filter(|_| values.as_strings().is_none())?;
-    let mut bytes = vec![0u8; values.dtype.byte_len(elements)?];
-    let at = indices.view::<i64>();
-    let told = values.elements();
-    for i in 0..told {
-        let place = if indices.shape.len() == 2 && indices.shape[1] == shape.len() {
-            let row = &at[i * shape.len()..(i + 1) * shape.len()];
-            row.iter().zip(&shape).try_fold(0usize, |flat, (index, size)| {
-                let index = usize::try_from(*index).ok().filter(|index| index < size)?;
-                Some(flat * size + index)
-            })?
-        } else {
-            usize::try_from(*at.get(i)?).ok()?
-        };
-        bytes.get_mut(place * size..(place + 1) * size)?.copy_from_slice(values.bytes().get(i * size..(i + 1) * size)?);
-    }
-    Tensor::new(values.dtype, shape, bytes).ok()
 }
 
 /// The elements in the order of the permuted axes; types of whole bytes only.

@@ -7,7 +7,7 @@ use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::found::BackendInfo;
 use crate::graph::Graph;
 use crate::lab::{Lowering, Side};
-use crate::load::Model;
+use crate::load::{Model, sparse};
 use crate::mark::Types;
 use crate::precision::Kept;
 use crate::qdq;
@@ -34,6 +34,14 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         deployed: None,
         types: Types::new(),
     })
+}
+
+/// Sparse constants are looked at as what they stand for.
+pub fn show_sparse(side: &mut Side) -> anyhow::Result<()> {
+    match sparse::written_out(&side.model.proto) {
+        Some(shown) if side.runs() => side.show(shown),
+        _ => Ok(()),
+    }
 }
 
 /// Where one side brings a quantised model of integer operators and the other one holds the floats, both are looked at as

@@ -4,6 +4,7 @@
 
 mod culprit;
 pub mod cure;
+mod differences;
 mod engine;
 mod judged;
 mod masked;
@@ -91,6 +92,7 @@ fn diverged(blocks: &mut Vec<Block>, report: &Report) {
     }
     blocks.push(Block::Cards(culprit::cards(report, detailed, Short)));
     blocks.extend(culprit::more(report, more));
+    blocks.extend(differences::block(report, Short));
     blocks.extend(masked::block(report, Short));
     if report.culprits.is_empty()
         && let Some(why) = &report.why
@@ -133,6 +135,7 @@ fn ticket(report: &Report) -> Page {
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
     blocks.extend(culprit::also(more));
+    blocks.extend(differences::block(report, Ticket));
     blocks.extend(masked::block(report, Ticket));
     blocks.extend(cure::ticket(report));
     blocks.extend(follows);
@@ -160,6 +163,7 @@ fn full(report: &Report) -> Page {
         answer.reverse();
     }
     blocks.extend(answer.into_iter().flatten());
+    blocks.extend(differences::block(report, Full));
     blocks.extend(masked::block(report, Full));
     blocks.extend(cure::sensitivity(report, Full));
     if report.tensors.len() > 1 {
