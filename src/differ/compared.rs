@@ -102,10 +102,7 @@ impl<'t> Comparing<'_, 't> {
             {
                 return;
             }
-            let (mine, theirs) = (
-                upwards(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some()),
-                upwards(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some()),
-            );
+            let (mine, theirs) = self.makers(pair, &a, &b);
             self.found.push(new(What::Nodes { mine, theirs }));
             return;
         }
@@ -118,6 +115,26 @@ impl<'t> Comparing<'_, 't> {
         self.found.extend(differing.into_iter().map(&new));
         let bodies = self.bodies(pair, &a, &b);
         self.found.extend(bodies.into_iter().map(&new));
+    }
+
+    /// Each maker with the nodes above it that the other file knows nothing of.
+    fn makers(&self, pair: &Pair, a: &Maker, b: &Maker) -> (Vec<At>, Vec<At>) {
+        let mine = upwards(&pair.mine, a, &|name| pair.names.to_theirs(name).is_some());
+        (mine, upwards(&pair.theirs, b, &|name| pair.names.to_mine(name).is_some()))
+    }
+
+    /// Several wires of the node are others, and one of them is in one file only: it is the same operator by chance.
+    fn rebuilt(&self, pair: &Pair, rows: &[(Option<Slot>, Option<Slot>)]) -> bool {
+        let wire = |slot: &Option<Slot>| match slot.as_ref().map(|s| &s.held) {
+            Some(Held::Wire(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let wires = rows.iter().filter(|(x, y)| wire(x).is_some() || wire(y).is_some()).count();
+        let alone = rows.iter().any(|(x, y)| {
+            wire(x).is_some_and(|name| pair.names.to_theirs(&name).is_none())
+                || wire(y).is_some_and(|name| pair.names.to_mine(&name).is_none())
+        });
+        wires > 1 && alone
     }
 
     /// The files declare other versions of the operator.
@@ -140,6 +157,10 @@ impl<'t> Comparing<'_, 't> {
         }
         if let Some(order) = self.order(pair, &differing) {
             return vec![order];
+        }
+        if self.rebuilt(pair, &differing) {
+            let (mine, theirs) = self.makers(pair, a, b);
+            return vec![What::Nodes { mine, theirs }];
         }
         let held = |slot: &Option<Slot>| slot.as_ref().map_or(Held::Absent, |s| s.held.clone());
         let what = |(x, y): (Option<Slot>, Option<Slot>)| What::Slot {

@@ -18,6 +18,8 @@ pub enum Setting {
 /// A value that is written in a file.
 #[derive(Clone, Debug)]
 pub struct Constant {
+    /// As the node that reads it calls it; empty in an attribute.
+    pub name: String,
     /// As the node reads it: dequantised, transposed, dense.
     pub value: Tensor,
     /// Half a step of the coarsest quantised element, where it is stored in codes: it is right up to that.
@@ -211,7 +213,8 @@ pub fn factor(a: &Constant, b: &Constant) -> Option<f64> {
     let own = sum(&|x, _| x * x);
     let factor = sum(&|x, y| x * y) / own;
     let (left, all) = (sum(&|x, y| (y - factor * x).powi(2)), sum(&|x, y| (y - x).powi(2)));
-    (x.len() == y.len() && x.len() > 4 && factor.is_finite() && left < 0.01 * all).then_some(factor)
+    let explains = x.len() > 4 && (factor - 1.0).abs() > 0.01 && left < 0.01 * all;
+    (x.len() == y.len() && factor.is_finite() && explains).then_some(factor)
 }
 
 /// Shape and type, in words.

@@ -86,18 +86,19 @@ impl<'a> Scope<'a> {
     /// The value of a tensor in an attribute.
     pub fn read(&self, proto: &TensorProto) -> Option<Constant> {
         let value = tensor_from_proto(&self.model.inline(proto)).ok()?;
-        Some(Constant { value, half_step: 0.0 })
+        Some(Constant { name: String::new(), value, half_step: 0.0 })
     }
 
     /// The value of `name`, where the file has it: a weight, dense or sparse, a Constant, or one of these behind nodes that only
     /// store it in another way.
     pub fn constant(&self, name: &str) -> Option<Constant> {
-        self.constant_within(name, DEEPEST)
+        let found = self.constant_within(name, DEEPEST)?;
+        Some(Constant { name: name.to_string(), ..found })
     }
 
     fn constant_within(&self, name: &str, depth: usize) -> Option<Constant> {
         let (out, at) = self.outwards().find(|(_, g)| g.makers.contains_key(name) || g.gives(name))?;
-        let exact = |value: Tensor| Constant { value, half_step: 0.0 };
+        let exact = |value: Tensor| Constant { name: name.to_string(), value, half_step: 0.0 };
         if let Some(proto) = at.initializers.get(name) {
             return tensor_from_proto(&self.model.inline(proto)).ok().map(exact);
         }
@@ -116,14 +117,16 @@ impl<'a> Scope<'a> {
         match node.op_type() {
             "Identity" => before(),
             "Transpose" => {
-                let Constant { value, half_step } = before()?;
-                Some(Constant { value: transposed(&value, &node.attr("perm")?.ints)?, half_step })
+                let Constant { value, half_step, .. } = before()?;
+                let value = transposed(&value, &node.attr("perm")?.ints)?;
+                Some(Constant { name: name.to_string(), value, half_step })
             }
             "Cast" => {
-                let Constant { value, half_step } = before()?;
+                let Constant { value, half_step, .. } = before()?;
                 let to = DType::from_onnx(node.attr("to")?.i() as i32)?;
                 (value.dtype.is_float() && to.is_float()).then_some(())?;
-                Some(Constant { value: precision::cast(&value, to)?, half_step })
+                let value = precision::cast(&value, to)?;
+                Some(Constant { name: name.to_string(), value, half_step })
             }
             "DequantizeLinear" => outer.dequantised(node, depth.checked_sub(1)?),
             _ => None,
@@ -161,7 +164,7 @@ impl<'a> Scope<'a> {
             scale: Some(scale),
             zero_point,
         };
-        Some(Constant { value: qdq::dequantised(&pair)?, half_step: steps / 2.0 })
+        Some(Constant { name: String::new(), value: qdq::dequantised(&pair)?, half_step: steps / 2.0 })
     }
 }
 

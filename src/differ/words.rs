@@ -65,7 +65,8 @@ impl Difference {
         let node = called(&self.theirs);
         match (mine, theirs) {
             (Held::Constant(x), Held::Constant(y)) => {
-                let what = format!("in {b} {name} of {node}");
+                let weight = if y.name.is_empty() { String::new() } else { format!(" ('{}')", y.name) };
+                let what = format!("in {b} {name}{weight} of {node}");
                 match held::distance(x, y) {
                     None => format!(
                         "{what} is {} where it is {} in {a}",

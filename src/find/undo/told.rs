@@ -1,6 +1,7 @@
 //! What the trials say of the files and of each culprit, in values. Runs nothing.
 
 use super::trials::Trials;
+use crate::found::words::plural;
 use crate::found::{Culprit, Diagnosis, Differences, FileDifference, Patched, Role, Sure};
 
 /// Differences that are listed where many are harmless.
@@ -65,7 +66,9 @@ fn shown_at(trials: &Trials, culprits: &[Culprit], number: usize, cause: &[usize
     let others = cause.len() - 1;
     let effect = match others {
         0 => "with that undone and nothing else, the outputs agree".to_string(),
-        _ => format!("with that and {others} more differences undone, the outputs agree, and not with fewer"),
+        _ => {
+            format!("with that and {} undone, the outputs agree, and not with fewer", plural(others, "more difference"))
+        }
     };
     let file = trials.two.theirs.name;
     let advice = match verified {
