@@ -58,6 +58,10 @@ class Case:
     clean: bool = True
     said: str = ""
     named: list = field(default_factory=list)
+    # A cause was shown by undoing it in the planted file; that file without it agrees, read again from the disk.
+    shown: bool = False
+    patched: bool = False
+    causes: list = field(default_factory=list)
     first: bool = False
     found: bool = False
     consequences: int = 0
@@ -260,6 +264,9 @@ def asked(case, model, original, planted, options):
             return case
     for place, culprit in enumerate(report["culprits"]):
         score(case, place, culprit)
+    case.causes = [d["told"] for d in report.get("differences", []) if d["role"] == "cause"]
+    case.shown = bool(case.causes)
+    case.patched = report.get("patched", {}).get("verified", False)
     return case
 
 
@@ -287,14 +294,15 @@ def line(case):
 
 
 def totals(cases, asked_for):
-    print("\n| optimiser | cases | planted first | found | consequence named too | healthy accused | not diverged |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| optimiser | cases | planted first | found | consequence named too | healthy accused | not diverged | cause shown | patched |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for key in [*OPTIMISERS, *(f"fault: {k}" for k in slips.KINDS), "noisy", "all cases"]:
         keys = {c.number: (c.optimiser, f"fault: {c.kind}", "" if c.clean else "noisy", "all cases") for c in cases}
         group = [c for c in cases if key in keys[c.number]]
         row = [key + (" (optimiser)" if key in OPTIMISERS else ""), len(group)]
         row += [sum(c.first for c in group), sum(c.found for c in group), sum(c.consequences > 0 for c in group)]
         row += [sum(c.healthy > 0 for c in group), sum(c.said != "diverged" for c in group)]
+        row += [sum(c.shown for c in group), sum(c.patched for c in group)]
         print("| " + " | ".join(map(str, row)) + " |")
     print(f"\n{len(cases)} of {asked_for} cases planted")
 
