@@ -11,6 +11,7 @@ pub mod rank;
 mod regrown;
 pub mod route;
 pub mod scan;
+mod tried;
 pub mod trust;
 
 use std::time::Instant;

@@ -54,7 +54,7 @@ fn one_node(case: &Case) -> Option<String> {
         let axes: Vec<String> = reduced.axes.iter().map(usize::to_string).collect();
         let (noun, axes) = (if axes.len() == 1 { "axis" } else { "axes" }, list(&axes));
         return Some(format!(
-            "{operator} has no place here without Transposes around it: it normalises the last axes, and these are {noun} {axes} of {}",
+            "{operator} has no place here without Transposes around it: it normalises the last axes, and this is over {noun} {axes} of {}",
             reduced.rank
         ));
     }
