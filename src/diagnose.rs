@@ -3,8 +3,10 @@
 //! Every kind of fault is a small function from a `Case` (the evidence and its statistics, measured once) to a
 //! `Finding`. [`diagnose`] asks them all, puts what the numbers show before what is only likely, and keeps three.
 
+mod angle;
 mod cancel;
 mod case;
+mod eps;
 mod fit;
 mod format;
 mod integers;
@@ -12,6 +14,7 @@ mod kernel;
 mod limited;
 mod mask;
 mod nan;
+mod near;
 mod norm;
 mod overflow;
 mod quantised;
@@ -26,6 +29,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod whole;
 mod words;
 
 use crate::compare::Tolerance;
@@ -65,6 +69,41 @@ pub struct Evidence<'a> {
     pub readers: Vec<String>,
     /// Op types up to three steps above the node, the nearest first.
     pub makers: Vec<String>,
+    /// Constants above the node that keep what it reads away from zero, the nearest first.
+    pub guards: Vec<Guard>,
+    /// What the nearest reduction around the node sums over.
+    pub reduced: Option<Reduced>,
+}
+
+/// A constant that is added somewhere above the culprit, or bounds a value from below: what is usually called epsilon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// The culprit's input that it leads to.
+    pub slot: usize,
+    /// The node that reads it, by name.
+    pub node: String,
+    /// The constant, as that node calls it.
+    pub constant: String,
+    /// Its value.
+    pub value: f64,
+    /// The largest magnitude of what the node makes of it, in the reference; `None` where that was not measured.
+    pub beside: Option<f64>,
+}
+
+/// The axes of a sum or a mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    /// Counted from the front, ascending.
+    pub axes: Vec<usize>,
+    /// Of the tensor that is reduced.
+    pub rank: usize,
+}
+
+impl Reduced {
+    /// Are they the last ones, as LayerNormalization has them?
+    pub fn is_trailing(&self) -> bool {
+        !self.axes.is_empty() && self.axes.iter().copied().eq(self.rank - self.axes.len().min(self.rank)..self.rank)
+    }
 }
 
 /// How the culprit was judged, and by what kind of candidate.
@@ -123,7 +162,7 @@ enum Strength {
 type Detector = fn(&Case) -> Option<Finding>;
 
 /// In the order in which findings of equal strength are told: the cause before its consequences.
-const DETECTORS: [Detector; 18] = [
+const DETECTORS: [Detector; 22] = [
     random::rng,
     shape::dtype_or_shape_mismatch,
     integers::int64_narrowing,
@@ -131,7 +170,11 @@ const DETECTORS: [Detector; 18] = [
     scale::scale_mismatch,
     quantised::int8_saturation,
     mask::mask_sentinel,
+    eps::eps_vanishes,
     overflow::fp16_overflow,
+    whole::integer_rounding,
+    angle::large_angle,
+    near::near_tie,
     subnormal::fp16_subnormal,
     norm::normalization_statistics,
     sums::large_reduction,
@@ -163,7 +206,15 @@ pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
     let has = |found: &[Finding], code: &str| found.iter().any(|f| f.code == code);
     // That a mask overflows is what makes it one; and with a cause at hand, the unexplained is explained.
     if has(&found, mask::CODE) {
-        found.retain(|f| !f.code.ends_with(overflow::SUFFIX));
+        found.retain(|f| !f.code.ends_with(overflow::SUFFIX) && f.code != nan::CODE);
+    }
+    // An argument that is zero, and why it is.
+    if has(&found, eps::CODE) {
+        found.retain(|f| ![nan::CODE, norm::CODE, subnormal::CODE].contains(&f.code));
+    }
+    // Whole numbers that were rounded lie beside a step wherever they are.
+    if has(&found, whole::CODE) {
+        found.retain(|f| f.code != near::CODE);
     }
     if found.iter().any(|f| f.strength < Strength::Open) {
         found.retain(|f| f.strength < Strength::Open);

@@ -3,6 +3,7 @@
 
 pub mod accuse;
 mod explain;
+pub mod inside;
 pub mod isolate;
 mod narrow;
 mod raise;
@@ -10,6 +11,7 @@ pub mod rank;
 mod regrown;
 pub mod route;
 pub mod scan;
+mod tried;
 pub mod trust;
 pub mod undo;
 

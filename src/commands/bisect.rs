@@ -13,7 +13,7 @@ use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArg
 use crate::cure::drive::{precision, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
-use crate::find::{self, route, trust, undo};
+use crate::find::{self, inside, route, trust, undo};
 use crate::found::experiment::Experiment;
 use crate::found::{Cure, Exit, Findings, Locals, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
@@ -150,6 +150,7 @@ impl Run<'_> {
         frame.tell();
         frame.findings.reference = trust::reference(probe, progress)?;
         if !frame.diverges() {
+            frame.findings.judged.notes.extend(inside::statistics(probe)?);
             return Ok(());
         }
         frame.findings.candidate = trust::candidate(probe, progress)?;

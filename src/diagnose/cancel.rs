@@ -12,30 +12,41 @@ const RATIO: f64 = 16.0;
 
 /// Large operands, a small result: what is left is mostly rounding.
 pub fn cancellation(case: &Case) -> Option<Finding> {
-    in_tf32(case).or_else(|| difference(case))
+    terms(case).or_else(|| difference(case))
 }
 
-/// Products of TF32 that add up to little: their operands are rounded, their sum is not.
-fn in_tf32(case: &Case) -> Option<Finding> {
-    let products = case.e.candidate == Precision::Tf32 && case.is_any(&["MatMul", "Gemm", "Conv"]);
-    if !products || case.nonfinite_new() {
+/// Terms that add up to little: each is rounded, their sum is not.
+fn terms(case: &Case) -> Option<Finding> {
+    let tf32 = case.e.candidate == Precision::Tf32;
+    let products = (tf32 || case.format.is_some()) && case.is_any(&["MatMul", "Gemm", "Conv"]);
+    let sums = case.format.is_some() && case.is_any(&["ReduceSum", "ReduceMean", "GlobalAveragePool"]);
+    if !(products || sums) || case.nonfinite_new() {
         return None;
     }
     let (n, out) = (case.terms()?, case.output.as_ref()?.rms());
-    let size = (n as f64).sqrt() * case.input(0)?.rms() * case.input(1)?.rms();
+    let root = (n as f64).sqrt();
+    let size = match case.op() {
+        "ReduceSum" => root * case.input(0)?.rms(),
+        "ReduceMean" | "GlobalAveragePool" => case.input(0)?.rms() / root,
+        _ => root * case.input(0)?.rms() * case.input(1)?.rms(),
+    };
     let ratio = size / out;
     let explained = case.relative_error().is_none_or(|measured| case.unit() * ratio >= 0.1 * measured);
     if !(out > 0.0 && ratio > RATIO && explained) {
         return None;
     }
+    let (what, name) = (if products { "products" } else { "terms" }, case.format.map_or("TF32", |f| f.name));
     let evidence = format!(
-        "each value is a sum of {n} products, which with signs at random were of size {}, and is of size {}: what TF32 takes from the operands (up to {} of each) counts {} times as much in it",
+        "each value is a sum of {n} {what}, which with signs at random were of size {}, and is of size {}: what {name} takes from the operands (up to {} of each) counts {} times as much in it",
         num(size),
         num(out),
         num(case.unit()),
         num(ratio)
     );
-    let advice = format!("keep {} in FP32, or switch TF32 off", case.name());
+    let advice = match tf32 {
+        true => format!("keep {} in FP32, or switch TF32 off", case.name()),
+        false => format!("keep {} and what makes its operands in FP32", case.name()),
+    };
     Some(Finding { code: "cancellation", strength: Strength::AtWork, evidence, advice })
 }
 
@@ -68,7 +79,7 @@ fn difference(case: &Case) -> Option<Finding> {
         num(ratio)
     );
     let advice = format!(
-        "keep {} and what makes its operands in FP32, or rewrite the expression so that the large part is never added (expm1, log1p, a bias folded away)",
+        "keep {} and what makes its operands in FP32; untried: rewrite the expression so that the large part is never added (expm1, log1p, a bias folded away)",
         case.name()
     );
     Some(Finding { code: "cancellation", strength, evidence, advice })

@@ -4,7 +4,7 @@ use super::fit::Fit;
 use super::format::{FP32_UNIT, Format};
 use super::stats::{self, Pairs, Summary};
 use super::{Evidence, Judged, Operand, low_type};
-use crate::found::Metrics;
+use crate::found::{Kind, Metrics};
 use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
@@ -96,6 +96,11 @@ impl<'a> Case<'a> {
         self.pairs.as_ref().is_some_and(|p| p.nan_new + p.inf_new > 0)
             || new(self.metrics())
             || new(&self.e.culprit.accumulated)
+    }
+
+    /// Right on its own; what came in is wrong.
+    pub fn amplifies(&self) -> bool {
+        self.e.culprit.kind == Kind::Amplifies
     }
 
     /// One of these op types is within three steps below.

@@ -50,6 +50,17 @@ impl Format {
         [FP16, BF16].into_iter().find(|f| f.dtype == low)
     }
 
+    /// How far apart the format's numbers are at a magnitude: one unit in the last place.
+    pub fn spacing(&self, x: f64) -> f64 {
+        let exponent = if x.abs() > 0.0 { x.abs().log2().floor() } else { f64::NEG_INFINITY };
+        2.0 * self.unit * exponent.max(self.min_normal.log2()).exp2()
+    }
+
+    /// All whole numbers up to here are the format's.
+    pub fn whole_upto(&self) -> f64 {
+        1.0 / self.unit
+    }
+
     /// `x` as the format stores it.
     pub fn round(&self, x: f64) -> f64 {
         match self.dtype {
@@ -77,6 +88,8 @@ mod tests {
             assert!(f.round(f.zero_upto * 1.01) > 0.0, "{}", f.name);
             let worst = 1.0 + f.unit;
             assert_eq!((f.round(worst) - worst).abs(), f.unit, "{}", f.name);
+            assert_eq!((f.spacing(1.5), f.spacing(-4.0)), (2.0 * f.unit, 8.0 * f.unit), "{}", f.name);
+            assert_eq!(f.round(f.whole_upto() + 1.0), f.whole_upto(), "{}", f.name);
         }
     }
 }

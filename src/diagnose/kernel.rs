@@ -11,22 +11,25 @@ use crate::spec::Precision;
 /// Errors this many times the emulation's own are not the precision's.
 const FAR: f64 = 10.0;
 
+/// Less is handed on, not enlarged.
+const GAIN: f64 = 2.0;
+
 /// The node enlarges a difference that its inputs brought.
 pub fn gain(case: &Case) -> Option<Finding> {
-    if case.e.culprit.kind != Kind::Amplifies {
+    if !case.amplifies() || case.nonfinite_new() {
         return None;
     }
     let error = |o: &Operand| stats::pairs(o.value?, o.candidate?, None)?.2.relative();
     let inputs = case.e.inputs.iter().filter_map(error).reduce(f64::max).filter(|e| *e > 0.0);
     let output = case.pairs.as_ref().and_then(|p| p.relative());
     let (strength, evidence) = match inputs.zip(output) {
+        Some((i, o)) if o < GAIN * i => return None,
         Some((i, o)) => {
-            let strength = if o >= 2.0 * i { Strength::AtWork } else { Strength::Fits };
             let text = format!("the inputs are off by {} of their size, the result by {}", num(i), num(o));
-            (strength, format!("{text}: {} times as much", num(o / i)))
+            (Strength::AtWork, format!("{text}: {} times as much", num(o / i)))
         }
         None => {
-            (Strength::Fits, "right on its own, it turns a tolerable difference of its inputs into this one".into())
+            (Strength::Open, "right on its own, it turns a tolerable difference of its inputs into this one".into())
         }
     };
     let advice = format!(
@@ -141,6 +144,17 @@ mod tests {
         check(exp().precision(Fp32, &[1.0, 1.0], &[1.1, 1.0]), "gain", "999.6 times as much");
         let unknown = Sample::new("Exp", &["x"]).kind(Kind::Amplifies);
         check(unknown.precision(Fp32, &[1.0], &[1.1]), "gain", "right on its own");
+        // Twice as much is a gain, less is not; nor has NaN a size.
+        let slight = |c: f32| {
+            Sample::new("Exp", &["x"]).kind(Kind::Amplifies).input("x", &[1.0]).their(0, &[1.01]).precision(
+                Fp32,
+                &[1.0],
+                &[c],
+            )
+        };
+        check(slight(1.03), "gain", "3 times as much");
+        without(slight(1.015), "gain");
+        without(exp().precision(Fp32, &[1.0, 1.0], &[1.1, f32::NAN]), "gain");
         without(exp().kind(Kind::Introduces).precision(Fp32, &[1.0, 1.0], &[1.1, 1.0]), "gain");
     }
 

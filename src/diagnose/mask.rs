@@ -1,9 +1,10 @@
 //! Masks: constants that mean "never" and are too large for the low precision, in front of a Softmax.
 
 use super::case::Case;
-use super::stats::Summary;
+use super::stats::{self, Summary};
 use super::words::{num, share};
 use super::{Finding, Strength};
+use crate::tensor::Tensor;
 
 /// The code of this diagnosis.
 pub const CODE: &str = "mask-sentinel";
@@ -46,13 +47,59 @@ pub fn mask_sentinel(case: &Case) -> Option<Finding> {
         return None;
     }
     let strength = if to_softmax { Strength::AtWork } else { Strength::Fits };
-    let evidence = infinite_in_format(case).or_else(|| clamped(case))?;
-    let softmax = if to_softmax { "; a row that is masked as a whole makes Softmax NaN" } else { "" };
-    let advice = format!(
-        "use a finite mask that every precision holds, such as -1e4, or keep {} and the nodes behind it up to the Softmax in FP32",
-        case.name()
-    );
+    let evidence = zero_times(case).or_else(|| infinite_in_format(case)).or_else(|| clamped(case))?;
+    let softmax = if to_softmax { behind(case) } else { String::new() };
+    let advice = format!("keep {} and the nodes behind it up to the Softmax in FP32", case.name());
     Some(Finding { code: CODE, strength, evidence: format!("{evidence}{softmax}"), advice })
+}
+
+/// What the softmax behind it meets. It makes NaN of rows that are masked from end to end, and of no others.
+fn behind(case: &Case) -> String {
+    let broken = case.pairs.as_ref().is_some_and(|p| p.nan_new > 0);
+    match case.format.zip(case.e.output).map_or(0, |(format, out)| masked_rows(out, -format.infinite_from)) {
+        _ if broken => "; the Softmax behind it hands the NaN on".to_string(),
+        0 => "; the Softmax behind it meets an infinity".to_string(),
+        1 => "; 1 row is masked as a whole, which makes the Softmax behind it NaN".to_string(),
+        n => format!("; {n} rows are masked as a whole, which makes the Softmax behind them NaN"),
+    }
+}
+
+/// Rows along the last axis without a value above `limit`.
+fn masked_rows(mask: &Tensor, limit: f64) -> usize {
+    let length = mask.shape.last().copied().unwrap_or(1).max(1);
+    let (mut rows, mut masked, mut at) = (0, 0, 0);
+    for x in stats::chunks(mask, 0..mask.elements()).flatten() {
+        masked += usize::from(x <= limit);
+        at += 1;
+        if at == length {
+            rows += usize::from(masked == length);
+            (masked, at) = (0, 0);
+        }
+    }
+    rows
+}
+
+/// What is not masked is 0 times the sentinel.
+fn zero_times(case: &Case) -> Option<String> {
+    let format = case.format?;
+    let nan = case.pairs.as_ref().filter(|p| p.nan_new > 0)?.nan_new;
+    if !case.is_any(&["Mul"]) || case.output.as_ref()?.max > 0.0 {
+        return None;
+    }
+    let mut both = (0..2).filter_map(|slot| Some((case.operand(slot)?, case.input(slot)?)));
+    let (sentinel, s) = both.clone().find(|(_, s)| s.over > 0)?;
+    let (mask, zeros) = both.find(|(o, s)| o.name != sentinel.name && s.zeros > 0)?;
+    let value = if s.max > -s.min { s.max } else { s.min };
+    let infinity = if value < 0.0 { "-Infinity" } else { "Infinity" };
+    Some(format!(
+        "'{}' is {}, which is {infinity} in {}, and 0 times that is NaN: {} are, '{}' is 0 at {}",
+        sentinel.name,
+        num(value),
+        format.name,
+        share(nan, case.output.as_ref()?.elements, "values"),
+        mask.name,
+        share(zeros.zeros, zeros.elements, "places")
+    ))
 }
 
 /// The sentinel, or the sum of two, is -Infinity in the format.
@@ -134,6 +181,26 @@ mod tests {
         let scores =
             Sample::new("Add", &["s", "m"]).input("s", &[3.0, -4.0, 100.0, -1.5]).input("m", &[0.0, -1e9, -1e9, 0.0]);
         check(scores.readers(&["Softmax"]).fp16(&y, &halves(&y)), "mask-sentinel", "'m' masks with -1e9");
+    }
+
+    #[test]
+    fn nothing_times_infinity() {
+        let mask = |c: &[f32]| {
+            let mul = Sample::new("Mul", &["inv", "lowest"]).input("inv", &[0.0, 0.0]).constant("lowest", &[LOWEST]);
+            mul.readers(&["Add", "Softmax"]).fp16(&[0.0, 0.0], c)
+        };
+        let broken = || mask(&[f32::NAN, f32::NAN]);
+        check(broken(), "mask-sentinel", "'lowest' is -3.403e38, which is -Infinity in FP16, and 0 times that is NaN");
+        without(broken(), "nan-source");
+        without(broken(), "fp16-overflow");
+        assert!(!broken().diagnoses()[0].evidence.contains("as a whole"));
+    }
+
+    #[test]
+    fn rows_that_are_masked_as_a_whole() {
+        let mask = |y: &[f32]| chosen("Where").readers(&["Softmax"]).fp16(y, &halves(y));
+        check(mask(&[LOWEST, LOWEST]), "mask-sentinel", "1 row is masked as a whole");
+        check(mask(&[LOWEST, 0.0]), "mask-sentinel", "the Softmax behind it meets an infinity");
     }
 
     #[test]

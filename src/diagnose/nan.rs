@@ -1,9 +1,12 @@
 //! NaN and infinities out of finite inputs.
 
 use super::case::Case;
-use super::stats::Summary;
+use super::stats::{self, Summary};
 use super::words::{num, share};
 use super::{Finding, Operand, Strength};
+
+/// The code of this diagnosis.
+pub const CODE: &str = "nan-source";
 
 /// NaN or infinities that the node makes itself.
 pub fn nan_source(case: &Case) -> Option<Finding> {
@@ -28,18 +31,19 @@ fn in_both(case: &Case) -> Option<Finding> {
         out.nan,
         out.pos_inf + out.neg_inf
     );
-    Some(Finding { code: "nan-source", strength: Strength::AtWork, evidence, advice: advice(case) })
+    Some(Finding { code: CODE, strength: Strength::AtWork, evidence, advice: advice(case) })
 }
 
 /// The candidate alone makes them.
 fn in_candidate(case: &Case) -> Option<Finding> {
     let (out, pairs) = (case.output.as_ref()?, case.pairs.as_ref());
     let new = pairs.map_or(case.nonfinite_new(), |p| p.nan_new + p.inf_new > 0);
-    if !new || out.over > 0 {
+    // What is infinite in the format overflows, be it the result or a constant.
+    if !new || out.over > 0 || case.measured_inputs().any(|(o, s)| o.constant && s.over > 0) {
         return None;
     }
-    if let Some(evidence) = vanishing_argument(case) {
-        return Some(Finding { code: "nan-source", strength: Strength::AtWork, evidence, advice: advice(case) });
+    if let Some(evidence) = vanishing_argument(case).or_else(|| zero_argument(case)) {
+        return Some(Finding { code: CODE, strength: Strength::AtWork, evidence, advice: advice(case) });
     }
     let made = pairs.map_or_else(String::new, |p| format!(" {} NaN and {} infinities", p.nan_new, p.inf_new));
     let reason = outside_domain(case);
@@ -48,13 +52,13 @@ fn in_candidate(case: &Case) -> Option<Finding> {
         "the candidate makes{made} where the reference is finite, from inputs that agree{}",
         reason.map_or(String::new(), |why| format!("; {why}"))
     );
-    Some(Finding { code: "nan-source", strength, evidence, advice: advice(case) })
+    Some(Finding { code: CODE, strength, evidence, advice: advice(case) })
 }
 
 /// A divisor, or the argument of a logarithm, that is zero in the format.
 fn vanishing_argument(case: &Case) -> Option<String> {
     let format = case.format?;
-    let slot = argument(case.op())?;
+    let slot = argument(case)?;
     let s = case.input(slot).filter(|s| s.vanishing > 0)?;
     let name = case.operand(slot)?.name;
     Some(format!(
@@ -66,11 +70,27 @@ fn vanishing_argument(case: &Case) -> Option<String> {
     ))
 }
 
+/// The same where it is zero in the candidate, whatever made it so.
+fn zero_argument(case: &Case) -> Option<String> {
+    let operand = case.operand(argument(case)?)?;
+    let (right, _, pairs) = stats::pairs(operand.value?, operand.candidate?, case.format)?;
+    (pairs.flushed > 0).then(|| {
+        format!(
+            "'{}' is 0 in the candidate at {} where the reference has {} or more, and {} takes it",
+            operand.name,
+            share(pairs.flushed, right.elements, "places"),
+            num(right.min_abs),
+            case.op()
+        )
+    })
+}
+
 /// The input that must not be zero.
-fn argument(op_type: &str) -> Option<usize> {
-    match op_type {
+pub fn argument(case: &Case) -> Option<usize> {
+    match case.op() {
         "Div" | "Mod" => Some(1),
         "Log" | "Reciprocal" | "Rsqrt" => Some(0),
+        "Pow" if case.input(1).is_some_and(|s| s.max < 0.0) => Some(0),
         _ => None,
     }
 }
@@ -99,10 +119,12 @@ fn advice(case: &Case) -> String {
     let name = case.name();
     match case.op() {
         "Div" | "Log" | "Reciprocal" | "Rsqrt" | "Mod" => format!(
-            "keep its argument away from zero: add an epsilon that the precision holds (1e-4 in FP16) in front of {name}, or keep both in FP32"
+            "keep {name} and what makes its argument in FP32; untried: add an epsilon that the precision holds (1e-4 in FP16) in front of it"
         ),
         "Sqrt" | "Pow" | "Acos" | "Asin" | "Atanh" => {
-            format!("clip the argument of {name} to where the operator is defined, or keep {name} in FP32")
+            format!(
+                "keep {name} and what makes its argument in FP32; untried: clip it to where the operator is defined"
+            )
         }
         _ => format!("run the reproducer of {name} in the candidate, and keep {name} in FP32 until it is understood"),
     }

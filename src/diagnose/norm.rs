@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use super::format::Format;
-use super::words::{num, share};
+use super::words::{list, num, share};
 use super::{Finding, Strength};
 
 const NODES: [&str; 10] =
@@ -20,13 +20,16 @@ const WHOLE: [&str; 8] = [
     "LpNormalization",
 ];
 
+/// The code of this diagnosis.
+pub const CODE: &str = "normalization-statistics";
+
 /// A mean or a variance that the format cannot hold, in a normalisation or a part of one.
 pub fn normalization_statistics(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let found = if is_part(case) { part(case, format)? } else { whole(case, format)? };
     let (strength, evidence) = found;
     let advice = cure(case).unwrap_or_else(|| whole_cure(case));
-    Some(Finding { code: "normalization-statistics", strength, evidence, advice })
+    Some(Finding { code: CODE, strength, evidence, advice })
 }
 
 /// The advice for a node of a normalisation; `None` for others.
@@ -34,15 +37,30 @@ pub fn cure(case: &Case) -> Option<String> {
     if !is_part(case) {
         return WHOLE.contains(&case.op()).then(|| whole_cure(case));
     }
+    let keep = format!("keep the statistics in FP32, from {} to the Sqrt and the Div", case.name());
+    Some(match one_node(case) {
+        Some(replace) => format!("{keep}; {replace}"),
+        None => keep,
+    })
+}
+
+/// The operator that a normalisation can be written as, where there is one for its axes.
+fn one_node(case: &Case) -> Option<String> {
+    let reduced = case.e.reduced.as_ref()?;
     // A mean that is taken off first is LayerNorm; without it, it is RMSNorm.
     let centred = case.is_any(&["Sub"]) || case.made_by(&["Sub"]);
     let (operator, since) = if centred { ("LayerNormalization", 17) } else { ("RMSNormalization", 23) };
+    if !reduced.is_trailing() {
+        let axes: Vec<String> = reduced.axes.iter().map(usize::to_string).collect();
+        let (noun, axes) = (if axes.len() == 1 { "axis" } else { "axes" }, list(&axes));
+        return Some(format!(
+            "{operator} has no place here without Transposes around it: it normalises the last axes, and this is over {noun} {axes} of {}",
+            reduced.rank
+        ));
+    }
     let has = case.e.opset;
     let raise = if has < since { format!(" (opset {since}; this model has {has})") } else { String::new() };
-    Some(format!(
-        "keep the statistics in FP32, from {} to the Sqrt and the Div, or replace the subgraph by {operator}{raise}",
-        case.name()
-    ))
+    Some(format!("untried: replace the subgraph by {operator}{raise}"))
 }
 
 fn whole_cure(case: &Case) -> String {
@@ -61,12 +79,6 @@ fn is_part(case: &Case) -> bool {
 /// A node of a normalisation: what of it goes wrong?
 fn part(case: &Case, format: Format) -> Option<(Strength, String)> {
     let out = case.output.as_ref()?;
-    let epsilon = case.measured_inputs().find(|(o, s)| o.constant && s.elements == 1 && s.vanishing > 0);
-    if let ("Add", Some((operand, s))) = (case.op(), epsilon) {
-        let value = num(s.max);
-        let text = format!("the epsilon '{}' of {value} is zero in {}", operand.name, format.name);
-        return Some((Strength::AtWork, format!("{text}, so nothing keeps the variance away from zero")));
-    }
     if case.is_square() && out.over > 0 {
         let largest = case.input(0).map_or(0.0, |s| s.max_abs());
         let bound = format.max.sqrt();
@@ -126,18 +138,19 @@ mod tests {
     fn parts() {
         let y = [490_000.0, 1.0];
         let pow = || Sample::new("Pow", &["x", "two"]).input("x", &[700.0, 1.0]).constant("two", &[2.0]);
-        let inside = pow().makers(&["Sub", "ReduceMean"]).readers(&["ReduceMean", "Add", "Sqrt"]);
-        let found = inside.fp16(&y, &halves(&y)).diagnoses();
+        let inside = || pow().makers(&["Sub", "ReduceMean"]).readers(&["ReduceMean", "Add", "Sqrt"]);
+        let found = inside().reduced(&[1, 2], 3).fp16(&y, &halves(&y)).diagnoses();
         let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
         assert_eq!(codes, ["fp16-overflow", "normalization-statistics"]);
-        assert!(found[0].advice.contains("LayerNormalization"), "{}", found[0].advice);
+        assert!(found[0].advice.contains("; untried: replace the subgraph by Layer"), "{}", found[0].advice);
+        let picture = inside().reduced(&[1], 4).fp16(&y, &halves(&y)).diagnoses();
+        assert!(picture[0].advice.contains("without Transposes around it"), "{}", picture[0].advice);
+        let unknown = inside().fp16(&y, &halves(&y)).diagnoses();
+        assert!(!unknown[0].advice.contains("LayerNormalization"), "{}", unknown[0].advice);
         without(pow().fp16(&y, &halves(&y)), "normalization-statistics");
-        let old = pow().opset(13).makers(&["Sub"]).readers(&["ReduceMean", "Sqrt"]).fp16(&y, &halves(&y)).diagnoses();
+        let old = pow().opset(13).makers(&["Sub"]).readers(&["ReduceMean", "Sqrt"]);
+        let old = old.reduced(&[1], 2).fp16(&y, &halves(&y)).diagnoses();
         assert!(old[0].advice.ends_with("(opset 17; this model has 13)"), "{}", old[0].advice);
-
-        let add = Sample::new("Add", &["v", "eps"]).input("v", &[1e-9]).constant("eps", &[1e-12]);
-        let add = add.makers(&["ReduceMean", "Mul"]).readers(&["Sqrt", "Div"]);
-        check(add.fp16(&[1e-9], &[0.0]), "normalization-statistics", "epsilon 'eps' of 1e-12 is zero");
 
         let square = Sample::new("Mul", &["x", "x"]).input("x", &[1e-4; 4]).input("x", &[1e-4; 4]);
         let square = square.readers(&["ReduceMean", "Add", "Sqrt"]).fp16(&[1e-8; 4], &[0.0; 4]);

@@ -26,6 +26,10 @@ pub fn fp16_overflow(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let out = case.output.as_ref()?;
     let lost = case.pairs.as_ref().is_none_or(|p| p.over_lost > 0);
+    if let Some(evidence) = constant_overflows(case, format) {
+        let advice = keep_constant(case, format);
+        return Some(Finding { code: code(format), strength: Strength::AtWork, evidence, advice });
+    }
     if out.over > 0 && lost {
         let evidence = output_overflows(case, format, out);
         return Some(Finding {
@@ -42,6 +46,43 @@ pub fn fp16_overflow(case: &Case) -> Option<Finding> {
 /// Both are the same finding.
 fn code(format: Format) -> &'static str {
     if format.name == "FP16" { "fp16-overflow" } else { "bf16-overflow" }
+}
+
+/// A constant is infinite in the format, in a Constant node of its own or read by this one, and the result shows it.
+fn constant_overflows(case: &Case, format: Format) -> Option<String> {
+    let told = |name: &str, s: &Summary| {
+        let limit = format!("which is Infinity in {}, whose largest value is {}", format.name, num(format.max));
+        let most = if s.max > -s.min { s.max } else { s.min };
+        match s.elements {
+            1 => format!("the constant '{name}' is {}, {limit}", num(most)),
+            _ => format!(
+                "{} of the constant '{name}' are as large as {}, {limit}",
+                share(s.over, s.elements, "values"),
+                num(most)
+            ),
+        }
+    };
+    let broken = case.nonfinite_new() || case.pairs.as_ref().is_some_and(|p| p.flushed > 0);
+    if case.is_any(&["Constant"]) {
+        let out = case.output.as_ref().filter(|s| s.over > 0 && broken)?;
+        return Some(told(&case.e.culprit.tensor, out));
+    }
+    let (operand, s) = case.measured_inputs().find(|(o, s)| o.constant && s.over > 0).filter(|_| broken)?;
+    let made = case.pairs.as_ref().map_or_else(String::new, |p| match (p.nan_new, p.flushed) {
+        (0, 0) => String::new(),
+        (0, zeros) => format!("; {zeros} results became zero by it"),
+        (nan, _) => format!("; 0 times that is NaN, which {nan} results are"),
+    });
+    let zeros = case.is_any(&["Mul", "MatMul", "Gemm", "Conv"]) || !made.contains("NaN");
+    Some(format!("{}{}", told(operand.name, s), if zeros { made } else { String::new() }))
+}
+
+fn keep_constant(case: &Case, format: Format) -> String {
+    format!(
+        "keep {} in FP32; untried: a constant within {}'s range, with the rest of the factor elsewhere",
+        case.name(),
+        format.name
+    )
 }
 
 /// The result itself is too large: where does that come from?
@@ -120,14 +161,14 @@ fn advice(case: &Case, format: Format) -> String {
     }
     if case.is_any(&["Exp"]) && case.read_by(&["Log"]) {
         return format!(
-            "keep {name} up to the Log behind it in FP32, or replace them by Softplus or ReduceLogSumExp, which do not overflow"
+            "keep {name} up to the Log behind it in FP32; untried: replace them by Softplus or ReduceLogSumExp, which do not overflow"
         );
     }
     if format.name == "BF16" {
-        return format!("keep {name} in FP32, or bound its values: few that large are meant");
+        return format!("keep {name} in FP32; untried: bound its values, for few that large are meant");
     }
     format!(
-        "keep {name} and the nodes behind it in FP32 until the values are below 65504 again, use BF16, or scale its inputs down"
+        "keep {name} and the nodes behind it in FP32 until the values are below 65504 again; untried: scale its inputs down"
     )
 }
 
@@ -163,6 +204,26 @@ mod tests {
         let (row, w) = (vec![100.0f32; 64], vec![100.0f32; 64]);
         let product = Sample::new("MatMul", &["a", "b"]).shaped("a", &[1, 64], &row).shaped("b", &[64, 1], &w);
         check(product.fp16(&[10.0], &[f32::INFINITY]), "fp16-overflow", "add up to about 640000");
+    }
+
+    #[test]
+    fn constants() {
+        let scale = |c: &[f32]| {
+            Sample::new("Mul", &["x", "k"]).input("x", &[0.0, 1e-3]).constant("k", &[1e6]).fp16(&[0.0, 1e3], c)
+        };
+        let broken = || scale(&[f32::NAN, f32::INFINITY]);
+        check(
+            broken(),
+            "fp16-overflow",
+            "the constant 'k' is 1000000, which is Infinity in FP16, whose largest value is 65504",
+        );
+        check(broken(), "fp16-overflow", "0 times that is NaN, which 1 results are");
+        without(broken(), "nan-source");
+        without(scale(&[0.0, 900.0]), "fp16-overflow");
+        let node = Sample::new("Constant", &[]).fp16(&[1e6], &[f32::INFINITY]);
+        check(node, "fp16-overflow", "is 1000000, which is Infinity in FP16");
+        let div = Sample::new("Div", &["x", "k"]).input("x", &[1e3]).constant("k", &[1e6]);
+        check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 results became zero by it");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Evidence in one line, for the tests of the diagnoses.
 
-use super::{Evidence, Judged, Operand, Quantised, diagnose, diagnose_judged};
+use super::{Evidence, Guard, Judged, Operand, Quantised, Reduced, diagnose, diagnose_judged};
 use crate::compare::{self, Tolerance};
 use crate::found::{Culprit, Diagnosis, Kind, Metrics, NodeRef};
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
@@ -19,6 +19,8 @@ pub struct Sample {
     emulated: Option<Metrics>,
     readers: Vec<String>,
     makers: Vec<String>,
+    guards: Vec<Guard>,
+    reduced: Option<Reduced>,
     opset: i64,
     judged: Option<Judged>,
 }
@@ -68,6 +70,8 @@ impl Sample {
             emulated: None,
             readers: Vec::new(),
             makers: Vec::new(),
+            guards: Vec::new(),
+            reduced: None,
             opset: 17,
             judged: None,
         }
@@ -139,6 +143,19 @@ impl Sample {
 
     pub fn makers(mut self, op_types: &[&str]) -> Sample {
         self.makers = op_types.iter().map(|s| s.to_string()).collect();
+        self
+    }
+
+    /// A constant 'eps' of a node 'guard' above the input of this slot.
+    pub fn guard(mut self, slot: usize, value: f64, beside: f64) -> Sample {
+        let (node, constant) = ("guard".to_string(), "eps".to_string());
+        self.guards.push(Guard { slot, node, constant, value, beside: Some(beside) });
+        self
+    }
+
+    /// The nearest reduction sums over these axes.
+    pub fn reduced(mut self, axes: &[usize], rank: usize) -> Sample {
+        self.reduced = Some(Reduced { axes: axes.to_vec(), rank });
         self
     }
 
@@ -220,6 +237,8 @@ impl Sample {
             emulated: self.emulated.as_ref(),
             readers: self.readers.clone(),
             makers: self.makers.clone(),
+            guards: self.guards.clone(),
+            reduced: self.reduced.clone(),
         };
         match &self.judged {
             Some(judged) => diagnose_judged(&evidence, judged),

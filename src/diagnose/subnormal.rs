@@ -6,6 +6,9 @@ use super::stats::Pairs;
 use super::words::{num, share};
 use super::{Finding, Strength};
 
+/// The code of this diagnosis.
+pub const CODE: &str = "fp16-subnormal";
+
 /// The error is "in" the tiny values if they hold this share of its energy.
 const MOST_OF_IT: f64 = 0.5;
 
@@ -33,10 +36,10 @@ fn values(case: &Case, format: Format) -> Option<Finding> {
     );
     let up = (format.min_normal / out.min_abs).log2().ceil();
     let advice = format!(
-        "keep {} and the nodes behind it in FP32, use BF16, or scale its inputs up by 2^{up} and divide where the values are large again",
+        "keep {} and the nodes behind it in FP32; untried: scale its inputs up by 2^{up} and divide where the values are large again",
         case.name()
     );
-    Some(Finding { code: "fp16-subnormal", strength, evidence, advice })
+    Some(Finding { code: CODE, strength, evidence, advice })
 }
 
 fn flushed(pairs: Option<&Pairs>, vanishing: u64) -> String {
@@ -63,14 +66,12 @@ fn constants(case: &Case, format: Format) -> Option<Finding> {
             num(format.zero_upto)
         ),
     };
-    let advice =
-        format!("keep {} in FP32, or give '{}' a value that FP16 holds (6.1e-5 or more)", case.name(), operand.name);
-    Some(Finding {
-        code: "fp16-subnormal",
-        strength: Strength::Fits,
-        evidence: format!("{which}, which is zero in FP16"),
-        advice,
-    })
+    let advice = format!(
+        "keep {} in FP32; untried: give '{}' a value that FP16 holds (6.1e-5 or more)",
+        case.name(),
+        operand.name
+    );
+    Some(Finding { code: CODE, strength: Strength::Fits, evidence: format!("{which}, which is zero in FP16"), advice })
 }
 
 #[cfg(test)]
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn constants_that_vanish() {
         let max = Sample::new("Max", &["x", "k"]).input("x", &[1.0, 0.0]).constant("k", &[1e-9]);
-        check(max.fp16(&[1.0, 1e-9], &[1.0, 0.0]), "fp16-subnormal", "");
+        check(max.fp16(&[1.0, 1e-9], &[1.0, 0.0]), "eps-vanishes", "'k' of 1e-9 is zero");
         let div = Sample::new("Div", &["x", "k"]).input("x", &[1e-9, 1e-9]).constant("k", &[1e-9]);
         check(div.fp16(&[1.0, 1.0], &[f32::NAN; 2]), "fp16-subnormal", "'k' is 1e-9, which is zero in FP16");
     }

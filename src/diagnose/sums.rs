@@ -16,7 +16,7 @@ pub fn large_reduction(case: &Case) -> Option<Finding> {
 
 fn finding(case: &Case, evidence: String) -> Option<Finding> {
     let advice = format!(
-        "let {} accumulate in FP32 (keep it in FP32, or choose a kernel with FP32 accumulation), or scale its inputs before the sum, not behind it",
+        "let {} accumulate in FP32 (keep it in FP32, or choose a kernel with FP32 accumulation); untried: scale its inputs before the sum, not behind it",
         case.name()
     );
     Some(Finding { code: "large-reduction", strength: Strength::Fits, evidence, advice })
@@ -40,8 +40,8 @@ fn overflowing(case: &Case, terms: usize) -> Option<Finding> {
 
 /// The error is too large for one rounding and of the size that adding up makes.
 fn inaccurate(case: &Case, terms: usize) -> Option<Finding> {
-    // Sums are FP32's there.
-    if case.e.candidate == Precision::Tf32 {
+    // Sums are FP32's there, and in every emulation.
+    if case.e.candidate == Precision::Tf32 || (case.judged.emulation && case.format.is_some()) {
         return None;
     }
     let (n, unit) = (terms as f64, case.unit());
@@ -78,8 +78,12 @@ fn magnitude(case: &Case, n: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use crate::diagnose::Judged;
     use crate::diagnose::sample::{Sample, check, without};
     use crate::spec::Precision;
+
+    /// A device may add up in its own precision; the emulation does not.
+    const DEVICE: Judged = Judged { tolerance: None, emulation: false };
 
     fn naive_half_sum(x: &[f32]) -> f32 {
         x.iter().fold(half::f16::ZERO, |sum, x| half::f16::from_f32(sum.to_f32() + x)).to_f32()
@@ -90,7 +94,8 @@ mod tests {
         let x: Vec<f32> = (0..2048).map(|i| 1.0 + (i % 7) as f32 / 64.0).collect();
         let (right, wrong) = (x.iter().sum::<f32>(), naive_half_sum(&x));
         assert!((right - wrong).abs() > 1.0);
-        let sum = || Sample::new("ReduceSum", &["x"]).input("x", &x);
+        let sum = || Sample::new("ReduceSum", &["x"]).input("x", &x).judged(DEVICE);
+        without(sum().judged(Judged { emulation: true, ..DEVICE }).fp16(&[right], &[wrong]), "large-reduction");
         check(sum().fp16(&[right], &[wrong]), "large-reduction", "a sum of 2048 terms");
         // One rounding, or more than adding up explains.
         without(sum().fp16(&[right], &[right + 0.25]), "large-reduction");
@@ -101,7 +106,9 @@ mod tests {
     #[test]
     fn products() {
         let (a, b) = (vec![1.0f32; 1024], vec![0.5f32; 1024]);
-        let product = || Sample::new("MatMul", &["a", "b"]).shaped("a", &[1, 1024], &a).shaped("b", &[1024, 1], &b);
+        let product = || {
+            Sample::new("MatMul", &["a", "b"]).shaped("a", &[1, 1024], &a).shaped("b", &[1024, 1], &b).judged(DEVICE)
+        };
         check(product().fp16(&[512.0], &[500.0]), "large-reduction", "a sum of 1024 terms");
         without(product().fp16(&[512.0], &[512.2]), "large-reduction");
         let few = Sample::new("MatMul", &["a", "b"]).shaped("a", &[1, 2], &[1.0, 1.0]).shaped("b", &[2, 1], &[1.0; 2]);

@@ -23,17 +23,25 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
     let low = case.format.map_or("FP32", |f| f.name);
     let same = if a == b { "equal".to_string() } else { format!("as good as equal in {low}") };
     let evidence = format!(
-        "{} differ, and {} of them point at values that are {same} (such as {} and {})",
+        "{} differ, and {} of them point at values that are {same} (such as {} and {}{})",
         share(chosen.differ, chosen.all, "indices"),
         chosen.ties,
         exact(a),
-        exact(b)
+        exact(b),
+        steps(case, a, b)
     );
     let advice = format!(
         "compare the values, not the indices, of {}: either choice is right; for a stable order keep its scores in FP32",
         case.name()
     );
     Some(Finding { code: "topk-tie", strength, evidence, advice })
+}
+
+/// How far apart they are, in units of the last place.
+fn steps(case: &Case, a: f64, b: f64) -> String {
+    let Some(format) = case.format.filter(|_| a != b) else { return String::new() };
+    let step = format.spacing(a.abs().max(b.abs()));
+    format!(", {} steps of {} apart, where a step is {}", num((a - b).abs() / step), format.name, num(step))
 }
 
 struct Chosen {
@@ -112,7 +120,11 @@ mod tests {
     fn equal_after_rounding() {
         let scores = [0.0, 1.0002, 1.0001, 0.5];
         check(top(&scores, &[1, 4], -1, [&[1, 2], &[2, 1]]), "topk-tie", "as good as equal in FP16");
-        check(top(&scores, &[1, 4], -1, [&[1, 2], &[2, 1]]), "topk-tie", "such as 1.0002 and 1.0001");
+        check(
+            top(&scores, &[1, 4], -1, [&[1, 2], &[2, 1]]),
+            "topk-tie",
+            "such as 1.0002 and 1.0001, 0.1024 steps of FP16 apart",
+        );
         let columns = [1.0, 9.0, 3.0, 9.0, 1.0, 2.0];
         check(top(&columns, &[3, 2], 0, [&[1, 0], &[1, 1]]), "topk-tie", "are equal (such as 9 and 9)");
         let best = Sample::new("ArgMax", &["x"]).shaped("x", &[2, 1], &[4.0, 4.0]);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::explain::explain;
 use super::isolate;
 use super::narrow::Narrowed;
-use super::raise;
+use super::{raise, tried};
 use crate::compare::Comparison;
 use crate::failure::Ended;
 use crate::found::{Culprit, Kind, Masked, NodeRef, Realised, Status};
@@ -44,7 +44,7 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
         accused.culprits.push(found);
     }
     accused.more = firsts.len() > most;
-    Ok(())
+    tried::try_causes(probe, &mut accused.culprits)
 }
 
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.

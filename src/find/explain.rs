@@ -1,5 +1,7 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
+pub(super) mod above;
+
 use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
 use crate::found::{Culprit, Diagnosis};
@@ -21,14 +23,18 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
-    let needed: Vec<usize> = made.chain([tensor]).collect();
+    let mut needed: Vec<usize> = made.chain([tensor]).collect();
+    let sample = culprit.accumulated.sample;
+    if culprit.accumulated.breaks() {
+        // Beside what an epsilon is lost.
+        needed.extend(above::guards(probe, tensor, sample).iter().filter_map(|found| found.way.last()));
+    }
     probe.values_of(&needed)?;
 
     let own_model = probe.lab.relation.is_own_model();
     let counterpart = theirs.graph.tensor(&culprit.tensor).filter(|_| own_model);
     let their_node = counterpart.map(|t| maker(&theirs.graph, t));
     let their_proto = their_node.and_then(|n| n.proto(&theirs.model.proto));
-    let sample = culprit.accumulated.sample;
     let slot = |(i, name): (usize, &String)| {
         let their_name = their_proto.and_then(|p| p.input.get(i));
         // Integer operators have their weights in other places.
@@ -72,9 +78,20 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
+        guards: above::guards(probe, tensor, sample).into_iter().map(|found| found.guard).collect(),
+        reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
     Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
+}
+
+/// Dimensions of a tensor, as far as its value, or that of the culprit's, is at hand.
+fn rank(probe: &Probe, culprit: &Node, name: &str, sample: usize) -> Option<usize> {
+    let graph = &probe.lab.reference.graph;
+    let of = |t: usize| probe.reference_value(t, sample).map(|v| v.shape.len());
+    let fed = || probe.lab.feeds.get(sample)?.get(name).map(|v| v.shape.len());
+    // Elementwise operators around a sum that keeps its axes have them all.
+    graph.tensor(name).and_then(of).or_else(fed).or_else(|| culprit.writes.first().and_then(|t| of(*t)))
 }
 
 /// An input of the culprit, held while it is looked at.

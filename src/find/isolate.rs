@@ -3,6 +3,7 @@
 
 mod everywhere;
 mod together;
+pub mod undone;
 
 pub use everywhere::{everywhere, everywhere_emulated};
 pub use together::together;

@@ -41,10 +41,18 @@ pub struct Culprit {
 }
 
 impl Culprit {
+    /// Was it measured that it makes a difference larger?
+    fn enlarges(&self) -> bool {
+        self.diagnosis.iter().any(|d| matches!(d.code.as_str(), "gain" | "cancellation"))
+    }
+
     /// What it did, to be read after its name. Cleaned of control characters.
     pub fn deed(&self) -> String {
         match (self.kind, self.local.is_some()) {
             (Kind::Introduces, _) => "introduces the divergence: wrong on its own, fed with reference inputs".into(),
+            (Kind::Amplifies, _) if !self.enlarges() => {
+                "hands on what it is given: right on its own, and a difference of its inputs that is tolerable there is not behind it".into()
+            }
             (Kind::Amplifies, _) => {
                 "amplifies: right on its own, it makes a tolerable difference of its inputs intolerable".into()
             }

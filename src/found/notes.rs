@@ -59,6 +59,17 @@ pub enum Note {
     Besides(Vec<String>),
     /// With this many culprits put right the outputs still diverge, and no other was found.
     Rest(usize),
+    /// Everything agrees, and in these nodes it does so because the emulation computes inside of them in float32.
+    StatisticsInside {
+        /// The first of them, by name.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// Others.
+        more: usize,
+        /// What of it the low precision does not hold, in words and numbers.
+        why: String,
+    },
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -181,6 +192,13 @@ impl fmt::Display for Note {
                 f,
                 "the outputs still diverge with the {n} culprits put right: more is wrong, and --strategy scan measures everything"
             ),
+            Note::StatisticsInside { node, op_type, more, why } => {
+                let more = if *more > 0 { format!(" (so for {more} nodes more)") } else { String::new() };
+                write!(
+                    f,
+                    "that '{node}' ({op_type}) agrees holds only where the device keeps its statistics in FP32{more}: {why}"
+                )
+            }
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",

@@ -103,6 +103,14 @@ fn all() -> Vec<(Note, &'static str)> {
             "input 'x' holds 2 NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere",
         ),
         (
+            Note::StatisticsInside { node: words("n"), op_type: words("LpNormalization"), more: 0, why: words("why") },
+            "that 'n' (LpNormalization) agrees holds only where the device keeps its statistics in FP32: why",
+        ),
+        (
+            Note::StatisticsInside { node: words("n"), op_type: words("LpNormalization"), more: 2, why: words("why") },
+            "that 'n' (LpNormalization) agrees holds only where the device keeps its statistics in FP32 (so for 2 nodes more): why",
+        ),
+        (
             Note::UnusedLabels(3),
             "--labels names 3 classes, and no output is made of labels or has rows of 3 values: nothing is told by these names",
         ),
@@ -138,6 +146,7 @@ fn number(note: &Note) -> usize {
         Note::Rest(_) => 22,
         Note::Besides(_) => 24,
         Note::UnusedLabels(_) => 25,
+        Note::StatisticsInside { .. } => 26,
     }
 }
 
@@ -154,7 +163,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..26).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..27).collect::<Vec<_>>());
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn a_ranking_is_shown_where_it_tells_something() {
 
 #[test]
 fn a_culprit_inside_a_subgraph_says_so() {
-    assert!(summary(&sample_report(), false, 200).contains("(Softmax) in subgraph \"/if/then_branch\" amplifies"));
+    assert!(
+        summary(&sample_report(), false, 200)
+            .contains("(Softmax) in subgraph \"/if/then_branch\" hands on what it is given")
+    );
 }
 
 #[test]
