@@ -17,6 +17,7 @@ pub struct Sample {
     candidate: Option<Tensor>,
     scale: Option<(Tensor, Tensor, Option<i64>)>,
     emulated: Option<Metrics>,
+    integers: bool,
     readers: Vec<String>,
     makers: Vec<String>,
     opset: i64,
@@ -66,6 +67,7 @@ impl Sample {
             candidate: None,
             scale: None,
             emulated: None,
+            integers: false,
             readers: Vec::new(),
             makers: Vec::new(),
             opset: 17,
@@ -123,6 +125,12 @@ impl Sample {
 
     pub fn quantised(mut self, scale: &[f32], zero_point: Tensor, axis: Option<i64>) -> Sample {
         self.scale = Some((vector(scale), zero_point, axis));
+        self
+    }
+
+    /// Something at the node is quantised in the candidate's file.
+    pub fn integers(mut self) -> Sample {
+        self.integers = true;
         self
     }
 
@@ -217,6 +225,7 @@ impl Sample {
                 zero_point: Some(zero_point),
                 axis: *axis,
             }),
+            integers: self.integers || scale.is_some(),
             emulated: self.emulated.as_ref(),
             readers: self.readers.clone(),
             makers: self.makers.clone(),

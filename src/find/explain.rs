@@ -1,5 +1,7 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
+mod quantised;
+
 use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
 use crate::found::{Culprit, Diagnosis};
@@ -69,12 +71,14 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
             zero_point: zero_point.as_ref(),
             axis: *axis,
         }),
+        integers: quantised::is_quantised(probe, tensor),
         emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
-    Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
+    let known = diagnose_judged(&evidence, &Judged { tolerance, emulation });
+    quantised::tried(probe, culprit, tensor, known)
 }
 
 /// An input of the culprit, held while it is looked at.
