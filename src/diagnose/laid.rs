@@ -20,7 +20,7 @@ pub struct Laid<'a> {
     pub pair: &'a Pair,
     /// The float values in the reference.
     pub value: &'a Tensor,
-    /// `'fc2.w', operand 1 of 'fc2'`
+    /// `'fc2.w' (operand 1 of 'fc2')`
     pub place: String,
     /// Of an int32 bias whose scale is something else: input scale x weight scale.
     pub product: Option<Tensor>,

@@ -1,24 +1,24 @@
-//! Causes in a quantised candidate, tried: the pairs at a culprit are laid over the reference's values, what looks wrong is undone
-//! alone in the candidate's file, and the candidate runs again. What then agrees was the cause. Bounded, and of one sample.
+//! Causes in a quantised candidate, tried: pairs are laid over the reference's values, what looks wrong is undone alone in the
+//! candidate's file, and the candidate runs again. What then agrees was the cause. Those at the culprit come first, then those
+//! above it, whose error may stay below the tolerance until here. Bounded, and of one sample.
 
+mod rounding;
+mod seen;
 mod trial;
 
 use super::isolate;
-use crate::diagnose::laid::{Laid, Suspicion, Undo, suspicions};
-use crate::found::{Culprit, Diagnosis, Kind, Sure};
+use crate::diagnose::laid::Suspicion;
+use crate::found::{Culprit, Diagnosis, Sure};
 use crate::graph::Source;
-use crate::lab::quantised::{keys, pairs, written};
-use crate::lab::{Feed, Probe};
-use crate::load::testset::tensor_from_proto;
-use crate::qdq::{self, Pair, loss, wrong_bias_scale};
+use crate::lab::Probe;
+use crate::lab::quantised::{keys, pairs};
+use crate::qdq::{self, Pair};
 use crate::run::RunError;
-use crate::tensor::Tensor;
+use seen::{Seen, lay, suspects};
 use trial::{Effect, Trial};
 
-/// Suspicions of one culprit that are tried alone.
+/// Suspicions that are tried alone, at the culprit and again above it.
 const MOST: usize = 8;
-/// Pairs that are left out, one alone, where no parameters look wrong.
-const PAIRS: usize = 4;
 /// Causes told at most.
 const TOLD: usize = 3;
 /// Codes of causes that are told of quantised tensors alone, and guessed where nothing was tried.
@@ -52,214 +52,154 @@ pub fn tried(
     let can = lab.relation.is_own_model() && lab.candidate.runs() && !lab.candidate.is_engine();
     let Some(own) = lab.counterpart(tensor).filter(|_| can) else { return Ok(known) };
     let all = pairs(&lab.reference, &lab.candidate);
-    if all.is_empty() {
+    let (here, above) = around(probe, tensor, own, &all);
+    if above.is_empty() {
         return Ok(known);
     }
-    let nodes = isolate::suspects(probe, tensor).unwrap_or_default();
-    let at = |p: &Pair| nodes.contains(&p.dequantize) || p.quantize.is_some_and(|q| nodes.contains(&q));
-    let mut here: Vec<&Pair> = all.iter().filter(|p| at(p)).collect();
-    // Several halves behind one QuantizeLinear are one tensor.
+    let causes = Causes { culprit, tensor, own, all: &all };
+    let (mut tried, here) = causes.each(probe, &here, Vec::new())?;
+    if !tried.iter().any(Tried::agrees) {
+        tried = causes.each(probe, &above, tried)?.0;
+    }
+    let trial = causes.trial(probe);
+    let mut found = match tried.iter().any(Tried::agrees) {
+        true => tried.iter().filter(|t| t.agrees()).map(|t| causes.alone(t)).collect(),
+        false => causes.together(&trial, &tried)?,
+    };
+    if found.is_empty() {
+        found.extend(rounding::rounding(probe, &trial, culprit, (&here, &above), tried.len())?);
+        found.extend(tried.iter().filter(|t| t.helps()).map(|t| causes.alone(t)));
+    }
+    Ok(told(found, known))
+}
+
+/// The pairs at the maker of `tensor`, and all that it is computed from, those included; several halves behind one
+/// QuantizeLinear are one.
+fn around<'x>(probe: &Probe, tensor: usize, own: usize, all: &'x [Pair]) -> (Vec<&'x Pair>, Vec<&'x Pair>) {
+    let graph = &probe.lab.candidate.graph;
+    let ancestors = graph.ancestors(&[own]);
     let mut seen = Vec::new();
-    here.retain(|p| {
-        p.quantize.is_none_or(|q| {
-            !seen.contains(&q) && {
-                seen.push(q);
-                true
-            }
+    let above: Vec<&Pair> = all
+        .iter()
+        .filter(|p| graph.nodes[p.dequantize].writes.iter().any(|t| ancestors[*t]))
+        .filter(|p| {
+            let new = p.quantize.is_none_or(|q| !seen.contains(&q));
+            seen.extend(p.quantize);
+            new
         })
-    });
-    let sample = culprit.accumulated.sample;
-    let wanted: Vec<String> = here.iter().filter(|p| !p.weight).flat_map(|p| keys(&lab.candidate, p)).collect();
-    probe.fetch(&lab.candidate, &wanted)?;
-    let trial = Trial::new(probe, tensor, own, sample);
-    let mut cause =
-        Cause { probe, culprit, trial, all: &all, here: Vec::new(), found: Vec::new(), clean: !here.is_empty() };
-    cause.lay(here, sample);
-    cause.parameters()?;
-    if cause.found.iter().all(|d| d.sure != Sure::Shown) {
-        cause.rounding()?;
-    }
-    Ok(cause.told(known))
+        .collect();
+    let nodes = isolate::suspects(probe, tensor).unwrap_or_default();
+    let at = |p: &&&Pair| nodes.contains(&p.dequantize) || p.quantize.is_some_and(|q| nodes.contains(&q));
+    (above.iter().filter(at).copied().collect(), above)
 }
 
-/// A quantised tensor at the culprit, with its value.
-struct Here<'a> {
-    pair: &'a Pair,
-    value: Tensor,
-    /// Relative RMS of its quantisation alone.
-    lost: f64,
+/// A suspicion, and what undoing it alone did.
+struct Tried<'x> {
+    pair: &'x Pair,
+    suspicion: Suspicion,
+    effect: Effect,
 }
 
-struct Cause<'p, 'a> {
-    probe: &'p Probe<'a>,
-    culprit: &'p Culprit,
-    trial: Trial<'p, 'a>,
-    all: &'p [Pair],
-    here: Vec<Here<'p>>,
-    found: Vec<Diagnosis>,
-    /// The values of every pair at the culprit were at hand.
-    clean: bool,
-}
-
-impl<'p> Cause<'p, '_> {
-    /// Finds the values; those that lose most come first.
-    fn lay(&mut self, pairs: Vec<&'p Pair>, sample: usize) {
-        for pair in pairs {
-            let Some(value) = value(self.probe, pair, sample) else {
-                self.clean = false;
-                continue;
-            };
-            let lost = loss(pair, &value).map_or(0.0, |l| l.quantisation.relative());
-            self.here.push(Here { pair, value, lost });
-        }
-        self.here.sort_by(|a, b| b.lost.total_cmp(&a.lost));
+impl Tried<'_> {
+    fn agrees(&self) -> bool {
+        self.effect.agrees()
     }
 
-    /// What looks wrong, each alone; and where none of it is enough, all of it.
-    fn parameters(&mut self) -> Result<(), RunError> {
-        let candidate = &self.probe.lab.candidate;
-        let mut wrong: Vec<(&Pair, Suspicion)> = Vec::new();
-        for here in &self.here {
-            let product = wrong_bias_scale(here.pair, self.all, &candidate.model, &candidate.graph);
-            let place = self.place(here.pair);
-            let laid = Laid { pair: here.pair, value: &here.value, place, product };
-            wrong.extend(suspicions(&laid).into_iter().map(|s| (here.pair, s)));
-        }
-        wrong.truncate(MOST);
-        let mut helped = Vec::new();
-        for (pair, suspicion) in &wrong {
-            match self.trial.run(&[(pair, &suspicion.undo)])? {
-                Effect::Nothing => {}
-                effect => helped.push((*pair, suspicion, effect)),
+    fn helps(&self) -> bool {
+        matches!(self.effect, Effect::Helps { .. })
+    }
+}
+
+/// The culprit whose causes are sought, and every pair of the file.
+struct Causes<'c, 'x> {
+    culprit: &'c Culprit,
+    /// The culprit's tensor in the reference's graph.
+    tensor: usize,
+    /// And in the candidate's.
+    own: usize,
+    all: &'x [Pair],
+}
+
+impl<'x> Causes<'_, 'x> {
+    fn trial<'p, 'a>(&self, probe: &'p Probe<'a>) -> Trial<'p, 'a> {
+        Trial::new(probe, self.tensor, self.own, self.culprit.accumulated.sample)
+    }
+
+    /// What looks wrong of these pairs, each undone alone; what was tried before is not tried again.
+    fn each(
+        &self,
+        probe: &mut Probe,
+        pairs: &[&'x Pair],
+        mut tried: Vec<Tried<'x>>,
+    ) -> Result<(Vec<Tried<'x>>, Vec<Seen<'x>>), RunError> {
+        let candidate = &probe.lab.candidate;
+        let wanted: Vec<String> = pairs.iter().filter(|p| !p.weight).flat_map(|p| keys(candidate, p)).collect();
+        probe.fetch(candidate, &wanted)?;
+        let seen = lay(probe, pairs, self.culprit.accumulated.sample);
+        let trial = self.trial(probe);
+        let before = tried.len();
+        for (pair, suspicion) in suspects(probe, self.culprit, self.all, &seen) {
+            let again = tried.iter().any(|t| t.pair.dequantize == pair.dequantize);
+            if !again && tried.len() < before + MOST {
+                let effect = trial.run(&[(pair, &suspicion.undo)])?;
+                tried.push(Tried { pair, suspicion, effect });
             }
         }
-        let shown = helped.iter().any(|(_, _, e)| e.agrees());
-        let together = if !shown && helped.len() > 1 {
-            let all: Vec<(&Pair, &Undo)> = helped.iter().map(|(p, s, _)| (*p, &s.undo)).collect();
-            self.trial.run(&all)?.agrees()
-        } else {
-            false
+        Ok((tried, seen))
+    }
+
+    /// Where no suspicion alone is enough: all of them, and of these as few as will do.
+    fn together(&self, trial: &Trial, tried: &[Tried]) -> Result<Vec<Diagnosis>, RunError> {
+        let all: Vec<_> = tried.iter().map(|t| (t.pair, &t.suspicion.undo)).collect();
+        if all.len() < 2 || !trial.run(&all)?.agrees() {
+            return Ok(Vec::new());
+        }
+        let mut needed: Vec<usize> = (0..tried.len()).collect();
+        // What comes last lost least, or is furthest away.
+        for i in (0..tried.len()).rev() {
+            let without: Vec<_> = needed.iter().filter(|n| **n != i).map(|n| all[*n]).collect();
+            if !without.is_empty() && trial.run(&without)?.agrees() {
+                needed.retain(|n| *n != i);
+            }
+        }
+        let others = needed.len() - 1;
+        let clause = match others {
+            1 => format!("undone together with one other, '{}' agrees, and with neither alone", self.culprit.tensor),
+            _ => format!(
+                "undone together with {others} others, '{}' agrees, and with none left out",
+                self.culprit.tensor
+            ),
         };
-        helped.retain(|(_, _, e)| !shown || e.agrees());
-        for (_, suspicion, effect) in &helped {
-            let clause = match together {
-                true => format!("undone together with the {} beside it, {}", others(helped.len() - 1), self.agreed()),
-                false => format!("undone alone ({}), {}", suspicion.undo.told(), effect.told(&self.culprit.tensor)),
-            };
-            self.found.push(Diagnosis {
-                code: suspicion.code.to_string(),
-                sure: if effect.agrees() || together { Sure::Shown } else { Sure::Likely },
-                evidence: format!("{}; {clause}", suspicion.evidence),
-                advice: suspicion.advice.clone(),
-            });
-        }
-        Ok(())
+        Ok(needed.iter().map(|n| diagnosis(&tried[*n].suspicion, Sure::Shown, &clause)).collect())
     }
 
-    /// Parameters that fit, and still too few bits: one pair, those of the culprit, or everything above it.
-    fn rounding(&mut self) -> Result<(), RunError> {
-        let undo = Undo::Unquantised;
-        for here in self.here.iter().filter(|h| h.lost > 0.0).take(PAIRS) {
-            let effect = self.trial.run(&[(here.pair, &undo)])?;
-            if effect.agrees() {
-                let text = format!(
-                    "{} bits are too few for {}: by its own pair it is off by {} of its size, with a scale that fits its range",
-                    8 * here.pair.dtype.bits().div_ceil(8),
-                    self.place(here.pair),
-                    crate::found::words::number(here.lost)
-                );
-                return self.rounded(text, &[here.pair], &effect);
-            }
-        }
-        let all: Vec<&Pair> = self.here.iter().map(|h| h.pair).collect();
-        if all.len() > 1 {
-            let effect = self.trial.run(&all.iter().map(|p| (*p, &undo)).collect::<Vec<_>>())?;
-            if effect.agrees() {
-                let text =
-                    format!("no single scale is wrong: the rounding of the {} pairs at this node adds up", all.len());
-                return self.rounded(text, &all, &effect);
-            }
-        }
-        let above = self.above();
-        if above.len() > all.len() {
-            let effect = self.trial.run(&above.iter().map(|p| (*p, &undo)).collect::<Vec<_>>())?;
-            if effect.agrees() {
-                let text = format!(
-                    "no single scale is wrong: the rounding of the {} pairs up to this node adds up to what is beyond the tolerance",
-                    above.len()
-                );
-                return self.rounded(text, &above, &effect);
-            }
-        }
-        Ok(())
-    }
-
-    fn rounded(&mut self, text: String, pairs: &[&Pair], effect: &Effect) -> Result<(), RunError> {
-        let advice = match pairs {
-            [one] => format!("leave '{}' unquantised, or give it 16 bits", one.tensor),
-            _ => "leave the nodes of the cure unquantised, or give activations 16 bits".to_string(),
-        };
-        let how = if pairs.len() == 1 { "its pair left out" } else { "all of them left out" };
-        let evidence = format!("{text}; undone ({how}), {}", effect.told(&self.culprit.tensor));
-        self.found.push(Diagnosis { code: "quantisation-error".to_string(), sure: Sure::Shown, evidence, advice });
-        Ok(())
-    }
-
-    /// The pairs of everything that the tensor is computed from.
-    fn above(&self) -> Vec<&'p Pair> {
-        let graph = &self.probe.lab.candidate.graph;
-        let above = graph.ancestors(&[self.trial.own()]);
-        let is = |n: usize| graph.nodes[n].writes.iter().any(|t| above[*t]);
-        self.all.iter().filter(|p| is(p.dequantize)).collect()
-    }
-
-    fn agreed(&self) -> String {
-        format!("'{}' agrees", self.culprit.tensor)
-    }
-
-    /// `'fc2.w', operand 1 of 'fc2'`
-    fn place(&self, pair: &Pair) -> String {
-        let (side, node) = (&self.probe.lab.reference, &self.culprit.node.name);
-        let makes = keys(&self.probe.lab.candidate, pair).contains(&self.culprit.tensor);
-        let slot = self.culprit.node.inputs.iter().position(|i| *i == pair.tensor);
-        match slot {
-            Some(slot) if !makes => format!("'{}', operand {slot} of '{node}'", pair.tensor),
-            _ if makes => format!("'{}', the output of '{node}'", self.culprit.tensor),
-            _ => match side.graph.tensor(&pair.tensor).map(|t| &side.graph.producer(t).name) {
-                Some(maker) => format!("'{}', which '{maker}' makes", pair.tensor),
-                None => format!("'{}'", pair.tensor),
-            },
-        }
-    }
-
-    /// Shown ones first; what was only guessed of quantised tensors is answered by the trials.
-    fn told(self, known: Vec<Diagnosis>) -> Vec<Diagnosis> {
-        let shown = self.found.iter().any(|d| d.sure == Sure::Shown);
-        let quantised = !self.here.is_empty();
-        let refuted = |d: &Diagnosis| {
-            let guess = GUESSED.contains(&d.code.as_str()) && (self.clean || shown);
-            let unexplained = d.code == "kernel-or-fusion" && d.sure == Sure::Unknown && (quantised || shown);
-            let gain = d.code == "gain" && shown && self.culprit.kind != Kind::Amplifies;
-            d.sure != Sure::Shown && (guess || unexplained || gain)
-        };
-        let mut all = self.found;
-        all.sort_by_key(|d| d.sure != Sure::Shown);
-        all.extend(known.into_iter().filter(|d| !refuted(d)));
-        all.truncate(TOLD);
-        all
+    fn alone(&self, tried: &Tried) -> Diagnosis {
+        let suspicion = &tried.suspicion;
+        let did = tried.effect.told(&self.culprit.tensor);
+        let sure = if tried.agrees() { Sure::Shown } else { Sure::Likely };
+        diagnosis(suspicion, sure, &format!("undone alone ({}), {did}", suspicion.undo.told()))
     }
 }
 
-fn others(count: usize) -> String {
-    if count == 1 { "other cause".to_string() } else { format!("{count} other causes") }
+fn diagnosis(suspicion: &Suspicion, sure: Sure, clause: &str) -> Diagnosis {
+    Diagnosis {
+        code: suspicion.code.to_string(),
+        sure,
+        evidence: format!("{}; {clause}", suspicion.evidence),
+        advice: suspicion.advice.clone(),
+    }
 }
 
-/// The reference's value of what is quantised.
-fn value(probe: &Probe, pair: &Pair, sample: usize) -> Option<Tensor> {
-    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
-    if pair.weight {
-        let own = || written(candidate, &pair.tensor).filter(|_| pair.stored.is_none());
-        return tensor_from_proto(&written(reference, &pair.tensor).or_else(own)?).ok();
-    }
-    keys(candidate, pair).iter().find_map(|key| probe.value_at(candidate, key, sample, Feed::Reference))
+/// With a cause that was shown, what nobody has tried is not told beside it; without one, guesses of scales that the trials have
+/// answered go, and that nothing explains the error.
+fn told(found: Vec<Diagnosis>, known: Vec<Diagnosis>) -> Vec<Diagnosis> {
+    let shown = found.iter().any(|d| d.sure == Sure::Shown);
+    let stays = |d: &Diagnosis| {
+        let unexplained = d.code == "kernel-or-fusion" && d.sure == Sure::Unknown && !found.is_empty();
+        d.sure == Sure::Shown || !(shown || unexplained || GUESSED.contains(&d.code.as_str()))
+    };
+    let mut all = found.clone();
+    all.extend(known.into_iter().filter(stays));
+    all.truncate(TOLD);
+    all
 }

@@ -1,8 +1,8 @@
 //! One trial of a cause: the candidate's file with some parameters replaced or pairs left out, run on one sample, and whether the
 //! culprit's tensor and the outputs agree then.
 
-use super::isolate::judge;
 use crate::diagnose::laid::Undo;
+use crate::find::isolate::judge;
 use crate::found::words::decibels;
 use crate::found::{Metrics, Status};
 use crate::lab::Probe;
@@ -79,11 +79,6 @@ impl<'p, 'a> Trial<'p, 'a> {
         }
         let before = probe.results.metrics(tensor).cloned();
         Trial { probe, tensor, own, sample, model, outputs, before }
-    }
-
-    /// The tensor in the candidate's graph.
-    pub fn own(&self) -> usize {
-        self.own
     }
 
     /// Undoes all of these in the file, and runs it. Fails where it was interrupted only.
