@@ -11,6 +11,7 @@ mod fit;
 mod format;
 mod integers;
 mod kernel;
+pub mod laid;
 mod limited;
 mod mask;
 mod nan;
@@ -63,6 +64,8 @@ pub struct Evidence<'a> {
     pub candidate_output: Option<&'a Tensor>,
     /// How the candidate's file quantises the diverging tensor, where a QuantizeLinear of it reads that.
     pub quantised: Option<Quantised<'a>>,
+    /// Something at the node is quantised in the candidate's file: what it reads, what it makes, or the operator itself.
+    pub integers: bool,
     /// The node alone in an emulation of the candidate's precision; `None` where there is none, or the candidate is it.
     pub emulated: Option<&'a Metrics>,
     /// Op types up to three steps below the tensor, the nearest first.

@@ -1,20 +1,27 @@
 //! Quantisation as a model says it: QuantizeLinear and DequantizeLinear pairs. Finds them, measures what they lose by their
 //! own formula, and takes them out. Runs nothing: integer kernels are a backend's business.
 
+mod bias;
 mod exclude;
 mod find;
 mod formula;
 mod loss;
+mod mend;
 mod reveal;
+mod slots;
 mod without;
 
+pub use bias::wrong_bias_scale;
 pub use exclude::{Exclusions, exclusions, owners};
 pub use find::pairs;
-pub use formula::{dequantised, round_trip};
+pub use formula::{Codes, Grid, dequantised, round_trip};
 pub use loss::{Losses, loss};
+pub use mend::{Parameters, mend};
 pub use reveal::reveal;
+pub use slots::name_weights;
 pub use without::{Activation, Float, stands_for, stored_as_float, without};
 
+use crate::graph::Node;
 use crate::tensor::{DType, Tensor};
 
 /// A DequantizeLinear, and the QuantizeLinear in front of it where the value is not stored quantised.
@@ -46,6 +53,15 @@ pub struct Pair {
     pub consumers: Vec<usize>,
     /// For the weight of a Conv, ConvTranspose, Gemm or MatMul: that operator and the dimension of its output channels.
     pub channels: Option<(String, usize)>,
+}
+
+/// Does an operator compute with quantised values, or make them? By its name alone.
+pub fn quantises(node: &Node) -> bool {
+    const WORDS: [&str; 7] = ["QLinear", "Quantize", "NBits", "Bnb4", "MatMulInteger", "ConvInteger", "MatMulFpQ4"];
+    let op = node.op_type.as_str();
+    let second = op.strip_prefix('Q').and_then(|rest| rest.chars().next());
+    let contrib = node.domain == "com.microsoft" && second.is_some_and(char::is_uppercase);
+    contrib || WORDS.iter().any(|word| op.contains(word))
 }
 
 #[cfg(test)]

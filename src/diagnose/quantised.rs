@@ -61,7 +61,8 @@ pub struct Clip {
 impl Clip {
     /// `None` where the scale is known, and where nothing is quantised.
     pub fn of(case: &Case) -> Option<Clip> {
-        let quantised = case.e.own_model || case.e.candidate == crate::spec::Precision::Int8;
+        let device = case.e.candidate == crate::spec::Precision::Int8 && !case.e.own_model;
+        let quantised = device || (case.e.own_model && case.e.integers);
         if case.e.quantised.is_some() || !quantised || case.format.is_some() {
             return None;
         }
@@ -105,6 +106,10 @@ mod tests {
         without(relu().precision(Int8, &ramp(), &clipped(20.0)), "int8-saturation");
         without(relu().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation");
         let same = NodeProto::new("Relu", "node", &["x"], &["y"]);
-        check(relu().theirs(same).precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation", "goes to 9.9");
+        let other = || relu().theirs(same.clone());
+        check(other().integers().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation", "goes to 9.9");
+        // Two float models: a limit is a limit.
+        without(other().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation");
+        without(other().precision(Fp32, &ramp(), &clipped(1.0)), "scale-mismatch");
     }
 }

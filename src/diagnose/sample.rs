@@ -17,6 +17,7 @@ pub struct Sample {
     candidate: Option<Tensor>,
     scale: Option<(Tensor, Tensor, Option<i64>)>,
     emulated: Option<Metrics>,
+    integers: bool,
     readers: Vec<String>,
     makers: Vec<String>,
     guards: Vec<Guard>,
@@ -68,6 +69,7 @@ impl Sample {
             candidate: None,
             scale: None,
             emulated: None,
+            integers: false,
             readers: Vec::new(),
             makers: Vec::new(),
             guards: Vec::new(),
@@ -127,6 +129,12 @@ impl Sample {
 
     pub fn quantised(mut self, scale: &[f32], zero_point: Tensor, axis: Option<i64>) -> Sample {
         self.scale = Some((vector(scale), zero_point, axis));
+        self
+    }
+
+    /// Something at the node is quantised in the candidate's file.
+    pub fn integers(mut self) -> Sample {
+        self.integers = true;
         self
     }
 
@@ -234,6 +242,7 @@ impl Sample {
                 zero_point: Some(zero_point),
                 axis: *axis,
             }),
+            integers: self.integers || scale.is_some(),
             emulated: self.emulated.as_ref(),
             readers: self.readers.clone(),
             makers: self.makers.clone(),

@@ -1,6 +1,7 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
 pub(super) mod above;
+mod quantised;
 
 use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
@@ -75,6 +76,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
             zero_point: zero_point.as_ref(),
             axis: *axis,
         }),
+        integers: quantised::is_quantised(probe, tensor),
         emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
@@ -82,7 +84,8 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
-    Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
+    let known = diagnose_judged(&evidence, &Judged { tolerance, emulation });
+    quantised::tried(probe, culprit, tensor, known)
 }
 
 /// Dimensions of a tensor, as far as its value, or that of the culprit's, is at hand.

@@ -203,7 +203,8 @@ fn emulates(side: &Side) -> bool {
     side.on_cpu() && side.is_plain() && !side.half
 }
 
-fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {
+/// The verdict on a value of the candidate's against the reference's, of one sample.
+pub(super) fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&Tensor>) -> Option<Comparison> {
     let name = &probe.lab.reference.graph.tensors[tensor].key;
     let mut verdict = probe.lab.rules.judge(name, probe.reference_value(tensor, sample)?, value?);
     if let Some(m) = verdict.metrics.as_mut() {

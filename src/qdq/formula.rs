@@ -77,6 +77,16 @@ impl Grid {
         self.scales.len()
     }
 
+    /// Of this group of elements.
+    pub fn scale(&self, group: usize) -> f64 {
+        f64::from(self.scales[group])
+    }
+
+    /// The code that stands for zero in this group.
+    pub fn zero(&self, group: usize) -> f64 {
+        self.zeros[group]
+    }
+
     /// Which scale element `i` has.
     pub fn group(&self, i: usize) -> usize {
         self.layout.group(i)

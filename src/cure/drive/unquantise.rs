@@ -1,7 +1,6 @@
 //! The smallest set of nodes to leave unquantised so that the outputs of a QDQ model agree: the counterpart of `precision`,
 //! for candidates that say themselves what is quantised. The way to the files is [`frame`](super::frame)'s.
 
-mod activations;
 mod export;
 mod losses;
 mod misfits;
@@ -18,6 +17,7 @@ use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, Overrides, TensorResult};
 use crate::graph::Graph;
+use crate::lab::quantised::{self, lost};
 use crate::lab::{Probe, Side};
 use crate::onnx::{ModelProto, TensorProto};
 use crate::progress::Progress;
@@ -128,18 +128,17 @@ struct Quantised {
 impl Quantised {
     fn of(reference: &Side, candidate: &Side) -> Option<Quantised> {
         let graph = &candidate.graph;
-        let pairs = qdq::pairs(&candidate.model, graph);
+        let pairs = quantised::pairs(reference, candidate);
         if pairs.is_empty() {
             return None;
         }
         let mut weights = HashMap::new();
         for pair in pairs.iter().filter(|p| p.stored.is_some()) {
-            let value = losses::written(reference, &pair.tensor).filter(|t| qdq::stands_for(pair, t));
-            let value = value.or_else(|| qdq::stored_as_float(pair));
+            let value = quantised::float_weight(reference, pair);
             weights.extend(value.map(|value| (pair.tensor.clone(), value)));
         }
         let all: Vec<&Pair> = pairs.iter().collect();
-        let activations = activations::lost(reference, candidate, &pairs);
+        let activations = lost(reference, candidate, &pairs);
         let bare = qdq::without(
             &candidate.model.proto,
             graph,

@@ -3,12 +3,13 @@
 
 use super::{Losses, Pair};
 use crate::found::words::number;
+use crate::tensor::DType;
 
 /// Calibrators clip outliers on purpose, but not three quarters of the range.
 const TOO_SMALL: f64 = 1.0 / 4.0;
 /// A range of which an eighth is used leaves 5 bits of 8.
 const TOO_LARGE: f64 = 8.0;
-/// Below this relative RMS the pair loses too little to be to blame: a scale of an INT32 bias may be as large as it likes.
+/// Below this relative RMS the pair loses too little to be to blame.
 const HARMLESS: f64 = 0.01;
 
 impl Losses {
@@ -16,7 +17,8 @@ impl Losses {
     /// for its values`. `lost` is its relative RMS error; `folded` says that the pair does the work of a Relu or Clip as
     /// well, so that it clips one side on purpose.
     pub fn mismatch(&self, pair: &Pair, lost: f64, folded: bool) -> Option<String> {
-        if lost < HARMLESS {
+        // The scale of an int32 bias is the product of two others: no range is fitted, and none calibrated.
+        if lost < HARMLESS || pair.dtype == DType::Int32 {
             return None;
         }
         if pair.quantizer.is_some() {
@@ -42,7 +44,7 @@ fn times(factor: f64, size: &str) -> String {
 mod tests {
     use super::super::loss;
     use super::*;
-    use crate::tensor::{DType, Tensor};
+    use crate::tensor::Tensor;
 
     fn pair(dtype: DType, scale: f32) -> Pair {
         Pair {
@@ -78,8 +80,9 @@ mod tests {
         }
         check(&int8(10.0), &values, false, Some("has a scale 10.0 times too large for its values"));
         check(&int8(0.02), &values, false, Some("has a scale 50.0 times too small for its values"));
-        // With so many bits nothing is lost.
+        // With so many bits nothing is lost; and what the scale of a bias is, two other scales say.
         check(&pair(DType::Int32, 1e-6), &values, false, None);
+        check(&pair(DType::Int32, 30.0), &values, false, None);
         check(&pair(DType::Uint16, 10.0 / 65535.0), &values, false, None);
     }
 

@@ -3,10 +3,9 @@
 use rayon::prelude::*;
 
 use super::Quantised;
-use crate::graph::initializer;
-use crate::lab::{Feed, Probe, Side};
+use crate::lab::quantised::{keys, written};
+use crate::lab::{Feed, Probe};
 use crate::load::testset::tensor_from_proto;
-use crate::onnx::{NodeProto, TensorProto};
 use crate::qdq::{self, Losses, Pair};
 use crate::run::RunError;
 
@@ -32,8 +31,9 @@ pub fn losses(probe: &mut Probe, quantised: &Quantised) -> Result<Vec<Option<Los
 
 fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
     if pair.weight {
-        let value =
-            written(&probe.lab.reference, &pair.tensor).or_else(|| written(&probe.lab.candidate, &pair.tensor))?;
+        // Integers that are stored are no values: without the float weight, nobody knows what is lost.
+        let own = || written(&probe.lab.candidate, &pair.tensor).filter(|_| pair.stored.is_none());
+        let value = written(&probe.lab.reference, &pair.tensor).or_else(own)?;
         let losses = qdq::loss(pair, &tensor_from_proto(&value).ok()?)?;
         return Some(Loss { relative: losses.quantisation.relative(), losses, sample: 0 });
     }
@@ -47,21 +47,4 @@ fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
     (0..probe.lab.feeds.len())
         .filter_map(of)
         .max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))
-}
-
-/// What the reference may call the tensor: an output of the model has its name behind the pair only.
-pub fn keys(candidate: &Side, pair: &Pair) -> Vec<String> {
-    let behind = candidate.graph.nodes[pair.dequantize].writes.iter();
-    let behind = behind.map(|t| candidate.graph.tensors[*t].key.clone());
-    std::iter::once(pair.tensor.clone()).chain(behind).collect()
-}
-
-/// What the side's file has for `name`: an initializer or a Constant, complete.
-pub fn written(side: &Side, name: &str) -> Option<TensorProto> {
-    let main = side.model.proto.graph.as_ref()?;
-    if let Some(t) = initializer(main, &[], name) {
-        return Some(side.model.inline(t));
-    }
-    let tensor = side.graph.tensor(name).filter(|t| side.graph.is_constant(*t))?;
-    side.graph.producer(tensor).proto(&side.model.proto).and_then(NodeProto::constant)
 }

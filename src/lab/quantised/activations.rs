@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::losses::{keys, written};
+use super::{keys, written};
 use crate::graph::Source;
 use crate::lab::Side;
 use crate::qdq::{Activation, Pair};
@@ -15,7 +15,8 @@ pub fn lost(reference: &Side, candidate: &Side, pairs: &[Pair]) -> HashMap<usize
     found.filter(|(_, activations)| !activations.is_empty()).collect()
 }
 
-fn in_front(reference: &Side, candidate: &Side, pair: &Pair) -> Option<Vec<Activation>> {
+/// What is lost in front of this pair, first to last; `None` where the two files cannot be set side by side.
+pub fn in_front(reference: &Side, candidate: &Side, pair: &Pair) -> Option<Vec<Activation>> {
     let (mine, theirs) = (&reference.graph, &candidate.graph);
     let maker = theirs.producer(theirs.tensor(&pair.tensor)?);
     let mut tensor = keys(candidate, pair).iter().find_map(|key| mine.tensor(key))?;

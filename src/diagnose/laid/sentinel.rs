@@ -1,0 +1,64 @@
+//! One value of another order of magnitude sets the scale of a tensor, so that all others fall on one or two codes: the -3.4e38
+//! of a mask in the scores of attention.
+
+use super::{Seen, Suspicion, Undo};
+use crate::compare::to_f64;
+use crate::diagnose::words::{num, share};
+use crate::qdq::Grid;
+
+/// This many times smaller than the largest, a value lives by itself.
+const APART: f64 = 100.0;
+/// Codes that may be left to the values that live.
+const FEW: usize = 4;
+/// Larger ones are no measurements: somebody wrote them there.
+const WRITTEN: f64 = 1e4;
+
+/// The values that live have next to no codes.
+pub fn range(seen: &Seen) -> Option<Suspicion> {
+    let (pair, value) = (seen.laid.pair, seen.laid.value);
+    let grid = Grid::quantizer(pair, &value.shape)?;
+    let values = to_f64(value);
+    let most = values.iter().filter(|x| x.is_finite()).copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+    let lives = |x: &f64| x.abs() * APART < most.abs();
+    let live: Vec<(usize, f64)> = values.iter().copied().enumerate().filter(|(_, x)| lives(x)).collect();
+    let (least, greatest) =
+        live.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), (_, x)| (lo.min(*x), hi.max(*x)));
+    // Zeros alone lose nothing; and a scale that cuts the sentinel off is not set by it.
+    let covered = (0..grid.groups()).any(|g| {
+        let (low, high) = grid.representable(g);
+        low.abs().max(high.abs()) * 2.0 > most.abs()
+    });
+    if live.is_empty() || least >= greatest || !covered {
+        return None;
+    }
+    let mut codes: Vec<i64> = live.iter().map(|(i, x)| grid.code(*i, *x) as i64).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    if codes.len() > FEW {
+        return None;
+    }
+    let large = values.len() - live.len();
+    let what = if most.abs() >= WRITTEN { "a sentinel" } else { "an outlier" };
+    let advice = match most.abs() >= WRITTEN {
+        true => format!(
+            "leave '{}' unquantised (the nodes that read it, and as an output of the one that makes it), or give the mask a number of the size of the other values before calibration (untried)",
+            pair.tensor
+        ),
+        false => format!("leave '{}' unquantised, or give it 16 bits", pair.tensor),
+    };
+    Some(Suspicion {
+        code: "sentinel-range",
+        evidence: format!(
+            "{what} sets the range of {}: {} are up to {}, so one step is {}, and the others ({} .. {}) have {} left of them all",
+            seen.laid.place,
+            share(large as u64, values.len() as u64, "values"),
+            num(most),
+            num(grid.coarsest()),
+            num(least),
+            num(greatest),
+            if codes.len() == 1 { "1 code".to_string() } else { format!("{} codes", codes.len()) },
+        ),
+        advice,
+        undo: Undo::Unquantised,
+    })
+}

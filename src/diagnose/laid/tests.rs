@@ -1,0 +1,1 @@
+//! Each kind of wrong parameters, and healthy ones.

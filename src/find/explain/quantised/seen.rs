@@ -1,0 +1,71 @@
+//! The quantised tensors around a culprit with the reference's values, and what looks wrong of them. Runs nothing.
+
+use crate::diagnose::laid::{Laid, Suspicion, suspicions};
+use crate::found::Culprit;
+use crate::lab::quantised::{keys, written};
+use crate::lab::{Feed, Probe};
+use crate::load::testset::tensor_from_proto;
+use crate::qdq::{Pair, loss, wrong_bias_scale};
+use crate::tensor::Tensor;
+
+/// A quantised tensor with its value.
+pub struct Seen<'x> {
+    /// As the candidate's file has it.
+    pub pair: &'x Pair,
+    /// The reference's float values.
+    pub value: Tensor,
+    /// Relative RMS of its quantisation alone.
+    pub lost: f64,
+}
+
+/// Those of the pairs whose values are at hand; those that lose most come first.
+pub fn lay<'x>(probe: &Probe, pairs: &[&'x Pair], sample: usize) -> Vec<Seen<'x>> {
+    let seen = |pair: &&'x Pair| {
+        let value = value(probe, pair, sample)?;
+        let lost = loss(pair, &value).map_or(0.0, |l| l.quantisation.relative());
+        Some(Seen { pair: *pair, value, lost })
+    };
+    let mut all: Vec<Seen> = pairs.iter().filter_map(seen).collect();
+    all.sort_by(|a, b| b.lost.total_cmp(&a.lost));
+    all
+}
+
+/// What looks wrong, that of the tensors that lose most first.
+pub fn suspects<'x>(probe: &Probe, culprit: &Culprit, all: &[Pair], seen: &[Seen<'x>]) -> Vec<(&'x Pair, Suspicion)> {
+    let candidate = &probe.lab.candidate;
+    let of = |seen: &Seen<'x>| {
+        let product = wrong_bias_scale(seen.pair, all, &candidate.model, &candidate.graph);
+        let place = place(probe, culprit, seen.pair);
+        let laid = Laid { pair: seen.pair, value: &seen.value, place, product };
+        suspicions(&laid).into_iter().map(|s| (seen.pair, s)).collect::<Vec<_>>()
+    };
+    seen.iter().flat_map(of).collect()
+}
+
+/// `'fc2.w' (operand 1 of 'fc2')`
+pub fn place(probe: &Probe, culprit: &Culprit, pair: &Pair) -> String {
+    let (mine, theirs) = (&probe.lab.reference.graph, &probe.lab.candidate.graph);
+    let (name, node) = (&pair.tensor, &culprit.node.name);
+    let maker = mine.tensor(name).map(|t| &mine.producer(t).name);
+    if keys(&probe.lab.candidate, pair).contains(&culprit.tensor) {
+        return format!("'{}' (the output of '{node}')", culprit.tensor);
+    }
+    if let Some(slot) = culprit.node.inputs.iter().position(|i| i == name) {
+        return format!("'{name}' (operand {slot} of '{node}')");
+    }
+    match (maker.filter(|_| !pair.weight), pair.consumers.first()) {
+        (Some(maker), _) => format!("'{name}' (made by '{maker}')"),
+        (None, Some(reader)) => format!("'{name}' (read by '{}')", theirs.nodes[*reader].name),
+        (None, None) => format!("'{name}'"),
+    }
+}
+
+/// The reference's value of what is quantised.
+fn value(probe: &Probe, pair: &Pair, sample: usize) -> Option<Tensor> {
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
+    if pair.weight {
+        let own = || written(candidate, &pair.tensor).filter(|_| pair.stored.is_none());
+        return tensor_from_proto(&written(reference, &pair.tensor).or_else(own)?).ok();
+    }
+    keys(candidate, pair).iter().find_map(|key| probe.value_at(candidate, key, sample, Feed::Reference))
+}
