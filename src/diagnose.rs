@@ -40,6 +40,7 @@ use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
 use case::Case;
 pub use limited::{CODE as PRECISION_LIMITED, NEAR};
+pub use random::draws;
 
 /// What is known of one culprit. All values are of one sample: the one that the culprit's metrics are from.
 #[derive(Clone)]

@@ -24,7 +24,7 @@ mod threads;
 mod tree;
 pub mod worker;
 
-pub use about::{About, Builder, Gives, Tf32};
+pub use about::{About, Builder, Doubt, Gives, Tf32};
 pub use engine::{Binding, Built, Engine, Layer};
 pub use job::{Against, Answer, How, Job, Judged, Observe};
 pub use question::{Output, Question, Told};

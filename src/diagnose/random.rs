@@ -6,10 +6,15 @@ use super::{Finding, Strength};
 const DRAWING: [&str; 6] =
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"];
 
+/// Does this operator give other numbers each time it runs?
+pub fn draws(op_type: &str) -> bool {
+    DRAWING.contains(&op_type)
+}
+
 /// An operator that draws numbers: no two backends draw the same.
 pub fn rng(case: &Case) -> Option<Finding> {
     let dropout = case.is_any(&["Dropout"]) && training(case);
-    if !case.is_any(&DRAWING) && !dropout {
+    if !draws(case.op()) && !dropout {
         return None;
     }
     let seed = match case.e.node.attr("seed") {

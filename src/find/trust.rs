@@ -1,14 +1,16 @@
 //! Can the answers be built on? Before any search: does each side answer the same twice, do equal rows of a batch get equal
-//! answers, are products as exact as the precision says? The CPU in this process needs no such test.
+//! answers, are products as exact as the precision says? The CPU in this process needs no such test, and a command of the
+//! user's is only asked again, and only where the outputs diverge: each run of it may be dear.
 
 mod products;
 
-use crate::found::{Distrust, Note, OfCandidate, OfReference, ReferenceTrust, Status, Who};
+use crate::diagnose::draws;
+use crate::found::{Distrust, Note, OfCandidate, OfReference, ReferenceTrust, Status, TensorResult, Who};
 use crate::judge::Rules;
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe, Side};
 use crate::progress::Progress;
-use crate::run::{Observe, RunError, Tf32};
+use crate::run::{Doubt, Observe, RunError, Tf32};
 use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
 use products::{Products, products};
@@ -17,15 +19,16 @@ use products::{Products, products};
 /// it should compute in it, makes the verdict inconclusive, whatever it was.
 pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfReference>, RunError> {
     let lab = probe.lab;
-    let (side, Some(first)) = (&lab.reference, lab.feeds.first()) else { return Ok(None) };
-    if !side.about().elsewhere || !side.runs() {
+    let (side, worst) = (&lab.reference, worst_sample(probe));
+    let Some(feed) = lab.feeds.get(worst) else { return Ok(None) };
+    if !doubted(probe, side) || !side.runs() {
         return Ok(None);
     }
     progress.step("the reference again");
-    let one = std::slice::from_ref(first);
+    let one = std::slice::from_ref(feed);
     let again = side.run(&inner(side, &lab.outputs), one, &lab.outputs)?.pop().unwrap_or_default();
     probe.ledger.counts.reference_runs += 1;
-    let moved = probe.finals.right.first().and_then(|first| differs(&lab.rules, first, &again));
+    let moved = probe.finals.right.get(worst).and_then(|first| differs(&lab.rules, first, &again));
     let products = measured(side)?;
     let trust = ReferenceTrust { repeat: words_of(&moved), tf32: products.as_ref().map(Products::told) };
     let broken = products.as_ref().and_then(|products| too_short(products, side.spec.precision));
@@ -41,23 +44,21 @@ pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfRefe
 /// Tests the candidate. One that gives another answer each time makes the verdict inconclusive.
 pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCandidate>, RunError> {
     let lab = probe.lab;
-    let (side, Some(first)) = (&lab.candidate, lab.feeds.first()) else { return Ok(None) };
-    if !side.about().elsewhere {
+    let (side, worst) = (&lab.candidate, worst_sample(probe));
+    let Some(feed) = lab.feeds.get(worst) else { return Ok(None) };
+    if !doubted(probe, side) {
         return Ok(None);
     }
     progress.step("the candidate again");
-    let equal_rows = repeated(first);
-    let feeds: Vec<Tensors> = std::iter::once(first.clone()).chain(equal_rows.clone()).collect();
+    let all = side.about().doubt == Doubt::Always;
+    let equal_rows = repeated(feed).filter(|_| all);
+    let feeds: Vec<Tensors> = std::iter::once(feed.clone()).chain(equal_rows.clone()).collect();
     let seen = side.see(&inner(side, &lab.outputs), &feeds, &lab.outputs, Observe::Outputs)?;
     let mut values = seen.values.into_iter();
     probe.ledger.counts.trust_builds += 1;
     let (again, rows) = (values.next().unwrap_or_default(), values.next());
-    let moved = probe.finals.unmarked.first().and_then(|first| differs(&lab.rules, first, &again));
-    let mut tests = OfCandidate {
-        repeat: words_of(&moved),
-        rows: "not tested: the data has no batch of two".to_string(),
-        ..OfCandidate::default()
-    };
+    let moved = probe.finals.unmarked.get(worst).and_then(|first| differs(&lab.rules, first, &again));
+    let mut tests = OfCandidate { repeat: words_of(&moved), rows: untested(all).to_string(), ..OfCandidate::default() };
     match moved {
         Some(Moved { words, diverges: true }) => tests.broken = Some(Distrust::CandidateMoves(words)),
         Some(Moved { words, diverges: false }) => tests.notes.push(Note::Moves(Who::Candidate, words)),
@@ -73,6 +74,29 @@ pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCand
         tests.tf32 = Some(products.told());
     }
     Ok(Some(tests))
+}
+
+/// Is anything tested of it? Numbers that the model draws differ each time on every side: whoever makes them is named, and a
+/// command's run for that would be in vain.
+fn doubted(probe: &Probe, side: &Side) -> bool {
+    let diverges = |result: &TensorResult| result.status == Status::Diverges;
+    let random = || side.graph.nodes.iter().any(|node| draws(&node.op_type));
+    match side.about().doubt {
+        Doubt::Never => false,
+        Doubt::Repeats => probe.finals.results.iter().any(diverges) && !random(),
+        Doubt::Always => true,
+    }
+}
+
+/// The sample whose outputs are furthest off; the first where none is.
+fn worst_sample(probe: &Probe) -> usize {
+    let diverges = probe.finals.results.iter().find(|result| result.status == Status::Diverges);
+    diverges.and_then(|result| result.metrics.as_ref()).map_or(0, |metrics| metrics.sample)
+}
+
+/// Why equal rows were not tested.
+fn untested(all: bool) -> &'static str {
+    if all { "not tested: the data has no batch of two" } else { "not tested: a command is only asked the same again" }
 }
 
 /// What its products are, where that is a question. A test that fails is no answer, and no failure.

@@ -26,9 +26,21 @@ pub struct About {
     pub compares: bool,
     /// What it may multiply float32 with.
     pub tf32: Tf32,
-    /// Does it compute elsewhere than ONNX Runtime does on the CPU, and not by a command of the user's? Then it is tested
-    /// whether it answers the same twice.
-    pub elsewhere: bool,
+    /// What is tested before anything is built on its answers.
+    pub doubt: Doubt,
+}
+
+/// How far the answers of a backend are doubted before anything is built on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// Not at all: ONNX Runtime on the CPU, and what was stored.
+    #[default]
+    Never,
+    /// A command of the user's: where its answers diverge it is asked once more. A run may be dear, so it is asked nothing
+    /// else, and nothing where all agrees.
+    Repeats,
+    /// It computes elsewhere: does it answer the same twice, do equal rows get equal answers, are its products exact?
+    Always,
 }
 
 /// What a backend has values for.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
-use super::{About, Answer, Backend, Job, Question, RunError, Told, command};
+use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told, command};
 use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
 use crate::load::{materialise, npz};
@@ -37,7 +37,8 @@ impl Exec {
 
     fn with(command: &str, timeout: Option<Duration>) -> Exec {
         let info = BackendInfo { backend: "exec".to_string(), provider: command.to_string(), ..BackendInfo::default() };
-        Exec { about: About::plain(info), command: command.to_string(), timeout, copies: Copies::default() }
+        let about = About { doubt: Doubt::Repeats, ..About::plain(info) };
+        Exec { about, command: command.to_string(), timeout, copies: Copies::default() }
     }
 }
 

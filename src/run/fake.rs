@@ -97,7 +97,7 @@ pub fn talkative() -> Fake {
         about.observes = vec![super::Observe::Debug, super::Observe::Unfused];
         about.compares = true;
         about.tf32 = super::Tf32::Told;
-        about.elsewhere = true;
+        about.doubt = super::Doubt::Always;
     };
     Fake::echo().described(able).telling(|question| Ok(told(question)))
 }

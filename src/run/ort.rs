@@ -31,7 +31,7 @@ use reason::{one_line, reason};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
-use super::{About, Answer, Backend, Job, Question, RunError, Told};
+use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told};
 use crate::found::BackendInfo;
 use crate::interrupt;
 use crate::load::Lean;
@@ -257,7 +257,7 @@ fn about(provider: &Provider, version: String) -> About {
     About {
         compares: matches!(provider, Provider::Cuda { .. }),
         tf32: provider.tf32(),
-        elsewhere: *provider != Provider::Cpu,
+        doubt: if *provider == Provider::Cpu { Doubt::Never } else { Doubt::Always },
         ..About::plain(info)
     }
 }

@@ -30,7 +30,9 @@ use crate::found::BackendInfo;
 use crate::load::Lean;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::run::cuda::{self, Cuda, CudaError};
-use crate::run::{About, Answer, Backend, Binding, Built, Engine, Job, Layer, Observe, Question, RunError, Told};
+use crate::run::{
+    About, Answer, Backend, Binding, Built, Doubt, Engine, Job, Layer, Observe, Question, RunError, Told,
+};
 
 /// A library that builds engines on one GPU, or one ready engine.
 pub struct TensorRt {
@@ -226,7 +228,7 @@ fn about(library: &Library, gpu: Option<String>) -> About {
     About {
         builder: Some(builder),
         observes: std::iter::once(Observe::Debug).chain(unfused).collect(),
-        elsewhere: true,
+        doubt: Doubt::Always,
         ..About::plain(info)
     }
 }

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::lab::fake::{SetUp, World, Wrong};
-use crate::run::About;
+use crate::run::{About, Doubt};
 
 const GRAPH: &str = "a = Neg(x); b = Mul(a, a)";
 
 fn elsewhere(about: &mut About) {
-    about.elsewhere = true;
+    about.doubt = Doubt::Always;
 }
 
 fn of_reference(set: &SetUp) -> Result<Option<OfReference>, RunError> {
@@ -105,6 +105,29 @@ fn rows_are_a_question_of_batches_only() {
     let theirs = of_candidate(&set).unwrap().unwrap();
     assert_eq!(theirs.rows, "not tested: the data has no batch of two");
     assert_eq!(set.candidate.all()[1].samples, 1);
+}
+
+#[test]
+fn a_command_is_asked_again_where_its_outputs_diverge() {
+    let command = |w: &mut World| {
+        elsewhere(&mut w.candidate.about);
+        w.candidate.about.doubt = Doubt::Repeats;
+    };
+    let steady = World::of(GRAPH).with(command).wrong("make_a", Wrong::Off(0.5)).set_up();
+    let theirs = of_candidate(&steady).unwrap().unwrap();
+    assert_eq!((theirs.repeat.as_str(), theirs.broken, steady.candidate.count()), ("identical", None, 2));
+    assert_eq!(theirs.rows, "not tested: a command is only asked the same again");
+    assert_eq!(steady.candidate.all()[1].samples, 1);
+    let right = World::of(GRAPH).with(command).set_up();
+    assert!(of_candidate(&right).unwrap().is_none() && right.candidate.count() == 1, "nothing is to be accused");
+}
+
+#[test]
+fn the_sample_that_fails_is_asked_again() {
+    let mut world = World::of(GRAPH).with(|w| elsewhere(&mut w.candidate.about)).wrong("make_a", Wrong::Flaky(0.5));
+    let second = world.feeds[0].clone();
+    world.feeds.push(second);
+    assert!(of_candidate(&world.set_up()).unwrap().unwrap().broken.is_some());
 }
 
 #[test]
