@@ -3,6 +3,7 @@
 
 mod compared;
 mod edit;
+mod fused;
 mod held;
 mod names;
 mod order;

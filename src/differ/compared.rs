@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::fused;
 use super::held::{self, Held};
 use super::names::Names;
 use super::scope::{Maker, Scope};
@@ -103,6 +104,9 @@ impl<'t> Comparing<'_, 't> {
                 return;
             }
             let (mine, theirs) = self.makers(pair, &a, &b);
+            let sides = ((&pair.mine, mine.as_slice()), (&pair.theirs, theirs.as_slice()));
+            let weights = fused::weights(sides.0, sides.1, (&self.two.schemas, self.two.theirs.proto));
+            self.found.extend(weights.into_iter().map(|(at, what)| Difference { theirs: at, ..new(what) }));
             self.found.push(new(What::Nodes { mine, theirs }));
             return;
         }

@@ -190,7 +190,7 @@ impl<'a> Indexed<'a> {
 }
 
 /// The elements in the order of the permuted axes; types of whole bytes only.
-fn transposed(value: &Tensor, perm: &[i64]) -> Option<Tensor> {
+pub fn transposed(value: &Tensor, perm: &[i64]) -> Option<Tensor> {
     let perm: Vec<usize> = perm.iter().map(|p| usize::try_from(*p).ok()).collect::<Option<_>>()?;
     let mut sorted = perm.clone();
     sorted.sort_unstable();

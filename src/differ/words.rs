@@ -79,6 +79,7 @@ impl Difference {
                     Some(d) => {
                         let stored = if y.half_step > 0.0 && x.half_step == 0.0 { " (stored quantised)" } else { "" };
                         let much = match held::factor(x, y) {
+                            Some(0.0) => ": it is 0 throughout".to_string(),
                             Some(factor) if y.half_step > 0.0 => {
                                 format!(": its scale is {} times that of {a}'s values", number(factor))
                             }
