@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, quantize_static
 
 MODELS = venv.ROOT / "target/models"
 SENTENCES = ["neither its values nor its attributes", "report the reproducer"]
@@ -82,20 +82,22 @@ def cases():
         yield f"channels-{kind}", lambda f, k=kind: default(f, *uneven(k), {"channel-ranges"})
     for kind in ["matmul", "gemm", "conv"]:
         yield f"small-data-{kind}", lambda f, k=kind: small_data(f, *plain(k))
-    for name in ["cls", "opennsfw"]:
-        yield f"small-data-{name}", lambda f, n=name: small_data(f, *real(n))
     for kind, factor in [("matmul", 12.0), ("gemm", 0.1), ("conv", 7.0)]:
         yield f"weight-scale-{kind}", lambda f, k=kind, x=factor: spoilt(f, *plain(k), weight_scale(x), {"scale-mismatch"})
-    for name, factor in [("cls", 20.0), ("opennsfw", 15.0), ("rec", 25.0)]:
+    for name, factor in [("cls", 200.0), ("rec", 25.0)]:
         yield f"weight-scale-{name}", lambda f, n=name, x=factor: spoilt(f, *real(n), weight_scale(x), {"scale-mismatch"})
     for kind in ["matmul", "gemm", "conv"]:
         yield f"activation-scale-{kind}", lambda f, k=kind: spoilt(f, *plain(k), activation_scale(0.05), {"scale-mismatch"})
-    yield "activation-scale-cls", lambda f: spoilt(f, *real("cls"), activation_scale(0.02), {"scale-mismatch"})
+    yield "activation-scale-cls", lambda f: spoilt(f, *real("cls"), activation_scale(0.002), {"scale-mismatch"})
     for kind in ["matmul", "gemm", "conv"]:
         yield f"zero-point-{kind}", lambda f, k=kind: spoilt(f, *plain(k), zero_point_lost, {"zero-point"})
     yield "zero-point-cls", lambda f: spoilt(f, *real("cls"), zero_point_lost, {"zero-point"})
     for kind in ["gemm", "conv"]:
         yield f"bias-scale-{kind}", lambda f, k=kind: spoilt(f, *plain(k), bias_scale(60.0), {"bias-scale"})
+    for kind, factor in [("matmul", 9.0), ("conv", 0.1)]:
+        change, options = operand_scale(factor), dict(quant_format=QuantFormat.QOperator)
+        yield f"operators-scale-{kind}", lambda f, k=kind, c=change, o=options: spoilt(f, *graded(k), c, {"scale-mismatch"}, o)
+    yield "4-bits-shifted-blocks", four_bits
     for kind in ["matmul", "conv"]:
         change, options = channel_scales_shifted, dict(per_channel=True)
         yield f"shifted-scales-{kind}", lambda f, k=kind: spoilt(f, *graded(k), change, {"block-scales"}, options)
@@ -117,6 +119,26 @@ def spoilt(folder, model, feeds, change, wanted, options=None):
     change(edited.graph)
     onnx.save(edited, paths[1])
     return paths + (feeds, wanted)
+
+
+def four_bits(folder):
+    """A MatMulNBits by hand (the quantiser needs a package of its own): blocks of 16 along a weight that grows along them."""
+    rng = np.random.default_rng(13)
+    weight = normal(rng, 64, 32) * np.geomspace(0.05, 3, 64)[:, None].astype(np.float32)
+    model, feeds = head("matmul", weight, {"x": normal(rng, 8, 64)})
+    blocks = weight.T.reshape(32, 4, 16)
+    scales = np.abs(blocks).max(axis=2) / np.float32(7)
+    codes = (np.rint(blocks / scales[..., None]) + 8).clip(0, 15).astype(np.uint8)
+    edited = onnx.ModelProto.FromString(model.SerializeToString())
+    edited.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    del edited.graph.initializer[:]
+    tensors = {"w4": codes[..., 0::2] | codes[..., 1::2] << 4, "s4": np.roll(scales.reshape(-1), 1)}
+    edited.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in tensors.items())
+    sizes = dict(K=64, N=32, bits=4, block_size=16, domain="com.microsoft")
+    edited.graph.node[0].CopyFrom(helper.make_node("MatMulNBits", ["x", "w4", "s4"], ["h"], "product", **sizes))
+    onnx.save(model, folder / "model.onnx")
+    onnx.save(edited, folder / "quantised.onnx")
+    return folder / "model.onnx", folder / "quantised.onnx", feeds, {"block-scales"}
 
 
 class Reader(CalibrationDataReader):
@@ -187,6 +209,16 @@ def bias_scale(factor):
     return change
 
 
+def operand_scale(factor):
+    """The scale of the stored weight of a QLinearConv or QLinearMatMul."""
+
+    def change(graph):
+        node = next(n for n in graph.node if n.op_type in ("QLinearConv", "QLinearMatMul"))
+        put(graph, node.input[4], (value(graph, node.input[4]) * np.float32(factor)).astype(np.float32))
+
+    return change
+
+
 def channel_scales_shifted(graph):
     node = next(n for n in stored(graph, np.int8) if value(graph, n.input[1]).size > 1)
     put(graph, node.input[1], np.roll(value(graph, node.input[1]), 3))
@@ -244,7 +276,7 @@ def uneven(kind):
     rng = np.random.default_rng(11)
     conv = kind in ("conv", "depthwise")
     x = normal(rng, 2, 16, 10, 10) if conv else normal(rng, 8, 16)
-    x[:, 15] *= 1e-3
+    x[:, 15] *= 0 if kind == "depthwise" else 1e-3
     shape = dict(matmul=(16, 16), gemm=(16, 16), conv=(16, 16, 3, 3), depthwise=(16, 1, 3, 3))[kind]
     weight = normal(rng, *shape, scale=0.3)
     weight[dict(matmul=(15, 2), gemm=(15, 2), conv=(2, 15), depthwise=15)[kind]] = 60.0

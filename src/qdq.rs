@@ -7,6 +7,7 @@ mod find;
 mod formula;
 mod loss;
 mod mend;
+mod operands;
 mod reveal;
 mod slots;
 mod without;
@@ -17,6 +18,7 @@ pub use find::pairs;
 pub use formula::{Codes, Grid, dequantised, round_trip};
 pub use loss::{Losses, loss};
 pub use mend::{Parameters, mend};
+pub use operands::operands;
 pub use reveal::reveal;
 pub use slots::name_weights;
 pub use without::{Activation, Float, stands_for, stored_as_float, without};
@@ -31,8 +33,10 @@ pub struct Pair {
     pub tensor: String,
     /// Number of the QuantizeLinear in `graph.nodes`.
     pub quantize: Option<usize>,
-    /// Number of the DequantizeLinear.
+    /// Number of the DequantizeLinear, or of the operator that reads a stored weight as integers.
     pub dequantize: usize,
+    /// Where that node has the integers, their scale and their zero point: [`Pair::LINEAR`] for a DequantizeLinear.
+    pub slots: [usize; 3],
     /// As the DequantizeLinear has them; no scale where it is computed while the model runs.
     pub scale: Option<Tensor>,
     /// `None` where there is none, or where it is computed.
@@ -53,6 +57,21 @@ pub struct Pair {
     pub consumers: Vec<usize>,
     /// For the weight of a Conv, ConvTranspose, Gemm or MatMul: that operator and the dimension of its output channels.
     pub channels: Option<(String, usize)>,
+}
+
+impl Pair {
+    /// Where a DequantizeLinear has what it reads.
+    pub const LINEAR: [usize; 3] = [0, 1, 2];
+
+    /// Is it the weight of an n-bit product, which is stored transposed?
+    pub fn is_blocked(&self) -> bool {
+        !self.is_pair() && self.block > 0
+    }
+
+    /// Is there a DequantizeLinear that could be taken out?
+    pub fn is_pair(&self) -> bool {
+        self.slots == Pair::LINEAR
+    }
 }
 
 /// Does an operator compute with quantised values, or make them? By its name alone.

@@ -42,7 +42,7 @@ const CAUSES: [Cause; 32] = [
     ("matmul_add_sub_65504", "add_out", &["fp16-overflow"], &["65504"]),
     ("nan_moved", "mark_out", &["weights-differ"], &["missing", "2 of 48"]),
     ("noise_before_mean", "scale_out", &["weights-differ"], &["gain", "1.3"]),
-    ("qdq_bad_scale", "relu1_out", &["scale-mismatch", "int8-saturation"], &["times too small"]),
+    ("qdq_bad_scale", "relu1_out", &["scale-mismatch"], &["times too small", "undone alone"]),
     ("renamed_tensors", "gelu_half_out", &["operator-differs"], &["quick_gate", "gelu_erf"]),
     ("row_lost_under_noise", "gain_out", &["weights-differ"], &["gains", "1 of 64"]),
     ("same_qdq_scale_off", "fc1_w_DequantizeLinear_Output", &["weights-differ"], &["fc1_w_scale", "8 of 8"]),

@@ -65,7 +65,7 @@ pub fn suspicions(laid: &Laid) -> Vec<Suspicion> {
     let seen = Seen { laid, losses };
     let found = match &laid.pair.stored {
         _ if laid.product.is_some() => vec![bias::scale(&seen)],
-        Some(codes) => vec![channels::one_scale(&seen, codes), stored::parameters(&seen, codes)],
+        Some(codes) => vec![stored::parameters(&seen, codes), channels::one_scale(&seen, codes)],
         None => vec![sentinel::range(&seen), activation::parameters(&seen)],
     };
     found.into_iter().flatten().collect()

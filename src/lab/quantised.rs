@@ -17,6 +17,13 @@ pub fn pairs(reference: &Side, candidate: &Side) -> Vec<Pair> {
     pairs
 }
 
+/// Weights that integer operators of the candidate read, by the names that the reference has for them.
+pub fn operands(reference: &Side, candidate: &Side) -> Vec<Pair> {
+    let mut operands = qdq::operands(&candidate.model, &candidate.graph);
+    qdq::name_weights(&mut operands, (&candidate.model, &candidate.graph), (&reference.model, &reference.graph));
+    operands
+}
+
 /// What the reference may call the tensor: an output of the model has its name behind the pair only.
 pub fn keys(candidate: &Side, pair: &Pair) -> Vec<String> {
     let behind = candidate.graph.nodes[pair.dequantize].writes.iter();

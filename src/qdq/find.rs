@@ -48,6 +48,7 @@ impl Find<'_> {
             tensor,
             quantize,
             dequantize: number,
+            slots: Pair::LINEAR,
             axis: several.then(|| proto.attr("axis").map_or(1, |a| a.i())),
             block: proto.attr("block_size").map_or(0, |a| a.i()),
             dtype: dtype.unwrap_or(DType::Uint8),
@@ -95,17 +96,7 @@ impl Find<'_> {
 
     /// The value of an initializer or a Constant, under the name that `node` has for it.
     fn constant(&self, node: &Node, name: &str) -> Option<Tensor> {
-        let proto = match source(node, name)? {
-            Source::Initializer => {
-                let main = self.model.proto.graph.as_ref()?;
-                self.model.inline(graph::initializer(main, &node.scope, name)?)
-            }
-            Source::Tensor(t) if self.graph.is_constant(*t) => {
-                self.graph.producer(*t).proto(&self.model.proto)?.constant()?
-            }
-            _ => return None,
-        };
-        tensor_from_proto(&proto).ok()
+        constant(self.model, self.graph, node, name)
     }
 
     /// Those that compute with the result; an If that only hands it to its branches does not.
@@ -135,6 +126,16 @@ impl Find<'_> {
     }
 }
 
+/// The value of an initializer or a Constant, under the name that `node` has for it.
+pub fn constant(model: &Model, graph: &Graph, node: &Node, name: &str) -> Option<Tensor> {
+    let proto = match source(node, name)? {
+        Source::Initializer => model.inline(graph::initializer(model.proto.graph.as_ref()?, &node.scope, name)?),
+        Source::Tensor(t) if graph.is_constant(*t) => graph.producer(*t).proto(&model.proto)?.constant()?,
+        _ => return None,
+    };
+    tensor_from_proto(&proto).ok()
+}
+
 fn is(node: &Node, op_type: &str) -> bool {
     node.op_type == op_type && matches!(node.domain.as_str(), "" | "ai.onnx" | "com.microsoft")
 }
@@ -144,6 +145,6 @@ fn source<'a>(node: &'a Node, name: &str) -> Option<&'a Source> {
 }
 
 /// The float weight that became this one, by the names of ONNX Runtime's quantiser.
-fn float_name(quantised: &str) -> String {
+pub fn float_name(quantised: &str) -> String {
     quantised.strip_suffix("_quantized").unwrap_or(quantised).to_string()
 }

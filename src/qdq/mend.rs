@@ -42,19 +42,20 @@ pub fn mend(model: &ModelProto, graph: &Graph, pair: &Pair, parameters: &Paramet
     let mut edited = model.clone();
     let Some(main) = edited.graph.as_mut() else { return edited };
     let name = |what: &str| format!("{}/undone/{what}", pair.tensor);
-    let mut given = vec![(1, name("scale"), &parameters.scale)];
-    given.extend(parameters.zero_point.as_ref().map(|z| (2, name("zero_point"), z)));
-    let stored = parameters.stored.as_ref().map(|s| (0, name("integers"), s));
+    let [data, scale, zero] = pair.slots;
+    let mut given = vec![(scale, name("scale"), &parameters.scale)];
+    given.extend(parameters.zero_point.as_ref().map(|z| (zero, name("zero_point"), z)));
+    let stored = parameters.stored.as_ref().map(|s| (data, name("integers"), s));
     for node in users(graph, pair) {
         let node = &graph.nodes[node];
         let Some(node) = graph_at_mut(main, &node.scope).and_then(|g| g.node.get_mut(node.index)) else { continue };
-        let dequantizes = node.op_type() == "DequantizeLinear";
+        let dequantizes = node.op_type() != "QuantizeLinear";
         let integers = stored.iter().filter(|_| dequantizes);
         for (slot, name, _) in given.iter().chain(integers) {
             node.input.resize(node.input.len().max(slot + 1), String::new());
             node.input[*slot].clone_from(name);
         }
-        if let Some(axis) = parameters.axis {
+        if let Some(axis) = parameters.axis.filter(|_| pair.is_pair()) {
             node.attribute.retain(|a| a.name() != "axis");
             node.attribute.push(AttributeProto::int("axis", axis));
         }

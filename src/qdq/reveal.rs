@@ -22,7 +22,8 @@ pub fn reveal(model: &ModelProto, other: &ModelProto) -> Option<ModelProto> {
     let (floats, clamped) = (floats(other, theirs), clamped(other)?);
     let mut taken = HashSet::new();
     each_graph(main, "", &mut |graph, _| taken.extend(graph.given().chain(made(graph)).map(str::to_string)));
-    let mut reveal = Reveal { floats, clamped, taken, eight_bits: eight_bits(main), pairs: 0 };
+    let (eight_bits, dequantised) = (eight_bits(main), dequantised(main));
+    let mut reveal = Reveal { floats, clamped, taken, eight_bits, dequantised, pairs: 0 };
     let mut graph = main.clone();
     reveal.graph(&mut graph, "", &HashMap::new());
     (reveal.pairs > 0).then(|| ModelProto { graph: Some(graph), ..model.clone_without_graph() })
@@ -47,6 +48,8 @@ struct Reveal {
     taken: HashSet<String>,
     /// Constants that are a zero point of 8 bits, and those that are one float32.
     eight_bits: HashSet<String>,
+    /// Names of what a DequantizeLinear of the model makes.
+    dequantised: HashSet<String>,
     pairs: usize,
 }
 
@@ -107,6 +110,10 @@ impl Reveal {
         let mut float = float.or(Some(integer).filter(|_| same))?;
         while let Some(behind) = self.clamped.get(&format!("{prefix}{float}")).and_then(|key| key.strip_prefix(prefix))
         {
+            if self.dequantised.contains(behind) {
+                // It has a value under its own name; what stands in front of the Relu has none.
+                return None;
+            }
             if [behind.to_string(), format!("{behind}_quantized")].iter().any(|own| self.taken.contains(own)) {
                 break;
             }
@@ -169,6 +176,16 @@ fn floats(model: &ModelProto, main: &GraphProto) -> HashSet<String> {
         keys.extend(made.map(|o| format!("{prefix}{o}")));
     });
     keys
+}
+
+/// Names of what a DequantizeLinear makes.
+fn dequantised(main: &GraphProto) -> HashSet<String> {
+    let mut names = HashSet::new();
+    each_graph(main, "", &mut |graph, _| {
+        let nodes = graph.node.iter().filter(|n| n.op_type() == "DequantizeLinear");
+        names.extend(nodes.flat_map(|n| n.output.iter().cloned()));
+    });
+    names
 }
 
 /// What only a Relu or a Clip reads, with what that makes; `None` where the model has no order.

@@ -10,7 +10,7 @@ use crate::onnx::{NodeProto, TensorProto};
 /// the one that was quantised. A weight that has such a name already keeps it.
 pub fn name_weights(pairs: &mut [Pair], theirs: (&Model, &Graph), float: (&Model, &Graph)) {
     for pair in pairs.iter_mut().filter(|p| p.stored.is_some()) {
-        let fits = |name: &str| written(float, name).is_some_and(|t| super::stands_for(pair, &t));
+        let fits = |name: &str| written(float, name).is_some_and(|t| stands_for(pair, &t));
         if fits(&pair.tensor) {
             continue;
         }
@@ -23,11 +23,35 @@ pub fn name_weights(pairs: &mut [Pair], theirs: (&Model, &Graph), float: (&Model
 /// What the float model's node reads where the pair's reader has the weight.
 fn by_slot(pair: &Pair, (model, graph): (&Model, &Graph), float: (&Model, &Graph)) -> Option<String> {
     let result = graph.nodes[pair.dequantize].proto(&model.proto)?.output.first()?;
+    if !pair.is_pair() {
+        // An integer operator stands where the float one did; both have their weight in the second place.
+        return float_maker(graph, &graph.nodes[pair.dequantize], float.1)?
+            .proto(&float.0.proto)?
+            .input
+            .get(1)
+            .cloned();
+    }
     pair.consumers.iter().find_map(|reader| {
         let reader = &graph.nodes[*reader];
         let slot = reader.proto(&model.proto)?.input.iter().position(|i| i == result)?;
         same_node(graph, reader, float.1)?.proto(&float.0.proto)?.input.get(slot).cloned()
     })
+}
+
+/// May the float weight be what the pair stores? An n-bit product has it transposed.
+fn stands_for(pair: &Pair, weight: &TensorProto) -> bool {
+    let turned = || weight.dims.iter().rev().map(|d| usize::try_from(*d).unwrap_or(0));
+    let transposed = pair.stored.as_ref().is_some_and(|s| turned().eq(s.shape.iter().copied()));
+    super::stands_for(pair, weight) || (pair.is_blocked() && transposed)
+}
+
+/// The node of `float` that makes what an integer operator makes, itself or behind a DequantizeLinear.
+fn float_maker<'a>(graph: &Graph, node: &Node, float: &'a Graph) -> Option<&'a Node> {
+    const PRODUCTS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+    let behind = node.writes.iter().flat_map(|t| graph.children(*t));
+    let mut keys = node.writes.iter().copied().chain(behind).map(|t| &graph.tensors[t].key);
+    let made = keys.find_map(|key| float.tensor(key)).map(|t| float.producer(t));
+    made.filter(|n| PRODUCTS.contains(&n.op_type.as_str()))
 }
 
 /// The node of `float` that makes the same tensor, else the one of the same name; of the same operator.

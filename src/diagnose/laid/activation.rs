@@ -116,7 +116,7 @@ fn lost_zero_point(seen: &Seen) -> Option<Suspicion> {
 }
 
 fn size(seen: &Seen) -> Option<Suspicion> {
-    let ratio = seen.losses.scale_ratio.filter(|r| *r > 0.0)?;
+    let ratio = seen.losses.scale_ratio.filter(|r| *r > 0.0 && r.is_finite())?;
     let (times, word) = match ratio {
         r if r <= TOO_SMALL => (1.0 / r, "small"),
         r if r >= TOO_LARGE => (r, "large"),

@@ -8,6 +8,8 @@ use crate::qdq::Grid;
 
 /// This many times smaller than the largest, a value lives by itself.
 const APART: f64 = 100.0;
+/// And there is nothing between the two kinds: the smallest of the large ones is this many times the largest that lives.
+const GAP: f64 = 8.0;
 /// Codes that may be left to the values that live.
 const FEW: usize = 4;
 /// Larger ones are no measurements: somebody wrote them there.
@@ -38,6 +40,10 @@ pub fn range(seen: &Seen) -> Option<Suspicion> {
         return None;
     }
     let large = values.len() - live.len();
+    let least_large = values.iter().filter(|x| !lives(x)).fold(f64::INFINITY, |least, x| least.min(x.abs()));
+    if least_large < GAP * least.abs().max(greatest.abs()) {
+        return None;
+    }
     let what = if most.abs() >= WRITTEN { "a sentinel" } else { "an outlier" };
     let advice = match most.abs() >= WRITTEN {
         true => format!(
@@ -49,7 +55,7 @@ pub fn range(seen: &Seen) -> Option<Suspicion> {
     Some(Suspicion {
         code: "sentinel-range",
         evidence: format!(
-            "{what} sets the range of {}: {} are up to {}, so one step is {}, and the others ({} .. {}) have {} left of them all",
+            "{what} sets the range of {}: {} are as large as {}, so one step is {}, and the others ({} .. {}) have {} left of them all",
             seen.laid.place,
             share(large as u64, values.len() as u64, "values"),
             num(most),

@@ -172,7 +172,7 @@ impl Stored<'_> {
 
     /// The integers were made with the scale, and it is no scale for this weight.
     fn size(&self) -> Option<Suspicion> {
-        let ratio = self.seen.losses.scale_ratio.filter(|r| *r > 0.0)?;
+        let ratio = self.seen.losses.scale_ratio.filter(|r| *r > 0.0 && r.is_finite())?;
         let (times, what) = match ratio {
             r if r <= SIZES.0 => (1.0 / r, "small, and values are cut off"),
             r if r >= SIZES.1 => (r, "large, and few codes are left"),

@@ -11,7 +11,7 @@ use crate::diagnose::laid::Suspicion;
 use crate::found::{Culprit, Diagnosis, Sure};
 use crate::graph::Source;
 use crate::lab::Probe;
-use crate::lab::quantised::{keys, pairs};
+use crate::lab::quantised::{keys, operands, pairs};
 use crate::qdq::{self, Pair};
 use crate::run::RunError;
 use seen::{Seen, lay, suspects};
@@ -51,7 +51,8 @@ pub fn tried(
     let lab = probe.lab;
     let can = lab.relation.is_own_model() && lab.candidate.runs() && !lab.candidate.is_engine();
     let Some(own) = lab.counterpart(tensor).filter(|_| can) else { return Ok(known) };
-    let all = pairs(&lab.reference, &lab.candidate);
+    let mut all = pairs(&lab.reference, &lab.candidate);
+    all.extend(operands(&lab.reference, &lab.candidate));
     let (here, above) = around(probe, tensor, own, &all);
     if above.is_empty() {
         return Ok(known);
@@ -70,6 +71,8 @@ pub fn tried(
         found.extend(rounding::rounding(probe, &trial, culprit, (&here, &above), tried.len())?);
         found.extend(tried.iter().filter(|t| t.helps()).map(|t| causes.alone(t)));
     }
+    let builds = trial.builds();
+    probe.ledger.counts.proof_builds += builds;
     Ok(told(found, known))
 }
 
@@ -139,17 +142,25 @@ impl<'x> Causes<'_, 'x> {
         let trial = self.trial(probe);
         let before = tried.len();
         for (pair, suspicion) in suspects(probe, self.culprit, self.all, &seen) {
-            let again = tried.iter().any(|t| t.pair.dequantize == pair.dequantize);
+            // What was shown of a tensor is undone by anything that quantises it anew.
+            let same =
+                |t: &Tried| t.pair.dequantize == pair.dequantize && (t.agrees() || t.suspicion.code == suspicion.code);
+            let again = tried.iter().any(same);
             if !again && tried.len() < before + MOST {
                 let effect = trial.run(&[(pair, &suspicion.undo)])?;
                 tried.push(Tried { pair, suspicion, effect });
             }
         }
+        let builds = trial.builds();
+        probe.ledger.counts.proof_builds += builds;
         Ok((tried, seen))
     }
 
     /// Where no suspicion alone is enough: all of them, and of these as few as will do.
     fn together(&self, trial: &Trial, tried: &[Tried]) -> Result<Vec<Diagnosis>, RunError> {
+        // Of two that are suspected of one tensor, the more telling one.
+        let first = |i: usize| tried[..i].iter().all(|t| t.pair.dequantize != tried[i].pair.dequantize);
+        let tried: Vec<&Tried> = (0..tried.len()).filter(|i| first(*i)).map(|i| &tried[i]).collect();
         let all: Vec<_> = tried.iter().map(|t| (t.pair, &t.suspicion.undo)).collect();
         if all.len() < 2 || !trial.run(&all)?.agrees() {
             return Ok(Vec::new());

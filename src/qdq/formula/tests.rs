@@ -9,6 +9,7 @@ fn pair(dtype: DType, scale: Tensor, zero_point: Option<Tensor>, axis: Option<i6
         tensor: "t".into(),
         quantize: Some(0),
         dequantize: 1,
+        slots: Pair::LINEAR,
         scale: Some(scale),
         zero_point,
         quantizer: None,

@@ -51,6 +51,7 @@ mod tests {
             tensor: "t".into(),
             quantize: Some(0),
             dequantize: 1,
+            slots: Pair::LINEAR,
             scale: Some(Tensor::f32(&[], &[scale])),
             zero_point: None,
             quantizer: None,

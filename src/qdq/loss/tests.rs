@@ -8,6 +8,7 @@ fn pair(dtype: DType, scale: Tensor, axis: Option<i64>) -> Pair {
         tensor: "t".into(),
         quantize: Some(0),
         dequantize: 1,
+        slots: Pair::LINEAR,
         scale: Some(scale),
         zero_point: None,
         quantizer: None,

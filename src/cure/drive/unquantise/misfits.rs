@@ -84,6 +84,7 @@ mod tests {
             tensor: name.to_string(),
             quantize: None,
             dequantize: 10 + n,
+            slots: Pair::LINEAR,
             scale: None,
             zero_point: None,
             quantizer: None,

@@ -22,6 +22,8 @@ pub fn rounding(
     suspected: usize,
 ) -> Result<Option<Diagnosis>, RunError> {
     let undo = Undo::Unquantised;
+    let here: Vec<&Seen> = here.iter().filter(|h| h.pair.is_pair()).collect();
+    let above: Vec<&Pair> = above.iter().filter(|p| p.is_pair()).copied().collect();
     let all: Vec<&Pair> = here.iter().map(|h| h.pair).collect();
     let without = |pairs: &[&Pair]| trial.run(&pairs.iter().map(|p| (*p, &undo)).collect::<Vec<_>>());
     for seen in here.iter().filter(|h| h.lost > 0.0).take(PAIRS) {
@@ -41,7 +43,7 @@ pub fn rounding(
         1 => "what looks wrong of one scale is not enough to explain it",
         _ => "what looks wrong of some scales is not enough to explain it",
     };
-    for (pairs, what) in [(all.as_slice(), "at this node"), (above, "up to this node")] {
+    for (pairs, what) in [(all.as_slice(), "at this node"), (above.as_slice(), "up to this node")] {
         if pairs.len() < 2 || (what == "up to this node" && pairs.len() == all.len()) {
             continue;
         }

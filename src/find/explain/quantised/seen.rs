@@ -1,5 +1,8 @@
 //! The quantised tensors around a culprit with the reference's values, and what looks wrong of them. Runs nothing.
 
+use rayon::prelude::*;
+
+use crate::compare::to_f64;
 use crate::diagnose::laid::{Laid, Suspicion, suspicions};
 use crate::found::Culprit;
 use crate::lab::quantised::{keys, written};
@@ -25,7 +28,7 @@ pub fn lay<'x>(probe: &Probe, pairs: &[&'x Pair], sample: usize) -> Vec<Seen<'x>
         let lost = loss(pair, &value).map_or(0.0, |l| l.quantisation.relative());
         Some(Seen { pair: *pair, value, lost })
     };
-    let mut all: Vec<Seen> = pairs.iter().filter_map(seen).collect();
+    let mut all: Vec<Seen> = pairs.par_iter().filter_map(seen).collect();
     all.sort_by(|a, b| b.lost.total_cmp(&a.lost));
     all
 }
@@ -39,7 +42,7 @@ pub fn suspects<'x>(probe: &Probe, culprit: &Culprit, all: &[Pair], seen: &[Seen
         let laid = Laid { pair: seen.pair, value: &seen.value, place, product };
         suspicions(&laid).into_iter().map(|s| (seen.pair, s)).collect::<Vec<_>>()
     };
-    seen.iter().flat_map(of).collect()
+    seen.par_iter().flat_map_iter(of).collect()
 }
 
 /// `'fc2.w' (operand 1 of 'fc2')`
@@ -47,7 +50,7 @@ pub fn place(probe: &Probe, culprit: &Culprit, pair: &Pair) -> String {
     let (mine, theirs) = (&probe.lab.reference.graph, &probe.lab.candidate.graph);
     let (name, node) = (&pair.tensor, &culprit.node.name);
     let maker = mine.tensor(name).map(|t| &mine.producer(t).name);
-    if keys(&probe.lab.candidate, pair).contains(&culprit.tensor) {
+    if !pair.weight && keys(&probe.lab.candidate, pair).contains(&culprit.tensor) {
         return format!("'{}' (the output of '{node}')", culprit.tensor);
     }
     if let Some(slot) = culprit.node.inputs.iter().position(|i| i == name) {
@@ -65,7 +68,17 @@ fn value(probe: &Probe, pair: &Pair, sample: usize) -> Option<Tensor> {
     let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     if pair.weight {
         let own = || written(candidate, &pair.tensor).filter(|_| pair.stored.is_none());
-        return tensor_from_proto(&written(reference, &pair.tensor).or_else(own)?).ok();
+        let value = tensor_from_proto(&written(reference, &pair.tensor).or_else(own)?).ok()?;
+        return if pair.is_blocked() { transposed(&value) } else { Some(value) };
     }
     keys(candidate, pair).iter().find_map(|key| probe.value_at(candidate, key, sample, Feed::Reference))
+}
+
+/// A float32 matrix, turned.
+fn transposed(matrix: &Tensor) -> Option<Tensor> {
+    let [rows, columns] = matrix.shape[..] else { return None };
+    let values = to_f64(matrix);
+    let turned = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
+    let turned: Vec<f32> = turned.map(|i| values[i] as f32).collect();
+    Some(Tensor::f32(&[columns, rows], &turned))
 }

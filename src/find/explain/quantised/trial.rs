@@ -2,6 +2,8 @@
 //! culprit's tensor and the outputs agree then.
 
 use crate::diagnose::laid::Undo;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::find::isolate::judge;
 use crate::found::words::decibels;
 use crate::found::{Metrics, Status};
@@ -28,6 +30,7 @@ pub struct Trial<'p, 'a> {
     model: ModelProto,
     outputs: Vec<String>,
     before: Option<Metrics>,
+    builds: AtomicUsize,
 }
 
 /// What undoing did.
@@ -78,14 +81,24 @@ impl<'p, 'a> Trial<'p, 'a> {
             outputs.push(key);
         }
         let before = probe.results.metrics(tensor).cloned();
-        Trial { probe, tensor, own, sample, model, outputs, before }
+        Trial { probe, tensor, own, sample, model, outputs, before, builds: AtomicUsize::new(0) }
+    }
+
+    /// Models that were built so far.
+    pub fn builds(&self) -> usize {
+        self.builds.load(Ordering::Relaxed)
     }
 
     /// Undoes all of these in the file, and runs it. Fails where it was interrupted only.
     pub fn run(&self, undone: &[(&Pair, &Undo)]) -> Result<Effect, RunError> {
         let (lab, sample) = (self.probe.lab, self.sample);
+        // What an integer operator reads has no pair that could go.
+        if undone.iter().any(|(pair, undo)| matches!(undo, Undo::Unquantised) && !pair.is_pair()) {
+            return Ok(Effect::Nothing);
+        }
         let Some(feeds) = lab.feeds.get(sample..=sample) else { return Ok(Effect::Nothing) };
         let model = self.edited(undone);
+        self.builds.fetch_add(1, Ordering::Relaxed);
         let values = match lab.candidate.run_model(&model, &lab.candidate.types, feeds, &self.outputs) {
             Err(RunError::Interrupted) => return Err(RunError::Interrupted),
             Err(_) => return Ok(Effect::Nothing),
