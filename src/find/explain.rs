@@ -1,5 +1,7 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
+mod misread;
+
 use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
 use crate::found::{Culprit, Diagnosis};
@@ -22,6 +24,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
     let needed: Vec<usize> = made.chain([tensor]).collect();
+    let misread = misread::tried(probe, culprit, tensor)?;
+    if let Some(cause) = misread.cause {
+        return Ok(vec![cause]);
+    }
     probe.values_of(&needed)?;
 
     let own_model = probe.lab.relation.is_own_model();
@@ -74,7 +80,15 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         makers: around(&mine.graph, tensor, Graph::parents),
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
-    Ok(diagnose_judged(&evidence, &Judged { tolerance, emulation }))
+    let judged = Judged {
+        tolerance,
+        emulation,
+        stored: !theirs.runs(),
+        alike: mine.on_cpu() && theirs.on_cpu() && mine.about().info.version == theirs.about().info.version,
+        engine: theirs.is_engine(),
+        read_right: misread.tried,
+    };
+    Ok(diagnose_judged(&evidence, &judged))
 }
 
 /// An input of the culprit, held while it is looked at.

@@ -1,6 +1,7 @@
 //! The one place that makes a report: of what was asked and what was found. The verdict and its reason follow from the
 //! findings, here and nowhere else.
 
+use super::advice;
 use super::experiment::Experiment;
 use super::{
     Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status,
@@ -29,7 +30,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         decisions: findings.judged.decisions.clone(),
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
-        culprits: findings.culprits().to_vec(),
+        culprits: advice::settled(findings.culprits(), &reproducers.made),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
         search: search(findings),
         tensors: measured.tensors.clone(),
