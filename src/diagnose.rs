@@ -20,6 +20,7 @@ mod norm;
 mod overflow;
 mod quantised;
 mod random;
+mod reading;
 #[cfg(test)]
 mod sample;
 mod scale;
@@ -30,6 +31,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod undefined;
 mod whole;
 mod words;
 
@@ -39,8 +41,10 @@ use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::{DType, Tensor};
 use case::Case;
+pub use integers::fits as fits_32_bits;
 pub use limited::{CODE as PRECISION_LIMITED, NEAR};
 pub use random::draws;
+pub use reading::Reading;
 
 /// What is known of one culprit. All values are of one sample: the one that the culprit's metrics are from.
 #[derive(Clone)]
@@ -117,6 +121,14 @@ pub struct Judged {
     pub tolerance: Option<Tolerance>,
     /// The candidate is itself the emulation of its precision: what the node does alone is what the precision does.
     pub emulation: bool,
+    /// The candidate is tensors that somebody stored: no node of it can be run.
+    pub stored: bool,
+    /// Both sides are the same library on the same device: a difference is not that of two kernels.
+    pub alike: bool,
+    /// The candidate is an engine, built for shapes and profiles.
+    pub engine: bool,
+    /// No misreading of the 64-bit integers that enter the node gives what the candidate gave: it was tried.
+    pub read_right: bool,
 }
 
 /// One input of the culprit.
@@ -145,7 +157,7 @@ pub struct Quantised<'a> {
     pub axis: Option<i64>,
 }
 
-/// A cause, and how well the numbers support it. No number alone shows a cause: that takes a trial.
+/// A cause, and how well the numbers support it. Few numbers show a cause alone: that takes a trial.
 struct Finding {
     code: &'static str,
     strength: Strength,
@@ -155,6 +167,8 @@ struct Finding {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Strength {
+    /// The values are the trial themselves: without what it is about, all of them agree.
+    Proven,
     /// The measured values show it at work.
     AtWork,
     /// The conditions are there, and the error is of that kind.
@@ -166,11 +180,14 @@ enum Strength {
 type Detector = fn(&Case) -> Option<Finding>;
 
 /// In the order in which findings of equal strength are told: the cause before its consequences.
-const DETECTORS: [Detector; 22] = [
+const DETECTORS: [Detector; 25] = [
     random::rng,
     shape::dtype_or_shape_mismatch,
     integers::int64_narrowing,
     ties::topk_tie,
+    undefined::duplicates,
+    undefined::cast_out_of_range,
+    undefined::unsorted,
     scale::scale_mismatch,
     quantised::int8_saturation,
     mask::mask_sentinel,
@@ -199,7 +216,7 @@ const MOST: usize = 3;
 pub fn diagnose(e: &Evidence) -> Vec<Diagnosis> {
     let widened = e.candidate_output.is_some_and(|t| t.dtype == DType::Float32);
     let emulation = e.candidate.low().is_some() && e.emulated.is_none() && widened;
-    diagnose_judged(e, &Judged { tolerance: None, emulation })
+    diagnose_judged(e, &Judged { emulation, ..Judged::default() })
 }
 
 /// The same, by a caller who knows how the culprit was judged.
@@ -223,11 +240,19 @@ pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
     if found.iter().any(|f| f.strength < Strength::Open) {
         found.retain(|f| f.strength < Strength::Open);
     }
+    // What explains every element leaves nothing to others.
+    if found.iter().any(|f| f.strength == Strength::Proven) {
+        found.retain(|f| f.strength == Strength::Proven);
+    }
     found.sort_by_key(|f| f.strength);
     found.truncate(MOST);
     let told = |f: Finding| Diagnosis {
         code: f.code.to_string(),
-        sure: if f.strength == Strength::Open { Sure::Unknown } else { Sure::Likely },
+        sure: match f.strength {
+            Strength::Proven => Sure::Shown,
+            Strength::AtWork | Strength::Fits => Sure::Likely,
+            Strength::Open => Sure::Unknown,
+        },
         evidence: f.evidence,
         advice: f.advice,
     };

@@ -3,6 +3,7 @@
 //!
 //! JSON is strict: NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity" ([`Real`]).
 
+mod advice;
 mod assemble;
 mod culprit;
 mod cure;
@@ -19,6 +20,7 @@ mod overrides;
 mod real;
 pub mod words;
 
+pub use advice::KERNEL;
 pub use assemble::{assemble, cut_short, of_outputs, verdict};
 pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, Sure, ordered, worst};
 pub use cure::{Cure, CureNote};

@@ -1,39 +1,42 @@
 //! 64-bit integers that a candidate stores in 32 bits.
 
 use super::case::Case;
+use super::reading::Reading;
 use super::stats::Summary;
 use super::words::{num, share};
-use super::{Finding, Strength};
+use super::{Finding, Operand, Strength};
 use crate::tensor::{DType, Tensor};
 
 /// int64 values that a candidate holds in 32 bits.
 pub fn int64_narrowing(case: &Case) -> Option<Finding> {
-    let (strength, evidence) = narrowed(case)
-        .map(|text| (Strength::AtWork, text))
-        .or_else(|| beyond(case).map(|text| (Strength::Fits, text)))?;
-    let advice = if fits(case) {
-        format!(
-            "the values fit into 32 bits: export {} and the inputs that feed it as int32 (layerdiff convert --int32-inputs), and compare the engine's input bindings with the model's",
-            case.name()
-        )
-    } else {
-        format!(
-            "the values need 64 bits: keep {} and what feeds it in int64, or bring the values into the range of 32 bits before they reach it (by a table, a remainder), in both files",
-            case.name()
-        )
-    };
+    let (strength, evidence) = narrowed(case).or_else(|| beyond(case).map(|text| (Strength::Fits, text)))?;
+    let advice = advice(case);
     Some(Finding { code: "int64-narrowing", strength, evidence, advice })
 }
 
-/// Do all integers of the reference at this node fit into 32 bits? Ends such as 2^63 - 1 only mean "all".
-fn fits(case: &Case) -> bool {
-    let within = |s: &Summary| s.max <= f64::from(i32::MAX) && s.min >= f64::from(i32::MIN);
-    let operands = if case.is_any(&["Slice"]) { 1 } else { usize::MAX };
-    case.inputs.iter().take(operands).chain([&case.output]).flatten().all(within)
+/// As 32-bit integers, where all that it reads and makes fits; else nothing must be narrowed.
+fn advice(case: &Case) -> String {
+    let wide = |o: &&Operand| o.value.is_some_and(|t| t.dtype == DType::Int64);
+    let fit = case.e.inputs.iter().filter(wide).filter_map(|o| o.value).chain(case.e.output).all(fits);
+    match fit {
+        true => format!(
+            "all values fit 32 bits: export {} and the inputs that feed it as int32 (layerdiff convert --int32-inputs), and compare the candidate's input bindings with the model's",
+            case.name()
+        ),
+        false => format!(
+            "{} needs 64 bits: keep what feeds it in 64 bits on the way to the candidate, or bring the values below 2^31 before they reach it (hash or renumber the ids)",
+            case.name()
+        ),
+    }
+}
+
+/// Can 32 bits hold all of it? True of what is no 64-bit integer.
+pub fn fits(tensor: &Tensor) -> bool {
+    tensor.dtype != DType::Int64 || tensor.view::<i64>().iter().all(|x| i32::try_from(*x).is_ok())
 }
 
 /// What differs is the reference's value, cut to 32 bits in one of the usual ways.
-fn narrowed(case: &Case) -> Option<String> {
+fn narrowed(case: &Case) -> Option<(Strength, String)> {
     let (reference, candidate) = (case.e.output?, case.e.candidate_output?);
     if reference.dtype != DType::Int64 || reference.elements() != candidate.elements() {
         return None;
@@ -42,24 +45,23 @@ fn narrowed(case: &Case) -> Option<String> {
     let differ: Vec<usize> = (0..got.len()).filter(|i| got[*i] != right[*i]).collect();
     let all = |explains: &dyn Fn(usize) -> i64| differ.iter().all(|i| got[*i] == explains(*i));
     let first = *differ.first()?;
-    let how = if all(&|i| right[i] as i32 as i64) {
-        "the lower 32 bits of the reference's"
-    } else if all(&|i| right[i].clamp(i32::MIN.into(), i32::MAX.into())) {
-        "the reference's, clamped to 32 bits"
-    } else if all(&|i| half_word(&right, i)) {
-        "the reference's 64-bit values read as pairs of 32-bit ones"
-    } else {
-        return None;
-    };
+    let (_, how) = WAYS.into_iter().find(|(reading, _)| {
+        let read = reading.of(reference);
+        read.is_some_and(|read| all(&|i| read.view::<i64>()[i]))
+    })?;
     let count = share(differ.len() as u64, got.len() as u64, "values");
-    Some(format!("{count} are {how}: {} became {}", right[first], got[first]))
+    // One 0 more is a coincidence with the upper half of any small number.
+    let telling = differ.len() > 1 || got[first] != 0;
+    let strength = if telling { Strength::Proven } else { Strength::AtWork };
+    Some((strength, format!("{count} are {how}: {} became {}", right[first], got[first])))
 }
 
-/// Element `i` of the same bytes as 32-bit integers.
-fn half_word(values: &[i64], i: usize) -> i64 {
-    let value = values[i / 2];
-    if i.is_multiple_of(2) { value as i32 as i64 } else { (value >> 32) as i32 as i64 }
-}
+/// What results look like that were cut.
+const WAYS: [(Reading, &str); 3] = [
+    (Reading::Lower, "the lower 32 bits of the reference's"),
+    (Reading::Clamped, "the reference's, clamped to 32 bits"),
+    (Reading::Words, "the reference's 64-bit values read as pairs of 32-bit ones"),
+];
 
 fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
     match tensor.dtype {
@@ -71,6 +73,9 @@ fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
 
 /// The node handles values beyond 32 bits.
 fn beyond(case: &Case) -> Option<String> {
+    if case.judged.read_right {
+        return None;
+    }
     let wide = |t: Option<&Tensor>| t.is_some_and(|t| matches!(t.dtype, DType::Int64 | DType::Uint64));
     let large = |s: &Summary| s.finite > 0 && (s.max > f64::from(i32::MAX) || s.min < f64::from(i32::MIN));
     let told = |name: &str, s: &Summary| {
@@ -113,6 +118,14 @@ mod tests {
         let words = Tensor::from_vec(DType::Int32, vec![2], vec![1i32, 5]);
         let cast = Sample::new("Cast", &["a"]).outputs(Fp32, ids(&[1, big]), words);
         check(cast, "int64-narrowing", "became 5");
+    }
+
+    #[test]
+    fn narrow_inputs_are_advised_for_what_fits_only() {
+        let advice = |sample: Sample| sample.diagnoses()[0].advice.clone();
+        assert!(advice(mul(&[101, 7592, 102], &[101, 0, 7592])).contains("--int32-inputs"));
+        let big = advice(mul(&[1, 1 << 40], &[1, i32::MAX.into()]));
+        assert!(!big.contains("int32-inputs") && big.contains("needs 64 bits"), "{big}");
     }
 
     #[test]

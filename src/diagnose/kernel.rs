@@ -1,18 +1,22 @@
-//! What no property of the values explains: amplification of what came in, another kernel, a fusion, TF32. The opposite,
-//! an error that is exactly the precision's own, is not here.
+//! What no property of the values explains: amplification of what came in, another kernel, a fusion, TF32, or nobody knows.
+//! A kernel is blamed only where both sides ran the very same node on the same inputs. The opposite, an error that is exactly
+//! the precision's own, is not here; nor is what to do with a reproducer, for it is made later.
 
 use super::case::Case;
 use super::stats;
-use super::words::num;
+use super::words::{list, num};
 use super::{Finding, Operand, Strength};
-use crate::found::{Kind, Metrics};
+use crate::found::{KERNEL, Kind, Metrics};
 use crate::spec::Precision;
 
 /// Errors this many times the emulation's own are not the precision's.
 const FAR: f64 = 10.0;
 
-/// Less is handed on, not enlarged.
-const GAIN: f64 = 2.0;
+/// Errors that are so many times their inputs' are a gain.
+const LARGER: f64 = 2.0;
+
+/// As reports call it where too little is known to blame anybody.
+pub const UNKNOWN: &str = "unknown";
 
 /// The node enlarges a difference that its inputs brought.
 pub fn gain(case: &Case) -> Option<Finding> {
@@ -20,14 +24,18 @@ pub fn gain(case: &Case) -> Option<Finding> {
         return None;
     }
     let error = |o: &Operand| stats::pairs(o.value?, o.candidate?, None)?.2.relative();
+    // What makes NaN of numbers is no factor.
+    if case.nonfinite_new() {
+        return None;
+    }
     let inputs = case.e.inputs.iter().filter_map(error).reduce(f64::max).filter(|e| *e > 0.0);
-    let output = case.pairs.as_ref().and_then(|p| p.relative());
+    let output = case.pairs.as_ref().and_then(|p| p.relative()).filter(|o| o.is_finite());
     let (strength, evidence) = match inputs.zip(output) {
-        Some((i, o)) if o < GAIN * i => return None,
-        Some((i, o)) => {
+        Some((i, o)) if o >= LARGER * i => {
             let text = format!("the inputs are off by {} of their size, the result by {}", num(i), num(o));
             (Strength::AtWork, format!("{text}: {} times as much", num(o / i)))
         }
+        Some(_) => return None,
         None => {
             (Strength::Open, "right on its own, it turns a tolerable difference of its inputs into this one".into())
         }
@@ -77,27 +85,95 @@ pub fn kernel_or_fusion(case: &Case) -> Option<Finding> {
         }
         _ => return None,
     };
-    Some(Finding { code: "kernel-or-fusion", strength, evidence, advice: reproducer(case) })
+    if same_node(case).is_none() {
+        return Some(unknown(case, evidence));
+    }
+    Some(Finding { code: KERNEL, strength, evidence, advice: kept(case) })
 }
 
 /// FP32 against FP32, and nothing above has explained it.
 pub fn unexplained(case: &Case) -> Option<Finding> {
     let plain = case.e.candidate == Precision::Fp32 && case.format.is_none() && case.e.quantised.is_none();
-    // Two files are set against each other as such, and what differs in them is undone.
-    if !plain || case.e.own_model || case.e.culprit.kind == Kind::Amplifies || case.e.emulated.is_some() {
+    if !plain || case.e.culprit.kind == Kind::Amplifies || case.e.emulated.is_some() {
         return None;
     }
     if let Some(evidence) = fused(case) {
-        return Some(Finding {
-            code: "kernel-or-fusion",
-            strength: Strength::Fits,
-            evidence,
-            advice: reproducer(case),
-        });
+        return Some(Finding { code: KERNEL, strength: Strength::Fits, evidence, advice: kept(case) });
     }
     let error = case.relative_error().map_or(String::new(), |e| format!(" by {} of its size", num(e)));
-    let evidence = format!("it is off{error} in FP32, and neither its values nor its attributes explain that");
-    Some(Finding { code: "kernel-or-fusion", strength: Strength::Open, evidence, advice: reproducer(case) })
+    if case.e.own_model && case.e.culprit.region.len() > 1 {
+        let evidence = format!(
+            "not known: it is off{error}, and inside the region no tensor of the two files could be set against another: other nodes, or other names"
+        );
+        let advice =
+            format!("compare the region that ends in {} with what the candidate's file has for it", case.name());
+        return Some(Finding { code: UNKNOWN, strength: Strength::Open, evidence, advice });
+    }
+    let Some(how) = same_node(case) else {
+        return Some(unknown(case, format!("it is off{error} in FP32")));
+    };
+    let evidence = format!("{how}, and it is off{error} in FP32; {}", ruled_out(case));
+    Some(Finding { code: KERNEL, strength: Strength::Open, evidence, advice: kept(case) })
+}
+
+/// How both sides ran this very node on the same inputs; `None` where they did not.
+fn same_node(case: &Case) -> Option<&'static str> {
+    let (culprit, judged) = (case.e.culprit, case.judged);
+    let local = culprit.local.as_ref().filter(|_| !case.e.own_model && !judged.stored && !judged.alike)?;
+    let wrong = local.mismatched > 0 || local.elements == 0 || culprit.kind == Kind::Introduces;
+    let inside = culprit.kind == Kind::Region && culprit.region.len() == 1;
+    match (wrong, inside) {
+        (true, _) => Some("both sides ran the very same node on the same inputs"),
+        (false, true) => Some("right on its own, the same node is wrong inside the whole model"),
+        (false, false) => None,
+    }
+}
+
+/// Too little was run to blame anybody.
+fn unknown(case: &Case, seen: String) -> Finding {
+    let (name, e) = (case.name(), case.e);
+    let (why, advice) = match () {
+        _ if e.own_model => (
+            "the candidate runs a file of its own, in which another node may stand for it",
+            format!("compare what the two files have for {name}: operator, attributes, operands, weights and opset"),
+        ),
+        _ if case.judged.stored => (
+            "the candidate's tensors were stored, so that it could not be run alone there",
+            format!(
+                "let the candidate be run (exec:'CMD {{model}} {{inputs}} {{outputs}}'): then {name} is run alone on both sides"
+            ),
+        ),
+        _ if case.judged.alike => (
+            "both sides are the same library: what differs is its session, its optimizations or its arithmetic",
+            format!("compare the session options of both sides, and what graph optimization makes of {name}"),
+        ),
+        _ if e.culprit.local.is_some() => (
+            "right on its own; what the candidate has inside the region could not be compared",
+            format!("make the tensors inside the region of {name} visible, as outputs of the model"),
+        ),
+        _ => (
+            "it was not run alone in the candidate",
+            format!("run {name} alone on both sides, on the reference's inputs, before anybody is blamed"),
+        ),
+    };
+    let evidence = format!("not known: {seen}, and {why}; {}", ruled_out(case));
+    Finding { code: UNKNOWN, strength: Strength::Open, evidence, advice }
+}
+
+/// What was looked for and not found.
+fn ruled_out(case: &Case) -> String {
+    let mut found = Vec::new();
+    if case.e.culprit.accumulated.elements > 0 {
+        found.push("the shapes are the same".to_string());
+    }
+    let measured = case.measured_inputs().count();
+    if measured > 0 {
+        found.push("the values that it reads show none of the causes that are looked for".to_string());
+    }
+    match found.is_empty() {
+        true => "its values are not at hand".to_string(),
+        false => list(&found),
+    }
 }
 
 /// Right on its own, and one layer with others in the engine.
@@ -105,7 +181,7 @@ fn fused(case: &Case) -> Option<String> {
     let culprit = case.e.culprit;
     let engine = culprit.engine.as_ref().filter(|engine| engine.nodes.len() > 1)?;
     let right_alone = culprit.local.as_ref().is_some_and(|local| local.mismatched == 0);
-    if !right_alone || culprit.kind != Kind::Region {
+    if !right_alone || culprit.kind != Kind::Region || case.e.own_model {
         return None;
     }
     let others: Vec<&str> =
@@ -117,11 +193,9 @@ fn fused(case: &Case) -> Option<String> {
     ))
 }
 
-fn reproducer(case: &Case) -> String {
-    format!(
-        "report the reproducer of {} to the backend's makers; until then keep the node in FP32, or break the fusion by making its tensor an output",
-        case.name()
-    )
+/// What helps until the makers of the backend do. Whether there is a reproducer for them is not known yet.
+fn kept(case: &Case) -> String {
+    format!("keep {} in FP32, or break the fusion by making its tensor an output", case.name())
 }
 
 /// The error against the emulation's; `None` where one of them is none or not finite.
@@ -133,8 +207,10 @@ pub fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use crate::diagnose::Judged;
     use crate::diagnose::sample::{Sample, check, without};
-    use crate::found::Kind;
+    use crate::found::{Kind, Sure};
+    use crate::onnx::NodeProto;
     use crate::spec::Precision::Fp32;
 
     #[test]
@@ -156,6 +232,9 @@ mod tests {
         without(slight(1.015), "gain");
         without(exp().precision(Fp32, &[1.0, 1.0], &[1.1, f32::NAN]), "gain");
         without(exp().kind(Kind::Introduces).precision(Fp32, &[1.0, 1.0], &[1.1, 1.0]), "gain");
+        // Less than twice as much, or no number at all, is none.
+        without(exp().precision(Fp32, &[1.0, 1.0], &[1.0001, 1.0]), "gain");
+        without(exp().precision(Fp32, &[1.0, 1.0], &[f32::NAN, 1.0]), "gain");
     }
 
     #[test]
@@ -168,12 +247,30 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_blamed_for_another_node() {
+        let relu = || Sample::new("Relu", &["x"]).input("x", &[1.0, 1.0]).precision(Fp32, &[1.0, 1.0], &[1.5, 1.0]);
+        let stored = || Judged { stored: true, ..Judged::default() };
+        for (sample, why) in [
+            (relu().judged(stored()), "the candidate's tensors were stored"),
+            (relu().kind(Kind::Region), "it was not run alone"),
+            (relu().theirs(NodeProto::new("Relu", "node", &["z"], &["y"])), "the candidate runs a file of its own"),
+            (relu().emulated(0.001).judged(stored()), "times that of exact FP32 rounding"),
+        ] {
+            let told = &sample.diagnoses()[0];
+            assert!(told.sure == Sure::Unknown && told.code == "unknown", "{told:?}");
+            assert!(!told.advice.contains("makers"), "{told:?}");
+            check(sample, "unknown", why);
+        }
+    }
+
+    #[test]
     fn plain_fp32() {
         let product = |op_type: &str, c: f32| Sample::new(op_type, &["x"]).precision(Fp32, &[1.0, 1.0], &[c, 1.0]);
         check(product("MatMul", 1.0005), "tf32", "one of TF32's");
         without(product("MatMul", 1.5), "tf32");
         without(product("Relu", 1.0005), "tf32");
         check(product("Relu", 1.5), "kernel-or-fusion", "it is off by 0.3536 of its size in FP32");
+        check(product("Relu", 1.5), "kernel-or-fusion", "both sides ran the very same node on the same inputs");
         without(Sample::new("Relu", &["x"]).fp16(&[1.0], &[1.5]), "kernel-or-fusion");
     }
 }

@@ -121,7 +121,9 @@ mod tests {
 
     use super::CODE;
 
-    const TIGHT: Judged = Judged { tolerance: Some(Tolerance { atol: 1e-5, rtol: 0.0 }), emulation: true };
+    fn tight() -> Judged {
+        Judged { tolerance: Some(Tolerance { atol: 1e-5, rtol: 0.0 }), emulation: true, ..Judged::default() }
+    }
 
     fn values() -> Vec<f32> {
         (0..64).map(|i| 0.1 + i as f32 / 77.0).collect()
@@ -134,15 +136,15 @@ mod tests {
 
     #[test]
     fn rounding_under_a_tight_tolerance() {
-        check(rounded().judged(TIGHT), CODE, "rho 1; FP16 rounds by up to 4.883e-4 of a value, here about 2.748e-4");
-        check(rounded().judged(TIGHT), CODE, "the tolerance is atol 1e-5, rtol 0");
+        check(rounded().judged(tight()), CODE, "rho 1; FP16 rounds by up to 4.883e-4 of a value, here about 2.748e-4");
+        check(rounded().judged(tight()), CODE, "the tolerance is atol 1e-5, rtol 0");
         // Without a caller who knows: float32 values of a candidate in FP16 are an emulation's.
         check(rounded(), CODE, "exact FP16 rounding makes");
-        let [found] = rounded().judged(TIGHT).diagnoses().try_into().unwrap();
+        let [found] = rounded().judged(tight()).diagnoses().try_into().unwrap();
         assert!(found.advice.contains("--atol to at least 2.5e-4 for this tensor and --rtol to 4.9e-4"), "{found:?}");
         let bf16: Vec<f32> = values().iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect();
         check(
-            Sample::new("Relu", &["x"]).precision(Bf16, &values(), &bf16).judged(TIGHT),
+            Sample::new("Relu", &["x"]).precision(Bf16, &values(), &bf16).judged(tight()),
             CODE,
             "BF16 rounds by up to 0.003906 of a value",
         );
@@ -163,20 +165,20 @@ mod tests {
         let off: Vec<f32> = values().iter().map(|x| x * 1.0003).collect();
         let product = || Sample::new("MatMul", &["x", "w"]).precision(Tf32, &values(), &off);
         // The emulation itself, and a device that is as wrong.
-        check(product().judged(TIGHT), CODE, "TF32 rounds what it multiplies by up to 4.883e-4 of a value");
-        let device = || product().emulated(1e-4).judged(Judged { emulation: false, ..TIGHT });
+        check(product().judged(tight()), CODE, "TF32 rounds what it multiplies by up to 4.883e-4 of a value");
+        let device = || product().emulated(1e-4).judged(Judged { emulation: false, ..tight() });
         check(device(), CODE, "exact TF32 rounding makes 1e-4");
         assert!(device().diagnoses()[0].advice.starts_with("ordinary TF32 rounding, no single culprit"));
-        without(product().emulated(1e-6).judged(Judged { emulation: false, ..TIGHT }), CODE);
+        without(product().emulated(1e-6).judged(Judged { emulation: false, ..tight() }), CODE);
     }
 
     #[test]
     fn what_rounding_does_not_explain() {
         let relu = || Sample::new("Relu", &["x"]);
-        without(relu().fp16(&[1.0, 2.0], &[1.1, 2.0]).judged(TIGHT), CODE);
-        without(relu().fp16(&[1.0, 2.0], &[f32::NAN, 2.0]).judged(TIGHT), CODE);
-        without(rounded().kind(Kind::Amplifies).judged(TIGHT), CODE);
-        without(rounded().judged(Judged { emulation: false, ..TIGHT }), CODE);
+        without(relu().fp16(&[1.0, 2.0], &[1.1, 2.0]).judged(tight()), CODE);
+        without(relu().fp16(&[1.0, 2.0], &[f32::NAN, 2.0]).judged(tight()), CODE);
+        without(rounded().kind(Kind::Amplifies).judged(tight()), CODE);
+        without(rounded().judged(Judged { emulation: false, ..tight() }), CODE);
         without(relu().precision(Fp32, &values(), &halves(&values())), CODE);
         // Halves are what a device computed in, and with what emulation that compares is not known.
         let device = relu().outputs(Fp16, super::super::sample::vector(&values()), half_tensor(&values()));
@@ -189,7 +191,7 @@ mod tests {
         let sub = Sample::new("Sub", &["a", "b"]).input("a", &a).constant("b", &b);
         let codes: Vec<String> = sub
             .fp16(&[0.001, -0.001], &[0.001_02, -0.001_02])
-            .judged(TIGHT)
+            .judged(tight())
             .diagnoses()
             .into_iter()
             .map(|d| d.code)

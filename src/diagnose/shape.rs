@@ -7,7 +7,8 @@ use crate::tensor::{DType, Tensor, shape_text};
 /// The two tensors are not of one shape or type.
 pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
     let (reference, candidate) = (case.e.output?, case.e.candidate_output?);
-    let evidence = if reference.shape != candidate.shape {
+    let shapes = reference.shape != candidate.shape;
+    let evidence = if shapes {
         format!(
             "the tensor is {} in the reference and {} in the candidate",
             shape_text(&reference.shape),
@@ -18,12 +19,34 @@ pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
     } else {
         return None;
     };
-    let advice = format!(
-        "compare the shapes and element types that both sides give to the inputs of {}: a static build, another profile, or a binding of another type",
-        case.name()
-    );
+    let advice = advice(case, shapes);
     Some(Finding { code: "dtype-or-shape-mismatch", strength: Strength::AtWork, evidence, advice })
 }
+
+/// Where to look, by what the candidate is and by what decides the shape.
+fn advice(case: &Case, shapes: bool) -> String {
+    let name = case.name();
+    match () {
+        _ if case.judged.engine => format!(
+            "compare the shapes and element types that both sides give to the inputs of {name}: a static build, another profile, or a binding of another type"
+        ),
+        _ if shapes && case.is_any(&BY_VALUES) => {
+            format!(
+                "look at the values that {name} reads: they decide its shape, so that one value more or less changes it"
+            )
+        }
+        _ if case.judged.stored => format!(
+            "see what was stored for {name}: another layout, an axis of 1 more or less, another sample, or another tensor of that name"
+        ),
+        _ if case.e.own_model => format!(
+            "compare what the two files have for {name}: its operands, attributes and opset, and what its inputs' shapes are"
+        ),
+        _ => format!("compare the shapes and element types that both sides give to the inputs of {name}"),
+    }
+}
+
+/// Operators whose shape depends on values, not on shapes alone.
+const BY_VALUES: [&str; 5] = ["NonZero", "NonMaxSuppression", "Compress", "Unique", "StringSplit"];
 
 /// Floats of any width stand for each other; integers do not.
 fn kind(tensor: &Tensor) -> Option<DType> {

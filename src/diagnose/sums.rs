@@ -83,7 +83,8 @@ mod tests {
     use crate::spec::Precision;
 
     /// A device may add up in its own precision; the emulation does not.
-    const DEVICE: Judged = Judged { tolerance: None, emulation: false };
+    const DEVICE: Judged =
+        Judged { tolerance: None, emulation: false, stored: false, alike: false, engine: false, read_right: false };
 
     fn naive_half_sum(x: &[f32]) -> f32 {
         x.iter().fold(half::f16::ZERO, |sum, x| half::f16::from_f32(sum.to_f32() + x)).to_f32()

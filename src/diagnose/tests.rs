@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::Judged;
 use super::sample::{Sample, halves};
 use crate::found::Kind;
 use crate::spec::Precision;
@@ -26,6 +27,8 @@ fn the_cause_comes_first() {
 fn what_is_only_possible_is_told_when_there_is_nothing_else() {
     let relu = || Sample::new("Relu", &["x"]).precision(Precision::Fp32, &[1.0, 1.0], &[1.5, 1.0]);
     assert_eq!(codes(&relu()), ["kernel-or-fusion"]);
+    let stored = Judged { stored: true, ..Judged::default() };
+    assert_eq!(codes(&relu().judged(stored)), ["unknown"]);
     assert_eq!(codes(&relu().emulated(0.2)), ["precision-limited"]);
 }
 

@@ -15,6 +15,7 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
     let along = int(case.e.node, "axis").unwrap_or(default);
     let chosen = Chosen::of(case, along)?;
     let strength = match () {
+        _ if chosen.equal == chosen.differ => Strength::Proven,
         _ if chosen.ties == chosen.differ => Strength::AtWork,
         _ if chosen.ties * 10 >= chosen.differ * 9 => Strength::Fits,
         _ => return None,
@@ -30,10 +31,17 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
         exact(b),
         steps(case, a, b)
     );
-    let advice = format!(
-        "compare the values, not the indices, of {}: either choice is right; for a stable order keep its scores in FP32",
-        case.name()
-    );
+    let advice = match a == b {
+        // ONNX asks for the lower index among equals, and many devices give any.
+        true => format!(
+            "compare the values, not the indices, of {}: among equals ONNX asks for the first one, which few devices promise",
+            case.name()
+        ),
+        false => format!(
+            "compare the values, not the indices, of {}: either choice is right; for a stable order keep its scores in FP32",
+            case.name()
+        ),
+    };
     Some(Finding { code: "topk-tie", strength, evidence, advice })
 }
 
@@ -48,6 +56,8 @@ struct Chosen {
     all: u64,
     differ: u64,
     ties: u64,
+    /// Those of the ties whose values are equal.
+    equal: u64,
     /// The values behind the first tie: the reference's choice, the candidate's.
     example: (f64, f64),
 }
@@ -76,7 +86,7 @@ impl Chosen {
             let rounded = case.format.is_some_and(|f| f.round(a) == f.round(b));
             rounded || (a - b).abs() <= 4.0 * case.unit() * a.abs().max(b.abs())
         };
-        let mut chosen = Chosen { all: right.len() as u64, differ: 0, ties: 0, example: (0.0, 0.0) };
+        let mut chosen = Chosen { all: right.len() as u64, differ: 0, ties: 0, equal: 0, example: (0.0, 0.0) };
         for i in (0..right.len()).filter(|i| right[*i] != got[*i]) {
             chosen.differ += 1;
             if let (Some(a), Some(b)) = (value(i, right[i]), value(i, got[i]))
@@ -84,6 +94,7 @@ impl Chosen {
             {
                 chosen.example = if chosen.ties == 0 { (a, b) } else { chosen.example };
                 chosen.ties += 1;
+                chosen.equal += u64::from(a == b);
             }
         }
         (chosen.differ > 0).then_some(chosen)

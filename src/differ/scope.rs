@@ -157,6 +157,7 @@ impl<'a> Scope<'a> {
             weight: true,
             consumers: Vec::new(),
             channels: None,
+            slots: Pair::LINEAR,
             dtype: stored.dtype,
             axis: several.then(|| node.attr("axis").map_or(1, |a| a.i())),
             block: node.attr("block_size").map_or(0, |a| a.i()),

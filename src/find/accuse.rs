@@ -8,7 +8,7 @@ use super::narrow::Narrowed;
 use super::{raise, tried};
 use crate::compare::Comparison;
 use crate::failure::Ended;
-use crate::found::{Culprit, Kind, Masked, NodeRef, Realised, Status};
+use crate::found::{Culprit, Kind, Masked, Metrics, NodeRef, Realised, Status};
 use crate::graph::{Graph, Node, Source};
 use crate::lab::Probe;
 use crate::run::RunError;
@@ -71,7 +71,7 @@ fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> R
     let graph = &probe.lab.reference.graph;
     let node = graph.producer(suspect.item);
     let region = region(graph, suspect);
-    let accumulated = probe.results.metrics(suspect.item).cloned().unwrap_or_default();
+    let accumulated = measured(probe, suspect.item);
     let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone)?;
     let agrees = |t: &usize| probe.results.get(*t).is_some_and(|r| r.status == Status::Agrees);
     let mut culprit = Culprit {
@@ -91,6 +91,11 @@ fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> R
     Ok(culprit)
 }
 
+/// What was measured of a tensor that diverges.
+fn measured(probe: &Probe, tensor: usize) -> Metrics {
+    probe.results.metrics(tensor).cloned().unwrap_or_else(|| Metrics::apart(0))
+}
+
 /// Those whose error is lost, one a node. A node that is accused for another of its outputs is not among them.
 pub fn masked(probe: &Probe, narrowed: &Narrowed) -> Vec<Masked> {
     let graph = &probe.lab.reference.graph;
@@ -101,7 +106,7 @@ pub fn masked(probe: &Probe, narrowed: &Narrowed) -> Vec<Masked> {
         .map(|m| Masked {
             node: NodeRef::of(graph, graph.producer(m.suspect.item)),
             tensor: probe.lab.key(m.suspect.item).to_string(),
-            accumulated: probe.results.metrics(m.suspect.item).cloned().unwrap_or_default(),
+            accumulated: measured(probe, m.suspect.item),
             masked_by: graph.keys(&m.by),
         })
         .collect()

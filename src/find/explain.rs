@@ -1,6 +1,7 @@
 //! Gathers what is known of a culprit, and asks for its diagnosis. Measures again only what was forgotten.
 
 pub(super) mod above;
+mod misread;
 mod quantised;
 
 use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
@@ -24,6 +25,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
+    let misread = misread::tried(probe, culprit, tensor)?;
+    if let Some(cause) = misread.cause {
+        return Ok(vec![cause]);
+    }
     let mut needed: Vec<usize> = made.chain([tensor]).collect();
     let sample = culprit.accumulated.sample;
     if culprit.accumulated.breaks() {
@@ -84,7 +89,15 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
-    let known = diagnose_judged(&evidence, &Judged { tolerance, emulation });
+    let judged = Judged {
+        tolerance,
+        emulation,
+        stored: !theirs.runs(),
+        alike: mine.on_cpu() && theirs.on_cpu() && mine.about().info.version == theirs.about().info.version,
+        engine: theirs.is_engine(),
+        read_right: misread.tried,
+    };
+    let known = diagnose_judged(&evidence, &judged);
     quantised::tried(probe, culprit, tensor, known)
 }
 

@@ -62,6 +62,8 @@ pub fn isolate(
     };
     let metrics = alone.metrics.clone();
     if alone.status == Status::Diverges {
+        // Shapes that differ leave nothing to measure, and it was run all the same.
+        let metrics = metrics.or_else(|| Some(Metrics::apart(sample)));
         let why = "alone, with reference inputs, it diverges too".to_string();
         return Ok(Local { kind: Kind::Introduces, metrics, why });
     }
@@ -214,12 +216,15 @@ pub(super) fn judge(probe: &Probe, tensor: usize, sample: usize, value: Option<&
 }
 
 /// Some nodes of a side's model, ready to run.
-struct Alone {
-    model: ModelProto,
-    types: Types,
-    feeds: Tensors,
+pub struct Alone {
+    /// The nodes and their weights.
+    pub model: ModelProto,
+    /// Element types of it, as far as they are known.
+    pub types: Types,
+    /// A value for every input.
+    pub feeds: Tensors,
     /// What the tensor is called there.
-    output: String,
+    pub output: String,
 }
 
 /// Runs `nodes` of the side's model; gives back all outputs and the name of `tensor` among them.
@@ -237,7 +242,7 @@ fn run_cut(
 }
 
 /// Cuts `nodes` out of the side's model and fills its inputs; `None` where a value is missing.
-fn cut(probe: &Probe, side: &Side, nodes: &[usize], tensor: usize, sample: usize, feed: Feed) -> Option<Alone> {
+pub fn cut(probe: &Probe, side: &Side, nodes: &[usize], tensor: usize, sample: usize, feed: Feed) -> Option<Alone> {
     let value = |key: &str| probe.value_at(side, key, sample, feed);
     let typed = |key: &str| value(key).map(|t| (t.dtype, t.shape));
     let cut = extract(&side.model.proto, &side.graph, nodes, Outputs::All, typed)?;

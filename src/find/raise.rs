@@ -1,7 +1,7 @@
 //! An activation that lets less through than it gets cannot make an error larger, only the share of it: it is right about what
 //! it gets, and the maker of that is to blame, though all of its output passes for noise.
 
-use crate::found::{Culprit, Kind, Status};
+use crate::found::{Culprit, KERNEL, Kind, Status};
 use crate::graph::{Node, Source};
 use crate::lab::Probe;
 use crate::search::Suspect;
@@ -59,7 +59,7 @@ pub fn told(maker: Culprit, below: Culprit) -> Culprit {
     );
     let region = maker.region.iter().chain(&below.region).cloned().collect();
     // What was seen of the maker's output alone explains no kernel.
-    let diagnosis = maker.diagnosis.into_iter().filter(|reason| reason.code != "kernel-or-fusion").collect();
+    let diagnosis = maker.diagnosis.into_iter().filter(|reason| reason.code != KERNEL).collect();
     Culprit {
         region,
         diagnosis,

@@ -1,12 +1,16 @@
 //! The one place that makes a report: of what was asked and what was found. The verdict and its reason follow from the
 //! findings, here and nowhere else.
 
+use super::advice;
 use super::experiment::Experiment;
 use super::{
     Culprit, Diagnosis, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA,
     SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
+
+/// The code of a cause that is not known.
+const UNKNOWN: &str = "unknown";
 
 /// The report of all that is known.
 pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
@@ -29,7 +33,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         decisions: findings.judged.decisions.clone(),
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
-        culprits: culprits(findings),
+        culprits: advice::settled(&culprits(findings), &reproducers.made),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
         differences: findings.differences.as_ref().map(|d| d.rows.clone()).unwrap_or_default(),
         patched: findings.differences.as_ref().and_then(|d| d.patched.clone()),
@@ -60,7 +64,9 @@ fn culprits(findings: &Findings) -> Vec<Culprit> {
     let mut culprits = findings.culprits().to_vec();
     let told = findings.differences.iter().flat_map(|d| &d.diagnoses);
     for (culprit, of_files) in culprits.iter_mut().zip(told) {
-        let all = of_files.iter().chain(&culprit.diagnosis);
+        // What the files say of it is more than that nothing is known.
+        let own = culprit.diagnosis.iter().filter(|d| d.code != UNKNOWN || of_files.is_empty());
+        let all = of_files.iter().chain(own);
         let shown = all.clone().any(|d| d.sure == Sure::Shown);
         let likely = all.clone().any(|d| d.sure == Sure::Likely);
         let kept = |d: &&Diagnosis| d.sure == Sure::Shown || (!shown && (d.sure == Sure::Likely || !likely));

@@ -49,7 +49,10 @@ impl Culprit {
     /// What it did, to be read after its name. Cleaned of control characters.
     pub fn deed(&self) -> String {
         match (self.kind, self.local.is_some()) {
-            (Kind::Introduces, _) => "introduces the divergence: wrong on its own, fed with reference inputs".into(),
+            (Kind::Introduces, true) => "introduces the divergence: wrong on its own, fed with reference inputs".into(),
+            (Kind::Introduces, false) => {
+                "introduces the divergence: its inputs agree and its output does not (it was not run alone)".into()
+            }
             (Kind::Amplifies, _) if !self.enlarges() => {
                 "hands on what it is given: right on its own, and a difference of its inputs that is tolerable there is not behind it".into()
             }

@@ -222,8 +222,31 @@ impl Metrics {
         self.relative_rms().filter(|_| !self.breaks()).unwrap_or(f64::INFINITY)
     }
 
+    /// Of two tensors whose shapes or kinds of value differ: no element of one could be set against the other's, so that no
+    /// number stands for them.
+    pub fn apart(sample: usize) -> Metrics {
+        let none = Real(f64::NAN);
+        Metrics {
+            max_abs: none,
+            mean_abs: none,
+            p99_abs: none,
+            max_rel: none,
+            mean_rel: none,
+            rmse: none,
+            cosine: none,
+            sqnr_db: none,
+            max_ulp: none,
+            sample,
+            ..Metrics::default()
+        }
+    }
+
     /// `12 NaN or Inf (reference: 0), max abs 0.82, max rel 1.2, SQNR 11.4 dB`.
     pub fn told(&self) -> String {
+        if self.elements == 0 {
+            let apart = if self.max_abs.0.is_nan() { ": the shapes or the kinds of value differ" } else { "" };
+            return format!("no element was compared{apart}");
+        }
         if self.mismatched == 0 && self.max_abs.0 == 0.0 {
             return "none, the values are equal".into();
         }
@@ -245,6 +268,11 @@ impl Metrics {
 
     /// How many elements are beyond the tolerance, and where the first one is, in one of so many `samples`.
     pub fn extent(&self, samples: usize) -> String {
+        match (self.elements, samples) {
+            (0, 0..=1) => return "no element was compared".into(),
+            (0, _) => return format!("no element of sample {} was compared", self.sample),
+            _ => {}
+        }
         let mut text = match self.mismatched {
             0 => format!("all {} elements within tolerance", count(self.elements)),
             n => format!("{} of {} elements beyond tolerance", count(n), count(self.elements)),
@@ -303,5 +331,10 @@ mod tests {
         assert_eq!(fine.told(), "none, the values are equal");
         assert_eq!(fine.relative_rms(), Some(0.0));
         assert_eq!(Metrics { sqnr_db: Real(f64::NAN), ..fine }.relative_rms(), None);
+        let apart = Metrics::apart(2);
+        assert_eq!(apart.told(), "no element was compared: the shapes or the kinds of value differ");
+        assert_eq!(apart.extent(3), "no element of sample 2 was compared");
+        assert_eq!((apart.relative(), apart.nonfinite()), (f64::INFINITY, true));
+        assert_eq!(Metrics::default().told(), "no element was compared");
     }
 }
