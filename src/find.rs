@@ -11,6 +11,7 @@ pub mod rank;
 mod regrown;
 pub mod route;
 pub mod scan;
+pub mod story;
 mod tried;
 pub mod trust;
 pub mod undo;

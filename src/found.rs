@@ -12,6 +12,7 @@ mod differences;
 mod exit;
 pub mod experiment;
 mod findings;
+mod groups;
 pub mod json;
 mod masked;
 mod metrics;
@@ -21,7 +22,7 @@ mod real;
 pub mod words;
 
 pub use advice::KERNEL;
-pub use assemble::{assemble, cut_short, of_outputs, verdict};
+pub use assemble::{assemble, culprits, cut_short, of_outputs, verdict};
 pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, Sure, ordered, worst};
 pub use cure::{Cure, CureNote};
 pub use decisions::{
@@ -32,6 +33,7 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
+pub use groups::{Effect, Group, grouped};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};
@@ -87,6 +89,9 @@ pub struct Report {
     pub metric_command: Option<CommandVerdict>,
     /// In topological order.
     pub culprits: Vec<Culprit>,
+    /// The culprits by finding, that whose undoing buys most first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Nodes that are wrong too, whose error is lost before it reaches a diverging output. In topological order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masked: Vec<Masked>,

@@ -13,9 +13,9 @@ use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArg
 use crate::cure::drive::{precision, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
-use crate::find::{self, inside, route, trust, undo};
+use crate::find::{self, inside, route, story, trust, undo};
 use crate::found::experiment::Experiment;
-use crate::found::{Cure, Exit, Findings, Locals, Wanted, verdict};
+use crate::found::{self, Cure, Exit, Findings, Locals, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
 use crate::open::{self, Opened, early, places, untouched};
@@ -130,6 +130,11 @@ impl Run<'_> {
         let builds = self.plan.cure.is_some();
         let ranked = rank::rank(probe, self.frame.findings.culprits(), builds, &self.progress)?;
         self.frame.findings.ranking = ranked.ranking;
+        // Where nobody is to blame, there is no finding.
+        if self.frame.findings.ranking.limited.is_none() {
+            let culprits = found::culprits(&self.frame.findings);
+            self.frame.findings.groups = story::story(probe, &culprits, &self.progress)?;
+        }
         if let Some(reproducer) = self.plan.reproducer {
             self.frame.tell();
             self.reproduce(probe, reproducer)?;

@@ -34,6 +34,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
         culprits: advice::settled(&culprits(findings), &reproducers.made),
+        groups: findings.groups.clone(),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
         differences: findings.differences.as_ref().map(|d| d.rows.clone()).unwrap_or_default(),
         patched: findings.differences.as_ref().and_then(|d| d.patched.clone()),
@@ -60,7 +61,7 @@ pub fn cut_short(begun: Report, died: &RunError) -> Report {
 }
 
 /// The culprits with all that is known of their causes. Where one was shown, what is only likely is not told beside it.
-fn culprits(findings: &Findings) -> Vec<Culprit> {
+pub fn culprits(findings: &Findings) -> Vec<Culprit> {
     let mut culprits = findings.culprits().to_vec();
     let told = findings.differences.iter().flat_map(|d| &d.diagnoses);
     for (culprit, of_files) in culprits.iter_mut().zip(told) {

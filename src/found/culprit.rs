@@ -71,12 +71,22 @@ impl Culprit {
 /// The culprits in the order in which they are told: that of the graph, and where none is to blame the worst first, those that
 /// compute before constants.
 pub fn ordered(report: &Report) -> Cow<'_, [Culprit]> {
+    let mut culprits = report.culprits.clone();
     if report.precision_limited.is_none() {
+        if report.groups.len() > 1 {
+            culprits.sort_by_key(|culprit| place(report, culprit));
+            return Cow::Owned(culprits);
+        }
         return Cow::Borrowed(&report.culprits);
     }
-    let mut culprits = report.culprits.clone();
     culprits.sort_by(worst_first);
     Cow::Owned(culprits)
+}
+
+/// Where a culprit stands among the findings of a report, the one whose undoing buys most first.
+fn place(report: &Report, culprit: &Culprit) -> usize {
+    let found = report.groups.iter().position(|group| group.tensors.contains(&culprit.tensor));
+    found.unwrap_or(report.groups.len())
 }
 
 /// The one to be told first where no node is to blame.

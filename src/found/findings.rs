@@ -2,7 +2,7 @@
 //! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Differences, Environment, InputsInfo, Judged, Masked, ModelInfo, Note,
+    BackendInfo, Crash, Culprit, Cure, Differences, Environment, Group, InputsInfo, Judged, Masked, ModelInfo, Note,
     PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
 };
 use crate::failure::RunError;
@@ -22,6 +22,8 @@ pub struct Findings {
     pub candidate: Option<OfCandidate>,
     /// The search for culprits, if there was one.
     pub found: Option<Found>,
+    /// The culprits by finding; nothing before that stage.
+    pub groups: Vec<Group>,
     /// What differs between the two files, where the candidate has its own.
     pub differences: Option<Differences>,
     /// The search for knobs of the compiler, if there was one.

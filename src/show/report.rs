@@ -6,6 +6,7 @@ mod culprit;
 pub mod cure;
 mod differences;
 mod engine;
+mod findings;
 mod judged;
 mod masked;
 mod ranking;
@@ -92,6 +93,7 @@ fn diverged(blocks: &mut Vec<Block>, report: &Report) {
     }
     blocks.push(Block::Cards(culprit::cards(report, detailed, Short)));
     blocks.extend(culprit::more(report, more));
+    blocks.extend(findings::block(report, Short));
     blocks.extend(differences::block(report, Short));
     blocks.extend(masked::block(report, Short));
     if report.culprits.is_empty()
@@ -135,6 +137,7 @@ fn ticket(report: &Report) -> Page {
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
     blocks.extend(culprit::also(more));
+    blocks.extend(findings::block(report, Ticket));
     blocks.extend(differences::block(report, Ticket));
     blocks.extend(masked::block(report, Ticket));
     blocks.extend(cure::ticket(report));
@@ -163,6 +166,7 @@ fn full(report: &Report) -> Page {
         answer.reverse();
     }
     blocks.extend(answer.into_iter().flatten());
+    blocks.extend(findings::block(report, Full));
     blocks.extend(differences::block(report, Full));
     blocks.extend(masked::block(report, Full));
     blocks.extend(cure::sensitivity(report, Full));
