@@ -89,9 +89,10 @@ fn lost(guard: &Guard, format: Format) -> Option<String> {
 
 fn finding(case: &Case, format: Format, guard: &str, evidence: String) -> Finding {
     let large = num(if format.name == "FP16" { 1e-4 } else { format.unit });
+    let own = case.e.culprit.node.name == guard;
+    let end = if own { "the root or the quotient".to_string() } else { case.name() };
     let advice = format!(
-        "keep '{guard}' and the nodes behind it up to {} in FP32; untried: an epsilon that {} holds (such as {large})",
-        case.name(),
+        "keep '{guard}' and the nodes behind it up to {end} in FP32; untried: an epsilon that {} holds (such as {large})",
         format.name
     );
     Finding { code: CODE, strength: Strength::AtWork, evidence, advice }

@@ -40,14 +40,16 @@ const NEVER: f64 = -1e4;
 
 /// A value that only means "never" is too low for the format, so that a softmax meets an infinity.
 pub fn mask_sentinel(case: &Case) -> Option<Finding> {
-    let masking = case.is_any(&MASKING);
+    // A constant by itself is a mask by what reads it.
+    let masking = case.is_any(&MASKING) || case.is_any(&["Constant"]) && case.read_by(&SOFTMAX);
     let to_softmax = case.read_by(&SOFTMAX) || case.is_any(&SOFTMAX);
     let applied = to_softmax || case.is_any(&["Where"]) || case.read_by(&["Where", "Add", "Sub", "Expand"]);
     if !masking || !applied {
         return None;
     }
     let strength = if to_softmax { Strength::AtWork } else { Strength::Fits };
-    let evidence = zero_times(case).or_else(|| infinite_in_format(case)).or_else(|| clamped(case))?;
+    let evidence = zero_times(case).or_else(|| constant(case)).or_else(|| infinite_in_format(case));
+    let evidence = evidence.or_else(|| clamped(case))?;
     let softmax = if to_softmax { behind(case) } else { String::new() };
     let advice = format!("keep {} and the nodes behind it up to the Softmax in FP32", case.name());
     Some(Finding { code: CODE, strength, evidence: format!("{evidence}{softmax}"), advice })
@@ -58,6 +60,7 @@ fn behind(case: &Case) -> String {
     let broken = case.pairs.as_ref().is_some_and(|p| p.nan_new > 0);
     match case.format.zip(case.e.output).map_or(0, |(format, out)| masked_rows(out, -format.infinite_from)) {
         _ if broken => "; the Softmax behind it hands the NaN on".to_string(),
+        _ if case.is_any(&["Constant"]) => "; a Softmax is behind it".to_string(),
         0 => "; the Softmax behind it meets an infinity".to_string(),
         1 => "; 1 row is masked as a whole, which makes the Softmax behind it NaN".to_string(),
         n => format!("; {n} rows are masked as a whole, which makes the Softmax behind them NaN"),
@@ -99,6 +102,23 @@ fn zero_times(case: &Case) -> Option<String> {
         share(nan, case.output.as_ref()?.elements, "values"),
         mask.name,
         share(zeros.zeros, zeros.elements, "places")
+    ))
+}
+
+/// A Constant node of the sentinel, of either sign: what multiplies it makes it low.
+fn constant(case: &Case) -> Option<String> {
+    let (format, out) = (case.format?, case.output.as_ref()?);
+    let value = if out.max > -out.min { out.max } else { out.min };
+    if !case.is_any(&["Constant"]) || out.over == 0 || out.elements != 1 || !is_round(value.abs()) {
+        return None;
+    }
+    let infinity = if value < 0.0 { "-Infinity" } else { "Infinity" };
+    let zero = if case.read_by(&["Mul"]) { ", and 0 times that is NaN" } else { "" };
+    Some(format!(
+        "the constant '{}' is {}, which is {infinity} in {}{zero}",
+        case.e.culprit.tensor,
+        num(value),
+        format.name
     ))
 }
 
@@ -194,6 +214,17 @@ mod tests {
         without(broken(), "nan-source");
         without(broken(), "fp16-overflow");
         assert!(!broken().diagnoses()[0].evidence.contains("as a whole"));
+    }
+
+    #[test]
+    fn constants_by_themselves() {
+        let constant = |c: f32| Sample::new("Constant", &[]).fp16(&[c], &[f32::INFINITY.copysign(c)]);
+        let mask = |c: f32| constant(c).readers(&["Mul", "Add", "Softmax"]);
+        check(mask(LOWEST), "mask-sentinel", "the constant 'y' is -3.403e38, which is -Infinity in FP16, and 0 times");
+        check(mask(1e9), "mask-sentinel", "'y' is 1e9, which is Infinity in FP16");
+        without(mask(LOWEST), "fp16-overflow");
+        without(constant(1e9).readers(&["Mul", "Relu"]), "mask-sentinel");
+        without(mask(123_456.0), "mask-sentinel");
     }
 
     #[test]
