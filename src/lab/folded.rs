@@ -71,7 +71,13 @@ impl Lab {
             return false;
         }
         let mut said = false;
+        let folded_op = &mine.producer(folded).op_type;
         for reader in self.readers(other) {
+            let (op, own) = (&theirs.producer(reader).op_type, mine.tensor(&theirs.tensors[reader].key));
+            // What is said to be folded is still there, and makes what followed: a quantiser left out the Relu behind it.
+            if op == folded_op && own.is_some_and(|own| mine.producer(own).op_type != *op) {
+                return false;
+            }
             let (as_named, as_folded) = match mine.tensor(&theirs.tensors[reader].key) {
                 Some(own) => (mine.parents(own).contains(&named), mine.parents(own).contains(&folded)),
                 // What it makes has another name: its operator must do.

@@ -13,6 +13,8 @@ const TOO_SMALL: f64 = 1.0 / 4.0;
 const TOO_LARGE: f64 = 8.0;
 /// Calibrators clip a few outliers on purpose.
 const TOLERABLE: f64 = 0.005;
+/// A range that covers less than this share of the values on one side cuts off what counts, however few those are.
+const CUT: f64 = 0.9;
 /// The width of the range is that of the values up to this factor: the scale is right, and where it lies is wrong.
 const SAME_WIDTH: f64 = 1.5;
 
@@ -85,7 +87,9 @@ fn lost_zero_point(seen: &Seen) -> Option<Suspicion> {
     let Codes::Integers(least, most) = Codes::of(pair.dtype)? else { return None };
     let (lo, hi) = range(&to_f64(seen.laid.value));
     let width = (hi - lo) / (most - least) / scale;
-    if seen.losses.clip_fraction <= TOLERABLE || !(1.0 / SAME_WIDTH..SAME_WIDTH).contains(&width) {
+    let width_fits = (1.0 / SAME_WIDTH..SAME_WIDTH).contains(&width);
+    let cut = seen.losses.scale_ratio.is_some_and(|r| r < CUT);
+    if seen.losses.clip_fraction == 0.0 || !cut || !width_fits {
         return None;
     }
     let (parameters, zero) = fitted(seen, false)?;

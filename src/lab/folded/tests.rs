@@ -50,6 +50,8 @@ fn nothing_else_is_taken_for_a_fold() {
     apart(PLAIN, "c = MatMul(x, left); r = Relu(c); z = Neg(r)");
     // What followed is there under another name.
     apart(PLAIN, "c = MatMul(x, other); w = Mul(c, scale); r = Relu(w); z = Neg(r)");
+    // What followed is there, and makes what the Relu behind it made: a quantiser left that out.
+    apart(PLAIN, "c = MatMul(x, other); r = Mul(c, scale); z = Neg(r)");
     // Who reads the name in the reference reads it in the candidate.
     let twice = "c = MatMul(x, left); y = Mul(c, scale); r = Relu(y); z = Add(r, c)";
     apart(twice, "c = MatMul(x, other); r = Relu(c); z = Add(r, c)");
