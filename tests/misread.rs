@@ -32,7 +32,7 @@ fn weights() -> Vec<TensorProto> {
     let table: Vec<f32> = (0..32).map(|i| (i as f32 * 1.9).sin()).collect();
     vec![
         tensor_to_proto("table", &Tensor::f32(&[8, 4], &table)),
-        tensor_to_proto("three", &Tensor::i64(&[1], &[3])),
+        tensor_to_proto("seven", &Tensor::i64(&[1], &[7])),
         tensor_to_proto("offsets", &Tensor::i64(&[8], &[10, 20, 30, 40, 50, 60, 70, 80])),
         tensor_to_proto("depth", &Tensor::i64(&[], &[8])),
         tensor_to_proto("on_off", &Tensor::f32(&[2], &[0.0, 1.0])),
@@ -74,7 +74,7 @@ fn readers() -> Vec<(&'static str, Vec<NodeProto>)> {
         ("Gather", vec![node("Gather", "reader", &["table", "ids"], "y")]),
         ("Cast", vec![NodeProto { name: Some("reader".into()), ..cast("ids") }]),
         ("Add", vec![node("Add", "reader", &["ids", "offsets"], "s"), cast("s")]),
-        ("Equal", vec![node("Equal", "reader", &["ids", "three"], "e"), cast("e")]),
+        ("Equal", vec![node("Equal", "reader", &["ids", "seven"], "e"), cast("e")]),
         ("Mul", vec![node("Mul", "reader", &["ids", "ids"], "s"), cast("s")]),
         ("OneHot", vec![node("OneHot", "reader", &["ids", "depth", "on_off"], "y")]),
         (
