@@ -53,7 +53,7 @@ fn narrowed(case: &Case) -> Option<(Strength, String)> {
     // One 0 more is a coincidence with the upper half of any small number.
     let telling = differ.len() > 1 || got[first] != 0;
     let strength = if telling { Strength::Proven } else { Strength::AtWork };
-    Some((strength, format!("{count} are {how}: {} became {}", right[first], got[first])))
+    Some((strength, format!("{count} are {how}: {} became {}; all others agree", right[first], got[first])))
 }
 
 /// What results look like that were cut.

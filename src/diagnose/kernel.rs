@@ -103,7 +103,7 @@ pub fn unexplained(case: &Case) -> Option<Finding> {
     let error = case.relative_error().map_or(String::new(), |e| format!(" by {} of its size", num(e)));
     if case.e.own_model && case.e.culprit.region.len() > 1 {
         let evidence = format!(
-            "not known: it is off{error}, and inside the region no tensor of the two files could be set against another: other nodes, or other names"
+            "it is off{error}, and inside the region no tensor of the two files could be set against another: other nodes, or other names"
         );
         let advice =
             format!("compare the region that ends in {} with what the candidate's file has for it", case.name());
@@ -156,7 +156,7 @@ fn unknown(case: &Case, seen: String) -> Finding {
             format!("run {name} alone on both sides, on the reference's inputs, before anybody is blamed"),
         ),
     };
-    let evidence = format!("not known: {seen}, and {why}; {}", ruled_out(case));
+    let evidence = format!("{seen}, and {why}; {}", ruled_out(case));
     Finding { code: UNKNOWN, strength: Strength::Open, evidence, advice }
 }
 

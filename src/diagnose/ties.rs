@@ -31,6 +31,10 @@ pub fn topk_tie(case: &Case) -> Option<Finding> {
         exact(b),
         steps(case, a, b)
     );
+    let evidence = match strength {
+        Strength::Proven => evidence + "; by the values that they point at, all agree",
+        _ => evidence,
+    };
     let advice = match a == b {
         // ONNX asks for the lower index among equals, and many devices give any.
         true => format!(

@@ -87,7 +87,7 @@ pub fn unsorted(case: &Case) -> Option<Finding> {
         return None;
     }
     let evidence = format!(
-        "{} hold the same elements in another order, and with sorted = 0 ONNX leaves the order of {} open",
+        "{} hold the same elements in another order, and with sorted = 0 ONNX leaves the order of {} open; in one order, all agree",
         share(moved, rows.len() as u64, "rows"),
         case.name()
     );

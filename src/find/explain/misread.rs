@@ -53,7 +53,9 @@ pub fn tried(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<Trie
             let Some(value) = run(probe, &alone, &misread)? else { continue };
             tried.tried = true;
             if let Some(apart) = agrees(probe, tensor, sample, &value) {
-                tried.cause = Some(told(culprit, reading, &misread, (apart, value.dtype)));
+                let own_model = probe.lab.relation.is_own_model();
+                let advice = advice(&misread, own_model);
+                tried.cause = Some(Diagnosis { advice, ..told(culprit, reading, &misread, (apart, value.dtype)) });
                 return Ok(tried);
             }
         }
@@ -140,13 +142,12 @@ fn told(
     misread: &[(&Operand, Tensor)],
     (apart, dtype): (f64, DType),
 ) -> Diagnosis {
-    let names: Vec<String> = misread.iter().map(|(operand, _)| format!("'{}'", operand.name)).collect();
     let (first, read) = &misread[0];
     let (was, became) = example(&first.value, read);
     let before = number(culprit.accumulated.max_abs.0);
     let evidence = format!(
         "{} {}: {was} became {became}; the reference's '{}' run on that gives what the candidate gives (max abs {}; on the right values {before})",
-        names.join(" and "),
+        names(misread),
         reading.told(),
         culprit.node.told(),
         number(apart)
@@ -154,13 +155,23 @@ fn told(
     // Few truth values agree with anything.
     let chance = dtype == DType::Bool && culprit.accumulated.mismatched < TRUTHS;
     let sure = if chance { Sure::Likely } else { Sure::Shown };
-    Diagnosis { code: reading.code().to_string(), sure, evidence, advice: advice(&names.join(" and "), misread) }
+    Diagnosis { code: reading.code().to_string(), sure, evidence, ..Diagnosis::default() }
+}
+
+fn names(misread: &[(&Operand, Tensor)]) -> String {
+    misread.iter().map(|(operand, _)| format!("'{}'", operand.name)).collect::<Vec<_>>().join(" and ")
 }
 
 /// 32-bit inputs help only where all of them fit.
-fn advice(names: &str, misread: &[(&Operand, Tensor)]) -> String {
+fn advice(misread: &[(&Operand, Tensor)], own_model: bool) -> String {
+    let names = names(misread);
     let fit = misread.iter().all(|(operand, _)| fits_32_bits(&operand.value));
     let fed = misread.iter().all(|(operand, _)| !operand.weight);
+    if own_model {
+        return format!(
+            "look for what narrows {names} on its way in the candidate's file (a Cast, a Clip, a type), and keep it in 64 bits there"
+        );
+    }
     let bind = format!("hand {names} to the candidate as the 64-bit integers that they are, in element type and bytes");
     match (fit, fed) {
         (false, _) => format!(
@@ -211,7 +222,7 @@ mod tests {
     fn narrow_inputs_are_advised_only_for_what_fits() {
         let operand =
             |value: i64, weight: bool| Operand { name: "ids".into(), value: Tensor::i64(&[1], &[value]), weight };
-        let advised = |operand: &Operand| advice("'ids'", &[(operand, Tensor::i64(&[1], &[0]))]);
+        let advised = |operand: &Operand| advice(&[(operand, Tensor::i64(&[1], &[0]))], false);
         assert!(advised(&operand(3, false)).contains("--int32-inputs"));
         for operand in [operand(1 << 40, false), operand(1 << 40, true), operand(3, true)] {
             assert!(!advised(&operand).contains("--int32-inputs"));

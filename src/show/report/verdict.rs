@@ -158,6 +158,7 @@ pub fn inconclusive(report: &Report) -> Vec<Fact> {
 
 /// What to do next when there is no answer.
 fn next_step(report: &Report) -> &'static str {
+    let moves = report.trust.as_ref().is_some_and(|trust| !matches!(trust.repeat.as_str(), "" | "identical"));
     let outputs_unseen = !report.outputs.is_empty() && report.outputs.iter().all(|o| o.status == Status::NotCompared);
     if let Some(crash) = &report.crash {
         match crash.node {
@@ -172,6 +173,8 @@ fn next_step(report: &Report) -> &'static str {
         "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
+    } else if moves && report.tensors.is_empty() {
+        "run the candidate by hand on the same data until it answers the same twice, then run again"
     } else if outputs_unseen {
         "no output could be compared: judge on other tensors with --outputs NAME,..., or check that both models have the same outputs"
     } else if report.search.candidate_runs == 0 {
