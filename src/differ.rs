@@ -1,6 +1,7 @@
 //! How two files differ, as values: node for node, slot for slot, with what an operator means in the opset of its file; and one file
 //! with some of these differences undone. Files in, values out: nothing here runs a model or decides what a difference is to blame for.
 
+mod alike;
 mod compared;
 mod edit;
 mod held;
@@ -23,6 +24,7 @@ use crate::load::Model;
 use crate::onnx::ModelProto;
 use held::Held;
 use names::Names;
+use scope::Scope;
 
 /// A file to be set against another.
 #[derive(Clone, Copy)]
@@ -146,10 +148,15 @@ impl Difference {
 
 impl<'a> Two<'a> {
     /// `pairs` are tensors of the main graphs, mine and theirs, that stand for each other although their names differ; every other name is
-    /// taken for the same thing in both.
+    /// taken for the same thing in both, and so is what is made alike.
     pub fn new(mine: File<'a>, theirs: File<'a>, pairs: &[(String, String)]) -> Two<'a> {
         let names = Names::of(mine.proto.graph.as_ref(), theirs.proto.graph.as_ref(), pairs);
-        Two { mine, theirs, schemas: Schemas::new(), names }
+        let schemas = Schemas::new();
+        if let (Some(a), Some(b)) = (mine.proto.graph.as_ref(), theirs.proto.graph.as_ref()) {
+            let scopes = [&Scope::main(mine.model, a), &Scope::main(theirs.model, b)];
+            alike::pair(&schemas, [mine.proto, theirs.proto], scopes, &names);
+        }
+        Two { mine, theirs, schemas, names }
     }
 }
 

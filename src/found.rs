@@ -25,11 +25,11 @@ pub use cure::{Cure, CureNote};
 pub use decisions::{
     ChangedDecision, Choice, CommandVerdict, DecisionKind, Decisions, Judged, OutputOfSample, Rows, SampleVerdict,
 };
+pub use differences::{Differences, FileDifference, Patched, Role};
 pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
 };
-pub use differences::{Differences, FileDifference, Patched, Role};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};

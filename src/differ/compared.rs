@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use super::held::{self, Held};
 use super::names::Names;
-use super::scope::{Maker, Scope};
+use super::scope::{Maker, Scope, passes};
 use super::slots::{Slot, beside, slots};
-use super::{At, Difference, Two, What, version};
+use super::{At, Difference, Two, What, alike, version};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, NodeProto};
 
 /// Operators whose two operands may change places.
-const COMMUTE: [&str; 12] =
+pub const COMMUTE: [&str; 12] =
     ["Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr"];
 
 /// Nodes that are listed at most where other nodes make a tensor.
@@ -94,11 +94,18 @@ impl<'t> Comparing<'_, 't> {
         let new = |what: What| Difference { tensor: tensor.clone(), mine: a_at.clone(), theirs: b_at.clone(), what };
         let domain = |node: &NodeProto| node.domain().trim_start_matches("ai.onnx").to_string();
         if a.node.op_type() != b.node.op_type() || domain(a.node) != domain(b.node) {
-            if pair.mine.constant(mine).zip(pair.theirs.constant(&theirs)).is_some_and(|(a, b)| held::same_values(&a, &b)) {
+            if pair
+                .mine
+                .constant(mine)
+                .zip(pair.theirs.constant(&theirs))
+                .is_some_and(|(a, b)| held::same_values(&a, &b))
+            {
                 return;
             }
-            let (mine, theirs) = (upwards(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some()),
-                upwards(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some()));
+            let (mine, theirs) = (
+                upwards(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some()),
+                upwards(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some()),
+            );
             self.found.push(new(What::Nodes { mine, theirs }));
             return;
         }
@@ -117,16 +124,19 @@ impl<'t> Comparing<'_, 't> {
     fn versions(&self, a: &Maker, b: &Maker) -> Option<What> {
         let domain = a.node.domain();
         let [mine, theirs] = [self.two.mine.proto, self.two.theirs.proto].map(|proto| version(proto, domain));
-        let since = |node: &NodeProto, version| self.two.schemas.of(domain, node.op_type(), version).map(|s| s.since);
-        (since(a.node, mine) != since(b.node, theirs)).then(|| What::Opset { domain: domain.to_string(), mine, theirs })
+        let schema = |node: &NodeProto, version| self.two.schemas.of(domain, node.op_type(), version);
+        let (own, other) = schema(a.node, mine).zip(schema(b.node, theirs))?;
+        (!own.is_like(other)).then(|| What::Opset { domain: domain.to_string(), mine, theirs })
     }
 
     fn slots_of(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) -> Vec<What> {
-        let schema = |proto, node: &NodeProto| {
-            self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()))
-        };
+        let schema =
+            |proto, node: &NodeProto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
         let (mine, theirs) = (schema(self.two.mine.proto, a.node), schema(self.two.theirs.proto, b.node));
-        let rows = beside(slots(&pair.mine, a.node, mine), slots(&pair.theirs, b.node, theirs));
+        let mut rows = beside(slots(&pair.mine, a.node, mine), slots(&pair.theirs, b.node, theirs));
+        if COMMUTE.contains(&a.node.op_type()) {
+            turned(pair, &mut rows);
+        }
         let differing: Vec<(Option<Slot>, Option<Slot>)> =
             rows.into_iter().filter(|(x, y)| !self.same(pair, x.as_ref(), y.as_ref())).collect();
         if COMMUTE.contains(&a.node.op_type()) && self.swapped(pair, &differing) {
@@ -164,19 +174,28 @@ impl<'t> Comparing<'_, 't> {
             return same;
         }
         let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
-        if a.node.op_type() != b.node.op_type() || a.out != b.out {
+        if a.out != b.out {
             return false;
         }
-        let outer = Pair {
-            mine: pair.mine.outer(a.out),
-            theirs: pair.theirs.outer(b.out),
-            names: pair.names.outer(a.out),
+        let outer =
+            Pair { mine: pair.mine.outer(a.out), theirs: pair.theirs.outer(b.out), names: pair.names.outer(a.out) };
+        // One of the files may have a node more in between: it is that node that differs, not what is above it.
+        let (s, u, same) = match a.node.op_type() == b.node.op_type() {
+            true => (s.to_string(), u.to_string(), true),
+            false => match (
+                above(&outer.theirs, &b, &a, &|n| outer.names.to_mine(n).is_some()),
+                above(&outer.mine, &a, &b, &|n| outer.names.to_theirs(n).is_some()),
+            ) {
+                (Some(deeper), _) => (s.to_string(), deeper, false),
+                (None, Some(deeper)) => (deeper, u.to_string(), false),
+                (None, None) => (s.to_string(), u.to_string(), true),
+            },
         };
-        let free = outer.names.pair(s, u);
+        let free = outer.names.pair(&s, &u);
         if free {
-            self.open.push((outer, s.to_string(), u.to_string()));
+            self.open.push((outer, s, u));
         }
-        free
+        free && same
     }
 
     /// The two operands have changed places.
@@ -208,11 +227,16 @@ impl<'t> Comparing<'_, 't> {
         let mut found = Vec::new();
         for (attribute, mine) in a.node.subgraphs() {
             let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
+            let (names, is_new) = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
             let inner = Pair {
                 mine: pair.mine.body(a.index, attribute, mine),
                 theirs: pair.theirs.body(b.index, attribute, theirs),
-                names: pair.names.inside(mine, theirs),
+                names,
             };
+            if is_new {
+                let protos = [self.two.mine.proto, self.two.theirs.proto];
+                alike::pair(&self.two.schemas, protos, [&inner.mine, &inner.theirs], &inner.names);
+            }
             let outputs = mine.output.iter().zip(&theirs.output).map(|(a, b)| (a.name(), b.name())).enumerate();
             for (position, (s, u)) in outputs {
                 if self.same_wire(&inner, s, u) {
@@ -235,7 +259,9 @@ fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {
 /// Are these two names the same thing, as far as that is known? `None`: nothing is known of either.
 fn known(pair: &Pair, s: &str, u: &str) -> Option<bool> {
     let (mine, theirs) = (through(&pair.mine, s, false), through(&pair.theirs, u, true));
-    let paired = |s: &String, u: &String| pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u);
+    let paired = |s: &String, u: &String| {
+        pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u)
+    };
     if mine.iter().any(|s| theirs.iter().any(|u| paired(s, u))) {
         return Some(true);
     }
@@ -247,12 +273,8 @@ fn known(pair: &Pair, s: &str, u: &str) -> Option<bool> {
 fn through(scope: &Scope, name: &str, quantised: bool) -> Vec<String> {
     let mut names = vec![name.to_string()];
     while let Some(maker) = names.last().and_then(|last| scope.maker(last)).filter(|_| names.len() < THROUGH) {
-        let passes = match maker.node.op_type() {
-            "Identity" => true,
-            "DequantizeLinear" | "QuantizeLinear" => quantised,
-            _ => false,
-        };
-        match maker.node.input.first().filter(|_| passes) {
+        let quantising = quantised && matches!(maker.node.op_type(), "DequantizeLinear" | "QuantizeLinear");
+        match passes(maker.node).or(maker.node.input.first().filter(|_| quantising)) {
             Some(before) => names.push(before.clone()),
             None => break,
         }
@@ -266,6 +288,50 @@ impl<'a> Scope<'a> {
         let names = through(self, name, true);
         let last = names.last().filter(|_| names.len() > 1)?;
         Some((last.clone(), own(self.maker(last))?))
+    }
+}
+
+/// What an operator of the same kind as that of `like` makes a few unknown nodes above `from`.
+fn above(scope: &Scope, from: &Maker, like: &Maker, known: &dyn Fn(&str) -> bool) -> Option<String> {
+    let mut open: Vec<(String, usize)> = from.node.input.iter().map(|name| (name.clone(), 1)).collect();
+    while let Some((name, steps)) = open.pop() {
+        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
+        if maker.node.op_type() == like.node.op_type() && maker.node.domain() == like.node.domain() {
+            return Some(name);
+        }
+        if steps < THROUGH {
+            open.extend(maker.node.input.iter().map(|name| (name.clone(), steps + 1)));
+        }
+    }
+    None
+}
+
+/// Two operands that may change places, each beside the one that it is most like.
+fn turned(pair: &Pair, rows: &mut [(Option<Slot>, Option<Slot>)]) {
+    let [(Some(a), Some(b)), (Some(c), Some(d)), ..] = &mut rows[..] else { return };
+    if a.input != Some(0) || c.input != Some(1) || b.input != Some(0) || d.input != Some(1) {
+        return;
+    }
+    let like = |x: &Slot, y: &Slot| likeness(pair, &x.held, &y.held);
+    if like(a, d) + like(c, b) > like(a, b) + like(c, d) {
+        std::mem::swap(b, d);
+    }
+}
+
+/// How much speaks for it that two operands are the same: 0 for nothing.
+fn likeness(pair: &Pair, x: &Held, y: &Held) -> u32 {
+    match (x, y) {
+        (Held::Wire(s), Held::Wire(u)) => match (known(pair, s, u), pair.mine.maker(s), pair.theirs.maker(u)) {
+            (Some(same), ..) => 4 * u32::from(same),
+            (None, Some(a), Some(b)) if a.node.op_type() == b.node.op_type() => {
+                let paired = |name: &&String| a.node.input.iter().any(|own| known(pair, own, name) == Some(true));
+                2 + u32::from(b.node.input.iter().any(|name| paired(&name)))
+            }
+            _ => 1,
+        },
+        (Held::Constant(a), Held::Constant(b)) if held::same_values(a, b) => 4,
+        (Held::Constant(a), Held::Constant(b)) => 1 + u32::from(a.value.shape == b.value.shape),
+        _ => 0,
     }
 }
 

@@ -198,7 +198,7 @@ impl<'a> Edit<'_, 'a> {
             let (own, their) = (&d.mine.path[depth], &d.theirs.path[depth]);
             scope = scope.body(own.node, &own.attribute, inner);
             other = other.body(their.node, &their.attribute, counterpart);
-            names = names.inside(inner, counterpart);
+            names = names.inside((own.attribute.clone(), own.node, their.node), inner, counterpart).0;
         }
         Ok(Bringing { mine: scope, theirs: other, names, path: d.theirs.path.clone(), known: HashMap::new() })
     }
@@ -339,7 +339,12 @@ struct Restating<'e, 'a> {
 
 impl Restating<'_, '_> {
     /// `outer` are the small constants of the graphs around it.
-    fn graph(&self, graph: &mut GraphProto, outer: &HashMap<String, TensorProto>, count: &mut usize) -> Result<(), String> {
+    fn graph(
+        &self,
+        graph: &mut GraphProto,
+        outer: &HashMap<String, TensorProto>,
+        count: &mut usize,
+    ) -> Result<(), String> {
         let mut constants = outer.clone();
         for proto in graph.initializer.iter().filter(|t| t.payload_len().is_none_or(|n| n <= SMALL)) {
             constants.insert(proto.name().to_string(), self.two.theirs.model.inline(proto));

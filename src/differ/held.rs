@@ -95,7 +95,11 @@ impl Setting {
             Setting::Ints(v) => Some(Tensor::i64(&shape(v.len()), v)),
             Setting::Floats(v) => {
                 let value = Tensor::f32(&shape(v.len()), v);
-                if like == DType::Float32 || !like.is_float() { Some(value) } else { crate::precision::cast(&value, like) }
+                if like == DType::Float32 || !like.is_float() {
+                    Some(value)
+                } else {
+                    crate::precision::cast(&value, like)
+                }
             }
             Setting::Text(_) => None,
         }

@@ -12,7 +12,8 @@ pub fn sort(graph: &mut GraphProto) -> Result<(), String> {
     let mut waits: Vec<HashSet<usize>> = Vec::new();
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.node.len()];
     for (i, node) in graph.node.iter().enumerate() {
-        let before: HashSet<usize> = read_by(node).iter().filter_map(|name| makers.get(name.as_str()).copied()).collect();
+        let before: HashSet<usize> =
+            read_by(node).iter().filter_map(|name| makers.get(name.as_str()).copied()).collect();
         before.iter().for_each(|b| readers[*b].push(i));
         waits.push(before);
     }

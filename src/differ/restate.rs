@@ -35,7 +35,9 @@ pub fn restated(
                 let name = added(value, attribute.name());
                 put_input(&mut said, slot, name);
             }
-            _ if to.has(attribute.name()) || attribute.g.is_some() || attribute.t.is_some() => said.attribute.push(attribute),
+            _ if to.has(attribute.name()) || attribute.g.is_some() || attribute.t.is_some() => {
+                said.attribute.push(attribute)
+            }
             _ if from.has(attribute.name()) => {}
             _ => said.attribute.push(attribute),
         }

@@ -164,6 +164,17 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// What the node gives on as it is; `None` of nodes that compute.
+pub fn passes(node: &NodeProto) -> Option<&String> {
+    let same = match node.op_type() {
+        "Identity" => true,
+        // Training is asked for by an input, or by an attribute of old.
+        "Dropout" => node.input.get(2).is_none_or(String::is_empty) && node.attr("is_test").is_none(),
+        _ => false,
+    };
+    node.input.first().filter(|_| same && node.domain().trim_start_matches("ai.onnx").is_empty())
+}
+
 impl<'a> Indexed<'a> {
     fn of(graph: &'a GraphProto) -> Indexed<'a> {
         let made = |(index, node): (usize, &'a NodeProto)| {

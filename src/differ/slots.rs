@@ -53,8 +53,13 @@ pub fn beside(mine: Vec<Slot>, theirs: Vec<Slot>) -> Vec<(Option<Slot>, Option<S
         let at = left.iter().position(|slot| slot.as_ref().is_some_and(fits))?;
         left[at].take()
     };
-    let by_name: Vec<(Slot, Option<Slot>)> =
-        mine.into_iter().map(|slot| { let other = taken(&|s| same_name(&s.name, &slot.name)); (slot, other) }).collect();
+    let by_name: Vec<(Slot, Option<Slot>)> = mine
+        .into_iter()
+        .map(|slot| {
+            let other = taken(&|s| same_name(&s.name, &slot.name));
+            (slot, other)
+        })
+        .collect();
     let mut rows: Vec<(Option<Slot>, Option<Slot>)> = Vec::new();
     for (slot, other) in by_name {
         let other = match (&other, slot.input) {

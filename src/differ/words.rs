@@ -32,7 +32,10 @@ impl Difference {
         match &self.what {
             What::Opset { domain, mine, theirs } => {
                 let domain = if domain.is_empty() { "opset" } else { domain };
-                format!("{b} declares {domain} {theirs} where {a} declares {mine}, and {} changed in between", self.theirs.op_type)
+                format!(
+                    "{b} declares {domain} {theirs} where {a} declares {mine}, and {} changed in between",
+                    self.theirs.op_type
+                )
             }
             What::Slot { name, mine, theirs, .. } => self.slot(two, name, mine, theirs),
             What::Order { mine, theirs, .. } => {
@@ -42,10 +45,17 @@ impl Difference {
                 format!("in {b} '{}' is output {theirs} of {node} where it is output {mine} in {a}", self.tensor)
             }
             What::Result { attribute, position, mine, theirs } => {
-                format!("in {b} output {position} of the {attribute} of {node} is '{theirs}' where it is '{mine}' in {a}")
+                format!(
+                    "in {b} output {position} of the {attribute} of {node} is '{theirs}' where it is '{mine}' in {a}"
+                )
             }
             What::Nodes { mine, theirs } => {
-                format!("'{}' is made by {} in {b} where {a} makes it by {}", self.tensor, several(theirs), several(mine))
+                format!(
+                    "'{}' is made by {} in {b} where {a} makes it by {}",
+                    self.tensor,
+                    several(theirs),
+                    several(mine)
+                )
             }
         }
     }
@@ -57,7 +67,11 @@ impl Difference {
             (Held::Constant(x), Held::Constant(y)) => {
                 let what = format!("in {b} {name} of {node}");
                 match held::distance(x, y) {
-                    None => format!("{what} is {} where it is {} in {a}", held::described(&y.value), held::described(&x.value)),
+                    None => format!(
+                        "{what} is {} where it is {} in {a}",
+                        held::described(&y.value),
+                        held::described(&x.value)
+                    ),
                     Some(_) if x.value.elements() <= FEW => {
                         format!("{what} is {} where it is {} in {a}", values(&y.value), values(&x.value))
                     }

@@ -37,7 +37,11 @@ pub fn undo(
     let lab = probe.lab;
     let own = dir.join(FOLDER).join(FILE);
     let _ = std::fs::remove_file(&own);
-    if !lab.relation.is_own_model() || !lab.candidate.runs() || lab.candidate.spec.model.is_none() || culprits.is_empty() {
+    if !lab.relation.is_own_model()
+        || !lab.candidate.runs()
+        || lab.candidate.spec.model.is_none()
+        || culprits.is_empty()
+    {
         return Ok(None);
     }
     progress.step("undoing differences");
@@ -129,9 +133,8 @@ fn write(probe: &mut Probe, model: &ModelProto, dir: &Path) -> Result<Option<Pat
     let folder = dir.join(FOLDER);
     let lean = probe.lab.candidate.model.lean(model);
     let written = std::fs::create_dir_all(&folder).map_err(anyhow::Error::from);
-    let Ok(file) = written
-        .and_then(|()| model::write(&lean, &folder, FILE))
-        .and_then(|()| Model::load(&folder.join(FILE)))
+    let Ok(file) =
+        written.and_then(|()| model::write(&lean, &folder, FILE)).and_then(|()| Model::load(&folder.join(FILE)))
     else {
         return Ok(None);
     };

@@ -3,8 +3,8 @@
 
 use super::experiment::Experiment;
 use super::{
-    Culprit, Diagnosis, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status, Sure,
-    TensorResult, Trust, Verdict, Wanted,
+    Culprit, Diagnosis, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA,
+    SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
 

@@ -2,8 +2,8 @@
 //! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Differences, Environment, InputsInfo, Judged, Masked, ModelInfo, Note, PrecisionLimited,
-    Ranked, Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
+    BackendInfo, Crash, Culprit, Cure, Differences, Environment, InputsInfo, Judged, Masked, ModelInfo, Note,
+    PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
 };
 use crate::failure::RunError;
 

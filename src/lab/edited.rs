@@ -26,7 +26,8 @@ impl Probe<'_> {
         self.values_of(tensors)?;
         let Ok(graph) = Graph::new(model) else { return Ok(None) };
         let theirs: Vec<Option<usize>> = tensors.iter().map(|t| mark::counterpart(&graph, lab.key(*t))).collect();
-        let seen: Vec<usize> = theirs.iter().flatten().copied().filter(|t| graph.producer(*t).scope.is_empty()).collect();
+        let seen: Vec<usize> =
+            theirs.iter().flatten().copied().filter(|t| graph.producer(*t).scope.is_empty()).collect();
         let marked = mark::mark(model, &graph, &seen, &lab.candidate.types);
         let mut wanted: Vec<String> = lab.outputs.clone();
         wanted.extend(seen.iter().map(|t| graph.tensors[*t].name.clone()));
@@ -46,10 +47,7 @@ impl Probe<'_> {
                 both.is_some_and(|(r, c)| lab.rules.judge(lab.key(*t), r, c).status == Status::Agrees)
             })
         };
-        Ok(Some(Edited {
-            outputs: self.agree(&values),
-            tensors: tensors.iter().zip(&theirs).map(agrees).collect(),
-        }))
+        Ok(Some(Edited { outputs: self.agree(&values), tensors: tensors.iter().zip(&theirs).map(agrees).collect() }))
     }
 
     /// Does the file, as it lies on the disk, agree in all outputs when the candidate runs it?

@@ -55,9 +55,12 @@ pub fn told(
 
 /// The causes at this culprit; those at none of them are told at the first.
 fn shown_at(trials: &Trials, culprits: &[Culprit], number: usize, cause: &[usize], verified: bool) -> Vec<Diagnosis> {
-    let at = |item: usize| culprits.iter().position(|c| is_at(trials, c, item)).or_else(|| {
-        (0..culprits.len()).find(|number| trials.near_to(*number).contains(&item))
-    });
+    let at = |item: usize| {
+        culprits
+            .iter()
+            .position(|c| is_at(trials, c, item))
+            .or_else(|| (0..culprits.len()).find(|number| trials.near_to(*number).contains(&item)))
+    };
     let own = cause.iter().filter(|item| at(**item).unwrap_or(0) == number);
     let others = cause.len() - 1;
     let effect = match others {
@@ -98,11 +101,16 @@ fn open(trials: &Trials, number: usize) -> Diagnosis {
     let told = |item: &usize| trials.items[*item].sentence(trials.two);
     let evidence = match near.as_slice() {
         [] => format!("{mine} and {theirs} have the same node here, with the same attributes, weights and wiring"),
-        [one] if trials.seen(&[*one]).is_some() => format!("{}, but with that undone it diverges all the same", told(one)),
+        [one] if trials.seen(&[*one]).is_some() => {
+            format!("{}, but with that undone it diverges all the same", told(one))
+        }
         [one] => format!("{}; it could not be undone to see whether that matters", told(one)),
         several => {
             let first = told(&several[0]);
-            format!("the files differ here in {} places ({first}, ...); no set of them was found whose undoing makes it agree", several.len())
+            format!(
+                "the files differ here in {} places ({first}, ...); no set of them was found whose undoing makes it agree",
+                several.len()
+            )
         }
     };
     let advice = format!("compare how {mine} and {theirs} were made");

@@ -49,7 +49,8 @@ impl<'p, 'l, 'a> Trials<'p, 'l, 'a> {
     /// Of differences by culprit; `marks` are the culprits' tensors.
     pub fn of(probe: &'p mut Probe<'l>, two: &'a Two<'a>, near: Vec<Vec<Difference>>, marks: Vec<usize>) -> Self {
         let (answers, started) = (HashMap::new(), Instant::now());
-        let mut trials = Trials { probe, two, items: Vec::new(), wide: false, near: Vec::new(), marks, answers, started };
+        let mut trials =
+            Trials { probe, two, items: Vec::new(), wide: false, near: Vec::new(), marks, answers, started };
         for differences in near {
             let at = differences.into_iter().map(|d| trials.number(d)).collect();
             trials.near.push(at);
