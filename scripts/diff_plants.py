@@ -522,7 +522,10 @@ def quantised(f):
         value = np.array(value)
         flat = value.reshape(-1)
         i = f.rng.randrange(flat.size)
-        flat[i] = flat[i] * 2 if value.dtype.kind == "f" else flat[i] + 9
+        if value.dtype.kind == "f":
+            value *= np.float32(f.rng.choice([0.25, 4.0]))
+        else:
+            flat[i] += 60
         f.put(graph, node, slot, value)
         return about(f"input {slot} of a quantised weight", WEIGHT, node, *readers_of(f, node))
 
@@ -541,7 +544,7 @@ def stored_in_codes(f):
         codes, scale = grid
         block = value.shape[0] // 2 if version(f.model) >= 21 and value.shape[0] % 2 == 0 and f.rng.random() < 0.6 else 0
         scales = np.full((2, value.shape[1]) if block else value.shape[1], scale, np.float32)
-        scales.reshape(-1)[f.rng.randrange(scales.size)] *= 2
+        scales.reshape(-1)[f.rng.randrange(scales.size)] *= 8
         names = [f.constant(graph, f"{node.name}.{n}", v) for n, v in (("codes", codes), ("scales", scales))]
         attributes = {"axis": 0, "block_size": block} if block else {"axis": 1}
         dq = helper.make_node("DequantizeLinear", names, [f"{node.name}.dq_out"], name=f"{node.name}.dq", **attributes)

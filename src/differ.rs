@@ -7,12 +7,14 @@ mod edit;
 mod held;
 mod names;
 mod order;
+mod pair;
 mod restate;
 mod schemas;
 mod scope;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod upward;
 mod words;
 
 pub use compared::{all, at};
@@ -24,7 +26,6 @@ use crate::load::Model;
 use crate::onnx::ModelProto;
 use held::Held;
 use names::Names;
-use scope::Scope;
 
 /// A file to be set against another.
 #[derive(Clone, Copy)]
@@ -151,12 +152,9 @@ impl<'a> Two<'a> {
     /// taken for the same thing in both, and so is what is made alike.
     pub fn new(mine: File<'a>, theirs: File<'a>, pairs: &[(String, String)]) -> Two<'a> {
         let names = Names::of(mine.proto.graph.as_ref(), theirs.proto.graph.as_ref(), pairs);
-        let schemas = Schemas::new();
-        if let (Some(a), Some(b)) = (mine.proto.graph.as_ref(), theirs.proto.graph.as_ref()) {
-            let scopes = [&Scope::main(mine.model, a), &Scope::main(theirs.model, b)];
-            alike::pair(&schemas, [mine.proto, theirs.proto], scopes, &names);
-        }
-        Two { mine, theirs, schemas, names }
+        let two = Two { mine, theirs, schemas: Schemas::new(), names };
+        upward::pair(&two);
+        two
     }
 }
 

@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use super::held::{self, Held};
-use super::names::Names;
-use super::scope::{Maker, Scope, passes};
+use super::pair::{Pair, known, own, turned};
+use super::scope::{Maker, Scope};
 use super::slots::{Slot, beside, slots};
-use super::{At, Difference, Two, What, alike, version};
+use super::upward::inside;
+use super::{At, Difference, Two, What, version};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, NodeProto};
 
@@ -19,7 +20,7 @@ pub const COMMUTE: [&str; 12] =
 const MOST: usize = 8;
 
 /// Steps that are looked through nodes that change nothing, or only how a value is stored.
-const THROUGH: usize = 4;
+pub const THROUGH: usize = 4;
 
 /// All differences between the two files, in the order of the believed one's nodes.
 pub fn all(two: &Two) -> Vec<Difference> {
@@ -59,14 +60,6 @@ fn positions(graph: Option<&GraphProto>) -> impl Fn(&str) -> Option<usize> + use
     let nodes = graph.map_or(&[][..], |g| g.node.as_slice());
     let order: std::collections::HashMap<String, usize> = nodes.iter().enumerate().flat_map(made).collect();
     move |name| order.get(name).copied()
-}
-
-/// Two graphs that stand for each other.
-#[derive(Clone)]
-struct Pair<'a> {
-    mine: Scope<'a>,
-    theirs: Scope<'a>,
-    names: Names,
 }
 
 struct Comparing<'a, 't> {
@@ -168,34 +161,15 @@ impl<'t> Comparing<'_, 't> {
         }
     }
 
-    /// Is it the same tensor, seen through what changes nothing? Two that are unknown and made alike are the same from now on.
+    /// Is it the same tensor, seen through what changes nothing? What is called otherwise is compared as well.
     fn same_wire(&mut self, pair: &Pair<'t>, s: &str, u: &str) -> bool {
-        if let Some(same) = known(pair, s, u) {
-            return same;
+        let same = known(pair, s, u) == Some(true);
+        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u)) {
+            if a.out == b.out {
+                self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
+            }
         }
-        let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
-        if a.out != b.out {
-            return false;
-        }
-        let outer =
-            Pair { mine: pair.mine.outer(a.out), theirs: pair.theirs.outer(b.out), names: pair.names.outer(a.out) };
-        // One of the files may have a node more in between: it is that node that differs, not what is above it.
-        let (s, u, same) = match a.node.op_type() == b.node.op_type() {
-            true => (s.to_string(), u.to_string(), true),
-            false => match (
-                above(&outer.theirs, &b, &a, &|n| outer.names.to_mine(n).is_some()),
-                above(&outer.mine, &a, &b, &|n| outer.names.to_theirs(n).is_some()),
-            ) {
-                (Some(deeper), _) => (s.to_string(), deeper, false),
-                (None, Some(deeper)) => (deeper, u.to_string(), false),
-                (None, None) => (s.to_string(), u.to_string(), true),
-            },
-        };
-        let free = outer.names.pair(&s, &u);
-        if free {
-            self.open.push((outer, s, u));
-        }
-        free && same
+        same
     }
 
     /// The two operands have changed places.
@@ -227,16 +201,8 @@ impl<'t> Comparing<'_, 't> {
         let mut found = Vec::new();
         for (attribute, mine) in a.node.subgraphs() {
             let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
-            let (names, is_new) = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
-            let inner = Pair {
-                mine: pair.mine.body(a.index, attribute, mine),
-                theirs: pair.theirs.body(b.index, attribute, theirs),
-                names,
-            };
-            if is_new {
-                let protos = [self.two.mine.proto, self.two.theirs.proto];
-                alike::pair(&self.two.schemas, protos, [&inner.mine, &inner.theirs], &inner.names);
-            }
+            let names = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
+            let inner = inside(pair, (a, b), attribute, (mine, theirs), names);
             let outputs = mine.output.iter().zip(&theirs.output).map(|(a, b)| (a.name(), b.name())).enumerate();
             for (position, (s, u)) in outputs {
                 if self.same_wire(&inner, s, u) {
@@ -254,90 +220,6 @@ impl<'t> Comparing<'_, 't> {
 
 fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {
     pair.mine.constant(s).zip(pair.theirs.constant(u)).is_some_and(|(a, b)| held::same_values(&a, &b))
-}
-
-/// Are these two names the same thing, as far as that is known? `None`: nothing is known of either.
-fn known(pair: &Pair, s: &str, u: &str) -> Option<bool> {
-    let (mine, theirs) = (through(&pair.mine, s, false), through(&pair.theirs, u, true));
-    let paired = |s: &String, u: &String| {
-        pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u)
-    };
-    if mine.iter().any(|s| theirs.iter().any(|u| paired(s, u))) {
-        return Some(true);
-    }
-    let unknown = pair.names.to_theirs(s).is_none() && pair.names.to_mine(u).is_none();
-    (!unknown).then_some(false)
-}
-
-/// `name`, and what it is behind nodes that change nothing; `quantised`: or that quantise it and undo that, or store it as another float.
-fn through(scope: &Scope, name: &str, quantised: bool) -> Vec<String> {
-    let mut names = vec![name.to_string()];
-    while let Some(maker) = names.last().and_then(|last| scope.maker(last)).filter(|_| names.len() < THROUGH) {
-        let quantising = quantised && matches!(maker.node.op_type(), "DequantizeLinear" | "QuantizeLinear");
-        match passes(maker.node).or(maker.node.input.first().filter(|_| quantising)) {
-            Some(before) => names.push(before.clone()),
-            None => break,
-        }
-    }
-    names
-}
-
-impl<'a> Scope<'a> {
-    /// What stands behind a pair of Q and DQ, or an Identity: its name and its maker.
-    fn value_behind(&self, name: &str) -> Option<(String, Maker<'a>)> {
-        let names = through(self, name, true);
-        let last = names.last().filter(|_| names.len() > 1)?;
-        Some((last.clone(), own(self.maker(last))?))
-    }
-}
-
-/// What an operator of the same kind as that of `like` makes a few unknown nodes above `from`.
-fn above(scope: &Scope, from: &Maker, like: &Maker, known: &dyn Fn(&str) -> bool) -> Option<String> {
-    let mut open: Vec<(String, usize)> = from.node.input.iter().map(|name| (name.clone(), 1)).collect();
-    while let Some((name, steps)) = open.pop() {
-        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
-        if maker.node.op_type() == like.node.op_type() && maker.node.domain() == like.node.domain() {
-            return Some(name);
-        }
-        if steps < THROUGH {
-            open.extend(maker.node.input.iter().map(|name| (name.clone(), steps + 1)));
-        }
-    }
-    None
-}
-
-/// Two operands that may change places, each beside the one that it is most like.
-fn turned(pair: &Pair, rows: &mut [(Option<Slot>, Option<Slot>)]) {
-    let [(Some(a), Some(b)), (Some(c), Some(d)), ..] = &mut rows[..] else { return };
-    if a.input != Some(0) || c.input != Some(1) || b.input != Some(0) || d.input != Some(1) {
-        return;
-    }
-    let like = |x: &Slot, y: &Slot| likeness(pair, &x.held, &y.held);
-    if like(a, d) + like(c, b) > like(a, b) + like(c, d) {
-        std::mem::swap(b, d);
-    }
-}
-
-/// How much speaks for it that two operands are the same: 0 for nothing.
-fn likeness(pair: &Pair, x: &Held, y: &Held) -> u32 {
-    match (x, y) {
-        (Held::Wire(s), Held::Wire(u)) => match (known(pair, s, u), pair.mine.maker(s), pair.theirs.maker(u)) {
-            (Some(same), ..) => 4 * u32::from(same),
-            (None, Some(a), Some(b)) if a.node.op_type() == b.node.op_type() => {
-                let paired = |name: &&String| a.node.input.iter().any(|own| known(pair, own, name) == Some(true));
-                2 + u32::from(b.node.input.iter().any(|name| paired(&name)))
-            }
-            _ => 1,
-        },
-        (Held::Constant(a), Held::Constant(b)) if held::same_values(a, b) => 4,
-        (Held::Constant(a), Held::Constant(b)) => 1 + u32::from(a.value.shape == b.value.shape),
-        _ => 0,
-    }
-}
-
-/// A maker in the graph itself.
-fn own(maker: Option<Maker>) -> Option<Maker> {
-    maker.filter(|maker| maker.out == 0)
 }
 
 fn at_node(scope: &Scope, maker: &Maker) -> At {

@@ -35,10 +35,9 @@ impl Names {
         Names(vec![Rc::new(RefCell::new(level))])
     }
 
-    /// Of two bodies inside: inputs by position, everything else by name; and was it never asked for before? What is paired later stays.
-    pub fn inside(&self, body: Body, mine: &GraphProto, theirs: &GraphProto) -> (Names, bool) {
+    /// Of two bodies inside: inputs by position, everything else by name. What is paired later stays.
+    pub fn inside(&self, body: Body, mine: &GraphProto, theirs: &GraphProto) -> Names {
         let known = self.0.last().and_then(|own| own.borrow().bodies.get(&body).cloned());
-        let is_new = known.is_none();
         let level = known.unwrap_or_else(|| {
             let mut level = Level::default();
             for (a, b) in mine.input.iter().zip(&theirs.input) {
@@ -52,7 +51,7 @@ impl Names {
         }
         let mut levels = self.0.clone();
         levels.push(level);
-        (Names(levels), is_new)
+        Names(levels)
     }
 
     /// The names of the graph that is so many further out.
