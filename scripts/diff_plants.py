@@ -17,6 +17,8 @@ WIRING = {"wiring-differs", "operator-differs"}
 ATTRIBUTE = {"attribute-differs", "opset-differs"}
 INPUT = {"input-missing", "attribute-differs", "weights-differ"}
 WEIGHT = {"weights-differ"}
+# A node more or less may be read as another constant or wire of its neighbour.
+MORE = WIRING | WEIGHT | {"input-missing"}
 ANY = OPERATOR | ATTRIBUTE | INPUT | WEIGHT
 
 
@@ -328,7 +330,7 @@ def node_more(f):
         dtype = value.dtype if value is not None else np.float32
         constants = [np.array(0.6, dtype)] if kind in ("Mul", "Add") else []
         touched = f.behind(graph, node, kind, constants, attributes)
-        return Planted(f"{kind} more behind {node.name}", WIRING, touched, {o.removesuffix("_raw") for o in node.output})
+        return Planted(f"{kind} more behind {node.name}", MORE, touched, {o.removesuffix("_raw") for o in node.output})
 
 
 def node_missing(f):
@@ -353,7 +355,7 @@ def node_missing(f):
                 for o in a.g.output:
                     o.name = source if o.name == target else o.name
         graph.node.remove(node)
-        return Planted(f"{node.op_type} {node.name} missing", WIRING, touched, {target})
+        return Planted(f"{node.op_type} {node.name} missing", MORE, touched, {target})
 
 
 def outputs_swapped(f):
@@ -520,7 +522,10 @@ def quantised(f):
         value = np.array(value)
         flat = value.reshape(-1)
         i = f.rng.randrange(flat.size)
-        flat[i] = flat[i] * 2 if value.dtype.kind == "f" else flat[i] + 9
+        if value.dtype.kind == "f":
+            value *= np.float32(f.rng.choice([0.25, 4.0]))
+        else:
+            flat[i] += 60
         f.put(graph, node, slot, value)
         return about(f"input {slot} of a quantised weight", WEIGHT, node, *readers_of(f, node))
 
@@ -539,7 +544,7 @@ def stored_in_codes(f):
         codes, scale = grid
         block = value.shape[0] // 2 if version(f.model) >= 21 and value.shape[0] % 2 == 0 and f.rng.random() < 0.6 else 0
         scales = np.full((2, value.shape[1]) if block else value.shape[1], scale, np.float32)
-        scales.reshape(-1)[f.rng.randrange(scales.size)] *= 2
+        scales.reshape(-1)[f.rng.randrange(scales.size)] *= 8
         names = [f.constant(graph, f"{node.name}.{n}", v) for n, v in (("codes", codes), ("scales", scales))]
         attributes = {"axis": 0, "block_size": block} if block else {"axis": 1}
         dq = helper.make_node("DequantizeLinear", names, [f"{node.name}.dq_out"], name=f"{node.name}.dq", **attributes)
@@ -590,7 +595,7 @@ def narrow(f):
         at = list(graph.node).index(node) + 1
         graph.node.insert(at, helper.make_node("Cast", [f"{target}_wide"], [f"{target}_small"], name=name, to=small))
         graph.node.insert(at + 1, helper.make_node("Cast", [f"{target}_small"], [target], name=f"{name}_back", to=back))
-        return Planted(f"{target} through type {small}", WIRING | ATTRIBUTE, {node.name, name, f"{name}_back"}, {target})
+        return Planted(f"{target} through type {small}", MORE, {node.name, name, f"{name}_back"}, {target})
 
 
 def cast_to(f):

@@ -1,18 +1,21 @@
 //! How two files differ, as values: node for node, slot for slot, with what an operator means in the opset of its file; and one file
 //! with some of these differences undone. Files in, values out: nothing here runs a model or decides what a difference is to blame for.
 
+mod alike;
 mod compared;
 mod edit;
 mod fused;
 mod held;
 mod names;
 mod order;
+mod pair;
 mod restate;
 mod schemas;
 mod scope;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod upward;
 mod words;
 
 pub use compared::{all, at};
@@ -147,10 +150,12 @@ impl Difference {
 
 impl<'a> Two<'a> {
     /// `pairs` are tensors of the main graphs, mine and theirs, that stand for each other although their names differ; every other name is
-    /// taken for the same thing in both.
+    /// taken for the same thing in both, and so is what is made alike.
     pub fn new(mine: File<'a>, theirs: File<'a>, pairs: &[(String, String)]) -> Two<'a> {
         let names = Names::of(mine.proto.graph.as_ref(), theirs.proto.graph.as_ref(), pairs);
-        Two { mine, theirs, schemas: Schemas::new(), names }
+        let two = Two { mine, theirs, schemas: Schemas::new(), names };
+        upward::pair(&two);
+        two
     }
 }
 

@@ -5,22 +5,23 @@ use std::collections::HashSet;
 
 use super::fused;
 use super::held::{self, Held};
-use super::names::Names;
+use super::pair::{Pair, known, own, turned};
 use super::scope::{Maker, Scope};
 use super::slots::{Slot, beside, slots};
+use super::upward::inside;
 use super::{At, Difference, Two, What, version};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, NodeProto};
 
 /// Operators whose two operands may change places.
-const COMMUTE: [&str; 12] =
+pub const COMMUTE: [&str; 12] =
     ["Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr"];
 
 /// Nodes that are listed at most where other nodes make a tensor.
 const MOST: usize = 8;
 
 /// Steps that are looked through nodes that change nothing, or only how a value is stored.
-const THROUGH: usize = 4;
+pub const THROUGH: usize = 4;
 
 /// All differences between the two files, in the order of the believed one's nodes.
 pub fn all(two: &Two) -> Vec<Difference> {
@@ -60,14 +61,6 @@ fn positions(graph: Option<&GraphProto>) -> impl Fn(&str) -> Option<usize> + use
     let nodes = graph.map_or(&[][..], |g| g.node.as_slice());
     let order: std::collections::HashMap<String, usize> = nodes.iter().enumerate().flat_map(made).collect();
     move |name| order.get(name).copied()
-}
-
-/// Two graphs that stand for each other.
-#[derive(Clone)]
-struct Pair<'a> {
-    mine: Scope<'a>,
-    theirs: Scope<'a>,
-    names: Names,
 }
 
 struct Comparing<'a, 't> {
@@ -145,15 +138,19 @@ impl<'t> Comparing<'_, 't> {
     fn versions(&self, a: &Maker, b: &Maker) -> Option<What> {
         let domain = a.node.domain();
         let [mine, theirs] = [self.two.mine.proto, self.two.theirs.proto].map(|proto| version(proto, domain));
-        let since = |node: &NodeProto, version| self.two.schemas.of(domain, node.op_type(), version).map(|s| s.since);
-        (since(a.node, mine) != since(b.node, theirs)).then(|| What::Opset { domain: domain.to_string(), mine, theirs })
+        let schema = |node: &NodeProto, version| self.two.schemas.of(domain, node.op_type(), version);
+        let (own, other) = schema(a.node, mine).zip(schema(b.node, theirs))?;
+        (!own.is_like(other)).then(|| What::Opset { domain: domain.to_string(), mine, theirs })
     }
 
     fn slots_of(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) -> Vec<What> {
         let schema =
             |proto, node: &NodeProto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
         let (mine, theirs) = (schema(self.two.mine.proto, a.node), schema(self.two.theirs.proto, b.node));
-        let rows = beside(slots(&pair.mine, a.node, mine), slots(&pair.theirs, b.node, theirs));
+        let mut rows = beside(slots(&pair.mine, a.node, mine), slots(&pair.theirs, b.node, theirs));
+        if COMMUTE.contains(&a.node.op_type()) {
+            turned(pair, &mut rows);
+        }
         let differing: Vec<(Option<Slot>, Option<Slot>)> =
             rows.into_iter().filter(|(x, y)| !self.same(pair, x.as_ref(), y.as_ref())).collect();
         if COMMUTE.contains(&a.node.op_type()) && self.swapped(pair, &differing) {
@@ -189,22 +186,15 @@ impl<'t> Comparing<'_, 't> {
         }
     }
 
-    /// Is it the same tensor, seen through what changes nothing? Two that are unknown and made alike are the same from now on.
+    /// Is it the same tensor, seen through what changes nothing? What is called otherwise is compared as well.
     fn same_wire(&mut self, pair: &Pair<'t>, s: &str, u: &str) -> bool {
-        if let Some(same) = known(pair, s, u) {
-            return same;
+        let same = known(pair, s, u) == Some(true);
+        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u)) {
+            if a.out == b.out {
+                self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
+            }
         }
-        let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
-        if a.node.op_type() != b.node.op_type() || a.out != b.out {
-            return false;
-        }
-        let outer =
-            Pair { mine: pair.mine.outer(a.out), theirs: pair.theirs.outer(b.out), names: pair.names.outer(a.out) };
-        let free = outer.names.pair(s, u);
-        if free {
-            self.open.push((outer, s.to_string(), u.to_string()));
-        }
-        free
+        same
     }
 
     /// The two operands have changed places.
@@ -236,11 +226,8 @@ impl<'t> Comparing<'_, 't> {
         let mut found = Vec::new();
         for (attribute, mine) in a.node.subgraphs() {
             let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
-            let inner = Pair {
-                mine: pair.mine.body(a.index, attribute, mine),
-                theirs: pair.theirs.body(b.index, attribute, theirs),
-                names: pair.names.inside(mine, theirs),
-            };
+            let names = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
+            let inner = inside(pair, (a, b), attribute, (mine, theirs), names);
             let outputs = mine.output.iter().zip(&theirs.output).map(|(a, b)| (a.name(), b.name())).enumerate();
             for (position, (s, u)) in outputs {
                 if self.same_wire(&inner, s, u) {
@@ -258,50 +245,6 @@ impl<'t> Comparing<'_, 't> {
 
 fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {
     pair.mine.constant(s).zip(pair.theirs.constant(u)).is_some_and(|(a, b)| held::same_values(&a, &b))
-}
-
-/// Are these two names the same thing, as far as that is known? `None`: nothing is known of either.
-fn known(pair: &Pair, s: &str, u: &str) -> Option<bool> {
-    let (mine, theirs) = (through(&pair.mine, s, false), through(&pair.theirs, u, true));
-    let paired = |s: &String, u: &String| {
-        pair.names.to_mine(u).as_ref() == Some(s) || pair.names.to_theirs(s).as_ref() == Some(u)
-    };
-    if mine.iter().any(|s| theirs.iter().any(|u| paired(s, u))) {
-        return Some(true);
-    }
-    let unknown = pair.names.to_theirs(s).is_none() && pair.names.to_mine(u).is_none();
-    (!unknown).then_some(false)
-}
-
-/// `name`, and what it is behind nodes that change nothing; `quantised`: or that quantise it and undo that, or store it as another float.
-fn through(scope: &Scope, name: &str, quantised: bool) -> Vec<String> {
-    let mut names = vec![name.to_string()];
-    while let Some(maker) = names.last().and_then(|last| scope.maker(last)).filter(|_| names.len() < THROUGH) {
-        let passes = match maker.node.op_type() {
-            "Identity" => true,
-            "DequantizeLinear" | "QuantizeLinear" => quantised,
-            _ => false,
-        };
-        match maker.node.input.first().filter(|_| passes) {
-            Some(before) => names.push(before.clone()),
-            None => break,
-        }
-    }
-    names
-}
-
-impl<'a> Scope<'a> {
-    /// What stands behind a pair of Q and DQ, or an Identity: its name and its maker.
-    fn value_behind(&self, name: &str) -> Option<(String, Maker<'a>)> {
-        let names = through(self, name, true);
-        let last = names.last().filter(|_| names.len() > 1)?;
-        Some((last.clone(), own(self.maker(last))?))
-    }
-}
-
-/// A maker in the graph itself.
-fn own(maker: Option<Maker>) -> Option<Maker> {
-    maker.filter(|maker| maker.out == 0)
 }
 
 fn at_node(scope: &Scope, maker: &Maker) -> At {

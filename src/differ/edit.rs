@@ -198,7 +198,7 @@ impl<'a> Edit<'_, 'a> {
             let (own, their) = (&d.mine.path[depth], &d.theirs.path[depth]);
             scope = scope.body(own.node, &own.attribute, inner);
             other = other.body(their.node, &their.attribute, counterpart);
-            names = names.inside(inner, counterpart);
+            names = names.inside((own.attribute.clone(), own.node, their.node), inner, counterpart);
         }
         Ok(Bringing { mine: scope, theirs: other, names, path: d.theirs.path.clone(), known: HashMap::new() })
     }

@@ -15,7 +15,12 @@ pub struct Names(Vec<Rc<RefCell<Level>>>);
 struct Level {
     to_theirs: HashMap<String, String>,
     to_mine: HashMap<String, String>,
+    /// Of the bodies inside, by attribute and by the positions of the two nodes.
+    bodies: HashMap<Body, Rc<RefCell<Level>>>,
 }
+
+/// A body in both files: the attribute that holds it, and the positions of the nodes.
+pub type Body = (String, usize, usize);
 
 impl Names {
     /// Of two main graphs: equal names, unless these `pairs` say otherwise.
@@ -30,15 +35,22 @@ impl Names {
         Names(vec![Rc::new(RefCell::new(level))])
     }
 
-    /// Of two bodies inside: inputs by position, everything else by name.
-    pub fn inside(&self, mine: &GraphProto, theirs: &GraphProto) -> Names {
-        let mut level = Level::default();
-        for (a, b) in mine.input.iter().zip(&theirs.input) {
-            level.pair(a.name(), b.name());
+    /// Of two bodies inside: inputs by position, everything else by name. What is paired later stays.
+    pub fn inside(&self, body: Body, mine: &GraphProto, theirs: &GraphProto) -> Names {
+        let known = self.0.last().and_then(|own| own.borrow().bodies.get(&body).cloned());
+        let level = known.unwrap_or_else(|| {
+            let mut level = Level::default();
+            for (a, b) in mine.input.iter().zip(&theirs.input) {
+                level.pair(a.name(), b.name());
+            }
+            level.equal(mine, theirs);
+            Rc::new(RefCell::new(level))
+        });
+        if let Some(own) = self.0.last() {
+            own.borrow_mut().bodies.insert(body, level.clone());
         }
-        level.equal(mine, theirs);
         let mut levels = self.0.clone();
-        levels.push(Rc::new(RefCell::new(level)));
+        levels.push(level);
         Names(levels)
     }
 
@@ -65,6 +77,20 @@ impl Names {
             own.borrow_mut().pair(mine, theirs);
         }
         free
+    }
+
+    /// `mine` is the same thing as what `theirs` stands for already.
+    pub fn also_mine(&self, mine: &str, theirs: &str) {
+        if let Some(own) = self.0.last() {
+            own.borrow_mut().to_theirs.entry(mine.to_string()).or_insert_with(|| theirs.to_string());
+        }
+    }
+
+    /// `theirs` is the same thing as what stands for `mine` already.
+    pub fn also_theirs(&self, mine: &str, theirs: &str) {
+        if let Some(own) = self.0.last() {
+            own.borrow_mut().to_mine.entry(theirs.to_string()).or_insert_with(|| mine.to_string());
+        }
     }
 
     /// Pairs of this very graph, mine first, in no order.

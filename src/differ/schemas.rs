@@ -65,6 +65,13 @@ impl Schema {
         self.attributes.iter().find(|(name, _)| *name == attribute)?.1.as_ref()
     }
 
+    /// Does it take the same, and say the same where it is left out? Then only element types were added in between.
+    pub fn is_like(&self, other: &Schema) -> bool {
+        let names =
+            |schema: &Schema| schema.inputs.iter().map(|input| (input.name, input.variadic)).collect::<Vec<_>>();
+        self.since == other.since || (names(self) == names(other) && self.attributes == other.attributes)
+    }
+
     /// Names of all attributes.
     pub fn attributes(&self) -> impl Iterator<Item = &'static str> {
         self.attributes.iter().map(|(name, _)| *name)
@@ -93,11 +100,15 @@ fn key(domain: &str, op_type: &str) -> String {
 
 /// Attributes became inputs under their own name, in capitals (TopK) or under another (Pad).
 pub fn same_name(a: &str, b: &str) -> bool {
-    let plain = |name: &str| match name {
+    plain_name(a) == plain_name(b)
+}
+
+/// The one name of an attribute and of the input that it became.
+pub fn plain_name(name: &str) -> String {
+    match name {
         "constant_value" => "value".to_string(),
         other => other.to_lowercase(),
-    };
-    plain(a) == plain(b)
+    }
 }
 
 fn line(text: &'static str) -> Option<(&'static str, &'static str, Schema)> {

@@ -133,6 +133,29 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Does the file have the value of `name`, or that of what only stores it in another way?
+    pub fn stores(&self, name: &str) -> bool {
+        let mut name = name;
+        let mut scope = self.clone();
+        for _ in 0..=DEEPEST {
+            let Some((out, at)) = scope.outwards().find(|(_, g)| g.makers.contains_key(name) || g.gives(name)) else {
+                return false;
+            };
+            if at.initializers.contains_key(name) || at.sparse.contains_key(name) {
+                return true;
+            }
+            let Some(node) = at.makers.get(name).map(|index| &at.graph.node[*index]) else { return false };
+            if node.is("Constant") {
+                return true;
+            }
+            let stored = matches!(node.op_type(), "Identity" | "Transpose" | "Cast" | "DequantizeLinear");
+            let Some(before) = node.input.first().filter(|_| stored) else { return false };
+            name = before;
+            scope = scope.outer(out);
+        }
+        false
+    }
+
     /// The graph that is so many further out.
     pub fn outer(&self, out: usize) -> Scope<'a> {
         let keep = self.chain.len().saturating_sub(out).max(1);
@@ -167,6 +190,17 @@ impl<'a> Scope<'a> {
         };
         Some(Constant { name: String::new(), value: qdq::dequantised(&pair)?, half_step: steps / 2.0 })
     }
+}
+
+/// What the node gives on as it is; `None` of nodes that compute.
+pub fn passes(node: &NodeProto) -> Option<&String> {
+    let same = match node.op_type() {
+        "Identity" => true,
+        // Training is asked for by an input, or by an attribute of old.
+        "Dropout" => node.input.get(2).is_none_or(String::is_empty) && node.attr("is_test").is_none(),
+        _ => false,
+    };
+    node.input.first().filter(|_| same && node.domain().trim_start_matches("ai.onnx").is_empty())
 }
 
 impl<'a> Indexed<'a> {

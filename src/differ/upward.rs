@@ -1,0 +1,192 @@
+//! From tensors that are the same upwards: what their makers read in the same place is the same too, as far as nothing speaks against it.
+//! What is sure comes first: two operators that differ are set against each other only where nothing better stands for either.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::compared::{COMMUTE, THROUGH};
+use super::held;
+use super::names::Names;
+use super::pair::{Pair, known, own};
+use super::scope::{Maker, Scope};
+use super::slots::{beside, slots};
+use super::{Two, alike, version};
+use crate::onnx::{GraphProto, NodeProto};
+
+struct Pairing<'t, 'a> {
+    two: &'t Two<'a>,
+    /// Pairs whose makers are to be looked at.
+    sure: VecDeque<(Pair<'t>, String, String)>,
+    /// Unknown tensors that are read in the same place, and made by different operators.
+    doubtful: VecDeque<(Pair<'t>, String, String)>,
+    /// Pairs that were looked at, with the depth of their graphs.
+    seen: HashSet<(usize, String, String)>,
+}
+
+/// Pairs what can be paired in the two main graphs and in the bodies inside.
+pub fn pair(two: &Two) {
+    let (Some(mine), Some(theirs)) = (two.mine.proto.graph.as_ref(), two.theirs.proto.graph.as_ref()) else { return };
+    let main = Pair {
+        mine: Scope::main(two.mine.model, mine),
+        theirs: Scope::main(two.theirs.model, theirs),
+        names: two.names.clone(),
+    };
+    let mut pairing = Pairing { two, sure: VecDeque::new(), doubtful: VecDeque::new(), seen: HashSet::new() };
+    pairing.start(&main, mine);
+    while let Some((pair, s, u)) = pairing.next() {
+        pairing.makers(&pair, &s, &u);
+    }
+}
+
+impl<'t> Pairing<'t, '_> {
+    /// With what is known of two graphs: the last nodes first.
+    fn start(&mut self, pair: &Pair<'t>, mine: &GraphProto) {
+        let protos = [self.two.mine.proto, self.two.theirs.proto];
+        alike::pair(&self.two.schemas, protos, [&pair.mine, &pair.theirs], &pair.names);
+        for name in mine.node.iter().rev().flat_map(|n| &n.output).filter(|name| !name.is_empty()) {
+            if let Some(theirs) = pair.names.to_theirs(name) {
+                self.sure.push_back((pair.clone(), name.clone(), theirs));
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(Pair<'t>, String, String)> {
+        while self.sure.is_empty() {
+            let (pair, s, u) = self.doubtful.pop_front()?;
+            self.decide(pair, s, u);
+        }
+        self.sure.pop_front()
+    }
+
+    /// What the makers of two tensors read that are the same.
+    fn makers(&mut self, pair: &Pair<'t>, s: &str, u: &str) {
+        let (Some(a), Some(b)) = (own(pair.mine.maker(s)), own(pair.theirs.maker(u))) else { return };
+        if !self.seen.insert((pair.mine.path.len(), a.node.output.join(" "), b.node.output.join(" "))) {
+            return;
+        }
+        let same = is_same(a.node, b.node);
+        let mut theirs: Vec<&String> = b.node.input.iter().collect();
+        if same && COMMUTE.contains(&a.node.op_type()) && theirs.len() == 2 && a.node.input.len() == 2 {
+            let like = |x: usize, y: usize| likeness(pair, &a.node.input[x], &b.node.input[y]);
+            if like(0, 1) + like(1, 0) > like(0, 0) + like(1, 1) {
+                theirs.reverse();
+            }
+        }
+        for (s, u) in a.node.input.iter().zip(theirs) {
+            self.wires(pair, s, u, same);
+        }
+        if same {
+            self.bodies(pair, &a, &b);
+        }
+    }
+
+    /// Two tensors that are read in the same place.
+    fn wires(&mut self, pair: &Pair<'t>, s: &str, u: &str, same: bool) {
+        let unknown = known(pair, s, u).is_none() && !pair.mine.stores(s) && !pair.theirs.stores(u);
+        let (Some(a), Some(b), true) = (pair.mine.maker(s), pair.theirs.maker(u), unknown) else { return };
+        if a.out != b.out {
+            return;
+        }
+        let outer = pair.outer(a.out);
+        if is_same(a.node, b.node) {
+            if outer.names.pair(s, u) {
+                self.sure.push_back((outer, s.to_string(), u.to_string()));
+            }
+        } else if same {
+            self.doubtful.push_back((outer, s.to_string(), u.to_string()));
+        }
+    }
+
+    /// One of the files may have a node more in between: it is that node that differs, not what is above it.
+    fn decide(&mut self, pair: Pair<'t>, s: String, u: String) {
+        let (Some(a), Some(b), None) = (pair.mine.maker(&s), pair.theirs.maker(&u), known(&pair, &s, &u)) else {
+            return;
+        };
+        let more = above(&pair.theirs, &b, &a, &|n| pair.names.to_mine(n).is_some());
+        let less = above(&pair.mine, &a, &b, &|n| pair.names.to_theirs(n).is_some());
+        let fits = |s: &str, u: &str| self.has_same_values(&pair, s, u);
+        let (s, u) = match (more.filter(|deeper| fits(&s, deeper)), less.filter(|deeper| fits(deeper, &u))) {
+            (Some(deeper), _) => (s, deeper),
+            (None, Some(deeper)) => (deeper, u),
+            (None, None) => (s, u),
+        };
+        if pair.names.pair(&s, &u) {
+            self.sure.push_back((pair, s, u));
+        }
+    }
+
+    /// All settings and weights of the two makers are the same.
+    fn has_same_values(&self, pair: &Pair, s: &str, u: &str) -> bool {
+        let (Some(a), Some(b)) = (own(pair.mine.maker(s)), own(pair.theirs.maker(u))) else { return false };
+        let schema =
+            |proto, node: &NodeProto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
+        let own = slots(&pair.mine, a.node, schema(self.two.mine.proto, a.node));
+        let rows = beside(own, slots(&pair.theirs, b.node, schema(self.two.theirs.proto, b.node)));
+        rows.iter().all(|row| match row {
+            (Some(x), Some(y)) => match (&x.held, &y.held) {
+                (held::Held::Wire(_), held::Held::Wire(_)) => true,
+                (x_held, y_held) => held::same(&x.name, x_held, y_held, None),
+            },
+            (Some(one), None) | (None, Some(one)) => held::same(&one.name, &one.held, &held::Held::Absent, None),
+            (None, None) => true,
+        })
+    }
+
+    fn bodies(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) {
+        for (attribute, mine) in a.node.subgraphs() {
+            let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
+            let names = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
+            let inner = inside(pair, (a, b), attribute, (mine, theirs), names);
+            self.start(&inner, mine);
+            for (s, u) in mine.output.iter().zip(&theirs.output) {
+                self.wires(&inner, s.name(), u.name(), true);
+            }
+        }
+    }
+}
+
+/// The two bodies in this attribute of two nodes.
+pub fn inside<'t>(
+    pair: &Pair<'t>,
+    (a, b): (&Maker<'t>, &Maker<'t>),
+    attribute: &str,
+    (mine, theirs): (&'t GraphProto, &'t GraphProto),
+    names: Names,
+) -> Pair<'t> {
+    Pair { mine: pair.mine.body(a.index, attribute, mine), theirs: pair.theirs.body(b.index, attribute, theirs), names }
+}
+
+fn is_same(a: &NodeProto, b: &NodeProto) -> bool {
+    let domain = |node: &NodeProto| node.domain().trim_start_matches("ai.onnx").to_string();
+    a.op_type() == b.op_type() && domain(a) == domain(b)
+}
+
+/// What an operator of the same kind as that of `like` makes a few unknown nodes above `from`.
+fn above(scope: &Scope, from: &Maker, like: &Maker, known: &dyn Fn(&str) -> bool) -> Option<String> {
+    let mut open: Vec<(String, usize)> = from.node.input.iter().map(|name| (name.clone(), 1)).collect();
+    while let Some((name, steps)) = open.pop() {
+        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
+        if is_same(maker.node, like.node) {
+            return Some(name);
+        }
+        if steps < THROUGH {
+            open.extend(maker.node.input.iter().map(|name| (name.clone(), steps + 1)));
+        }
+    }
+    None
+}
+
+/// How much speaks for it that two operands are the same: 0 for nothing.
+fn likeness(pair: &Pair, s: &str, u: &str) -> u32 {
+    let paired = |s: &str, u: &str| known(pair, s, u) == Some(true);
+    match (pair.mine.stores(s), pair.theirs.stores(u), known(pair, s, u)) {
+        (true, true, _) => 2,
+        (false, false, Some(same)) => 4 * u32::from(same),
+        (false, false, None) => match (pair.mine.maker(s), pair.theirs.maker(u)) {
+            (Some(a), Some(b)) if is_same(a.node, b.node) => {
+                2 + u32::from(b.node.input.iter().any(|u| a.node.input.iter().any(|s| paired(s, u))))
+            }
+            _ => 1,
+        },
+        _ => 0,
+    }
+}
