@@ -43,7 +43,7 @@ const CAUSES: [Cause; 32] = [
     ("nan_moved", "mark_out", &["weights-differ"], &["missing", "2 of 48"]),
     ("noise_before_mean", "scale_out", &["weights-differ"], &["gain", "1.3"]),
     ("qdq_bad_scale", "relu1_out", &["scale-mismatch"], &["times too small", "undone alone"]),
-    ("renamed_tensors", "gelu_half_out", &["operator-differs"], &["quick_gate", "gelu_erf"]),
+    ("renamed_tensors", "gelu_half_out", &["wiring-differs", "operator-differs"], &["quick_mul", "0.5"]),
     ("row_lost_under_noise", "gain_out", &["weights-differ"], &["gains", "1 of 64"]),
     ("same_qdq_scale_off", "fc1_w_DequantizeLinear_Output", &["weights-differ"], &["fc1_w_scale", "8 of 8"]),
     ("small_variance", "rms_square_out", &["fp16-subnormal", "normalization-statistics"], &["2^-14", "zero"]),
