@@ -143,8 +143,11 @@ pub fn exact(x: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_string)
 }
 
-/// What is left out means these in every version: nothing is padded, nothing strides.
+/// What is left out means these in every version: nothing is padded, nothing strides, nothing is cut off.
 pub fn is_neutral(name: &str, setting: &Setting) -> bool {
+    if let ("min" | "max", Setting::Floats(v)) = (name, setting) {
+        return v.iter().all(|x| x.abs() == f32::MAX);
+    }
     let Setting::Ints(v) = setting else { return false };
     match name {
         "strides" | "dilations" => v.iter().all(|i| *i == 1),
@@ -158,6 +161,8 @@ pub fn same(name: &str, mine: &Held, theirs: &Held, rank: Option<usize>) -> bool
     match (mine, theirs) {
         (Held::Absent, Held::Absent) => true,
         (Held::Setting(a, _), Held::Setting(b, _)) => a.resolved(name, rank) == b.resolved(name, rank),
+        // Left out here, and not known there: versions add settings that leave alone what was.
+        (Held::Absent, Held::Setting(_, None)) | (Held::Setting(_, None), Held::Absent) => true,
         (Held::Absent, Held::Setting(s, _)) | (Held::Setting(s, _), Held::Absent) => is_neutral(name, s),
         (Held::Constant(a), Held::Constant(b)) => same_values(a, b),
         (Held::Setting(s, _), Held::Constant(c)) | (Held::Constant(c), Held::Setting(s, _)) => {
