@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// Modules from the top to the bottom; those of one line may use each other. The drives of two rooms stand upstairs, their
 /// cores below `lab` and `run`: they know neither.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 13] = [
     &["commands", "supervise"],
     &["open", "find", "reduce::drive", "cure::drive", "inspect"],
     &["cli"],
     &["lab", "progress"],
     &["run"],
-    &["diagnose", "reduce", "cure"],
     &["differ"],
-    &["qdq"],
+    &["diagnose", "reduce", "cure", "qdq"],
     &["judge"],
     &["show", "precision", "mark", "types", "load"],
     &["compare"],

@@ -7,21 +7,14 @@ use super::fused;
 use super::held::{self, Held};
 use super::pair::{Pair, known, own, turned};
 use super::scope::{Maker, Scope};
-use super::slots::{Slot, beside, slots};
+use super::slots::{COMMUTE, Slot, beside, slots};
 use super::upward::inside;
 use super::{At, Difference, Two, What, version};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, NodeProto};
 
-/// Operators whose two operands may change places.
-pub const COMMUTE: [&str; 12] =
-    ["Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr"];
-
 /// Nodes that are listed at most where other nodes make a tensor.
 const MOST: usize = 8;
-
-/// Steps that are looked through nodes that change nothing, or only how a value is stored.
-pub const THROUGH: usize = 4;
 
 /// All differences between the two files, in the order of the believed one's nodes.
 pub fn all(two: &Two) -> Vec<Difference> {

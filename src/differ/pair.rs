@@ -1,9 +1,8 @@
 //! Two graphs side by side: which tensors of theirs are the same, as far as that is known, and which operands of two nodes.
 
-use super::compared::THROUGH;
 use super::held::{self, Held};
 use super::names::Names;
-use super::scope::{Maker, Scope, passes};
+use super::scope::{Maker, Scope, THROUGH, passes};
 use super::slots::Slot;
 
 /// Two graphs that stand for each other.

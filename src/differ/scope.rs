@@ -19,6 +19,9 @@ const DEEPEST: usize = 6;
 /// Elements of a sparse or quantised constant that are written out to be compared.
 const LARGEST: usize = 1 << 28;
 
+/// Steps that are looked through nodes that change nothing, or only how a value is stored.
+pub const THROUGH: usize = 4;
+
 /// One graph, by name.
 struct Indexed<'a> {
     graph: &'a GraphProto,
