@@ -59,8 +59,6 @@ pub struct Evidence<'a> {
     pub candidate: Precision,
     /// The candidate is another file (`ort@other.onnx`).
     pub own_model: bool,
-    /// Then: its version of the node, if it has one.
-    pub theirs: Option<&'a NodeProto>,
     /// One an input slot of the node, omitted inputs too (their names are empty).
     pub inputs: Vec<Operand<'a>>,
     /// The diverging tensor in the reference.
@@ -77,6 +75,13 @@ pub struct Evidence<'a> {
     pub readers: Vec<String>,
     /// Op types up to three steps above the node, the nearest first.
     pub makers: Vec<String>,
+    /// What else stands around it.
+    pub around: Around,
+}
+
+/// What a normalisation is made of, around the culprit.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
     /// Constants above the node that keep what it reads away from zero, the nearest first.
     pub guards: Vec<Guard>,
     /// What the nearest reduction around the node sums over.

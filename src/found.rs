@@ -31,7 +31,7 @@ pub use decisions::{
 pub use differences::{Differences, FileDifference, Patched, Role};
 pub use exit::Exit;
 pub use findings::{
-    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Wanted,
+    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Story, Wanted,
 };
 pub use groups::{Effect, Group, grouped};
 pub use masked::Masked;

@@ -15,7 +15,7 @@ use crate::failure::Ended;
 use crate::find::rank;
 use crate::find::{self, inside, route, story, trust, undo};
 use crate::found::experiment::Experiment;
-use crate::found::{self, Cure, Exit, Findings, Locals, Wanted, verdict};
+use crate::found::{self, Cure, Exit, Findings, Locals, Story, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
 use crate::open::{self, Opened, early, places, untouched};
@@ -125,7 +125,8 @@ impl Run<'_> {
         }
         self.frame.tell();
         let culprits = self.frame.findings.culprits().to_vec();
-        self.frame.findings.differences = undo::undo(probe, &culprits, &self.frame.dir, &self.progress)?;
+        let differences = undo::undo(probe, &culprits, &self.frame.dir, &self.progress)?;
+        self.tell_story(|story| story.differences = differences);
         self.frame.tell();
         let builds = self.plan.cure.is_some();
         let ranked = rank::rank(probe, self.frame.findings.culprits(), builds, &self.progress)?;
@@ -133,7 +134,8 @@ impl Run<'_> {
         // Where nobody is to blame, there is no finding.
         if self.frame.findings.ranking.limited.is_none() {
             let culprits = found::culprits(&self.frame.findings);
-            self.frame.findings.groups = story::story(probe, &culprits, &self.progress)?;
+            let groups = story::story(probe, &culprits, &self.progress)?;
+            self.tell_story(|story| story.groups = groups);
         }
         if let Some(reproducer) = self.plan.reproducer {
             self.frame.tell();
@@ -145,6 +147,12 @@ impl Run<'_> {
             cured.keep(&mut self.frame.findings.cure)?;
         }
         Ok(())
+    }
+
+    fn tell_story(&mut self, tell: impl FnOnce(&mut Story)) {
+        if let Some(found) = &mut self.frame.findings.found {
+            tell(&mut found.story);
+        }
     }
 
     /// From the outputs to the culprits, or to the knobs.

@@ -36,7 +36,8 @@ fn argument_is_zero(case: &Case, format: Format) -> Option<Finding> {
     if pairs.flushed == 0 || !seen {
         return None;
     }
-    let (guard, how) = case.e.guards.iter().filter(|g| g.slot == slot).find_map(|g| Some((g, lost(g, format)?)))?;
+    let (guard, how) =
+        case.e.around.guards.iter().filter(|g| g.slot == slot).find_map(|g| Some((g, lost(g, format)?)))?;
     let result = if root.is_some() { "0 as well" } else { "NaN or infinite" };
     let evidence = format!(
         "the epsilon '{}' of {} that '{}' adds is {how}, so '{}' is 0 in the candidate at {} where the reference has {} or more, and what {} makes of it is {result}",

@@ -210,7 +210,6 @@ mod tests {
     use crate::diagnose::Judged;
     use crate::diagnose::sample::{Sample, check, without};
     use crate::found::{Kind, Sure};
-    use crate::onnx::NodeProto;
     use crate::spec::Precision::Fp32;
 
     #[test]
@@ -253,7 +252,7 @@ mod tests {
         for (sample, why) in [
             (relu().judged(stored()), "the candidate's tensors were stored"),
             (relu().kind(Kind::Region), "it was not run alone"),
-            (relu().theirs(NodeProto::new("Relu", "node", &["z"], &["y"])), "the candidate runs a file of its own"),
+            (relu().own_file(), "the candidate runs a file of its own"),
             (relu().emulated(0.001).judged(stored()), "times that of exact FP32 rounding"),
         ] {
             let told = &sample.diagnoses()[0];

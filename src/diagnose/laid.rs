@@ -42,7 +42,7 @@ pub struct Suspicion {
 #[derive(Clone, Debug)]
 pub enum Undo {
     /// These parameters in place of the file's.
-    Parameters(Parameters),
+    Parameters(Box<Parameters>),
     /// No pair at all: the float values.
     Unquantised,
 }

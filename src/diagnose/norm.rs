@@ -46,7 +46,7 @@ pub fn cure(case: &Case) -> Option<String> {
 
 /// The operator that a normalisation can be written as, where there is one for its axes.
 fn one_node(case: &Case) -> Option<String> {
-    let reduced = case.e.reduced.as_ref()?;
+    let reduced = case.e.around.reduced.as_ref()?;
     // A mean that is taken off first is LayerNorm; without it, it is RMSNorm.
     let centred = case.is_any(&["Sub"]) || case.made_by(&["Sub"]);
     let (operator, since) = if centred { ("LayerNormalization", 17) } else { ("RMSNormalization", 23) };

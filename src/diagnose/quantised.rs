@@ -84,7 +84,6 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use crate::diagnose::sample::{Sample, check, without, zero};
-    use crate::onnx::NodeProto;
     use crate::spec::Precision::{Fp32, Int8};
     use crate::tensor::DType;
 
@@ -105,8 +104,7 @@ mod tests {
         check(relu().precision(Int8, &ramp(), &clipped(5.0)), "int8-saturation", "stand at 5");
         without(relu().precision(Int8, &ramp(), &clipped(20.0)), "int8-saturation");
         without(relu().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation");
-        let same = NodeProto::new("Relu", "node", &["x"], &["y"]);
-        let other = || relu().theirs(same.clone());
+        let other = || relu().own_file();
         check(other().integers().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation", "goes to 9.9");
         // Two float models: a limit is a limit.
         without(other().precision(Fp32, &ramp(), &clipped(5.0)), "int8-saturation");

@@ -1,6 +1,6 @@
 //! Evidence in one line, for the tests of the diagnoses.
 
-use super::{Evidence, Guard, Judged, Operand, Quantised, Reduced, diagnose, diagnose_judged};
+use super::{Around, Evidence, Guard, Judged, Operand, Quantised, Reduced, diagnose, diagnose_judged};
 use crate::compare::{self, Tolerance};
 use crate::found::{Culprit, Diagnosis, Kind, Metrics, NodeRef};
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
@@ -9,7 +9,7 @@ use crate::tensor::{DType, Tensor};
 
 pub struct Sample {
     node: NodeProto,
-    theirs: Option<NodeProto>,
+    own_file: bool,
     slots: Vec<Slot>,
     precision: Precision,
     kind: Kind,
@@ -61,7 +61,7 @@ impl Sample {
     pub fn new(op_type: &str, inputs: &[&str]) -> Sample {
         Sample {
             node: NodeProto::new(op_type, "node", inputs, &["y"]),
-            theirs: None,
+            own_file: false,
             slots: inputs.iter().map(|_| Slot::default()).collect(),
             precision: Precision::Fp32,
             kind: Kind::Introduces,
@@ -116,9 +116,9 @@ impl Sample {
         self.attribute(float(name, value))
     }
 
-    /// The candidate's file has another version of the node.
-    pub fn theirs(mut self, theirs: NodeProto) -> Sample {
-        self.theirs = Some(theirs);
+    /// The candidate runs a file of its own.
+    pub fn own_file(mut self) -> Sample {
+        self.own_file = true;
         self
     }
 
@@ -232,8 +232,7 @@ impl Sample {
             node: &self.node,
             opset: self.opset,
             candidate: self.precision,
-            own_model: self.theirs.is_some() || scale.is_some(),
-            theirs: self.theirs.as_ref(),
+            own_model: self.own_file || scale.is_some(),
             inputs: inputs.collect(),
             output: self.output.as_ref(),
             candidate_output: self.candidate.as_ref(),
@@ -246,8 +245,7 @@ impl Sample {
             emulated: self.emulated.as_ref(),
             readers: self.readers.clone(),
             makers: self.makers.clone(),
-            guards: self.guards.clone(),
-            reduced: self.reduced.clone(),
+            around: Around { guards: self.guards.clone(), reduced: self.reduced.clone() },
         };
         match &self.judged {
             Some(judged) => diagnose_judged(&evidence, judged),

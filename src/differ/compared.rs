@@ -182,10 +182,10 @@ impl<'t> Comparing<'_, 't> {
     /// Is it the same tensor, seen through what changes nothing? What is called otherwise is compared as well.
     fn same_wire(&mut self, pair: &Pair<'t>, s: &str, u: &str) -> bool {
         let same = known(pair, s, u) == Some(true);
-        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u)) {
-            if a.out == b.out {
-                self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
-            }
+        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u))
+            && a.out == b.out
+        {
+            self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
         }
         same
     }

@@ -122,7 +122,8 @@ impl<'a> Edit<'_, 'a> {
             }
             Held::Setting(setting, written) => match (as_attribute, slot) {
                 (Some(attribute), _) => {
-                    let mut said = written.clone().unwrap_or_else(|| setting.attribute(attribute, false));
+                    let plain = || setting.attribute(attribute, false);
+                    let mut said = written.as_deref().cloned().unwrap_or_else(plain);
                     said.name = Some(attribute.to_string());
                     let node = self.node(&d.theirs)?;
                     node.attribute.retain(|a| !same_name(a.name(), name));

@@ -37,7 +37,7 @@ pub fn weights(
         let node = &theirs.graph().node[weight.at.index];
         let schema = schemas.of(node.domain(), node.op_type(), version(model, node.domain()));
         let name = schema.and_then(|s| s.input(weight.slot)).unwrap_or_else(|| format!("input {}", weight.slot));
-        let (mine, theirs) = (Held::Constant(value), Held::Constant(weight.value));
+        let (mine, theirs) = (Held::Constant(Box::new(value)), Held::Constant(Box::new(weight.value)));
         found.push((weight.at, What::Slot { name, input: Some(weight.slot), mine, theirs }));
     }
     found

@@ -32,9 +32,9 @@ pub enum Held {
     /// Left out, and no default says more.
     Absent,
     /// An attribute, as it is written; `None`: it is left out, and this is its default.
-    Setting(Setting, Option<AttributeProto>),
+    Setting(Setting, Option<Box<AttributeProto>>),
     /// A value in the file.
-    Constant(Constant),
+    Constant(Box<Constant>),
     /// What some node makes, or the caller gives: the name in the node's own graph.
     Wire(String),
 }

@@ -27,15 +27,18 @@ pub fn slots(scope: &Scope, node: &NodeProto, schema: Option<&Schema>) -> Vec<Sl
     for (slot, name) in node.input.iter().enumerate() {
         let held = match name.as_str() {
             "" => Held::Absent,
-            name => scope.constant(name).map_or_else(|| Held::Wire(name.to_string()), Held::Constant),
+            name => match scope.constant(name) {
+                Some(constant) => Held::Constant(Box::new(constant)),
+                None => Held::Wire(name.to_string()),
+            },
         };
         all.push(Slot { name: named(slot), input: Some(slot), held });
     }
     for attribute in &node.attribute {
         let held = match (Setting::of(attribute), &attribute.t) {
-            (Some(setting), _) => Held::Setting(setting, Some(attribute.clone())),
+            (Some(setting), _) => Held::Setting(setting, Some(Box::new(attribute.clone()))),
             (None, Some(t)) => match scope.read(t) {
-                Some(constant) => Held::Constant(constant),
+                Some(constant) => Held::Constant(Box::new(constant)),
                 None => continue,
             },
             _ => continue,

@@ -1,6 +1,6 @@
 //! A difference as a sentence, and as the code of a cause.
 
-use super::held::{self, Held};
+use super::held::{self, Constant, Held};
 use super::{At, Difference, Two, What};
 use crate::found::words::number;
 use crate::tensor::Tensor;
@@ -60,36 +60,33 @@ impl Difference {
         }
     }
 
+    fn constants(&self, two: &Two, name: &str, x: &Constant, y: &Constant) -> String {
+        let (a, b) = (two.mine.name, two.theirs.name);
+        let weight = if y.name.is_empty() { String::new() } else { format!(" ('{}')", y.name) };
+        let what = format!("in {b} {name}{weight} of {}", called(&self.theirs));
+        let Some(d) = held::distance(x, y) else {
+            return format!("{what} is {} where it is {} in {a}", held::described(&y.value), held::described(&x.value));
+        };
+        if x.value.elements() <= FEW {
+            return format!("{what} is {} where it is {} in {a}", values(&y.value), values(&x.value));
+        }
+        let stored = if y.half_step > 0.0 && x.half_step == 0.0 { " (stored quantised)" } else { "" };
+        let much = match held::factor(x, y) {
+            Some(0.0) => ": it is 0 throughout".to_string(),
+            Some(factor) if y.half_step > 0.0 => {
+                format!(": its scale is {} times that of {a}'s values", number(factor))
+            }
+            Some(factor) => format!(": it is {} times as large", number(factor)),
+            None => format!(", by up to {}", number(d.largest)),
+        };
+        format!("{what}{stored} differs from {a} in {} of {} values{much}", d.differing, d.elements)
+    }
+
     fn slot(&self, two: &Two, name: &str, mine: &Held, theirs: &Held) -> String {
         let (a, b) = (two.mine.name, two.theirs.name);
         let node = called(&self.theirs);
         match (mine, theirs) {
-            (Held::Constant(x), Held::Constant(y)) => {
-                let weight = if y.name.is_empty() { String::new() } else { format!(" ('{}')", y.name) };
-                let what = format!("in {b} {name}{weight} of {node}");
-                match held::distance(x, y) {
-                    None => format!(
-                        "{what} is {} where it is {} in {a}",
-                        held::described(&y.value),
-                        held::described(&x.value)
-                    ),
-                    Some(_) if x.value.elements() <= FEW => {
-                        format!("{what} is {} where it is {} in {a}", values(&y.value), values(&x.value))
-                    }
-                    Some(d) => {
-                        let stored = if y.half_step > 0.0 && x.half_step == 0.0 { " (stored quantised)" } else { "" };
-                        let much = match held::factor(x, y) {
-                            Some(0.0) => ": it is 0 throughout".to_string(),
-                            Some(factor) if y.half_step > 0.0 => {
-                                format!(": its scale is {} times that of {a}'s values", number(factor))
-                            }
-                            Some(factor) => format!(": it is {} times as large", number(factor)),
-                            None => format!(", by up to {}", number(d.largest)),
-                        };
-                        format!("{what}{stored} differs from {a} in {} of {} values{much}", d.differing, d.elements)
-                    }
-                }
-            }
+            (Held::Constant(x), Held::Constant(y)) => self.constants(two, name, x, y),
             (Held::Wire(x), Held::Wire(y)) => {
                 let made = |scope_name: &str, file: &super::File| maker(scope_name, file);
                 format!(

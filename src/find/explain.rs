@@ -4,7 +4,7 @@ pub(super) mod above;
 mod misread;
 mod quantised;
 
-use crate::diagnose::{Evidence, Judged, Operand, Quantised, diagnose_judged};
+use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
 use crate::found::{Culprit, Diagnosis};
 use crate::graph::{Graph, Node, Source, initializer};
@@ -72,7 +72,6 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         opset: mine.model.proto.opset(),
         candidate: theirs.spec.precision,
         own_model,
-        theirs: their_proto,
         inputs: inputs.collect(),
         output: probe.reference_value(tensor, sample),
         candidate_output: probe.candidate_value(tensor, sample),
@@ -85,8 +84,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         emulated: emulated.as_ref(),
         readers: around(&mine.graph, tensor, Graph::children),
         makers: around(&mine.graph, tensor, Graph::parents),
-        guards: above::guards(probe, tensor, sample).into_iter().map(|found| found.guard).collect(),
-        reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
+        around: Around {
+            guards: above::guards(probe, tensor, sample).into_iter().map(|found| found.guard).collect(),
+            reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
+        },
     };
     let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
     let judged = Judged {

@@ -4,8 +4,8 @@
 use super::advice;
 use super::experiment::Experiment;
 use super::{
-    Culprit, Diagnosis, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers, SCHEMA,
-    SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
+    Culprit, Diagnosis, Differences, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers,
+    SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
 
@@ -34,10 +34,10 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
         culprits: advice::settled(&culprits(findings), &reproducers.made),
-        groups: findings.groups.clone(),
+        groups: findings.story().map(|story| story.groups.clone()).unwrap_or_default(),
         masked: findings.found.as_ref().map(|found| found.masked.clone()).unwrap_or_default(),
-        differences: findings.differences.as_ref().map(|d| d.rows.clone()).unwrap_or_default(),
-        patched: findings.differences.as_ref().and_then(|d| d.patched.clone()),
+        differences: differences(findings).map(|d| d.rows.clone()).unwrap_or_default(),
+        patched: differences(findings).and_then(|d| d.patched.clone()),
         search: search(findings),
         tensors: measured.tensors.clone(),
         reduced: reproducers.made.first().cloned(),
@@ -60,10 +60,14 @@ pub fn cut_short(begun: Report, died: &RunError) -> Report {
     Report { verdict: Verdict::Inconclusive, why: Some(died.to_string()), ..begun }
 }
 
+fn differences(findings: &Findings) -> Option<&Differences> {
+    findings.story()?.differences.as_ref()
+}
+
 /// The culprits with all that is known of their causes. Where one was shown, what is only likely is not told beside it.
 pub fn culprits(findings: &Findings) -> Vec<Culprit> {
     let mut culprits = findings.culprits().to_vec();
-    let told = findings.differences.iter().flat_map(|d| &d.diagnoses);
+    let told = differences(findings).into_iter().flat_map(|d| &d.diagnoses);
     for (culprit, of_files) in culprits.iter_mut().zip(told) {
         // What the files say of it is more than that nothing is known.
         let own = culprit.diagnosis.iter().filter(|d| d.code != UNKNOWN || of_files.is_empty());

@@ -22,10 +22,6 @@ pub struct Findings {
     pub candidate: Option<OfCandidate>,
     /// The search for culprits, if there was one.
     pub found: Option<Found>,
-    /// The culprits by finding; nothing before that stage.
-    pub groups: Vec<Group>,
-    /// What differs between the two files, where the candidate has its own.
-    pub differences: Option<Differences>,
     /// The search for knobs of the compiler, if there was one.
     pub routes: Option<Routes>,
     /// Everything that was measured, and what it cost.
@@ -42,6 +38,15 @@ pub struct Findings {
     pub unfinished: bool,
     /// Since the start of the run.
     pub seconds: f64,
+}
+
+/// The culprits beside each other, and the files.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The culprits by finding; nothing before that stage.
+    pub groups: Vec<Group>,
+    /// What differs between the two files, where the candidate has its own.
+    pub differences: Option<Differences>,
 }
 
 /// What a run is to answer.
@@ -144,11 +149,18 @@ pub struct Found {
     pub culprits: Option<Vec<Culprit>>,
     /// Nodes whose error is lost before it reaches an output, as far as that was seen; in topological order.
     pub masked: Vec<Masked>,
+    /// What the culprits have in common, and what the files have not: nothing before these stages.
+    pub story: Story,
     /// What else is to be known.
     pub notes: Vec<Note>,
 }
 
 impl Findings {
+    /// What is told of the culprits together, if there was a search.
+    pub fn story(&self) -> Option<&Story> {
+        self.found.as_ref().map(|found| &found.story)
+    }
+
     /// The culprits that are known by now.
     pub fn culprits(&self) -> &[Culprit] {
         self.found.as_ref().and_then(|found| found.culprits.as_deref()).unwrap_or_default()

@@ -140,6 +140,19 @@ impl fmt::Display for Who {
     }
 }
 
+fn joined(dtypes: &[DType]) -> String {
+    dtypes.iter().map(DType::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+fn besides(nodes: &[String]) -> String {
+    let quoted = |node: &String| format!("'{node}'");
+    let named: Vec<String> = nodes.iter().take(NAMED).map(quoted).collect();
+    let more = nodes.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let verb = if nodes.len() == 1 { "is" } else { "are" };
+    format!("with the culprits put right, {}{more} {verb} wrong too", named.join(", "))
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -157,7 +170,7 @@ impl fmt::Display for Note {
             Note::OtherTypes(precision, dtypes) => write!(
                 f,
                 "tensors of {} are computed as they are, not in {precision}, which few devices do",
-                dtypes.iter().map(DType::to_string).collect::<Vec<_>>().join(" and ")
+                joined(dtypes)
             ),
             Note::RunAgain(died) => write!(
                 f,
@@ -177,14 +190,7 @@ impl fmt::Display for Note {
                 "--labels names {classes} classes, and no output is made of labels or has rows of {classes} values: nothing is told by these names"
             ),
             Note::MoreCulprits(most) => write!(f, "there are more culprits than --max-culprits {most}"),
-            Note::Besides(nodes) => {
-                let quoted = |node: &String| format!("'{node}'");
-                let named: Vec<String> = nodes.iter().take(NAMED).map(quoted).collect();
-                let more = nodes.len().saturating_sub(NAMED);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let verb = if nodes.len() == 1 { "is" } else { "are" };
-                write!(f, "with the culprits put right, {}{more} {verb} wrong too", named.join(", "))
-            }
+            Note::Besides(nodes) => f.write_str(&besides(nodes)),
             Note::Rest(1) => f.write_str(
                 "the outputs still diverge with the culprit put right: more is wrong, and --strategy scan measures everything",
             ),

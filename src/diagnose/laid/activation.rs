@@ -52,7 +52,12 @@ fn two_versions(seen: &Seen) -> Option<Suspicion> {
         code,
         evidence: format!("{} is quantised with {what}", seen.laid.place),
         advice: format!("give both halves of the pair of '{}' the same scale and zero point", pair.tensor),
-        undo: Undo::Parameters(Parameters { scale: right.scale.clone()?, zero_point: zero, axis: None, stored: None }),
+        undo: Undo::Parameters(Box::new(Parameters {
+            scale: right.scale.clone()?,
+            zero_point: zero,
+            axis: None,
+            stored: None,
+        })),
     })
 }
 
@@ -76,7 +81,7 @@ fn fitted(seen: &Seen, symmetric: bool) -> Option<(Parameters, f64)> {
 }
 
 fn undo(fitted: Option<(Parameters, f64)>) -> Undo {
-    fitted.map_or(Undo::Unquantised, |(parameters, _)| Undo::Parameters(parameters))
+    fitted.map_or(Undo::Unquantised, |(parameters, _)| Undo::Parameters(Box::new(parameters)))
 }
 
 /// The range is as wide as the values, and lies elsewhere.
@@ -115,7 +120,7 @@ fn lost_zero_point(seen: &Seen) -> Option<Suspicion> {
             "store the zero point of '{}' with its scale, or quantise it symmetrically with a scale for that",
             pair.tensor
         ),
-        undo: Undo::Parameters(parameters),
+        undo: Undo::Parameters(Box::new(parameters)),
     })
 }
 

@@ -36,6 +36,6 @@ pub fn scale(seen: &Seen) -> Option<Suspicion> {
             "store the bias '{}' in steps of input scale x weight scale (a quantiser does so by itself), or leave it in float (QuantizeBias=False)",
             pair.tensor
         ),
-        undo: Undo::Parameters(parameters),
+        undo: Undo::Parameters(Box::new(parameters)),
     })
 }

@@ -47,6 +47,6 @@ pub fn one_scale(seen: &Seen, codes: &Tensor) -> Option<Suspicion> {
             share(few as u64, channels as u64, "channels"),
         ),
         advice: format!("quantise weights per channel (per_channel=True), at least '{}'", pair.tensor),
-        undo: anew(pair, weight, Some(axis)).map_or(Undo::Unquantised, Undo::Parameters),
+        undo: anew(pair, weight, Some(axis)).map_or(Undo::Unquantised, |p| Undo::Parameters(Box::new(p))),
     })
 }

@@ -59,12 +59,12 @@ impl Stored<'_> {
         let ratio = |l: &Line| l.scale / l.fitted;
         let (group, worst) = wrong.iter().max_by(|a, b| ratio(&a.1).ln().abs().total_cmp(&ratio(&b.1).ln().abs()))?;
         let fitted: Vec<f64> = (0..self.lines.len()).map(|g| self.right(g, &wrong)).collect();
-        let undo = Undo::Parameters(Parameters {
+        let undo = Undo::Parameters(Box::new(Parameters {
             scale: scales(self.seen.laid.pair.scale.as_ref()?, &fitted)?,
             zero_point: None,
             axis: None,
             stored: None,
-        });
+        }));
         let place = &self.seen.laid.place;
         let (times, size) = match ratio(worst) {
             r if r >= 1.0 => (r, "large"),
@@ -157,12 +157,12 @@ impl Stored<'_> {
             num(line.free.1.round())
         );
         let undo = match zero_point(pair.dtype, &own.shape, &zero).filter(|_| own.elements() == zero.len()) {
-            Some(zero) => Undo::Parameters(Parameters {
+            Some(zero) => Undo::Parameters(Box::new(Parameters {
                 scale: scales(own, &scale)?,
                 zero_point: Some(zero),
                 axis: None,
                 stored: None,
-            }),
+            })),
             None => Undo::Unquantised,
         };
         let advice =
@@ -182,7 +182,12 @@ impl Stored<'_> {
         let axis = pair.axis.and_then(|a| usize::try_from(a).ok());
         let undo = anew(pair, self.seen.laid.value, axis).filter(|_| pair.block == 0);
         let text = format!("the scale of {} is {} times too {what}", self.seen.laid.place, num(times));
-        Some(self.suspicion("scale-mismatch", text, self.quantise(), undo.map_or(Undo::Unquantised, Undo::Parameters)))
+        Some(self.suspicion(
+            "scale-mismatch",
+            text,
+            self.quantise(),
+            undo.map_or(Undo::Unquantised, |p| Undo::Parameters(Box::new(p))),
+        ))
     }
 
     /// No parameters make the weight of these integers.

@@ -26,7 +26,7 @@ pub fn lay<'x>(probe: &Probe, pairs: &[&'x Pair], sample: usize) -> Vec<Seen<'x>
     let seen = |pair: &&'x Pair| {
         let value = value(probe, pair, sample)?;
         let lost = loss(pair, &value).map_or(0.0, |l| l.quantisation.relative());
-        Some(Seen { pair: *pair, value, lost })
+        Some(Seen { pair, value, lost })
     };
     let mut all: Vec<Seen> = pairs.par_iter().filter_map(seen).collect();
     all.sort_by(|a, b| b.lost.total_cmp(&a.lost));
