@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::compared::COMMUTE;
 use super::held::{Constant, Held, Setting, is_neutral};
 use super::names::Names;
 use super::schemas::{Schema, plain_name};
 use super::scope::{Scope, passes};
-use super::slots::slots;
+use super::slots::{COMMUTE, slots};
 use super::{Schemas, version};
 use crate::onnx::{GraphProto, ModelProto, NodeProto};
 

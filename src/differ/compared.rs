@@ -6,21 +6,14 @@ use std::collections::HashSet;
 use super::held::{self, Held};
 use super::pair::{Pair, known, own, turned};
 use super::scope::{Maker, Scope};
-use super::slots::{Slot, beside, slots};
+use super::slots::{COMMUTE, Slot, beside, slots};
 use super::upward::inside;
 use super::{At, Difference, Two, What, version};
 use crate::graph::node_name;
 use crate::onnx::{GraphProto, NodeProto};
 
-/// Operators whose two operands may change places.
-pub const COMMUTE: [&str; 12] =
-    ["Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr"];
-
 /// Nodes that are listed at most where other nodes make a tensor.
 const MOST: usize = 8;
-
-/// Steps that are looked through nodes that change nothing, or only how a value is stored.
-pub const THROUGH: usize = 4;
 
 /// All differences between the two files, in the order of the believed one's nodes.
 pub fn all(two: &Two) -> Vec<Difference> {
@@ -164,10 +157,10 @@ impl<'t> Comparing<'_, 't> {
     /// Is it the same tensor, seen through what changes nothing? What is called otherwise is compared as well.
     fn same_wire(&mut self, pair: &Pair<'t>, s: &str, u: &str) -> bool {
         let same = known(pair, s, u) == Some(true);
-        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u)) {
-            if a.out == b.out {
-                self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
-            }
+        if let (true, Some(a), Some(b)) = (same && s != u, pair.mine.maker(s), pair.theirs.maker(u))
+            && a.out == b.out
+        {
+            self.open.push((pair.outer(a.out), s.to_string(), u.to_string()));
         }
         same
     }
@@ -203,19 +196,37 @@ impl<'t> Comparing<'_, 't> {
             let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
             let names = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
             let inner = inside(pair, (a, b), attribute, (mine, theirs), names);
+            let mut differing = Vec::new();
             let outputs = mine.output.iter().zip(&theirs.output).map(|(a, b)| (a.name(), b.name())).enumerate();
             for (position, (s, u)) in outputs {
                 if self.same_wire(&inner, s, u) {
                     self.open.push((inner.clone(), s.to_string(), u.to_string()));
                 } else if !equal_constants(&inner, s, u) {
-                    let (mine, theirs) = (s.to_string(), u.to_string());
-                    found.push(What::Result { attribute: attribute.to_string(), position, mine, theirs });
+                    differing.push((position, s.to_string(), u.to_string()));
                 }
             }
+            found.extend(results(&inner, attribute, differing));
             self.open.extend(inner.names.pairs().into_iter().map(|(s, u)| (inner.clone(), s, u)));
         }
         found
     }
+}
+
+/// Outputs of a body that are others: one difference where they have only changed places.
+fn results(pair: &Pair, attribute: &str, differing: Vec<(usize, String, String)>) -> Vec<What> {
+    let among = |s: &String| differing.iter().any(|(_, _, u)| known(pair, s, u) == Some(true));
+    let together = differing.len() > 1 && differing.iter().all(|(_, s, _)| among(s));
+    let groups: Vec<Vec<_>> = match together {
+        true => vec![differing],
+        false => differing.into_iter().map(|one| vec![one]).collect(),
+    };
+    let what = |rows: Vec<(usize, String, String)>| What::Result {
+        attribute: attribute.to_string(),
+        positions: rows.iter().map(|(position, ..)| *position).collect(),
+        mine: rows.iter().map(|(_, s, _)| s.clone()).collect(),
+        theirs: rows.into_iter().map(|(_, _, u)| u).collect(),
+    };
+    groups.into_iter().map(what).collect()
 }
 
 fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {

@@ -1,10 +1,12 @@
 //! Two graphs side by side: which tensors of theirs are the same, as far as that is known, and which operands of two nodes.
 
-use super::compared::THROUGH;
 use super::held::{self, Held};
 use super::names::Names;
 use super::scope::{Maker, Scope, passes};
 use super::slots::Slot;
+
+/// Steps that are looked through nodes that change nothing, or only how a value is stored.
+pub const THROUGH: usize = 4;
 
 /// Two graphs that stand for each other.
 #[derive(Clone)]

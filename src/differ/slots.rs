@@ -5,6 +5,10 @@ use super::schemas::{Schema, same_name};
 use super::scope::Scope;
 use crate::onnx::NodeProto;
 
+/// Operators whose two operands may change places.
+pub const COMMUTE: [&str; 12] =
+    ["Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr"];
+
 /// A slot of a node.
 #[derive(Clone, Debug)]
 pub struct Slot {

@@ -3,12 +3,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::compared::{COMMUTE, THROUGH};
 use super::held;
 use super::names::Names;
-use super::pair::{Pair, known, own};
+use super::pair::{Pair, THROUGH, known, own};
 use super::scope::{Maker, Scope};
-use super::slots::{beside, slots};
+use super::slots::{COMMUTE, beside, slots};
 use super::{Two, alike, version};
 use crate::onnx::{GraphProto, NodeProto};
 
