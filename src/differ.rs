@@ -118,12 +118,12 @@ pub enum What {
     Result {
         /// The attribute that holds the body.
         attribute: String,
-        /// Which of its outputs.
-        position: usize,
-        /// Its name in the believed file.
-        mine: String,
+        /// Which of its outputs: one, or several that have changed places.
+        positions: Vec<usize>,
+        /// Their names in the believed file.
+        mine: Vec<String>,
         /// In the other one.
-        theirs: String,
+        theirs: Vec<String>,
     },
     /// Other nodes make it.
     Nodes {
@@ -140,7 +140,7 @@ impl Difference {
         match (&self.what, &other.what) {
             (What::Opset { domain: a, .. }, What::Opset { domain: b, .. }) => a == b,
             (What::Slot { name: a, .. }, What::Slot { name: b, .. }) => self.mine == other.mine && a == b,
-            (What::Result { position: a, attribute: x, .. }, What::Result { position: b, attribute: y, .. }) => {
+            (What::Result { positions: a, attribute: x, .. }, What::Result { positions: b, attribute: y, .. }) => {
                 self.mine == other.mine && a == b && x == y
             }
             (a, b) => self.mine == other.mine && std::mem::discriminant(a) == std::mem::discriminant(b),

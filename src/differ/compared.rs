@@ -221,19 +221,37 @@ impl<'t> Comparing<'_, 't> {
             let Some((_, theirs)) = b.node.subgraphs().find(|(name, _)| *name == attribute) else { continue };
             let names = pair.names.inside((attribute.to_string(), a.index, b.index), mine, theirs);
             let inner = inside(pair, (a, b), attribute, (mine, theirs), names);
+            let mut differing = Vec::new();
             let outputs = mine.output.iter().zip(&theirs.output).map(|(a, b)| (a.name(), b.name())).enumerate();
             for (position, (s, u)) in outputs {
                 if self.same_wire(&inner, s, u) {
                     self.open.push((inner.clone(), s.to_string(), u.to_string()));
                 } else if !equal_constants(&inner, s, u) {
-                    let (mine, theirs) = (s.to_string(), u.to_string());
-                    found.push(What::Result { attribute: attribute.to_string(), position, mine, theirs });
+                    differing.push((position, s.to_string(), u.to_string()));
                 }
             }
+            found.extend(results(&inner, attribute, differing));
             self.open.extend(inner.names.pairs().into_iter().map(|(s, u)| (inner.clone(), s, u)));
         }
         found
     }
+}
+
+/// Outputs of a body that are others: one difference where they have only changed places.
+fn results(pair: &Pair, attribute: &str, differing: Vec<(usize, String, String)>) -> Vec<What> {
+    let among = |s: &String| differing.iter().any(|(_, _, u)| known(pair, s, u) == Some(true));
+    let together = differing.len() > 1 && differing.iter().all(|(_, s, _)| among(s));
+    let groups: Vec<Vec<_>> = match together {
+        true => vec![differing],
+        false => differing.into_iter().map(|one| vec![one]).collect(),
+    };
+    let what = |rows: Vec<(usize, String, String)>| What::Result {
+        attribute: attribute.to_string(),
+        positions: rows.iter().map(|(position, ..)| *position).collect(),
+        mine: rows.iter().map(|(_, s, _)| s.clone()).collect(),
+        theirs: rows.into_iter().map(|(_, _, u)| u).collect(),
+    };
+    groups.into_iter().map(what).collect()
 }
 
 fn equal_constants(pair: &Pair, s: &str, u: &str) -> bool {

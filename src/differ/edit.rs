@@ -77,17 +77,19 @@ impl<'a> Edit<'_, 'a> {
                 let most = *mine.max(theirs);
                 (most < outputs.len()).then(|| outputs.swap(*mine, *theirs)).ok_or("it has fewer outputs".to_string())
             }
-            What::Result { attribute, position, mine, .. } => {
+            What::Result { attribute, positions, mine, .. } => {
                 let inner = |at: &At| {
                     let step = Step { node: at.index, name: at.name.clone(), attribute: attribute.clone() };
                     At { path: at.path.iter().cloned().chain([step]).collect(), ..at.clone() }
                 };
                 let inside = Difference { mine: inner(&d.mine), theirs: inner(&d.theirs), ..d.clone() };
                 self.touched.insert(inside.theirs.path.clone());
-                let name = self.brought(&inside, mine)?;
-                let outputs = &mut self.graph(&inside.theirs.path)?.output;
-                let output = outputs.get_mut(*position).ok_or("the body has fewer outputs")?;
-                output.name = Some(name);
+                for (name, position) in mine.iter().zip(positions) {
+                    let name = self.brought(&inside, name)?;
+                    let outputs = &mut self.graph(&inside.theirs.path)?.output;
+                    let output = outputs.get_mut(*position).ok_or("the body has fewer outputs")?;
+                    output.name = Some(name);
+                }
                 Ok(())
             }
             What::Nodes { .. } => self.replace(d),

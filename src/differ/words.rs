@@ -44,10 +44,16 @@ impl Difference {
             What::Output { mine, theirs } => {
                 format!("in {b} '{}' is output {theirs} of {node} where it is output {mine} in {a}", self.tensor)
             }
-            What::Result { attribute, position, mine, theirs } => {
-                format!(
-                    "in {b} output {position} of the {attribute} of {node} is '{theirs}' where it is '{mine}' in {a}"
-                )
+            What::Result { attribute, positions, mine, theirs } => {
+                let (which, are) = match positions.as_slice() {
+                    [one] => (format!("output {one}"), "is"),
+                    several => {
+                        let several: Vec<String> = several.iter().map(usize::to_string).collect();
+                        (format!("outputs {}", several.join(", ")), "are")
+                    }
+                };
+                let (mine, theirs) = (quoted(mine), quoted(theirs));
+                format!("in {b} {which} of the {attribute} of {node} {are} {theirs} where {a} has {mine}")
             }
             What::Nodes { mine, theirs } => {
                 format!(
