@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::held;
 use super::names::Names;
-use super::pair::{Pair, known, own};
+use super::pair::{Pair, known, own, through, turned};
 use super::scope::{Maker, Scope, THROUGH};
 use super::slots::{COMMUTE, beside, slots};
 use super::{Two, alike, version};
@@ -80,17 +80,18 @@ impl<'t> Pairing<'t, '_> {
 
     /// Two tensors that are read in the same place.
     fn wires(&mut self, pair: &Pair<'t>, s: &str, u: &str, same: bool) {
+        let (s, u) = (&behind(&pair.mine, s), &behind(&pair.theirs, u));
         let unknown = known(pair, s, u).is_none() && !pair.mine.stores(s) && !pair.theirs.stores(u);
         let (Some(a), Some(b), true) = (pair.mine.maker(s), pair.theirs.maker(u), unknown) else { return };
         if a.out != b.out {
             return;
         }
         let outer = pair.outer(a.out);
-        if is_same(a.node, b.node) {
+        if self.is_alike(&outer, s, u) {
             if outer.names.pair(s, u) {
                 self.sure.push_back((outer, s.to_string(), u.to_string()));
             }
-        } else if same {
+        } else if same || is_same(a.node, b.node) {
             self.doubtful.push_back((outer, s.to_string(), u.to_string()));
         }
     }
@@ -100,17 +101,42 @@ impl<'t> Pairing<'t, '_> {
         let (Some(a), Some(b), None) = (pair.mine.maker(&s), pair.theirs.maker(&u), known(&pair, &s, &u)) else {
             return;
         };
-        let more = above(&pair.theirs, &b, &a, &|n| pair.names.to_mine(n).is_some());
-        let less = above(&pair.mine, &a, &b, &|n| pair.names.to_theirs(n).is_some());
-        let fits = |s: &str, u: &str| self.has_same_values(&pair, s, u);
-        let (s, u) = match (more.filter(|deeper| fits(&s, deeper)), less.filter(|deeper| fits(deeper, &u))) {
-            (Some(deeper), _) => (s, deeper),
-            (None, Some(deeper)) => (deeper, u),
-            (None, None) => (s, u),
+        let direct = !is_same(a.node, b.node) && self.reads_alike(&pair, &s, &u);
+        let more = || above(&pair.theirs, &b, &|n| pair.names.to_mine(n).is_some(), &|n| self.fits(&pair, &s, n));
+        let less = || above(&pair.mine, &a, &|n| pair.names.to_theirs(n).is_some(), &|n| self.fits(&pair, n, &u));
+        let other = match direct {
+            true => None,
+            false => more().map(|deeper| (s.clone(), deeper)).or_else(|| Some((less()?, u.clone()))),
         };
+        let (s, u) = other.unwrap_or((s, u));
         if pair.names.pair(&s, &u) {
             self.sure.push_back((pair, s, u));
         }
+    }
+
+    /// The same operator with the same values, on what is alike again.
+    fn fits(&self, pair: &Pair, s: &str, u: &str) -> bool {
+        self.is_alike(pair, s, u) && self.reads_alike(pair, s, u)
+    }
+
+    /// What the two makers read is the same, or is made alike.
+    fn reads_alike(&self, pair: &Pair, s: &str, u: &str) -> bool {
+        let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
+        let alike = |(x, y): (&String, &String)| {
+            let (x, y) = (&behind(&pair.mine, x), &behind(&pair.theirs, y));
+            let stored = pair.mine.stores(x) && pair.theirs.stores(y);
+            stored || x.is_empty() && y.is_empty() || known(pair, x, y).unwrap_or_else(|| self.is_alike(pair, x, y))
+        };
+        let commutes = COMMUTE.contains(&a.node.op_type()) && is_same(a.node, b.node);
+        let rows = || a.node.input.iter().zip(&b.node.input);
+        let crossed = || a.node.input.iter().zip(b.node.input.iter().rev());
+        a.node.input.len() == b.node.input.len() && (rows().all(alike) || (commutes && crossed().all(alike)))
+    }
+
+    /// The same operator makes both, with the same settings and weights.
+    fn is_alike(&self, pair: &Pair, s: &str, u: &str) -> bool {
+        let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
+        a.out == b.out && is_same(a.node, b.node) && self.has_same_values(&pair.outer(a.out), s, u)
     }
 
     /// All settings and weights of the two makers are the same.
@@ -120,6 +146,10 @@ impl<'t> Pairing<'t, '_> {
             |proto, node: &NodeProto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
         let own = slots(&pair.mine, a.node, schema(self.two.mine.proto, a.node));
         let rows = beside(own, slots(&pair.theirs, b.node, schema(self.two.theirs.proto, b.node)));
+        let mut rows = rows;
+        if COMMUTE.contains(&a.node.op_type()) {
+            turned(pair, &mut rows);
+        }
         rows.iter().all(|row| match row {
             (Some(x), Some(y)) => match (&x.held, &y.held) {
                 (held::Held::Wire(_), held::Held::Wire(_)) => true,
@@ -159,16 +189,23 @@ fn is_same(a: &NodeProto, b: &NodeProto) -> bool {
     a.op_type() == b.op_type() && domain(a) == domain(b)
 }
 
-/// What an operator of the same kind as that of `like` makes a few unknown nodes above `from`.
-fn above(scope: &Scope, from: &Maker, like: &Maker, known: &dyn Fn(&str) -> bool) -> Option<String> {
-    let mut open: Vec<(String, usize)> = from.node.input.iter().map(|name| (name.clone(), 1)).collect();
-    while let Some((name, steps)) = open.pop() {
+/// `name`, or what it is behind nodes that change nothing.
+fn behind(scope: &Scope, name: &str) -> String {
+    through(scope, name, false).pop().unwrap_or_default()
+}
+
+/// The first tensor that `fits`, a few unknown nodes above `from`.
+fn above(scope: &Scope, from: &Maker, known: &dyn Fn(&str) -> bool, fits: &dyn Fn(&str) -> bool) -> Option<String> {
+    let inputs = |maker: &Maker, steps: usize| maker.node.input.iter().map(|n| (n.clone(), steps)).collect::<Vec<_>>();
+    let mut open = VecDeque::from(inputs(from, 1));
+    while let Some((name, steps)) = open.pop_front() {
+        let name = behind(scope, &name);
         let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
-        if is_same(maker.node, like.node) {
+        if fits(&name) {
             return Some(name);
         }
         if steps < THROUGH {
-            open.extend(maker.node.input.iter().map(|name| (name.clone(), steps + 1)));
+            open.extend(inputs(&maker, steps + 1));
         }
     }
     None
