@@ -111,6 +111,33 @@ fn an_overflow_is_the_worst_of_all() {
     assert_eq!((worst.local.0, worst.node.as_str()), (f64::INFINITY, report.culprits[0].node.name.as_str()));
 }
 
+/// Which layers lose most is a question about outputs that agree as well; it changes neither verdict nor status.
+#[test]
+fn layers_that_lose_where_the_outputs_agree() {
+    let (file, data) = (real_model("rec.onnx"), real_model("rec.npz"));
+    let run = |more: &[&str]| {
+        let run = layerdiff("bisect", &file, &[&["-c", "ort:fp16", "-i", data.to_str().unwrap()], more].concat());
+        assert!(run.status == 0 && run.stdout.starts_with("agreed"), "{}{}", run.stdout, run.stderr);
+        run
+    };
+    let plain = run(&[]).report();
+    assert!(plain.ranking.is_empty() && plain.sensitivity.is_empty(), "nobody asked");
+    for asked in [&["--sensitivity", "3"][..], &["--by", "precision", "--sensitivity", "3"]] {
+        let run = run(asked);
+        let report = run.report();
+        assert!(report.ranking.len() == 20 && is_ordered(&report) && report.overrides.is_none(), "{asked:?}");
+        assert_eq!((report.sensitivity.len(), report.verdict), (3, Verdict::Agreed));
+        let small = |x: Option<layerdiff::found::Real>| x.is_some_and(|x| (0.0..0.05).contains(&x.0));
+        assert!(report.sensitivity.iter().all(|row| small(row.promoted) && small(row.demoted)), "{report:?}");
+        assert!(run.stdout.contains("worst in this precision") && run.stdout.contains("each alone"), "{}", run.stdout);
+        for page in ["report.html", "report.md"] {
+            let text = std::fs::read_to_string(run.dir.path().join("out").join(page)).unwrap();
+            assert!(text.contains("The nodes that the precision hurts most") && text.contains("Sensitivity"), "{page}");
+        }
+        assert!(!run.wrote("overrides"));
+    }
+}
+
 // ---- an engine
 
 /// On the double of TensorRT 10, which computes in FP16 when it may.

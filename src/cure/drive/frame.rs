@@ -45,12 +45,23 @@ pub trait Remedy {
     fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>>;
 }
 
+/// What is wanted of a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// The outputs diverge: the smallest set that makes them agree, what single nodes do, and the files.
+    Cure,
+    /// The outputs agree: what single nodes do to them, and no more.
+    Sensitivity,
+}
+
 /// How much may be tried, and where files go.
 pub struct Frame<'a> {
     /// Trials that the search may cost.
     pub builds: u64,
     /// Nodes of which it is tried what each alone does.
     pub sensitivity: usize,
+    /// Samples that the search does not see, and that must agree as well in the end.
+    pub holdout: u64,
     /// The report's folder.
     pub dir: &'a Path,
     /// Where it is told what is being done.
@@ -60,7 +71,24 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// As the command line has it.
     pub fn new(args: &CureArgs, dir: &'a Path, progress: &'a Progress) -> Frame<'a> {
-        Frame { builds: args.builds, sensitivity: args.sensitivity as usize, dir, progress }
+        Frame { builds: args.builds, sensitivity: args.each_alone(), holdout: args.holdout, dir, progress }
+    }
+
+    /// What `goal` asks for, as far as it was found before the error if there is one.
+    pub fn reach(&self, goal: Goal, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
+        match goal {
+            Goal::Cure => self.cure(remedy, trials),
+            Goal::Sensitivity => self.each_alone(remedy, trials),
+        }
+    }
+
+    /// What single nodes do to outputs that agree: there is nothing to cure.
+    fn each_alone(&self, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
+        self.progress.step("what each node alone does to the outputs");
+        match sensitivity(remedy, trials, self.sensitivity) {
+            Ok(sensitivity) => Ended::well(Cure { sensitivity, ..Cure::default() }),
+            Err(e) => Ended { value: Cure::default(), halted: Some(e) },
+        }
     }
 
     /// The cure, as far as it was found before the error if there is one.

@@ -3,10 +3,10 @@
 
 mod said;
 
-use super::Density::{self, Full};
+use super::Density::{self, Full, Short, Ticket};
 use super::tensors;
 use crate::found::words::{capitalised, error, plural};
-use crate::found::{CureKind, Overrides, Real, Report, Sensitivity};
+use crate::found::{CureKind, Overrides, Real, Report, Sensitivity, Verdict};
 use crate::show::page::{
     Bar, Block, Card, Column, ColumnKind, Curve, Fact, Facts, FactsKind, Figure, Role, Row, Section, Span, Words,
 };
@@ -14,8 +14,9 @@ pub use said::{fate, kept};
 
 /// Names in sight in a browser; more unfold.
 const IN_SIGHT: usize = 12;
-/// Rows of the sensitivity table in a ticket.
+/// Rows of the sensitivity table in a ticket, and on a terminal.
 const ROWS: usize = 8;
+const FEW: usize = 5;
 
 /// On a terminal.
 pub fn short(o: &Overrides) -> Vec<Fact> {
@@ -120,19 +121,20 @@ pub fn curve(o: &Overrides) -> Curve {
     }
 }
 
-/// The nodes with the largest local errors: folded in a ticket.
+/// The nodes with the largest local errors: folded in a ticket, but where the outputs agree and it is what was asked for.
 pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
     if report.sensitivity.is_empty() {
         return None;
     }
-    let kind = report.overrides.as_ref().map(|o| o.kind).unwrap_or_default();
+    let kind = kind(report);
     let low = said::low(report);
     let (alone, most) = match density {
         Full => ("outputs, this node alone ", report.sensitivity.len()),
-        _ => ("outputs, alone ", ROWS),
+        Ticket => ("outputs, alone ", ROWS),
+        Short => ("outputs, alone ", FEW),
     };
     let mut columns = vec![
-        Column::new(ColumnKind::Name, "node"),
+        Column::new(ColumnKind::Name, if density == Short { "each alone" } else { "node" }),
         Column::new(ColumnKind::Words, "op"),
         Column::new(ColumnKind::Number, "local"),
         Column::new(ColumnKind::Number, format!("{alone}{}", fate(kind))),
@@ -144,14 +146,25 @@ pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
     let rows = report.sensitivity.iter().take(most).map(|one| Row::plain(cells(report, one, columns.len()))).collect();
     let blocks = vec![Block::table(columns, rows)];
     Some(match density {
-        Full => Block::Section(Section {
+        Short => blocks.into_iter().next()?,
+        Ticket if report.verdict != Verdict::Agreed => Block::Fold(summary(kind).into(), blocks),
+        Ticket | Full => Block::Section(Section {
             id: Some("sensitivity"),
             title: "Sensitivity".into(),
             about: about(kind, low),
             blocks,
         }),
-        _ => Block::Fold(summary(kind).into(), blocks),
     })
+}
+
+/// What becomes of the nodes. Where nothing needs a cure the rows tell: a node alone quantised is never tried.
+fn kind(report: &Report) -> CureKind {
+    let demoted = report.sensitivity.iter().any(|one| one.demoted.is_some());
+    match &report.overrides {
+        Some(o) => o.kind,
+        None if demoted => CureKind::Fp32,
+        None => CureKind::Unquantised,
+    }
 }
 
 fn cells(report: &Report, one: &Sensitivity, columns: usize) -> Vec<Words> {

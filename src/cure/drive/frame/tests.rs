@@ -81,7 +81,7 @@ fn needs(nodes: &'static [usize]) -> impl Fn(&[usize]) -> Trial {
 }
 
 fn run(fake: &Fake, builds: u64, trials: &Trials) -> (Cure, Result<(), RunError>) {
-    let frame = Frame { builds, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true) };
+    let frame = Frame { builds, holdout: 0, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true) };
     let cured = frame.cure(fake, trials);
     (cured.value, cured.halted.map_or(Ok(()), Err))
 }
@@ -193,6 +193,23 @@ fn what_single_nodes_do() {
     let failed = Some(f64::INFINITY);
     check_rows(CureKind::Fp32, [("n3", 0.9, Some(0.9), Some(0.6)), ("n2", 0.3, failed, Some(0.6))]);
     check_rows(CureKind::Unquantised, [("n3", 0.9, Some(0.9), None), ("n2", 0.3, None, None)]);
+}
+
+#[test]
+fn where_the_outputs_agree_single_nodes_are_all_that_is_tried() {
+    let fake = Fake::new([0.1, 0.2, 0.3, 0.9, f64::NAN]);
+    let tried = Mutex::new(Vec::new());
+    let trials = Trials::new(1, 0, 1, |set: &[usize], _| {
+        tried.lock().unwrap().push(set.to_vec());
+        Ok(Trial { answer: Good, error: 1e-4 * (5 - set.len()) as f64 })
+    });
+    let frame =
+        Frame { builds: 200, holdout: 0, sensitivity: 1, dir: Path::new("nowhere"), progress: &Progress::new(true) };
+    let Ended { value, halted } = frame.reach(Goal::Sensitivity, &fake, &trials);
+    assert!(halted.is_none() && value.overrides.is_none() && fake.exported.borrow().is_empty());
+    let rows: Vec<_> = value.sensitivity.iter().map(|s| (s.node.as_str(), s.promoted, s.demoted)).collect();
+    assert_eq!(rows, [("n3", Some(Real(4e-4)), Some(Real(1e-4)))]);
+    assert_eq!(*tried.lock().unwrap(), [vec![3], vec![0, 1, 2, 4]]);
 }
 
 #[test]
