@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::trials::Trials;
+use super::trials::{Trials, becoming};
 use crate::cli::CureArgs;
-use crate::cure::{Smallest, Trial, Units};
+use crate::cure::{Limited, Smallest, Trial, Units, is_too_many};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, CureNote, Overrides, Real, Sensitivity};
 use crate::progress::Progress;
@@ -24,6 +24,9 @@ pub trait Remedy {
 
     /// What may be cured, and how much each node matters.
     fn units(&self) -> &Units;
+
+    /// What the nodes are kept from, as it begins a sentence: `FP16`.
+    fn low(&self) -> String;
 
     /// The tensor in which the node's own error is largest, and that error; `None` where it was not measured.
     fn local(&self, node: usize) -> Option<(&str, f64)>;
@@ -100,10 +103,13 @@ impl<'a> Frame<'a> {
 
     fn fill(&self, cure: &mut Cure, remedy: &dyn Remedy, trials: &Trials) -> Result<(), RunError> {
         let (set, found) = remedy.search(trials, self.builds, self.progress)?;
-        let why = found.why.into_iter().chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
-        let found = cure.overrides.insert(Overrides { why, ..found });
+        let limited = limited(remedy, &found);
+        let why = limited.iter().cloned().chain(found.why.clone().filter(|_| limited.is_none() || !found.verified));
+        let why = why.chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
+        let found = cure.overrides.insert(Overrides { why, limited: limited.is_some(), ..found });
         cure.sensitivity = sensitivity(remedy, trials, self.sensitivity)?;
-        if !set.nodes.is_empty() {
+        // What is no cure has no price.
+        if !set.nodes.is_empty() && !found.limited {
             cure.notes.extend(remedy.price(&set.nodes, found, self.progress)?);
         }
         match remedy.export(&self.dir.join(FOLDER), &set, found) {
@@ -112,6 +118,15 @@ impl<'a> Frame<'a> {
         }
         Ok(())
     }
+}
+
+/// What is said where the nodes found are too many for a cure.
+fn limited(remedy: &dyn Remedy, found: &Overrides) -> Option<String> {
+    let (nodes, of) = (found.nodes.len(), found.of);
+    let curve: Vec<(usize, f64)> = found.curve.iter().map(|(kept, error)| (*kept, error.0)).collect();
+    let fate = becoming(remedy.kind());
+    let limited = Limited { low: &remedy.low(), fate, nodes, of, before: found.error_before.0, curve: &curve };
+    is_too_many(nodes, of).then(|| limited.told())
 }
 
 fn unwritten(kind: CureKind, why: String) -> CureNote {

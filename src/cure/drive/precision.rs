@@ -76,6 +76,10 @@ impl Remedy for InFloat32<'_> {
         &self.units
     }
 
+    fn low(&self) -> String {
+        self.side.spec.precision.to_string().to_uppercase()
+    }
+
     fn local(&self, node: usize) -> Option<(&str, f64)> {
         self.locals.get(&node).map(|local| (local.tensor.as_str(), local.error))
     }
@@ -115,6 +119,7 @@ impl Remedy for InFloat32<'_> {
                 mixed,
                 story: Story {
                     verified: found.verified,
+                    limited: found.limited,
                     measure: "relative RMS error of the worst output".to_string(),
                     error_before: set.error_before,
                     error_after: set.error_after,

@@ -91,6 +91,10 @@ impl Remedy for Unquantised<'_> {
         &self.units
     }
 
+    fn low(&self) -> String {
+        "This quantisation".to_string()
+    }
+
     fn local(&self, node: usize) -> Option<(&str, f64)> {
         let loss = self.losses[*self.worst.get(&node)?].as_ref()?;
         Some((&loss.losses.tensor, loss.relative))

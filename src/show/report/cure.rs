@@ -20,7 +20,7 @@ const FEW: usize = 5;
 
 /// On a terminal.
 pub fn short(o: &Overrides) -> Vec<Fact> {
-    let role = if o.verified { Role::Dim } else { Role::Doubt };
+    let role = if o.verified && !o.limited { Role::Dim } else { Role::Doubt };
     let mut facts = vec![Fact { role, ..Fact::new("overrides", said::claim(o)) }];
     facts.extend(o.why.iter().map(|why| Fact::new("", why.clone())));
     if !o.nodes.is_empty() {
@@ -39,7 +39,7 @@ pub fn ticket(report: &Report) -> Option<Block> {
     blocks.extend(Block::list(said::shortened(o)));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
     blocks.push(files(o));
-    Some(Block::section("Cure", blocks))
+    Some(Block::section(title(o), blocks))
 }
 
 /// In a browser.
@@ -58,6 +58,7 @@ pub fn card(report: &Report) -> Option<Block> {
     }
     blocks.extend([Block::facts(facts), files(o), Block::Figure(Figure::Curve(curve(o)))]);
     let (role, tag) = match o.verified {
+        _ if o.limited => (Role::Doubt, Span::Tag(Role::Doubt, "no cure".into())),
         true => (Role::Good, Span::Tag(Role::Good, "verified".into())),
         false => (Role::Doubt, Span::Tag(Role::Doubt, "NOT verified".into())),
     };
@@ -67,7 +68,11 @@ pub fn card(report: &Report) -> Option<Block> {
         (false, _) => Words::from(kept(o)).and(tag),
     };
     let blocks = vec![Block::Cards(vec![Card { role, head, blocks, ..Card::default() }])];
-    Some(Block::Section(Section { id: Some("cure"), title: "Cure".into(), blocks, ..Section::default() }))
+    Some(Block::Section(Section { id: Some("cure"), title: title(o).into(), blocks, ..Section::default() }))
+}
+
+fn title(o: &Overrides) -> &'static str {
+    if o.limited { "No cure" } else { "Cure" }
 }
 
 fn deed(report: &Report, o: &Overrides) -> String {
@@ -79,6 +84,11 @@ fn deed(report: &Report, o: &Overrides) -> String {
         (false, false) => format!(
             "These nodes {fate} and all others {rest} are the best that was found, but no run shows that they cure the outputs."
         ),
+        (false, true) if o.limited => {
+            format!(
+                "With these nodes {fate} and all others {rest} the outputs were seen to agree, and so many are no cure."
+            )
+        }
         (false, true) => {
             let fewer = match o.minimal {
                 true => "None of them can be given back: without any single one the outputs were not seen to agree.",
@@ -101,7 +111,7 @@ fn errors(o: &Overrides) -> Block {
         Bar { role, name, error: Some(share), text: error(x) }
     };
     let before = bar("before", o.error_before, false);
-    let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified));
+    let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified && !o.limited));
     let scale = "relative RMS error of the worst output, logarithmic: 1e-8 to 1";
     Block::Figure(Figure::Bars([before].into_iter().chain(after).collect(), scale))
 }
