@@ -21,11 +21,13 @@
 pub mod drive;
 pub mod export;
 mod groups;
+mod limit;
 mod search;
 mod trial;
 mod units;
 
 pub use groups::{Group, Kind, groups};
+pub use limit::{Limited, is_too_many};
 pub use search::{Smallest, search};
 pub use trial::Trial;
 pub use units::Units;

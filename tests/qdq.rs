@@ -132,6 +132,18 @@ fn a_healthy_one_needs_nothing() {
 }
 
 #[test]
+fn a_healthy_one_tells_which_layers_lose_most() {
+    let case = testdata("qdq_healthy");
+    let candidate = candidate(&case.join("candidate.onnx"));
+    let inputs = case.join("inputs.npz");
+    let run = bisect(&case.join("model.onnx"), &[&"-c", &candidate, &"-i", &inputs, &"--sensitivity", &"2"]);
+    let report = run.report();
+    assert_eq!((run.status, report.verdict, report.sensitivity.len()), (0, Verdict::Agreed, 2));
+    assert!(report.sensitivity.iter().all(|row| row.promoted.is_some() && row.demoted.is_none()), "{report:?}");
+    assert!(run.stdout.contains("alone left unquantised") && !run.stdout.contains("in FP32"), "{}", run.stdout);
+}
+
+#[test]
 fn what_quantisation_did_not_break_is_not_blamed_on_it() {
     let case = testdata("qdq_healthy");
     let dir = tempfile::tempdir().unwrap();

@@ -7,6 +7,9 @@ use clap::{Args, ValueEnum};
 use super::values::{parse_pattern, parse_seconds};
 use crate::run::Observe;
 
+/// Nodes of which it is tried what each alone does, where nobody says otherwise.
+const EACH_ALONE: u64 = 8;
+
 /// Where and how to look for culprits.
 #[derive(Args, Debug, Clone)]
 pub struct SearchArgs {
@@ -140,9 +143,16 @@ pub struct CureArgs {
     /// Samples held back from the search, which must agree as well in the end
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Overrides")]
     pub holdout: u64,
-    /// Nodes of which it is tried what each alone does to the outputs
-    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Overrides")]
-    pub sensitivity: u64,
+    /// Nodes of which it is tried what each alone does to the outputs; told where the outputs agree as well [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Overrides")]
+    pub sensitivity: Option<u64>,
+}
+
+impl CureArgs {
+    /// Nodes of which it is tried what each alone does: as asked, or [`EACH_ALONE`].
+    pub fn each_alone(&self) -> usize {
+        self.sensitivity.unwrap_or(EACH_ALONE) as usize
+    }
 }
 
 impl CheckArgs {

@@ -10,12 +10,13 @@ use anyhow::ensure;
 use super::frame::Frame;
 use super::hand_over::Shown;
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs};
+use crate::cure::drive::frame::{self as cure, Goal};
 use crate::cure::drive::{precision, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
 use crate::find::{self, inside, route, story, trust, undo};
 use crate::found::experiment::Experiment;
-use crate::found::{self, Cure, Exit, Findings, Locals, Story, Wanted, verdict};
+use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
 use crate::open::{self, Opened, early, places, untouched};
@@ -120,9 +121,18 @@ impl Run<'_> {
         self.frame.findings.measured = probe.measured();
         deliver::clear(&self.frame.dir);
         investigated?;
-        if !self.frame.diverges() || self.plan.search.by == By::BuildRoute {
+        if self.plan.search.by == By::BuildRoute {
             return Ok(());
         }
+        match verdict(&self.frame.findings).0 {
+            Verdict::Inconclusive => Ok(()),
+            Verdict::Agreed => self.each_alone(probe),
+            Verdict::Diverged => self.answer(probe),
+        }
+    }
+
+    /// Of outputs that diverge: whose fault it is, the proof, and what cures them.
+    fn answer(&mut self, probe: &mut Probe) -> Result<(), RunError> {
         self.frame.tell();
         let culprits = self.frame.findings.culprits().to_vec();
         let differences = undo::undo(probe, &culprits, &self.frame.dir, &self.progress)?;
@@ -143,7 +153,7 @@ impl Run<'_> {
         }
         if let Some(args) = self.plan.cure {
             self.frame.tell();
-            let cured = self.cure(probe, args, ranked.locals.unwrap_or_default());
+            let cured = self.cure(probe, args, ranked.locals.unwrap_or_default(), Goal::Cure);
             cured.keep(&mut self.frame.findings.cure)?;
         }
         Ok(())
@@ -152,6 +162,27 @@ impl Run<'_> {
     fn tell_story(&mut self, tell: impl FnOnce(&mut Story)) {
         if let Some(found) = &mut self.frame.findings.found {
             tell(&mut found.story);
+        }
+    }
+
+    /// Of outputs that agree, where somebody asks: which layers lose most? The verdict stays, whatever comes of it.
+    fn each_alone(&mut self, probe: &mut Probe) -> Result<(), RunError> {
+        let by_precision = self.plan.search.by == By::Precision;
+        let Some(args) = self.plan.cure.filter(|args| by_precision || args.sensitivity.is_some()) else {
+            return Ok(());
+        };
+        let ranked = rank::rank(probe, &[], true, &self.progress)?;
+        self.frame.findings.ranking = ranked.ranking;
+        self.frame.tell();
+        let Ended { value, halted } = self.cure(probe, args, ranked.locals.unwrap_or_default(), Goal::Sensitivity);
+        self.frame.findings.cure = value;
+        match halted {
+            Some(RunError::Interrupted) => Err(RunError::Interrupted),
+            Some(e) => {
+                self.frame.findings.ranking.notes.push(Note::NotRanked(e.to_string()));
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -207,13 +238,14 @@ impl Run<'_> {
         made.keep(&mut frame.findings.reproducers)
     }
 
-    /// What makes the outputs agree: nodes in float32, or nodes left unquantised.
-    fn cure(&self, probe: &mut Probe, args: &CureArgs, locals: Locals) -> Ended<Cure> {
-        let (lab, dir, progress) = (probe.lab, &self.frame.dir, &self.progress);
+    /// What makes the outputs agree, or what single nodes do to them: nodes in float32, or nodes left unquantised.
+    fn cure(&self, probe: &mut Probe, args: &CureArgs, locals: Locals, goal: Goal) -> Ended<Cure> {
+        let lab = probe.lab;
+        let frame = cure::Frame::new(args, &self.frame.dir, &self.progress);
         let measured = &self.frame.findings.measured.tensors;
         match lab.candidate.spec.model.is_some() {
-            true => unquantise::unquantise(probe, &lab.outputs, measured, args, dir, progress),
-            false => precision::cure(probe, &lab.outputs, args, dir, locals, progress),
+            true => unquantise::unquantise(probe, &lab.outputs, measured, &frame, goal),
+            false => precision::cure(probe, &lab.outputs, locals, &frame, goal),
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Override<'a> {
 pub struct Story {
     /// The candidate agreed with these nodes in FP32.
     pub verified: bool,
+    /// The nodes are too many for a cure.
+    pub limited: bool,
     /// What the errors are: "max abs of logits".
     pub measure: String,
     /// With nothing kept.

@@ -3,10 +3,14 @@
 
 mod log;
 
+use super::limit::{is_too_many, most};
 use super::trial::Trial;
 use super::units::{Set, Units, set};
 use crate::search::{Answer, ddmin};
 use log::{Log, Stop};
+
+/// A list of more nodes that is far from a cure is not made shorter node by node: the proof takes a trial for each of them.
+const LONG: usize = 64;
 
 /// What [`search()`] found: a smallest set, and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +46,8 @@ pub struct Smallest {
 ///
 /// The first two trials keep nothing and everything: a model that agrees needs no cure, and one that disagrees in FP32
 /// has none. With `n` units of which the `k` highest ranked are needed, growing takes 2 log2 k trials. Shrinking to `m`
-/// nodes takes `m` trials for the proof, and some for each needed node, see [`ddmin`].
+/// nodes takes `m` trials for the proof, and some for each needed node, see [`ddmin`]. Where half of a large model must be
+/// kept the search ends before that: such a set is no cure.
 pub fn search<E>(
     units: &Units,
     budget: usize,
@@ -72,12 +77,30 @@ where
     if roles.len() * 2 <= kept.len() {
         kept = shrink(log, &roles)?;
     }
+    if is_too_many(kept.len(), units.nodes.len()) {
+        log.ask(&[prefix(units, most(units.nodes.len()))])?;
+    }
+    if kept.len() > LONG && kept.len() * 2 > units.nodes.len() {
+        return Ok(());
+    }
     shrink(log, &singles(&kept))?;
     // A trial on the way may have met a smaller good set by chance.
     while let Some(best) = log.best().filter(|best| !log.is_minimal(best)) {
         shrink(log, &singles(&best))?;
     }
     Ok(())
+}
+
+/// The highest ranked units, as many as make `most` nodes.
+fn prefix(units: &Units, most: usize) -> Set {
+    let mut kept: Set = Vec::new();
+    for step in units.steps() {
+        if kept.len() + step.len() > most {
+            break;
+        }
+        kept.extend(step);
+    }
+    set(kept)
 }
 
 /// A good set: the shortest start of the ranking, by exponential, then binary search.

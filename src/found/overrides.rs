@@ -31,6 +31,9 @@ pub struct Overrides {
     pub nodes: Vec<String>,
     /// The outputs were seen to agree with exactly these nodes in float32.
     pub verified: bool,
+    /// They are more than a third of all: no cure, but the precision's limit; `why` says what a part of them buys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     /// With nothing kept.
     pub error_before: Real,
     /// With these nodes kept; with nothing kept where there is no cure.
@@ -61,6 +64,13 @@ pub struct Overrides {
     /// Why nothing is verified, or what else the user should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl Overrides {
+    /// Do these nodes cure the outputs? Not where a run never showed it, nor where they are most of the model.
+    pub fn is_cure(&self) -> bool {
+        self.verified && !self.limited && !self.nodes.is_empty()
+    }
 }
 
 /// How much one node matters in the candidate's precision. Errors as in [`Overrides`].

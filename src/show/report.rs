@@ -67,7 +67,11 @@ pub fn markdown(report: &Report) -> String {
 fn short(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Short))];
     match report.verdict {
-        Verdict::Agreed => blocks.push(Block::facts(verdict::agreed(report))),
+        Verdict::Agreed => {
+            blocks.push(Block::facts(verdict::agreed(report)));
+            blocks.extend(ranking::short(report));
+            blocks.extend(cure::sensitivity(report, Short).into_iter().flat_map(|table| [Block::Gap, table]));
+        }
         Verdict::Diverged => diverged(&mut blocks, report),
         Verdict::Inconclusive => {
             blocks.push(Block::facts(verdict::inconclusive(report)));

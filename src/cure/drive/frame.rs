@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::trials::Trials;
+use super::trials::{Trials, becoming};
 use crate::cli::CureArgs;
-use crate::cure::{Smallest, Trial, Units};
+use crate::cure::{Limited, Smallest, Trial, Units, is_too_many};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, CureNote, Overrides, Real, Sensitivity};
 use crate::progress::Progress;
@@ -24,6 +24,9 @@ pub trait Remedy {
 
     /// What may be cured, and how much each node matters.
     fn units(&self) -> &Units;
+
+    /// What the nodes are kept from, as it begins a sentence: `FP16`.
+    fn low(&self) -> String;
 
     /// The tensor in which the node's own error is largest, and that error; `None` where it was not measured.
     fn local(&self, node: usize) -> Option<(&str, f64)>;
@@ -45,12 +48,23 @@ pub trait Remedy {
     fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>>;
 }
 
+/// What is wanted of a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// The outputs diverge: the smallest set that makes them agree, what single nodes do, and the files.
+    Cure,
+    /// The outputs agree: what single nodes do to them, and no more.
+    Sensitivity,
+}
+
 /// How much may be tried, and where files go.
 pub struct Frame<'a> {
     /// Trials that the search may cost.
     pub builds: u64,
     /// Nodes of which it is tried what each alone does.
     pub sensitivity: usize,
+    /// Samples that the search does not see, and that must agree as well in the end.
+    pub holdout: u64,
     /// The report's folder.
     pub dir: &'a Path,
     /// Where it is told what is being done.
@@ -60,7 +74,24 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// As the command line has it.
     pub fn new(args: &CureArgs, dir: &'a Path, progress: &'a Progress) -> Frame<'a> {
-        Frame { builds: args.builds, sensitivity: args.sensitivity as usize, dir, progress }
+        Frame { builds: args.builds, sensitivity: args.each_alone(), holdout: args.holdout, dir, progress }
+    }
+
+    /// What `goal` asks for, as far as it was found before the error if there is one.
+    pub fn reach(&self, goal: Goal, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
+        match goal {
+            Goal::Cure => self.cure(remedy, trials),
+            Goal::Sensitivity => self.each_alone(remedy, trials),
+        }
+    }
+
+    /// What single nodes do to outputs that agree: there is nothing to cure.
+    fn each_alone(&self, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
+        self.progress.step("what each node alone does to the outputs");
+        match sensitivity(remedy, trials, self.sensitivity) {
+            Ok(sensitivity) => Ended::well(Cure { sensitivity, ..Cure::default() }),
+            Err(e) => Ended { value: Cure::default(), halted: Some(e) },
+        }
     }
 
     /// The cure, as far as it was found before the error if there is one.
@@ -72,10 +103,13 @@ impl<'a> Frame<'a> {
 
     fn fill(&self, cure: &mut Cure, remedy: &dyn Remedy, trials: &Trials) -> Result<(), RunError> {
         let (set, found) = remedy.search(trials, self.builds, self.progress)?;
-        let why = found.why.into_iter().chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
-        let found = cure.overrides.insert(Overrides { why, ..found });
+        let limited = limited(remedy, &found);
+        let why = limited.iter().cloned().chain(found.why.clone().filter(|_| limited.is_none() || !found.verified));
+        let why = why.chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
+        let found = cure.overrides.insert(Overrides { why, limited: limited.is_some(), ..found });
         cure.sensitivity = sensitivity(remedy, trials, self.sensitivity)?;
-        if !set.nodes.is_empty() {
+        // What is no cure has no price.
+        if !set.nodes.is_empty() && !found.limited {
             cure.notes.extend(remedy.price(&set.nodes, found, self.progress)?);
         }
         match remedy.export(&self.dir.join(FOLDER), &set, found) {
@@ -84,6 +118,15 @@ impl<'a> Frame<'a> {
         }
         Ok(())
     }
+}
+
+/// What is said where the nodes found are too many for a cure.
+fn limited(remedy: &dyn Remedy, found: &Overrides) -> Option<String> {
+    let (nodes, of) = (found.nodes.len(), found.of);
+    let curve: Vec<(usize, f64)> = found.curve.iter().map(|(kept, error)| (*kept, error.0)).collect();
+    let fate = becoming(remedy.kind());
+    let limited = Limited { low: &remedy.low(), fate, nodes, of, before: found.error_before.0, curve: &curve };
+    is_too_many(nodes, of).then(|| limited.told())
 }
 
 fn unwritten(kind: CureKind, why: String) -> CureNote {

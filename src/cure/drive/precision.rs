@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::bench::Bench;
-use super::frame::{Frame, Remedy};
+use super::frame::{Frame, Goal, Remedy};
 use super::price;
-use crate::cli::CureArgs;
 use crate::cure::export::{self, Group, Override, Story};
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
@@ -29,26 +28,19 @@ const SPLIT: &str = "TF32 is one switch for all products of a session, so these 
 /// The overrides and the sensitivity of nodes, where the candidate is a lower precision of the reference's own model; nothing
 /// elsewhere. `locals` is what every node does alone, as far as that was measured. What was found before an error is there
 /// beside it.
-pub fn cure(
-    probe: &Probe,
-    outputs: &[String],
-    args: &CureArgs,
-    dir: &Path,
-    locals: Locals,
-    progress: &Progress,
-) -> Ended<Cure> {
+pub fn cure(probe: &Probe, outputs: &[String], locals: Locals, frame: &Frame, goal: Goal) -> Ended<Cure> {
     let candidate = &probe.lab.candidate;
     let (Some(low), false) = (candidate.lowering.low(), probe.lab.relation.is_own_model()) else {
-        let notes = whole_tf32(candidate).into_iter().collect();
+        let notes = whole_tf32(candidate).into_iter().filter(|_| goal == Goal::Cure).collect();
         return Ended::well(Cure { notes, ..Cure::default() });
     };
     let remedy = InFloat32::new(candidate, low, locals, &probe.lab.feeds);
     let bench = Bench::new(probe, outputs);
-    let trials = bench.trials(args.holdout, |set, feeds| {
+    let trials = bench.trials(frame.holdout, |set, feeds| {
         let kept = keys(candidate, set);
         candidate.values(&candidate.work(feeds, &bench.outputs).on(&bench.model, &candidate.types).keeping(&kept))
     });
-    Frame::new(args, dir, progress).cure(&remedy, &trials)
+    frame.reach(goal, &remedy, &trials)
 }
 
 /// A candidate that no node can be kept out of.
@@ -82,6 +74,10 @@ impl Remedy for InFloat32<'_> {
 
     fn units(&self) -> &Units {
         &self.units
+    }
+
+    fn low(&self) -> String {
+        self.side.spec.precision.to_string().to_uppercase()
     }
 
     fn local(&self, node: usize) -> Option<(&str, f64)> {
@@ -123,6 +119,7 @@ impl Remedy for InFloat32<'_> {
                 mixed,
                 story: Story {
                     verified: found.verified,
+                    limited: found.limited,
                     measure: "relative RMS error of the worst output".to_string(),
                     error_before: set.error_before,
                     error_after: set.error_after,

@@ -104,10 +104,10 @@ impl<'a> Trials<'a> {
 }
 
 /// What becomes of the nodes of a set.
-fn becoming(kind: CureKind) -> &'static str {
+pub fn becoming(kind: CureKind) -> &'static str {
     match kind {
-        CureKind::Fp32 | CureKind::Split => "in float32",
-        CureKind::Unquantised => "unquantised",
+        CureKind::Fp32 | CureKind::Split => "in FP32",
+        CureKind::Unquantised => "left unquantised",
     }
 }
 
@@ -118,6 +118,7 @@ fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
         kind,
         nodes: set.nodes.iter().map(name).collect(),
         verified: set.verified,
+        limited: false,
         error_before: Real(set.error_before),
         error_after: Real(set.error_after),
         latency_before: None,

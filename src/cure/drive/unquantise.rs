@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::bench::Bench;
-use super::frame::{Frame, Remedy};
+use super::frame::{Frame, Goal, Remedy};
 use super::trials::Trials;
-use crate::cli::CureArgs;
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, Overrides, TensorResult};
@@ -33,24 +32,23 @@ pub fn unquantise(
     probe: &mut Probe,
     outputs: &[String],
     accumulated: &[TensorResult],
-    args: &CureArgs,
-    dir: &Path,
-    progress: &Progress,
+    frame: &Frame,
+    goal: Goal,
 ) -> Ended<Cure> {
     let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
     let Some(quantised) = Quantised::of(reference, candidate) else { return Ended::default() };
-    progress.step("every quantised tensor alone");
+    frame.progress.step("every quantised tensor alone");
     let losses = match losses::losses(probe, &quantised) {
         Ok(losses) => losses,
         Err(e) => return Ended { value: Cure::default(), halted: Some(e) },
     };
     let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated);
     let bench = Bench::new(probe, outputs);
-    let trials = bench.trials(args.holdout, |set, feeds| {
+    let trials = bench.trials(frame.holdout, |set, feeds| {
         let model = remedy.quantised.without(&bench.model, candidate, set);
         candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
     });
-    Frame::new(args, dir, progress).cure(&remedy, &trials)
+    frame.reach(goal, &remedy, &trials)
 }
 
 /// Nodes left unquantised while the others stay as they are.
@@ -91,6 +89,10 @@ impl Remedy for Unquantised<'_> {
 
     fn units(&self) -> &Units {
         &self.units
+    }
+
+    fn low(&self) -> String {
+        "This quantisation".to_string()
     }
 
     fn local(&self, node: usize) -> Option<(&str, f64)> {

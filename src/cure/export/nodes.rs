@@ -34,6 +34,7 @@ fn list(told: &Told) -> anyhow::Result<String> {
         "nodes": kept.iter().map(node).collect::<Vec<_>>(),
         "groups": groups,
         "verified": o.story.verified,
+        "limited": o.story.limited,
         "measure": o.story.measure,
         "error_before": Real(o.story.error_before),
         "error_after": Real(o.story.error_after),

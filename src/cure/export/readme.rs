@@ -13,7 +13,11 @@ pub fn title(told: &Told) -> Words {
 /// What was found, and the model that the files speak of.
 pub fn head(told: &Told) -> Vec<Block> {
     let (o, story) = (told.o, &told.o.story);
-    let proof = if story.verified { "the outputs agree with them, as a run showed" } else { "not verified by a run" };
+    let proof = match (story.verified, story.limited) {
+        (true, false) => "the outputs agree with them, as a run showed",
+        (true, true) => "the outputs agree with them, as a run showed, and so many are no cure",
+        (false, _) => "not verified by a run",
+    };
     let measure = if story.measure.is_empty() { "error" } else { &story.measure };
     let counted = Words::from(format!("{} of {} nodes; {proof}. ", told.kept.len(), o.graph.nodes.len()));
     let (before, after) = (error(Real(story.error_before)), error(Real(story.error_after)));

@@ -42,6 +42,7 @@ fn written(names: &[(&str, &str)], low: Precision) -> (tempfile::TempDir, BTreeM
     let group = Group { title: "LayerNorm\n`mean`".into(), nodes: vec![2, 4] };
     let story = Story {
         verified: true,
+        limited: false,
         measure: "max abs".into(),
         error_before: f64::INFINITY,
         error_after: 0.5,

@@ -317,3 +317,14 @@ proptest! {
         prop_assert!(possible.contains(&cure.nodes));
     }
 }
+
+/// Most of a large model is no cure, and the proof that none of it can be given back would take a trial a node.
+#[test]
+fn most_of_a_large_model_is_not_searched_node_by_node() {
+    let units = chain(300);
+    let needed: Vec<usize> = (0..200).collect();
+    let left = |set: &[usize]| needed.iter().filter(|n| !set.contains(n)).count();
+    let cure = run(&units, 2000, 1, &|set| trial(if left(set) == 0 { Good } else { Bad }, left(set) as f64));
+    assert!(cure.verified && cure.nodes.len() >= 200, "{cure:?}");
+    assert!(cure.curve.iter().any(|(kept, error)| (*kept, *error) == (100, 100.0)), "{:?}", cure.curve);
+}

@@ -3,10 +3,10 @@
 
 mod said;
 
-use super::Density::{self, Full};
+use super::Density::{self, Full, Short, Ticket};
 use super::tensors;
 use crate::found::words::{capitalised, error, plural};
-use crate::found::{CureKind, Overrides, Real, Report, Sensitivity};
+use crate::found::{CureKind, Overrides, Real, Report, Sensitivity, Verdict};
 use crate::show::page::{
     Bar, Block, Card, Column, ColumnKind, Curve, Fact, Facts, FactsKind, Figure, Role, Row, Section, Span, Words,
 };
@@ -14,12 +14,13 @@ pub use said::{fate, kept};
 
 /// Names in sight in a browser; more unfold.
 const IN_SIGHT: usize = 12;
-/// Rows of the sensitivity table in a ticket.
+/// Rows of the sensitivity table in a ticket, and on a terminal.
 const ROWS: usize = 8;
+const FEW: usize = 5;
 
 /// On a terminal.
 pub fn short(o: &Overrides) -> Vec<Fact> {
-    let role = if o.verified { Role::Dim } else { Role::Doubt };
+    let role = if o.verified && !o.limited { Role::Dim } else { Role::Doubt };
     let mut facts = vec![Fact { role, ..Fact::new("overrides", said::claim(o)) }];
     facts.extend(o.why.iter().map(|why| Fact::new("", why.clone())));
     if !o.nodes.is_empty() {
@@ -38,7 +39,7 @@ pub fn ticket(report: &Report) -> Option<Block> {
     blocks.extend(Block::list(said::shortened(o)));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
     blocks.push(files(o));
-    Some(Block::section("Cure", blocks))
+    Some(Block::section(title(o), blocks))
 }
 
 /// In a browser.
@@ -57,6 +58,7 @@ pub fn card(report: &Report) -> Option<Block> {
     }
     blocks.extend([Block::facts(facts), files(o), Block::Figure(Figure::Curve(curve(o)))]);
     let (role, tag) = match o.verified {
+        _ if o.limited => (Role::Doubt, Span::Tag(Role::Doubt, "no cure".into())),
         true => (Role::Good, Span::Tag(Role::Good, "verified".into())),
         false => (Role::Doubt, Span::Tag(Role::Doubt, "NOT verified".into())),
     };
@@ -66,7 +68,11 @@ pub fn card(report: &Report) -> Option<Block> {
         (false, _) => Words::from(kept(o)).and(tag),
     };
     let blocks = vec![Block::Cards(vec![Card { role, head, blocks, ..Card::default() }])];
-    Some(Block::Section(Section { id: Some("cure"), title: "Cure".into(), blocks, ..Section::default() }))
+    Some(Block::Section(Section { id: Some("cure"), title: title(o).into(), blocks, ..Section::default() }))
+}
+
+fn title(o: &Overrides) -> &'static str {
+    if o.limited { "No cure" } else { "Cure" }
 }
 
 fn deed(report: &Report, o: &Overrides) -> String {
@@ -78,6 +84,11 @@ fn deed(report: &Report, o: &Overrides) -> String {
         (false, false) => format!(
             "These nodes {fate} and all others {rest} are the best that was found, but no run shows that they cure the outputs."
         ),
+        (false, true) if o.limited => {
+            format!(
+                "With these nodes {fate} and all others {rest} the outputs were seen to agree, and so many are no cure."
+            )
+        }
         (false, true) => {
             let fewer = match o.minimal {
                 true => "None of them can be given back: without any single one the outputs were not seen to agree.",
@@ -100,7 +111,7 @@ fn errors(o: &Overrides) -> Block {
         Bar { role, name, error: Some(share), text: error(x) }
     };
     let before = bar("before", o.error_before, false);
-    let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified));
+    let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified && !o.limited));
     let scale = "relative RMS error of the worst output, logarithmic: 1e-8 to 1";
     Block::Figure(Figure::Bars([before].into_iter().chain(after).collect(), scale))
 }
@@ -120,19 +131,20 @@ pub fn curve(o: &Overrides) -> Curve {
     }
 }
 
-/// The nodes with the largest local errors: folded in a ticket.
+/// The nodes with the largest local errors: folded in a ticket, but where the outputs agree and it is what was asked for.
 pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
     if report.sensitivity.is_empty() {
         return None;
     }
-    let kind = report.overrides.as_ref().map(|o| o.kind).unwrap_or_default();
+    let kind = kind(report);
     let low = said::low(report);
     let (alone, most) = match density {
         Full => ("outputs, this node alone ", report.sensitivity.len()),
-        _ => ("outputs, alone ", ROWS),
+        Ticket => ("outputs, alone ", ROWS),
+        Short => ("outputs, alone ", FEW),
     };
     let mut columns = vec![
-        Column::new(ColumnKind::Name, "node"),
+        Column::new(ColumnKind::Name, if density == Short { "each alone" } else { "node" }),
         Column::new(ColumnKind::Words, "op"),
         Column::new(ColumnKind::Number, "local"),
         Column::new(ColumnKind::Number, format!("{alone}{}", fate(kind))),
@@ -144,14 +156,25 @@ pub fn sensitivity(report: &Report, density: Density) -> Option<Block> {
     let rows = report.sensitivity.iter().take(most).map(|one| Row::plain(cells(report, one, columns.len()))).collect();
     let blocks = vec![Block::table(columns, rows)];
     Some(match density {
-        Full => Block::Section(Section {
+        Short => blocks.into_iter().next()?,
+        Ticket if report.verdict != Verdict::Agreed => Block::Fold(summary(kind).into(), blocks),
+        Ticket | Full => Block::Section(Section {
             id: Some("sensitivity"),
             title: "Sensitivity".into(),
             about: about(kind, low),
             blocks,
         }),
-        _ => Block::Fold(summary(kind).into(), blocks),
     })
+}
+
+/// What becomes of the nodes. Where nothing needs a cure the rows tell: a node alone quantised is never tried.
+fn kind(report: &Report) -> CureKind {
+    let demoted = report.sensitivity.iter().any(|one| one.demoted.is_some());
+    match &report.overrides {
+        Some(o) => o.kind,
+        None if demoted => CureKind::Fp32,
+        None => CureKind::Unquantised,
+    }
 }
 
 fn cells(report: &Report, one: &Sensitivity, columns: usize) -> Vec<Words> {

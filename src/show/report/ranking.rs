@@ -3,7 +3,7 @@
 use super::Density::{self, Full};
 use super::{culprit, tensors};
 use crate::found::words::{error, number};
-use crate::found::{Ranked, Real, Report};
+use crate::found::{Ranked, Real, Report, Verdict};
 use crate::show::page::{Block, Column, ColumnKind, Role, Row, Section, Span, Table, Words};
 
 /// Rows on a terminal, and in a ticket.
@@ -20,12 +20,17 @@ const FIGURES: [&str; 4] = ["local", "emulated", "rho", "gain"];
 /// On a terminal, where it tells something that the culprits do not: under an emulation every rho is 1.
 pub fn short(report: &Report) -> Vec<Block> {
     let beyond = |row: &Ranked| row.rho.is_some_and(|rho| rho.0 != 1.0);
-    if report.ranking.is_empty() || report.precision_limited.is_none() && !report.ranking.iter().any(beyond) {
+    if report.ranking.is_empty() || !is_answer(report) && !report.ranking.iter().any(beyond) {
         return Vec::new();
     }
     let mut table = table(report, "worst in this precision", FEW);
     table.rows.extend((report.ranking.len() > FEW).then_some(None));
     vec![Block::Gap, Block::Tables(vec![table])]
+}
+
+/// Nobody is to blame: the ranking is all there is to say of single nodes.
+fn is_answer(report: &Report) -> bool {
+    report.precision_limited.is_some() || report.verdict == Verdict::Agreed
 }
 
 /// Elsewhere: in a ticket folded, but where it is the answer.
@@ -35,7 +40,7 @@ pub fn block(report: &Report, density: Density) -> Option<Block> {
     }
     let full = density == Full;
     let table = Block::Tables(vec![table(report, "node", if full { report.ranking.len() } else { SOME })]);
-    Some(match full || report.precision_limited.is_some() {
+    Some(match full || is_answer(report) {
         true => Block::Section(Section {
             id: Some("ranking"),
             title: TITLE.into(),

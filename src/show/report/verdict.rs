@@ -47,8 +47,9 @@ fn limited(report: &Report) -> Option<String> {
     let pair = format!("{} against {}", report.candidate.told(), report.reference.told());
     let cured = match &report.overrides {
         None => String::new(),
-        Some(o) if o.verified && !o.nodes.is_empty() => format!("; {} cure it", cure::kept(o)),
+        Some(o) if o.is_cure() => format!("; {} cure it", cure::kept(o)),
         Some(o) if o.nodes.is_empty() => format!("; no set of nodes {} was found that cures it", cure::fate(o.kind)),
+        Some(o) if o.limited && o.verified => format!("; it takes {} to agree, which is no cure", cure::kept(o)),
         Some(o) => format!("; {} are the best so far, not verified", cure::kept(o)),
     };
     Some(format!("precision-limited, no single culprit in {model}, {pair}: {why}{cured}"))
@@ -101,7 +102,7 @@ fn chips(report: &Report) -> Vec<String> {
     }
     let search = &report.search;
     let skipped = search.tensors_not_compared;
-    let cured = report.overrides.as_ref().filter(|o| o.verified && !o.nodes.is_empty());
+    let cured = report.overrides.as_ref().filter(|o| o.is_cure());
     let chips = [
         Some(format!("{} compared", plural(search.tensors_compared, "tensor"))),
         (skipped > 0).then(|| format!("{} not compared", count(skipped as u64))),

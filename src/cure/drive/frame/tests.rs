@@ -41,6 +41,10 @@ impl Fake {
 }
 
 impl Remedy for Fake {
+    fn low(&self) -> String {
+        "FP16".into()
+    }
+
     fn kind(&self) -> CureKind {
         self.kind
     }
@@ -50,7 +54,7 @@ impl Remedy for Fake {
     }
 
     fn local(&self, node: usize) -> Option<(&str, f64)> {
-        Some(("t", self.errors[node])).filter(|(_, error)| !error.is_nan())
+        Some(("t", *self.errors.get(node)?)).filter(|(_, error)| !error.is_nan())
     }
 
     fn remark(&self, nodes: &[usize]) -> Option<String> {
@@ -81,7 +85,7 @@ fn needs(nodes: &'static [usize]) -> impl Fn(&[usize]) -> Trial {
 }
 
 fn run(fake: &Fake, builds: u64, trials: &Trials) -> (Cure, Result<(), RunError>) {
-    let frame = Frame { builds, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true) };
+    let frame = Frame { builds, holdout: 0, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true) };
     let cured = frame.cure(fake, trials);
     (cured.value, cured.halted.map_or(Ok(()), Err))
 }
@@ -193,6 +197,45 @@ fn what_single_nodes_do() {
     let failed = Some(f64::INFINITY);
     check_rows(CureKind::Fp32, [("n3", 0.9, Some(0.9), Some(0.6)), ("n2", 0.3, failed, Some(0.6))]);
     check_rows(CureKind::Unquantised, [("n3", 0.9, Some(0.9), None), ("n2", 0.3, None, None)]);
+}
+
+#[test]
+fn most_of_a_model_is_no_cure() {
+    let mut fake = Fake::new([0.1; 5]);
+    fake.price = |_| panic!("the price of no cure");
+    let names = (0..30).map(|n| (format!("n{n}"), "Op".to_string())).collect();
+    let rank = (0..30).map(f64::from).collect();
+    fake.units = Units { nodes: (0..30).collect(), groups: Vec::new(), rank, readers: vec![vec![]; 30], names };
+    // Every node above n9 has its share in the error.
+    let truth = |set: &[usize]| {
+        let left = 20 - set.iter().filter(|n| **n >= 10).count();
+        Trial { answer: if left == 0 { Good } else { Bad }, error: 0.01 * left as f64 }
+    };
+    let (_, overrides) = found(run(&fake, 200, &trials(truth)));
+    assert!(overrides.limited && overrides.verified && overrides.minimal && !overrides.is_cure(), "{overrides:?}");
+    let want = "FP16 cannot do this at this tolerance: it reaches 0.200; 10 of 30 nodes in FP32 buy 0.100, and the fewest that were seen to agree are 20; a remark";
+    assert_eq!(overrides.why.as_deref(), Some(want));
+    assert!(overrides.curve.contains(&(10, Real(0.1))), "a third is among what was tried: {:?}", overrides.curve);
+
+    let (_, overrides) = found(run(&Fake::new([0.1; 5]), 200, &trials(needs(&[0, 1, 2, 3, 4]))));
+    assert!(!overrides.limited && overrides.is_cure(), "few nodes are read at a glance");
+}
+
+#[test]
+fn where_the_outputs_agree_single_nodes_are_all_that_is_tried() {
+    let fake = Fake::new([0.1, 0.2, 0.3, 0.9, f64::NAN]);
+    let tried = Mutex::new(Vec::new());
+    let trials = Trials::new(1, 0, 1, |set: &[usize], _| {
+        tried.lock().unwrap().push(set.to_vec());
+        Ok(Trial { answer: Good, error: 1e-4 * (5 - set.len()) as f64 })
+    });
+    let frame =
+        Frame { builds: 200, holdout: 0, sensitivity: 1, dir: Path::new("nowhere"), progress: &Progress::new(true) };
+    let Ended { value, halted } = frame.reach(Goal::Sensitivity, &fake, &trials);
+    assert!(halted.is_none() && value.overrides.is_none() && fake.exported.borrow().is_empty());
+    let rows: Vec<_> = value.sensitivity.iter().map(|s| (s.node.as_str(), s.promoted, s.demoted)).collect();
+    assert_eq!(rows, [("n3", Some(Real(4e-4)), Some(Real(1e-4)))]);
+    assert_eq!(*tried.lock().unwrap(), [vec![3], vec![0, 1, 2, 4]]);
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub fn claim(o: &Overrides) -> String {
             false => "none found".into(),
         };
     }
+    if o.limited {
+        let seen = if o.verified { "the fewest that were seen to agree" } else { "not verified" };
+        return format!("no cure: {}, {seen}", kept(o));
+    }
     let mut parts = vec![kept(o), format!("verified: {}", if o.verified { "yes" } else { "NO" })];
     match (o.verified, o.minimal) {
         (false, _) => {}

@@ -59,6 +59,11 @@ fn what_was_not_seen_is_not_claimed() {
         &["card unsure", "NOT verified", "no run shows that they cure", "1 held-back sample &lt;b&gt;"],
         &["class=\"fine\"", "can be given back", "seen to agree"],
     );
+    check(
+        |o| o.limited = true,
+        &["card unsure", "no cure</span>", "<h2>No cure</h2>", "so many are no cure"],
+        &["tag good", "None of them can be given back"],
+    );
     let none = |verified| move |o: &mut Overrides| *o = Overrides { verified, builds: 2, ..Overrides::default() };
     check(none(false), &["<h3>None found</h3>", "2 trials"], &["After", "<svg", "<h4>", "<ul", "Nodes"]);
     check(none(true), &["<h3>None needed</h3>", "every node in FP16"], &["After", "<svg", "<h4>", "<ul", "Nodes"]);

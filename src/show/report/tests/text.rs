@@ -44,6 +44,23 @@ fn a_ranking_is_shown_where_it_tells_something() {
 }
 
 #[test]
+fn outputs_that_agree_may_have_layers_that_lose() {
+    let report = Report {
+        ranking: limited_report().ranking,
+        sensitivity: crate::show::sample::sensitivity(),
+        ..agreed_report()
+    };
+    let text = summary(&report, false, 150);
+    assert!(text.starts_with("agreed") && text.contains("worst in this precision"), "{text}");
+    assert!(text.contains("each alone") && text.contains("/norm/Pow") && text.contains("0.31"), "{text}");
+    assert!(!summary(&agreed_report(), false, 150).contains("each alone"));
+    for page in [markdown(&report), browser(&report)] {
+        assert!(page.contains("The nodes that the precision hurts most") && page.contains("Sensitivity"), "{page}");
+        assert!(!page.contains("<details><summary>Sensitivity"), "it is the answer");
+    }
+}
+
+#[test]
 fn a_culprit_inside_a_subgraph_says_so() {
     assert!(
         summary(&sample_report(), false, 200)

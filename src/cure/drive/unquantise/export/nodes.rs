@@ -32,6 +32,7 @@ fn list(told: &Told) -> anyhow::Result<String> {
         "removed": told.removed.iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
         "misfits": misfits.iter().map(misfit).collect::<Vec<_>>(),
         "verified": found.verified,
+        "limited": found.limited,
         "minimal": found.minimal,
         "why": found.why,
         "measure": "relative RMS error of the worst output",

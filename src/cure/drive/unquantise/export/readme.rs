@@ -17,9 +17,10 @@ pub fn head(told: &Told) -> Vec<Block> {
         let why = plain(found.why.as_deref().unwrap_or("none are needed"));
         return vec![line(Words::from("None: ").and(why).then("."))];
     }
-    let proof = match found.verified {
-        true => "the outputs agree without their pairs, as a run showed",
-        false => "not verified by a run",
+    let proof = match (found.verified, found.limited) {
+        (true, false) => "the outputs agree without their pairs, as a run showed",
+        (true, true) => "the outputs agree without their pairs, as a run showed, and so many are no cure",
+        (false, _) => "not verified by a run",
     };
     let (nodes, of, measure) = (told.nodes.len(), found.of, "Relative RMS error of the worst output");
     let (before, after) = (error(found.error_before), error(found.error_after));

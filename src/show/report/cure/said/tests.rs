@@ -27,6 +27,9 @@ fn claims_are_no_larger_than_what_was_seen() {
     check(|_| (), claim, "2 of 139 nodes in FP32; verified: yes; none can be given back");
     check(|o| o.minimal = false, claim, "2 of 139 nodes in FP32; verified: yes; perhaps fewer would do");
     check(|o| o.verified = false, claim, "2 of 139 nodes in FP32; verified: NO");
+    let most = "no cure: 2 of 139 nodes in FP32, the fewest that were seen to agree";
+    check(|o| o.limited = true, claim, most);
+    check(|o| (o.limited, o.verified) = (true, false), claim, "no cure: 2 of 139 nodes in FP32, not verified");
     check(|o| o.nodes.clear(), claim, "none needed: the outputs agree with no node in FP32");
     check(
         |o| {
