@@ -149,7 +149,7 @@ pub struct CureArgs {
 }
 
 impl CureArgs {
-    /// Nodes of which it is tried what each alone does: as asked, or [`EACH_ALONE`].
+    /// Nodes of which it is tried what each alone does: as asked, or as many as are worth telling.
     pub fn each_alone(&self) -> usize {
         self.sensitivity.unwrap_or(EACH_ALONE) as usize
     }
