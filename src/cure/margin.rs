@@ -9,8 +9,8 @@ use crate::tensor::{DType, Tensor, Tensors};
 const SHARE: f64 = 1.0 / 1024.0;
 
 /// The inputs with every float a little off, all of one tensor by the same factor and always the same one; `None` where there
-/// is nothing to change. Integers stay, and
-/// so do floats that are whole numbers (zeros, masks, pixels, ids) or not finite: those mean something as they are.
+/// is nothing to change. Integers stay, and so do floats that are whole numbers (zeros, masks, pixels, ids) or not finite: those
+/// mean something as they are.
 pub fn changed(feed: &Tensors) -> Option<Tensors> {
     let mut any = false;
     let one = |(name, tensor): (&String, &Tensor)| {
