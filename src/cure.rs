@@ -22,6 +22,7 @@ pub mod drive;
 pub mod export;
 mod groups;
 mod limit;
+pub mod margin;
 mod search;
 mod trial;
 mod units;

@@ -39,20 +39,23 @@ pub struct Limited<'a> {
     pub before: f64,
     /// By number of nodes, the smallest error.
     pub curve: &'a [(usize, f64)],
+    /// The search came to its end, and was not cut short by its budget.
+    pub complete: bool,
 }
 
 impl Limited<'_> {
     /// `FP16 cannot do this at this tolerance: it reaches 0.0120; 14 of 139 nodes in FP32 buy 4.10e-3, and the fewest that
     /// were seen to agree are 90`.
     pub fn told(&self) -> String {
-        let Limited { low, fate, nodes, of, before, curve } = self;
+        let Limited { low, fate, nodes, of, before, curve, complete } = self;
+        let does = if *complete { "cannot do" } else { "was not seen to do" };
         let number = |n: usize| count(n as u64);
         let buys = match bought(curve, *of).filter(|(_, error)| error < before) {
             Some((kept, e)) => format!("{} of {} nodes {fate} buy {}", number(kept), number(*of), error(Real(e))),
             None => format!("no {} of {} nodes {fate} were seen to buy anything", number(most(*of)), number(*of)),
         };
         format!(
-            "{low} cannot do this at this tolerance: it reaches {}; {buys}, and the fewest that were seen to agree are {}",
+            "{low} {does} this at this tolerance: it reaches {}; {buys}, and the fewest that were seen to agree are {}",
             error(Real(*before)),
             number(*nodes)
         )
@@ -78,7 +81,7 @@ mod tests {
         assert_eq!(bought(&curve, 100), Some((5, 0.2)));
         assert_eq!(bought(&curve[..1], 100), None);
         let told = |before, curve: &[(usize, f64)]| {
-            Limited { low: "FP16", fate: "in FP32", nodes: 60, of: 100, before, curve }.told()
+            Limited { low: "FP16", fate: "in FP32", nodes: 60, of: 100, before, curve, complete: before != 0.3 }.told()
         };
         assert_eq!(
             told(0.5, &curve),
@@ -87,6 +90,7 @@ mod tests {
         assert!(
             told(0.1, &curve).contains("it reaches 0.100; no 33 of 100 nodes in FP32 were seen to buy anything, and")
         );
+        assert!(told(0.3, &curve).starts_with("FP16 was not seen to do this at this tolerance: it"));
         assert!(told(f64::INFINITY, &curve).contains("it reaches NaN or Inf; 5 of 100"));
     }
 }

@@ -156,7 +156,10 @@ fn by_precision(findings: &Findings) -> Option<String> {
     let cure = findings.cure.overrides.as_ref()?;
     Some(match (cure.nodes.len(), cure.verified) {
         (n, true) if cure.limited => {
-            format!("the outputs diverge, and agree only with {n} of {} nodes in FP32, which is no cure", cure.of)
+            format!(
+                "the outputs diverge, and agree only with {n} of {} nodes in FP32, which is no cure; no tensor inside was looked at",
+                cure.of
+            )
         }
         (0, _) => "the outputs diverge, and no set of nodes in FP32 was found that cures them".to_string(),
         (n, true) => format!(

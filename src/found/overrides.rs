@@ -34,6 +34,9 @@ pub struct Overrides {
     /// They are more than a third of all: no cure, but the precision's limit; `why` says what a part of them buys.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
+    /// Error of the outputs with these nodes kept and the inputs changed by a thousandth; `None` where that was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Real>,
     /// With nothing kept.
     pub error_before: Real,
     /// With these nodes kept; with nothing kept where there is no cure.

@@ -82,6 +82,33 @@ fn held_back_samples_confirm_or_refute() {
     }
 }
 
+/// At a half, the sine's argument is exact in FP16; a thousandth beside it, it is off by radians.
+#[test]
+fn what_agrees_by_chance_is_not_verified() {
+    let nodes = vec![
+        NodeProto::new("Mul", "up", &["x", "thirty"], &["scaled"]),
+        NodeProto::new("Exp", "exp", &["scaled"], &["large"]),
+        NodeProto::new("Log", "log", &["large"], &["logged"]),
+        NodeProto::new("Div", "down", &["logged", "thirty"], &["same"]),
+        NodeProto::new("Mul", "turns", &["x", "many"], &["angle"]),
+        NodeProto::new("Sin", "sine", &["angle"], &["wave"]),
+        NodeProto::new("Add", "sum", &["same", "wave"], &["y"]),
+    ];
+    let lucky = Small::new(nodes, &[("thirty", 30.0), ("many", 8192.0)], &[0.5]);
+    let run = lucky.run(&[]);
+    let cure = found(&run);
+    assert!(!cure.verified && cure.nodes == ["exp", "log"], "{cure:?}");
+    assert!(cure.error_after.0 < 0.01 && cure.margin.is_some_and(|m| m.0 > 0.1), "{cure:?}");
+    let why = cure.why.unwrap();
+    assert!(why.contains("with the inputs changed by a thousandth they do not"), "{why}");
+    assert!(run.stdout.contains("verified: NO") && !run.stdout.contains("latency"), "{}", run.stdout);
+    // The square needs FP32 wherever it is; an emulation's own time is nobody's latency.
+    let sound = Small::two_limits(&[300.5]).run(&[]);
+    let cure = found(&sound);
+    assert!(cure.verified && cure.margin.is_some_and(|m| m.0 < 0.01), "{cure:?}");
+    assert!(cure.latency_before.is_none() && cure.latency_after.is_none() && !sound.stdout.contains("latency"));
+}
+
 #[test]
 fn a_spent_budget_is_said_and_the_best_set_so_far_is_kept() {
     let (model, samples) = case("layernorm_overflow");

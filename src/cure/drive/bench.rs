@@ -2,9 +2,10 @@
 //! run is the caller's.
 
 use std::ops::Range;
+use std::slice;
 
 use super::trials::Trials;
-use crate::cure::Trial;
+use crate::cure::{Trial, margin};
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe};
 use crate::mark;
@@ -48,12 +49,34 @@ impl<'a> Bench<'a> {
     pub fn trials<'b>(
         &'b self,
         holdout: u64,
-        run: impl Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + 'b,
+        run: impl Fn(&[usize], &[Tensors]) -> Result<Vec<Tensors>, RunError> + Sync + Copy + 'b,
     ) -> Trials<'b> {
-        Trials::new(self.feeds.len(), holdout, self.jobs, move |set, samples| {
+        let trials = Trials::new(self.feeds.len(), holdout, self.jobs, move |set, samples| {
             let values = run(set, &self.feeds[samples.clone()]);
             self.judged(samples, values)
-        })
+        });
+        trials.with_margin(move |set| self.margin(|feeds| run(set, feeds)))
+    }
+
+    /// The first sample a little changed, in both sides; `None` where that cannot be seen, or would take one more build of an
+    /// engine.
+    fn margin(&self, run: impl Fn(&[Tensors]) -> Result<Vec<Tensors>, RunError>) -> Result<Option<Trial>, RunError> {
+        let reference = &self.lab.reference;
+        if !reference.runs() || self.lab.candidate.is_engine() {
+            return Ok(None);
+        }
+        let Some(feed) = self.feeds.first().and_then(margin::changed) else { return Ok(None) };
+        let feeds = slice::from_ref(&feed);
+        let right = match reference.run(&inner(reference, &self.outputs), feeds, &self.outputs) {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            Err(_) => return Ok(None),
+            Ok(right) => right,
+        };
+        match run(feeds) {
+            Err(RunError::Interrupted) => Err(RunError::Interrupted),
+            Err(_) => Ok(None),
+            Ok(values) => self.lab.tried(&self.outputs, &right, &values, 0).map(Some),
+        }
     }
 
     /// A model that does not run is no answer.

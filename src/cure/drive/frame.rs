@@ -14,6 +14,9 @@ use crate::progress::Progress;
 use crate::run::RunError;
 use crate::search::Answer;
 
+/// The error on changed inputs is another one where it is so many times as large.
+const MUCH: f64 = 2.0;
+
 /// The exported files, in the report's folder.
 const FOLDER: &str = "overrides";
 
@@ -103,10 +106,14 @@ impl<'a> Frame<'a> {
 
     fn fill(&self, cure: &mut Cure, remedy: &dyn Remedy, trials: &Trials) -> Result<(), RunError> {
         let (set, found) = remedy.search(trials, self.builds, self.progress)?;
-        let limited = limited(remedy, &found);
-        let why = limited.iter().cloned().chain(found.why.clone().filter(|_| limited.is_none() || !found.verified));
+        let limited = limited(remedy, &set, &found);
+        let why = limited.iter().cloned().chain(found.why.clone());
         let why = why.chain(remedy.remark(&set.nodes)).reduce(|a, b| format!("{a}; {b}"));
         let found = cure.overrides.insert(Overrides { why, limited: limited.is_some(), ..found });
+        if found.is_cure() {
+            self.progress.step("the overrides, with changed inputs");
+            doubt(found, trials.margin(&set.nodes)?);
+        }
         cure.sensitivity = sensitivity(remedy, trials, self.sensitivity)?;
         // What is no cure has no price.
         if !set.nodes.is_empty() && !found.limited {
@@ -120,12 +127,36 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What agrees by chance is not verified: on inputs that are a little changed the outputs must agree as well. A smallest set
+/// leaves an error just below the tolerance, so the same error just above it is no discovery.
+fn doubt(found: &mut Overrides, changed: Option<Trial>) {
+    let Some(changed) = changed.filter(|trial| trial.answer != Answer::Unknown) else { return };
+    found.margin = Some(Real(changed.error));
+    if changed.answer == Answer::Bad && changed.error > MUCH * found.error_after.0 {
+        found.verified = false;
+        let why = format!(
+            "the outputs agree on these inputs only: with the inputs changed by a thousandth they do not (error {:.2e}, {:.2e} \
+             without the change), so other data needs more; search with more samples",
+            changed.error, found.error_after.0
+        );
+        found.why = Some(found.why.take().map_or(why.clone(), |said| format!("{why}; {said}")));
+    }
+}
+
 /// What is said where the nodes found are too many for a cure.
-fn limited(remedy: &dyn Remedy, found: &Overrides) -> Option<String> {
+fn limited(remedy: &dyn Remedy, set: &Smallest, found: &Overrides) -> Option<String> {
     let (nodes, of) = (found.nodes.len(), found.of);
     let curve: Vec<(usize, f64)> = found.curve.iter().map(|(kept, error)| (*kept, error.0)).collect();
     let fate = becoming(remedy.kind());
-    let limited = Limited { low: &remedy.low(), fate, nodes, of, before: found.error_before.0, curve: &curve };
+    let limited = Limited {
+        low: &remedy.low(),
+        fate,
+        nodes,
+        of,
+        before: found.error_before.0,
+        curve: &curve,
+        complete: !set.budget_spent,
+    };
     is_too_many(nodes, of).then(|| limited.told())
 }
 

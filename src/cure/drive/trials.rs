@@ -13,9 +13,13 @@ use crate::search::Answer;
 /// Tries a set of nodes on some of the samples.
 type Try<'a> = dyn Fn(&[usize], Range<usize>) -> Result<Trial, RunError> + Sync + 'a;
 
+/// Tries a set of nodes on inputs that differ a little; `None` where there are none.
+type Margin<'a> = dyn Fn(&[usize]) -> Result<Option<Trial>, RunError> + Sync + 'a;
+
 /// Trials of sets of nodes. Those of a search see some samples only; the others confirm what it finds.
 pub struct Trials<'a> {
     trial: Box<Try<'a>>,
+    margin: Option<Box<Margin<'a>>>,
     /// All samples.
     samples: usize,
     /// Those that the search sees: the first.
@@ -34,7 +38,21 @@ impl<'a> Trials<'a> {
         trial: impl Fn(&[usize], Range<usize>) -> Result<Trial, RunError> + Sync + 'a,
     ) -> Trials<'a> {
         let seen = samples.saturating_sub(holdout as usize).max(1);
-        Trials { trial: Box::new(trial), samples, seen, jobs }
+        Trials { trial: Box::new(trial), margin: None, samples, seen, jobs }
+    }
+
+    /// The same, with a way to try a set on inputs that differ a little.
+    pub fn with_margin(self, margin: impl Fn(&[usize]) -> Result<Option<Trial>, RunError> + Sync + 'a) -> Trials<'a> {
+        Trials { margin: Some(Box::new(margin)), ..self }
+    }
+
+    /// What becomes of the outputs with this set where the inputs are a little changed. `None` where that was not tried: samples
+    /// that were held back have said more, or there is nothing to change.
+    pub fn margin(&self, set: &[usize]) -> Result<Option<Trial>, RunError> {
+        match &self.margin {
+            Some(margin) if self.seen == self.samples => margin(set),
+            _ => Ok(None),
+        }
     }
 
     /// Trials at a time.
@@ -45,7 +63,7 @@ impl<'a> Trials<'a> {
     /// The same trials, with the nodes of `first` in every set.
     pub fn besides<'b>(&'b self, first: &'b [usize]) -> Trials<'b> {
         let trial = move |set: &[usize], samples: Range<usize>| (self.trial)(&sorted([set, first].concat()), samples);
-        Trials { trial: Box::new(trial), ..*self }
+        Trials { trial: Box::new(trial), margin: None, ..*self }
     }
 
     /// All sets at the same time, on the samples that the search sees; answered in order.
@@ -119,6 +137,7 @@ fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
         nodes: set.nodes.iter().map(name).collect(),
         verified: set.verified,
         limited: false,
+        margin: None,
         error_before: Real(set.error_before),
         error_after: Real(set.error_after),
         latency_before: None,
@@ -138,6 +157,7 @@ fn unfinished(set: &Smallest) -> Option<String> {
     match (set.verified && !set.minimal, set.budget_spent, set.unknown) {
         (false, ..) => None,
         (true, true, _) => Some("the builds that --builds allows were spent before every node was tried".to_string()),
+        (true, false, 0) => None,
         (true, false, unknown) => Some(format!("{unknown} nodes stay because the trials without them failed to run")),
     }
 }

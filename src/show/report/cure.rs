@@ -50,6 +50,8 @@ pub fn card(report: &Report) -> Option<Block> {
     blocks.extend(Block::list(said::groups(o)));
     blocks.push(errors(o));
     let mut facts = vec![Fact::new("search", plural(o.builds, "trial"))];
+    facts
+        .extend(o.margin.map(|x| Fact::new("margin", format!("{} with the inputs changed by a thousandth", error(x)))));
     // Without groups, the names are above.
     if !o.groups.is_empty() && !o.nodes.is_empty() {
         let folded = (o.nodes.len() > IN_SIGHT).then(|| plural(o.nodes.len(), "name"));

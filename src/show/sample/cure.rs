@@ -19,6 +19,7 @@ pub fn overrides() -> Overrides {
         nodes: vec!["/norm/Pow".into(), "/norm/ReduceMean".into()],
         verified: true,
         limited: false,
+        margin: None,
         error_before: Real(f64::INFINITY),
         error_after: Real(2.1e-4),
         latency_before: None,

@@ -221,6 +221,37 @@ fn most_of_a_model_is_no_cure() {
     assert!(!overrides.limited && overrides.is_cure(), "few nodes are read at a glance");
 }
 
+/// A cure of n3 alone, tried on changed inputs with this outcome.
+#[track_caller]
+fn check_margin(answer: Option<Answer>, error: f64, verified: bool, why: &str) {
+    let fake = Fake::new([0.1, 0.1, 0.1, 0.9, 0.1]);
+    let trials = trials(needs(&[3])).with_margin(move |set| {
+        assert_eq!(set, [3], "the cure, and once");
+        Ok(answer.map(|answer| Trial { answer, error }))
+    });
+    let (_, overrides) = found(run(&fake, 200, &trials));
+    assert_eq!((overrides.verified, fake.exported.borrow()[0].1), (verified, verified));
+    assert!(overrides.nodes == ["n3"] && overrides.why.as_ref().unwrap().contains(why), "{overrides:?}");
+    let seen = answer.filter(|a| *a != Unknown).map(|_| Real(error));
+    assert_eq!(overrides.margin, seen);
+}
+
+#[test]
+fn what_only_just_agrees_is_not_verified() {
+    check_margin(Some(Good), 9.0, true, "a remark");
+    check_margin(Some(Bad), 2.5, false, "with the inputs changed by a thousandth they do not (error 2.50e0");
+    // As wrong as without the change, and by chance on the other side of the tolerance.
+    check_margin(Some(Bad), 1.1, true, "a remark");
+    check_margin(Some(Unknown), 9.0, true, "a remark");
+    check_margin(None, 9.0, true, "a remark");
+    let asked = |samples, holdout| {
+        let trials = Trials::new(samples, holdout, 1, |_: &[usize], _| Ok(Trial { answer: Good, error: 0.0 }));
+        let trials = trials.with_margin(|_| Ok(Some(Trial { answer: Bad, error: 1.0 })));
+        trials.margin(&[0]).unwrap().is_some()
+    };
+    assert!(asked(2, 0) && !asked(2, 1), "a sample that was held back says more");
+}
+
 #[test]
 fn where_the_outputs_agree_single_nodes_are_all_that_is_tried() {
     let fake = Fake::new([0.1, 0.2, 0.3, 0.9, f64::NAN]);
