@@ -9,6 +9,9 @@ use super::{
 };
 use crate::failure::RunError;
 
+/// The code of a region that other nodes compute in the candidate's file.
+const REBUILT: &str = "operator-differs";
+
 /// The code of a cause that is not known.
 const UNKNOWN: &str = "unknown";
 
@@ -71,7 +74,10 @@ pub fn culprits(findings: &Findings) -> Vec<Culprit> {
     for (culprit, of_files) in culprits.iter_mut().zip(told) {
         // What the files say of it is more than that nothing is known.
         let own = culprit.diagnosis.iter().filter(|d| d.code != UNKNOWN || of_files.is_empty());
-        let all = of_files.iter().chain(own);
+        // That other nodes make it says less than what was shown to be wrong with one of them.
+        let closer = culprit.diagnosis.iter().any(|d| d.sure == Sure::Shown);
+        let of_files = of_files.iter().filter(|d| !closer || d.code != REBUILT);
+        let all = of_files.chain(own);
         let shown = all.clone().any(|d| d.sure == Sure::Shown);
         let likely = all.clone().any(|d| d.sure == Sure::Likely);
         let kept = |d: &&Diagnosis| d.sure == Sure::Shown || (!shown && (d.sure == Sure::Likely || !likely));
