@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::captured::{captured, rename};
 use super::held::{Constant, Held, Setting};
 use super::names::Names;
 use super::order::{sort, tidy};
@@ -235,9 +236,6 @@ impl<'a> Edit<'_, 'a> {
 
     /// A node of the believed file in the other one; its outputs have their names already.
     fn take_over(&mut self, from: &mut Bringing<'a>, node: &NodeProto) -> Result<(), String> {
-        if node.subgraphs().next().is_some() {
-            return Err(format!("'{}' has a body, which is not taken over", node_name(node)));
-        }
         let domain = node.domain();
         let opsets = [self.two.mine.proto, self.two.theirs.proto].map(|proto| version(proto, domain));
         let imports = |proto: &ModelProto| proto.opset_import.iter().any(|i| i.domain() == domain);
@@ -247,6 +245,7 @@ impl<'a> Edit<'_, 'a> {
         }
         let schema = |version| self.two.schemas.of(domain, node.op_type(), version);
         let mut said = node.clone();
+        self.take_bodies(from, &mut said)?;
         let mut inputs = Vec::new();
         for input in &node.input {
             inputs.push(self.bring(from, input)?);
@@ -278,6 +277,28 @@ impl<'a> Edit<'_, 'a> {
         }
         said.name = Some(self.fresh(&node_name(node)));
         self.graph(&path)?.node.push(said);
+        Ok(())
+    }
+
+    /// The bodies of a node that is taken over, under names that nothing has here; what they read from outside is brought.
+    fn take_bodies(&mut self, from: &mut Bringing<'a>, said: &mut NodeProto) -> Result<(), String> {
+        if said.subgraphs().next().is_none() {
+            return Ok(());
+        }
+        let same = |domain| version(self.two.mine.proto, domain) == version(self.two.theirs.proto, domain);
+        if !same("") {
+            return Err(format!("'{}' has a body, and the opsets differ", node_name(said)));
+        }
+        let mut known = HashMap::new();
+        for name in captured(said) {
+            known.insert(name.clone(), self.bring(from, &name)?);
+        }
+        for body in said.subgraphs_mut() {
+            for weight in &mut body.initializer {
+                *weight = self.two.mine.model.inline(weight);
+            }
+        }
+        rename(said, &known, &mut |like| self.fresh(like));
         Ok(())
     }
 

@@ -172,6 +172,14 @@ fn check_bodies(mine: &str, theirs: &str, expected: &[&str]) {
     check(&file(mine), &file(theirs), expected);
 }
 
+/// A node with a body is in one file only: it is taken over, with what the body reads from outside.
+#[test]
+fn body_taken_over() {
+    let with =
+        format!("{LOOP}; q = Relu(z); r, v = Loop body={{ i g s -> t = Add(s, q) -> g t t }} (m, c, x); y = Add(r, z)");
+    check(&with, "q = Neg(z); y = Add(q, z)", &["operator-differs q", "wiring-differs y"]);
+}
+
 #[test]
 fn bodies() {
     check_bodies("t = Tanh(s); u = Exp(s) -> g t u", "t = Tanh(s); u = Exp(s) -> g u t", &["wiring-differs r"]);

@@ -74,6 +74,7 @@ impl<'t> Pairing<'t, '_> {
             self.wires(pair, s, u, same);
         }
         if same {
+            outputs(pair, (&a, s), (&b, u));
             self.bodies(pair, &a, &b);
         }
     }
@@ -182,6 +183,17 @@ pub fn inside<'t>(
     names: Names,
 ) -> Pair<'t> {
     Pair { mine: pair.mine.body(a.index, attribute, mine), theirs: pair.theirs.body(b.index, attribute, theirs), names }
+}
+
+/// The other outputs of two nodes that stand for each other, read or not.
+fn outputs(pair: &Pair, (a, s): (&Maker, &str), (b, u): (&Maker, &str)) {
+    let at = |maker: &Maker, name: &str| maker.node.output.iter().position(|output| output == name);
+    if at(a, s) == at(b, u) {
+        let named = |(x, y): &(&String, &String)| !x.is_empty() && !y.is_empty();
+        a.node.output.iter().zip(&b.node.output).filter(named).for_each(|(x, y)| {
+            pair.names.pair(x, y);
+        });
+    }
 }
 
 fn is_same(a: &NodeProto, b: &NodeProto) -> bool {
