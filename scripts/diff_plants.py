@@ -571,14 +571,9 @@ def half_weight(f):
         half = value.astype(np.float16)
         if np.array_equal(half.astype(np.float32), value):
             continue
-        if f.rng.random() < 0.5:
-            f.put(graph, node, slot, half.astype(np.float32))
-            return about(f"input {slot} rounded to float16", WEIGHT | WIRING, node)
-        name = f.constant(graph, f"{node.name}.half{slot}", half)
-        cast = helper.make_node("Cast", [name], [f"{name}.wide"], name=f"{name}/Cast", to=1)
-        node.input[slot] = cast.output[0]
-        graph.node.insert(next(i for i, n in enumerate(graph.node) if n is node), cast)
-        return about(f"input {slot} stored in float16", WEIGHT | WIRING, node, cast.name)
+        # Stored as such it would be judged by what float16 can hold.
+        f.put(graph, node, slot, half.astype(np.float32))
+        return about(f"input {slot} rounded to float16", WEIGHT, node)
 
 
 def narrow(f):

@@ -285,9 +285,8 @@ impl<'a> Edit<'_, 'a> {
         if said.subgraphs().next().is_none() {
             return Ok(());
         }
-        let same = |domain| version(self.two.mine.proto, domain) == version(self.two.theirs.proto, domain);
-        if !same("") {
-            return Err(format!("'{}' has a body, and the opsets differ", node_name(said)));
+        if !said.subgraphs().all(|(_, body)| self.says_the_same(body)) {
+            return Err(format!("'{}' has a body with operators that changed between the opsets", node_name(said)));
         }
         let mut known = HashMap::new();
         for name in captured(said) {
@@ -300,6 +299,19 @@ impl<'a> Edit<'_, 'a> {
         }
         rename(said, &known, &mut |like| self.fresh(like));
         Ok(())
+    }
+
+    /// All nodes of a body mean in the other file's opset what they mean in their own.
+    fn says_the_same(&self, body: &GraphProto) -> bool {
+        body.node.iter().all(|node| {
+            let schema = |proto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
+            let same = match (schema(self.two.mine.proto), schema(self.two.theirs.proto)) {
+                (Some(own), Some(other)) => own.is_like(other),
+                (None, None) => true,
+                _ => false,
+            };
+            same && node.subgraphs().all(|(_, inner)| self.says_the_same(inner))
+        })
     }
 
     /// The node of the believed file makes what another one makes here.

@@ -5,11 +5,14 @@ use std::collections::{HashSet, VecDeque};
 
 use super::held;
 use super::names::Names;
-use super::pair::{Pair, THROUGH, known, own, through, turned};
+use super::pair::{Pair, known, own, through, turned};
 use super::scope::{Maker, Scope};
 use super::slots::{COMMUTE, beside, slots};
 use super::{Two, alike, version};
 use crate::onnx::{GraphProto, NodeProto};
+
+/// Nodes above one that differs among which the same thing is looked for.
+const DEEPEST: usize = 6;
 
 struct Pairing<'t, 'a> {
     two: &'t Two<'a>,
@@ -58,6 +61,7 @@ impl<'t> Pairing<'t, '_> {
 
     /// What the makers of two tensors read that are the same.
     fn makers(&mut self, pair: &Pair<'t>, s: &str, u: &str) {
+        let (s, u) = (&same_value(pair, s, u), &behind(&pair.theirs, u));
         let (Some(a), Some(b)) = (own(pair.mine.maker(s)), own(pair.theirs.maker(u))) else { return };
         if !self.seen.insert((pair.mine.path.len(), a.node.output.join(" "), b.node.output.join(" "))) {
             return;
@@ -76,6 +80,20 @@ impl<'t> Pairing<'t, '_> {
         if same {
             outputs(pair, (&a, s), (&b, u));
             self.bodies(pair, &a, &b);
+        } else {
+            self.beyond(pair, &a, &b);
+        }
+    }
+
+    /// What is the same again above two makers that are not: a few nodes may be one node in the other file.
+    fn beyond(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) {
+        let mine = ancestors(&pair.mine, a, &|n| pair.names.to_theirs(n).is_some());
+        let theirs = ancestors(&pair.theirs, b, &|n| pair.names.to_mine(n).is_some());
+        for s in mine {
+            let found = theirs.iter().find(|u| pair.names.to_mine(u).is_none() && self.fits(pair, &s, u));
+            if let Some(u) = found.filter(|u| pair.names.pair(&s, u)) {
+                self.sure.push_back((pair.clone(), s, u.clone()));
+            }
         }
     }
 
@@ -206,21 +224,39 @@ fn behind(scope: &Scope, name: &str) -> String {
     through(scope, name, false).pop().unwrap_or_default()
 }
 
+/// What `s` is behind nodes that change nothing: the same thing as `u`, as both are known to be the same.
+fn same_value(pair: &Pair, s: &str, u: &str) -> String {
+    let (own, other) = (behind(&pair.mine, s), behind(&pair.theirs, u));
+    if own != s {
+        pair.names.also_mine(&own, u);
+    }
+    if other != u {
+        pair.names.also_theirs(s, &other);
+    }
+    own
+}
+
 /// The first tensor that `fits`, a few unknown nodes above `from`.
 fn above(scope: &Scope, from: &Maker, known: &dyn Fn(&str) -> bool, fits: &dyn Fn(&str) -> bool) -> Option<String> {
+    ancestors(scope, from, known).into_iter().find(|name| fits(name))
+}
+
+/// Unknown tensors a few nodes above `from`, the nearest first.
+fn ancestors(scope: &Scope, from: &Maker, known: &dyn Fn(&str) -> bool) -> Vec<String> {
     let inputs = |maker: &Maker, steps: usize| maker.node.input.iter().map(|n| (n.clone(), steps)).collect::<Vec<_>>();
     let mut open = VecDeque::from(inputs(from, 1));
+    let mut found: Vec<String> = Vec::new();
     while let Some((name, steps)) = open.pop_front() {
         let name = behind(scope, &name);
-        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
-        if fits(&name) {
-            return Some(name);
-        }
-        if steps < THROUGH {
+        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name) && !found.contains(&name)) else { continue };
+        if steps < DEEPEST {
             open.extend(inputs(&maker, steps + 1));
         }
+        if maker.node.constant().is_none() {
+            found.push(name);
+        }
     }
-    None
+    found
 }
 
 /// How much speaks for it that two operands are the same: 0 for nothing.
