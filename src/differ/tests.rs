@@ -142,6 +142,21 @@ const RENAMED: [(&str, &str, &[&str]); 5] = [
     ),
 ];
 
+/// One node is two in the other file, all over: weights tell where they are.
+#[test]
+fn rewritten_and_renamed() {
+    let weight: Vec<String> = (0..18).map(|i| format!("{}.5", i * 7 % 18)).collect();
+    let weight = format!("w: 3x6 = {}", weight.join(" "));
+    check(
+        &format!("a = HardSwish(x); b = MatMul(a, w); c = HardSwish(b); d = Relu(c); y = HardSwish(d); {weight}"),
+        &format!(
+            "g = HardSigmoid alpha=0.166666 (x); p = Mul(x, g); q = MatMul(p, w); h = HardSigmoid alpha=0.166666 (q); \
+             r = Mul(q, h); s = Tanh(r); k = HardSigmoid alpha=0.166666 (s); y = Mul(s, k); {weight}"
+        ),
+        &["operator-differs p", "operator-differs y"],
+    );
+}
+
 #[test]
 fn renamed() {
     RENAMED.iter().for_each(|(mine, theirs, expected)| check(mine, theirs, expected));

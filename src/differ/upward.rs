@@ -14,6 +14,9 @@ use crate::onnx::{GraphProto, NodeProto};
 /// Nodes above one that differs among which the same thing is looked for.
 const DEEPEST: usize = 6;
 
+/// Elements of a weight by which a node is known.
+const WEIGHT: usize = 16;
+
 struct Pairing<'t, 'a> {
     two: &'t Two<'a>,
     /// Pairs whose makers are to be looked at.
@@ -133,9 +136,9 @@ impl<'t> Pairing<'t, '_> {
         }
     }
 
-    /// The same operator with the same values, on what is alike again.
+    /// The same operator with the same values, which are many or read with what is alike again.
     fn fits(&self, pair: &Pair, s: &str, u: &str) -> bool {
-        self.is_alike(pair, s, u) && self.reads_alike(pair, s, u)
+        self.is_alike(pair, s, u) && (self.reads_alike(pair, s, u) || is_weighty(&pair.mine, s))
     }
 
     /// What the two makers read is the same, or is made alike.
@@ -201,6 +204,13 @@ pub fn inside<'t>(
     names: Names,
 ) -> Pair<'t> {
     Pair { mine: pair.mine.body(a.index, attribute, mine), theirs: pair.theirs.body(b.index, attribute, theirs), names }
+}
+
+/// Does the maker hold a weight that no other node has by chance?
+fn is_weighty(scope: &Scope, name: &str) -> bool {
+    let large =
+        |name: &&String| scope.stores(name) && scope.constant(name).is_some_and(|c| c.value.elements() >= WEIGHT);
+    scope.maker(name).is_some_and(|maker| maker.node.input.iter().any(|name| large(&name)))
 }
 
 /// The other outputs of two nodes that stand for each other, read or not.
