@@ -34,7 +34,10 @@ pub fn undone(two: &Two, differences: &[&Difference]) -> Result<ModelProto, Stri
             edit.declare(domain, *mine)?;
         }
     }
-    for path in std::mem::take(&mut edit.touched) {
+    // A body is found by the position of its node, so it is sorted before the graph around it.
+    let mut touched: Vec<Vec<Step>> = std::mem::take(&mut edit.touched).into_iter().collect();
+    touched.sort_by_key(|path| std::cmp::Reverse(path.len()));
+    for path in touched {
         sort(edit.graph(&path)?)?;
     }
     if let Some(main) = edit.proto.graph.as_mut() {

@@ -195,6 +195,19 @@ fn body_taken_over() {
     check(&with, "q = Neg(z); y = Add(q, z)", &["operator-differs q", "wiring-differs y"]);
 }
 
+/// The node in front of the Loop moves behind it until the graph is in order again: the body is found all the same.
+#[test]
+fn body_and_what_is_in_front_of_it() {
+    let file = |first: &str, inside: &str| {
+        format!(
+            "f = {first}(x); {LOOP}; r, v = Loop body={{ i g s -> t = {inside}(s) -> g t t }} (m, c, f); y = Add(r, z)"
+        )
+    };
+    for _ in 0..8 {
+        check(&file("Relu", "Tanh"), &file("Exp", "Neg"), &["operator-differs f", "operator-differs t"]);
+    }
+}
+
 #[test]
 fn bodies() {
     check_bodies("t = Tanh(s); u = Exp(s) -> g t u", "t = Tanh(s); u = Exp(s) -> g u t", &["wiring-differs r"]);
