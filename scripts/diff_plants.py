@@ -184,7 +184,9 @@ def other_value(rng, name, a, rank):
 
 def attribute(f):
     """Written, or in place of its default."""
-    for _, node in f.places(lambda n: n.op_type not in ("Constant", "Cast")):
+    for graph, node in f.places(lambda n: n.op_type not in ("Constant", "Cast")):
+        if all(f.stored(graph, name) is not None for name in node.input):
+            continue
         known = schema(f.model, node)
         written = {a.name: a for a in node.attribute if not a.HasField("g")}
         defaults = {n: a.default_value for n, a in (known.attributes if known else {}).items() if a.default_value.type and n not in written}

@@ -48,7 +48,7 @@ NEEDED = 0.99
 # Healthy: agrees this well, in dB and in parts of the largest value. A planted difference is seen by far.
 SAME_DB, SAME_PART, SHOWS_DB, SHOWS_PART = 105.0, 1e-4, 60.0, 4e-3
 # What is stored in codes is judged by INT8's tolerance.
-QUANTISED_DB = 15.0
+QUANTISED_DB = 10.0
 # Rounding is small, but beyond FP32's tolerance.
 HALF_DB = 80.0
 # Nodes by which the patched file may differ from B, for each planted difference.

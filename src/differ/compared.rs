@@ -71,8 +71,8 @@ impl<'t> Comparing<'_, 't> {
         let tensor = mine.to_string();
         // A name may be that of an Identity here, and that of the value itself there.
         let (a, mine) = match pair.mine.value_behind(mine, false).filter(|_| a.node.op_type() != b.node.op_type()) {
-            Some((name, maker)) => (maker, name),
-            None => (a, mine.to_string()),
+            Some((name, maker)) if maker.node.op_type() == b.node.op_type() => (maker, name),
+            _ => (a, mine.to_string()),
         };
         let mine = mine.as_str();
         let (b, theirs) = match pair.theirs.value_behind(theirs, true).filter(|_| a.node.op_type() != b.node.op_type())

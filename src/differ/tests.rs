@@ -110,6 +110,21 @@ fn wires() {
     WIRES.iter().for_each(|(mine, theirs, expected)| check(mine, theirs, expected));
 }
 
+/// BatchNormalization of opset 14 calls its inputs otherwise, which is no difference.
+#[test]
+fn inputs_under_other_names() {
+    let weights = "s: 3 = 1 2 3; b: 3 = 3 2 1; m: 3 = 0.5 1.5 2.5; v: 3 = 1 2 4; opset";
+    check(
+        &format!(
+            "t = BatchNormalization(x, s, b, m, v); u = BatchNormalization(t, b, s, m, v); y = Relu(u); {weights} 13"
+        ),
+        &format!(
+            "p = BatchNormalization(x, s, b, m, v); q = BatchNormalization(x, b, s, m, v); y = Relu(q); {weights} 14"
+        ),
+        &["opset-differs p", "opset-differs q", "wiring-differs q"],
+    );
+}
+
 /// All names are others. What is above the difference is known by how it is made, what is below it by who reads it.
 const RENAMED: [(&str, &str, &[&str]); 5] = [
     (
