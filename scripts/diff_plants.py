@@ -184,7 +184,9 @@ def other_value(rng, name, a, rank):
 
 def attribute(f):
     """Written, or in place of its default."""
-    for _, node in f.places(lambda n: n.op_type not in ("Constant", "Cast")):
+    for graph, node in f.places(lambda n: n.op_type not in ("Constant", "Cast")):
+        if all(f.stored(graph, name) is not None for name in node.input):
+            continue
         known = schema(f.model, node)
         written = {a.name: a for a in node.attribute if not a.HasField("g")}
         defaults = {n: a.default_value for n, a in (known.attributes if known else {}).items() if a.default_value.type and n not in written}
@@ -571,14 +573,9 @@ def half_weight(f):
         half = value.astype(np.float16)
         if np.array_equal(half.astype(np.float32), value):
             continue
-        if f.rng.random() < 0.5:
-            f.put(graph, node, slot, half.astype(np.float32))
-            return about(f"input {slot} rounded to float16", WEIGHT | WIRING, node)
-        name = f.constant(graph, f"{node.name}.half{slot}", half)
-        cast = helper.make_node("Cast", [name], [f"{name}.wide"], name=f"{name}/Cast", to=1)
-        node.input[slot] = cast.output[0]
-        graph.node.insert(next(i for i, n in enumerate(graph.node) if n is node), cast)
-        return about(f"input {slot} stored in float16", WEIGHT | WIRING, node, cast.name)
+        # Stored as such it would be judged by what float16 can hold.
+        f.put(graph, node, slot, half.astype(np.float32))
+        return about(f"input {slot} rounded to float16", WEIGHT, node)
 
 
 def narrow(f):

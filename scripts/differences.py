@@ -48,7 +48,9 @@ NEEDED = 0.99
 # Healthy: agrees this well, in dB and in parts of the largest value. A planted difference is seen by far.
 SAME_DB, SAME_PART, SHOWS_DB, SHOWS_PART = 105.0, 1e-4, 60.0, 4e-3
 # What is stored in codes is judged by INT8's tolerance.
-QUANTISED_DB = 15.0
+QUANTISED_DB = 10.0
+# Rounding is small, but beyond FP32's tolerance.
+HALF_DB = 80.0
 # Nodes by which the patched file may differ from B, for each planted difference.
 FEW = 8
 LARGEST = 16 << 20
@@ -245,7 +247,8 @@ def planted_into(case, rng, wanted, mine, theirs, feeds, expected):
         after = copied(before)
         plant = diff_plants.plant(kind, diff_plants.File(after, values, feeds, rng))
         seen = plant and outputs_of(after, feeds)
-        least = QUANTISED_DB if any(n.op_type == "DequantizeLinear" for n in after.graph.node) else SHOWS_DB
+        least = HALF_DB if kind == "half weight" else SHOWS_DB
+        least = QUANTISED_DB if any(n.op_type == "DequantizeLinear" for n in after.graph.node) else least
         if not seen or not shows(expected, seen, least):
             return None, None
         if plants:
@@ -258,7 +261,8 @@ def planted_into(case, rng, wanted, mine, theirs, feeds, expected):
             if not seen or again.what != plant.what or not shows(expected, seen, least) or again.nodes & plants[0].nodes:
                 return None, None
         plant.kind = kind
-        if plant.codes == diff_plants.MORE:
+        stored = any(n.op_type == "DequantizeLinear" and n.name in plant.nodes for n in after.graph.node)
+        if plant.codes == diff_plants.MORE or stored:
             plant.nodes |= readers(after, plant)
         plant.mine = plant.nodes | region(mine, after, plant, common)
         plants.append(plant)
@@ -355,7 +359,7 @@ def shows(expected, found, least=SHOWS_DB):
         decibels, part = apart(value, found[name])
         if decibels is None:
             return False
-        far |= decibels < least and part > SHOWS_PART
+        far |= decibels < least and part > (SHOWS_PART if least < HALF_DB else SAME_PART)
     return far
 
 
@@ -431,6 +435,9 @@ def is_about(row, plant):
         return True
     # The nodes of a function's body are called by the tensor that its call makes.
     if any(row["node"].startswith(f"{t}/") for t in plant.tensors):
+        return True
+    # Of several nodes that are told as one difference any will do.
+    if row["code"] == "operator-differs" and any(f"'{name}'" in row["told"] for name in plant.mine | plant.theirs):
         return True
     return within(row["node"], plant.mine) or within(row["their_node"], plant.theirs) or row["tensor"] in plant.tensors
 

@@ -2,6 +2,7 @@
 //! with some of these differences undone. Files in, values out: nothing here runs a model or decides what a difference is to blame for.
 
 mod alike;
+mod captured;
 mod compared;
 mod edit;
 mod fused;

@@ -103,7 +103,13 @@ impl Side<'_, '_> {
                 Held::Constant(constant) => of_constant(constant),
                 Held::Wire(name) => self.key(name, keys)?,
             };
-            let name = if commutes && slot.input.is_some() { String::new() } else { plain_name(&slot.name) };
+            // Inputs go by their position, as versions call them differently, but for those that were attributes once.
+            let is_attribute = other.is_some_and(|schema| schema.has(&plain_name(&slot.name)));
+            let name = match slot.input {
+                Some(_) if commutes => String::new(),
+                Some(at) if !is_attribute => at.to_string(),
+                _ => plain_name(&slot.name),
+            };
             tokens.push((name, token));
         }
         tokens.sort();

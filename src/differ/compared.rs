@@ -70,7 +70,14 @@ impl<'t> Comparing<'_, 't> {
     fn tensor(&mut self, pair: &Pair<'t>, mine: &str, theirs: &str) {
         let (Some(a), Some(b)) = (own(pair.mine.maker(mine)), own(pair.theirs.maker(theirs))) else { return };
         let tensor = mine.to_string();
-        let (b, theirs) = match pair.theirs.value_behind(theirs).filter(|_| a.node.op_type() != b.node.op_type()) {
+        // A name may be that of an Identity here, and that of the value itself there.
+        let (a, mine) = match pair.mine.value_behind(mine, false).filter(|_| a.node.op_type() != b.node.op_type()) {
+            Some((name, maker)) if maker.node.op_type() == b.node.op_type() => (maker, name),
+            _ => (a, mine.to_string()),
+        };
+        let mine = mine.as_str();
+        let (b, theirs) = match pair.theirs.value_behind(theirs, true).filter(|_| a.node.op_type() != b.node.op_type())
+        {
             Some((name, maker)) if maker.node.op_type() == a.node.op_type() => (maker, name),
             _ => (b, theirs.to_string()),
         };

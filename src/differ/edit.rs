@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::captured::{captured, rename};
 use super::held::{Constant, Held, Setting};
 use super::names::Names;
 use super::order::{sort, tidy};
@@ -33,7 +34,10 @@ pub fn undone(two: &Two, differences: &[&Difference]) -> Result<ModelProto, Stri
             edit.declare(domain, *mine)?;
         }
     }
-    for path in std::mem::take(&mut edit.touched) {
+    // A body is found by the position of its node, so it is sorted before the graph around it.
+    let mut touched: Vec<Vec<Step>> = std::mem::take(&mut edit.touched).into_iter().collect();
+    touched.sort_by_key(|path| std::cmp::Reverse(path.len()));
+    for path in touched {
         sort(edit.graph(&path)?)?;
     }
     if let Some(main) = edit.proto.graph.as_mut() {
@@ -236,9 +240,6 @@ impl<'a> Edit<'_, 'a> {
 
     /// A node of the believed file in the other one; its outputs have their names already.
     fn take_over(&mut self, from: &mut Bringing<'a>, node: &NodeProto) -> Result<(), String> {
-        if node.subgraphs().next().is_some() {
-            return Err(format!("'{}' has a body, which is not taken over", node_name(node)));
-        }
         let domain = node.domain();
         let opsets = [self.two.mine.proto, self.two.theirs.proto].map(|proto| version(proto, domain));
         let imports = |proto: &ModelProto| proto.opset_import.iter().any(|i| i.domain() == domain);
@@ -248,6 +249,7 @@ impl<'a> Edit<'_, 'a> {
         }
         let schema = |version| self.two.schemas.of(domain, node.op_type(), version);
         let mut said = node.clone();
+        self.take_bodies(from, &mut said)?;
         let mut inputs = Vec::new();
         for input in &node.input {
             inputs.push(self.bring(from, input)?);
@@ -280,6 +282,40 @@ impl<'a> Edit<'_, 'a> {
         said.name = Some(self.fresh(&node_name(node)));
         self.graph(&path)?.node.push(said);
         Ok(())
+    }
+
+    /// The bodies of a node that is taken over, under names that nothing has here; what they read from outside is brought.
+    fn take_bodies(&mut self, from: &mut Bringing<'a>, said: &mut NodeProto) -> Result<(), String> {
+        if said.subgraphs().next().is_none() {
+            return Ok(());
+        }
+        if !said.subgraphs().all(|(_, body)| self.says_the_same(body)) {
+            return Err(format!("'{}' has a body with operators that changed between the opsets", node_name(said)));
+        }
+        let mut known = HashMap::new();
+        for name in captured(said) {
+            known.insert(name.clone(), self.bring(from, &name)?);
+        }
+        for body in said.subgraphs_mut() {
+            for weight in &mut body.initializer {
+                *weight = self.two.mine.model.inline(weight);
+            }
+        }
+        rename(said, &known, &mut |like| self.fresh(like));
+        Ok(())
+    }
+
+    /// All nodes of a body mean in the other file's opset what they mean in their own.
+    fn says_the_same(&self, body: &GraphProto) -> bool {
+        body.node.iter().all(|node| {
+            let schema = |proto| self.two.schemas.of(node.domain(), node.op_type(), version(proto, node.domain()));
+            let same = match (schema(self.two.mine.proto), schema(self.two.theirs.proto)) {
+                (Some(own), Some(other)) => own.is_like(other),
+                (None, None) => true,
+                _ => false,
+            };
+            same && node.subgraphs().all(|(_, inner)| self.says_the_same(inner))
+        })
     }
 
     /// The node of the believed file makes what another one makes here.

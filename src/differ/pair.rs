@@ -50,9 +50,9 @@ pub fn through(scope: &Scope, name: &str, quantised: bool) -> Vec<String> {
 }
 
 impl<'a> Scope<'a> {
-    /// What stands behind a pair of Q and DQ, or an Identity: its name and its maker.
-    pub fn value_behind(&self, name: &str) -> Option<(String, Maker<'a>)> {
-        let names = through(self, name, true);
+    /// What stands behind an Identity, or, where it is `quantised`, a pair of Q and DQ: its name and its maker.
+    pub fn value_behind(&self, name: &str, quantised: bool) -> Option<(String, Maker<'a>)> {
+        let names = through(self, name, quantised);
         let last = names.last().filter(|_| names.len() > 1)?;
         Some((last.clone(), own(self.maker(last))?))
     }

@@ -110,6 +110,21 @@ fn wires() {
     WIRES.iter().for_each(|(mine, theirs, expected)| check(mine, theirs, expected));
 }
 
+/// BatchNormalization of opset 14 calls its inputs otherwise, which is no difference.
+#[test]
+fn inputs_under_other_names() {
+    let weights = "s: 3 = 1 2 3; b: 3 = 3 2 1; m: 3 = 0.5 1.5 2.5; v: 3 = 1 2 4; opset";
+    check(
+        &format!(
+            "t = BatchNormalization(x, s, b, m, v); u = BatchNormalization(t, b, s, m, v); y = Relu(u); {weights} 13"
+        ),
+        &format!(
+            "p = BatchNormalization(x, s, b, m, v); q = BatchNormalization(x, b, s, m, v); y = Relu(q); {weights} 14"
+        ),
+        &["opset-differs p", "opset-differs q", "wiring-differs q"],
+    );
+}
+
 /// All names are others. What is above the difference is known by how it is made, what is below it by who reads it.
 const RENAMED: [(&str, &str, &[&str]); 5] = [
     (
@@ -142,6 +157,21 @@ const RENAMED: [(&str, &str, &[&str]); 5] = [
     ),
 ];
 
+/// One node is two in the other file, all over: weights tell where they are.
+#[test]
+fn rewritten_and_renamed() {
+    let weight: Vec<String> = (0..18).map(|i| format!("{}.5", i * 7 % 18)).collect();
+    let weight = format!("w: 3x6 = {}", weight.join(" "));
+    check(
+        &format!("a = HardSwish(x); b = MatMul(a, w); c = HardSwish(b); d = Relu(c); y = HardSwish(d); {weight}"),
+        &format!(
+            "g = HardSigmoid alpha=0.166666 (x); p = Mul(x, g); q = MatMul(p, w); h = HardSigmoid alpha=0.166666 (q); \
+             r = Mul(q, h); s = Tanh(r); k = HardSigmoid alpha=0.166666 (s); y = Mul(s, k); {weight}"
+        ),
+        &["operator-differs p", "operator-differs y"],
+    );
+}
+
 #[test]
 fn renamed() {
     RENAMED.iter().for_each(|(mine, theirs, expected)| check(mine, theirs, expected));
@@ -170,6 +200,27 @@ const LOOP: &str = "m: i = 3; c = Cast to=9 (m)";
 fn check_bodies(mine: &str, theirs: &str, expected: &[&str]) {
     let file = |inside: &str| format!("{LOOP}; r, v = Loop body={{ i g s -> {inside} }} (m, c, x); y = Add(r, z)");
     check(&file(mine), &file(theirs), expected);
+}
+
+/// A node with a body is in one file only: it is taken over, with what the body reads from outside.
+#[test]
+fn body_taken_over() {
+    let with =
+        format!("{LOOP}; q = Relu(z); r, v = Loop body={{ i g s -> t = Add(s, q) -> g t t }} (m, c, x); y = Add(r, z)");
+    check(&with, "q = Neg(z); y = Add(q, z)", &["operator-differs q", "wiring-differs y"]);
+}
+
+/// The node in front of the Loop moves behind it until the graph is in order again: the body is found all the same.
+#[test]
+fn body_and_what_is_in_front_of_it() {
+    let file = |first: &str, inside: &str| {
+        format!(
+            "f = {first}(x); {LOOP}; r, v = Loop body={{ i g s -> t = {inside}(s) -> g t t }} (m, c, f); y = Add(r, z)"
+        )
+    };
+    for _ in 0..8 {
+        check(&file("Relu", "Tanh"), &file("Exp", "Neg"), &["operator-differs f", "operator-differs t"]);
+    }
 }
 
 #[test]

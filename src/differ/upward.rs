@@ -6,10 +6,16 @@ use std::collections::{HashSet, VecDeque};
 use super::held;
 use super::names::Names;
 use super::pair::{Pair, known, own, through, turned};
-use super::scope::{Maker, Scope, THROUGH};
+use super::scope::{Maker, Scope};
 use super::slots::{COMMUTE, beside, slots};
 use super::{Two, alike, version};
 use crate::onnx::{GraphProto, NodeProto};
+
+/// Nodes above one that differs among which the same thing is looked for.
+const DEEPEST: usize = 6;
+
+/// Elements of a weight by which a node is known.
+const WEIGHT: usize = 16;
 
 struct Pairing<'t, 'a> {
     two: &'t Two<'a>,
@@ -58,6 +64,7 @@ impl<'t> Pairing<'t, '_> {
 
     /// What the makers of two tensors read that are the same.
     fn makers(&mut self, pair: &Pair<'t>, s: &str, u: &str) {
+        let (s, u) = (&same_value(pair, s, u), &behind(&pair.theirs, u));
         let (Some(a), Some(b)) = (own(pair.mine.maker(s)), own(pair.theirs.maker(u))) else { return };
         if !self.seen.insert((pair.mine.path.len(), a.node.output.join(" "), b.node.output.join(" "))) {
             return;
@@ -74,7 +81,22 @@ impl<'t> Pairing<'t, '_> {
             self.wires(pair, s, u, same);
         }
         if same {
+            outputs(pair, (&a, s), (&b, u));
             self.bodies(pair, &a, &b);
+        } else {
+            self.beyond(pair, &a, &b);
+        }
+    }
+
+    /// What is the same again above two makers that are not: a few nodes may be one node in the other file.
+    fn beyond(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) {
+        let mine = ancestors(&pair.mine, a, &|n| pair.names.to_theirs(n).is_some());
+        let theirs = ancestors(&pair.theirs, b, &|n| pair.names.to_mine(n).is_some());
+        for s in mine {
+            let found = theirs.iter().find(|u| pair.names.to_mine(u).is_none() && self.fits(pair, &s, u));
+            if let Some(u) = found.filter(|u| pair.names.pair(&s, u)) {
+                self.sure.push_back((pair.clone(), s, u.clone()));
+            }
         }
     }
 
@@ -114,9 +136,9 @@ impl<'t> Pairing<'t, '_> {
         }
     }
 
-    /// The same operator with the same values, on what is alike again.
+    /// The same operator with the same values, which are many or read with what is alike again.
     fn fits(&self, pair: &Pair, s: &str, u: &str) -> bool {
-        self.is_alike(pair, s, u) && self.reads_alike(pair, s, u)
+        self.is_alike(pair, s, u) && (self.reads_alike(pair, s, u) || is_weighty(&pair.mine, s))
     }
 
     /// What the two makers read is the same, or is made alike.
@@ -184,6 +206,24 @@ pub fn inside<'t>(
     Pair { mine: pair.mine.body(a.index, attribute, mine), theirs: pair.theirs.body(b.index, attribute, theirs), names }
 }
 
+/// Does the maker hold a weight that no other node has by chance?
+fn is_weighty(scope: &Scope, name: &str) -> bool {
+    let large =
+        |name: &&String| scope.stores(name) && scope.constant(name).is_some_and(|c| c.value.elements() >= WEIGHT);
+    scope.maker(name).is_some_and(|maker| maker.node.input.iter().any(|name| large(&name)))
+}
+
+/// The other outputs of two nodes that stand for each other, read or not.
+fn outputs(pair: &Pair, (a, s): (&Maker, &str), (b, u): (&Maker, &str)) {
+    let at = |maker: &Maker, name: &str| maker.node.output.iter().position(|output| output == name);
+    if at(a, s) == at(b, u) {
+        let named = |(x, y): &(&String, &String)| !x.is_empty() && !y.is_empty();
+        a.node.output.iter().zip(&b.node.output).filter(named).for_each(|(x, y)| {
+            pair.names.pair(x, y);
+        });
+    }
+}
+
 fn is_same(a: &NodeProto, b: &NodeProto) -> bool {
     let domain = |node: &NodeProto| node.domain().trim_start_matches("ai.onnx").to_string();
     a.op_type() == b.op_type() && domain(a) == domain(b)
@@ -194,21 +234,39 @@ fn behind(scope: &Scope, name: &str) -> String {
     through(scope, name, false).pop().unwrap_or_default()
 }
 
+/// What `s` is behind nodes that change nothing: the same thing as `u`, as both are known to be the same.
+fn same_value(pair: &Pair, s: &str, u: &str) -> String {
+    let (own, other) = (behind(&pair.mine, s), behind(&pair.theirs, u));
+    if own != s {
+        pair.names.also_mine(&own, u);
+    }
+    if other != u {
+        pair.names.also_theirs(s, &other);
+    }
+    own
+}
+
 /// The first tensor that `fits`, a few unknown nodes above `from`.
 fn above(scope: &Scope, from: &Maker, known: &dyn Fn(&str) -> bool, fits: &dyn Fn(&str) -> bool) -> Option<String> {
+    ancestors(scope, from, known).into_iter().find(|name| fits(name))
+}
+
+/// Unknown tensors a few nodes above `from`, the nearest first.
+fn ancestors(scope: &Scope, from: &Maker, known: &dyn Fn(&str) -> bool) -> Vec<String> {
     let inputs = |maker: &Maker, steps: usize| maker.node.input.iter().map(|n| (n.clone(), steps)).collect::<Vec<_>>();
     let mut open = VecDeque::from(inputs(from, 1));
+    let mut found: Vec<String> = Vec::new();
     while let Some((name, steps)) = open.pop_front() {
         let name = behind(scope, &name);
-        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name)) else { continue };
-        if fits(&name) {
-            return Some(name);
-        }
-        if steps < THROUGH {
+        let Some(maker) = own(scope.maker(&name)).filter(|_| !known(&name) && !found.contains(&name)) else { continue };
+        if steps < DEEPEST {
             open.extend(inputs(&maker, steps + 1));
         }
+        if maker.node.constant().is_none() {
+            found.push(name);
+        }
     }
-    None
+    found
 }
 
 /// How much speaks for it that two operands are the same: 0 for nothing.
