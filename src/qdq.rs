@@ -23,7 +23,7 @@ pub use mend::{Parameters, mend};
 pub use operands::operands;
 pub use requantise::{Way, is_symmetric};
 pub use reveal::reveal;
-pub use settings::{Base, Setting, with_settings};
+pub use settings::{Base, Setting, channel_axis, is_activation, is_weight, with_settings};
 pub use slots::name_weights;
 pub use without::{Activation, Float, stands_for, stored_as_float, without};
 

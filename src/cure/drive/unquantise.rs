@@ -4,6 +4,7 @@
 mod export;
 mod losses;
 mod misfits;
+mod settings;
 mod start;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use crate::qdq::{self, Activation, Float, Pair};
 use crate::run::RunError;
 use losses::Loss;
 use misfits::Misfit;
+use settings::Settings;
 
 /// The overrides and the sensitivity of nodes, where the candidate is a model with Q/DQ pairs; nothing elsewhere.
 /// `accumulated` is what was measured of tensors in both models, for the table of losses. What was found before an error is
@@ -44,13 +46,34 @@ pub fn unquantise(
         Ok(losses) => losses,
         Err(e) => return Ended { value: Cure::default(), halted: Some(e) },
     };
-    let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated);
     let bench = Bench::new(probe, outputs);
+    let settings = match settings(&bench, candidate, (&quantised, &losses), args, progress) {
+        Ok(settings) => settings,
+        Err(e) => return Ended { value: Cure::default(), halted: Some(e) },
+    };
+    let remedy = Unquantised { settings, ..Unquantised::new(reference, candidate, quantised, losses, accumulated) };
     let trials = bench.trials(args.holdout, |set, feeds| {
         let model = remedy.quantised.without(&bench.model, candidate, set);
         candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
     });
     Frame::new(args, dir, progress).cure(&remedy, &trials)
+}
+
+/// Settings of the quantiser that make the outputs agree without a node left unquantised.
+fn settings(
+    bench: &Bench,
+    candidate: &Side,
+    (quantised, losses): (&Quantised, &[Option<Loss>]),
+    args: &CureArgs,
+    progress: &Progress,
+) -> Result<Settings, RunError> {
+    let all = settings::candidates(&candidate.graph, quantised, losses);
+    let trials = bench.trials(args.holdout, |set, feeds| {
+        let some: Vec<&qdq::Setting> = set.iter().map(|n| &all[*n]).collect();
+        let model = settings::edited(&bench.model, candidate, quantised, &some);
+        candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
+    });
+    settings::search(&all, &trials, args.builds, progress)
 }
 
 /// Nodes left unquantised while the others stay as they are.
@@ -66,6 +89,7 @@ struct Unquantised<'a> {
     misfits: Vec<Misfit>,
     units: Units,
     accumulated: &'a [TensorResult],
+    settings: Settings,
 }
 
 impl<'a> Unquantised<'a> {
@@ -80,7 +104,8 @@ impl<'a> Unquantised<'a> {
         let worst = worst(&quantised, &losses);
         let lost = |node: usize| losses[*worst.get(&node)?].as_ref().map(|loss| loss.relative);
         let units = units(&quantised, &lost, &misfits);
-        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated }
+        let settings = Settings::default();
+        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated, settings }
     }
 }
 
@@ -99,7 +124,10 @@ impl Remedy for Unquantised<'_> {
     }
 
     fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
-        start::search(self, trials, builds, progress)
+        let (set, mut found) = start::search(self, trials, builds, progress)?;
+        found.settings = self.settings.told(&self.quantised, &|pair| export::tensor_name(self, pair));
+        found.settings_tried = self.settings.tried;
+        Ok((set, found))
     }
 
     fn remark(&self, nodes: &[usize]) -> Option<String> {
