@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{layerdiff, root};
-use layerdiff::found::{Overrides, Verdict};
+use layerdiff::found::{Overrides, Sure, Verdict};
 
 fn python() -> Command {
     let python = root().join("target/venv/bin/python");
@@ -69,4 +69,38 @@ fn no_setting_alone_is_enough() {
 #[test]
 fn a_tensor_that_needs_sixteen_bits() {
     check("wide", &[("TensorQuantOverrides", "16 bits for 'h'")]);
+}
+
+/// Bisects a product of integers against a processor without VNNI.
+fn without_vnni(kind: &str) -> common::Run {
+    let dir = tempfile::tempdir().unwrap();
+    runs(python().arg(root().join("tests/qdq/settings.py")).arg(kind).arg(dir.path()));
+    let double = root().join("tests/qdq/saturating.py");
+    let double = format!(
+        "exec:'{}' '{}' {{model}} {{inputs}} {{outputs}}",
+        root().join("target/venv/bin/python").display(),
+        double.display()
+    );
+    let inputs = dir.path().join("inputs.npz");
+    let args = ["-c", &double, "-i", inputs.to_str().unwrap(), "--no-reduce", "--no-overrides"];
+    layerdiff("bisect", &dir.path().join("model.onnx"), &args)
+}
+
+#[test]
+fn pairs_that_saturate_are_seen_and_undone() {
+    let run = without_vnni("integers");
+    let report = run.report();
+    let [culprit] = &report.culprits[..] else { panic!("{}", run.stdout) };
+    let causes: Vec<(&str, Sure)> = culprit.diagnosis.iter().map(|d| (d.code.as_str(), d.sure)).collect();
+    assert_eq!((culprit.node.name.as_str(), causes), ("product", vec![("u8s8-saturation", Sure::Shown)]));
+    assert!(
+        culprit.diagnosis[0].evidence.contains("with the exact product in its place, 'sums' agrees"),
+        "{culprit:?}"
+    );
+}
+
+/// 7 bits do not saturate: what is advised helps.
+#[test]
+fn seven_bits_do_not_saturate() {
+    assert_eq!(without_vnni("small_integers").report().verdict, Verdict::Agreed);
 }

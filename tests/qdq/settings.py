@@ -2,7 +2,8 @@
 
 KIND channel: one scale for weights of which one channel reaches much further. KIND channels: the same of all channels, and what
 they make has one scale too. KIND wide: an activation with one large
-value beside many small ones, of which a product takes the difference.
+value beside many small ones, of which a product takes the difference. KIND integers, small_integers: a product of uint8 x int8 with
+weights of 8 and of 7 bits, and no quantised.onnx.
 """
 
 import sys
@@ -66,6 +67,24 @@ def wide():
     return nodes, [weight("w1", first), weight("w2", second)], [8, 32], [8, 8], ["MatMul"]
 
 
+def integers(folder, largest):
+    """No quantiser's: codes of all 8 bits, multiplied as integers."""
+    value = helper.make_tensor_value_info
+    right = rng.integers(-largest, largest, endpoint=True, size=(64, 8)).astype(np.int8)
+    nodes = [
+        helper.make_node("MatMulInteger", ["x", "w", "zero"], ["sums"], "product"),
+        helper.make_node("Cast", ["sums"], ["floats"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "step"], ["y"], "scale"),
+    ]
+    weights = [
+        numpy_helper.from_array(right, "w"), numpy_helper.from_array(np.uint8(100), "zero"), weight("step", np.float32(0.01)),
+    ]  # fmt: skip
+    inputs, outputs = [value("x", TensorProto.UINT8, [4, 64])], [value("y", TensorProto.FLOAT, [4, 8])]
+    graph = helper.make_graph(nodes, "integers", inputs, outputs, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx")
+    np.savez(folder / "inputs.npz", x=rng.integers(128, 255, endpoint=True, size=(4, 64)).astype(np.uint8))
+
+
 class Once(CalibrationDataReader):
     def __init__(self, feed):
         self.left = iter([feed])
@@ -76,6 +95,8 @@ class Once(CalibrationDataReader):
 
 def main(kind, folder):
     folder = Path(folder)
+    if kind in ("integers", "small_integers"):
+        return integers(folder, 127 if kind == "integers" else 63)
     nodes, weights, shape, out, ops = {"channel": channel, "channels": channels, "wide": wide}[kind]()
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
