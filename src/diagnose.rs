@@ -18,6 +18,7 @@ mod nan;
 mod near;
 mod norm;
 mod overflow;
+pub mod pairs;
 mod quantised;
 mod random;
 mod reading;

@@ -37,7 +37,7 @@ pub use groups::{Effect, Group, grouped};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
 pub use notes::{Note, Who};
-pub use overrides::{CureKind, Overrides, Routes, Sensitivity};
+pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
 
 use schemars::JsonSchema;

@@ -8,7 +8,9 @@ mod formula;
 mod loss;
 mod mend;
 mod operands;
+mod requantise;
 mod reveal;
+mod settings;
 mod slots;
 mod without;
 
@@ -19,7 +21,9 @@ pub use formula::{Codes, Grid, dequantised, round_trip};
 pub use loss::{Losses, loss};
 pub use mend::{Parameters, mend};
 pub use operands::operands;
+pub use requantise::{Way, is_symmetric};
 pub use reveal::reveal;
+pub use settings::{Base, Setting, channel_axis, is_activation, is_weight, with_settings};
 pub use slots::name_weights;
 pub use without::{Activation, Float, stands_for, stored_as_float, without};
 

@@ -29,6 +29,9 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     if let Some(cause) = misread.cause {
         return Ok(vec![cause]);
     }
+    if let Some(cause) = quantised::saturated(probe, culprit, tensor)? {
+        return Ok(vec![cause]);
+    }
     let mut needed: Vec<usize> = made.chain([tensor]).collect();
     let sample = culprit.accumulated.sample;
     if culprit.accumulated.breaks() {

@@ -67,6 +67,27 @@ pub struct Overrides {
     /// Why nothing is verified, or what else the user should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Of a quantised model: the fewest and cheapest settings of the quantiser that cure the outputs, alone or together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<QuantiserSetting>,
+    /// Of how many settings and sets of them it was tried, each on the file itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settings_tried: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A setting that a quantiser is to be given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuantiserSetting {
+    /// As ONNX Runtime's quantiser calls it: `per_channel`, `QuantizeBias`.
+    pub setting: String,
+    /// Its value, and what it does: `True: one scale for each output channel of 3 weights`.
+    pub detail: String,
+    /// The outputs were seen to agree with the candidate's own file edited so, all settings together, on every sample.
+    pub verified: bool,
 }
 
 impl Overrides {

@@ -40,7 +40,13 @@ const MOVES: [&str; 12] = [
 /// integers. `graph` is the file's; `model` may have more outputs than that.
 pub fn mend(model: &ModelProto, graph: &Graph, pair: &Pair, parameters: &Parameters) -> ModelProto {
     let mut edited = model.clone();
-    let Some(main) = edited.graph.as_mut() else { return edited };
+    mend_in(&mut edited, graph, pair, parameters);
+    edited
+}
+
+/// The same, in place. What is mended twice under one name keeps the parameters of the first time.
+pub fn mend_in(edited: &mut ModelProto, graph: &Graph, pair: &Pair, parameters: &Parameters) {
+    let Some(main) = edited.graph.as_mut() else { return };
     let name = |what: &str| format!("{}/undone/{what}", pair.tensor);
     let [data, scale, zero] = pair.slots;
     let mut given = vec![(scale, name("scale"), &parameters.scale)];
@@ -60,12 +66,15 @@ pub fn mend(model: &ModelProto, graph: &Graph, pair: &Pair, parameters: &Paramet
             node.attribute.push(AttributeProto::int("axis", axis));
         }
     }
-    main.initializer.extend(given.iter().chain(&stored).map(|(_, name, value)| tensor_to_proto(name, value)));
-    edited
+    for (_, name, value) in given.iter().chain(&stored) {
+        if main.initializer.iter().all(|t| t.name() != name) {
+            main.initializer.push(tensor_to_proto(name, value));
+        }
+    }
 }
 
 /// The nodes that have the pair's parameters, by number.
-fn users(graph: &Graph, pair: &Pair) -> Vec<usize> {
+pub(super) fn users(graph: &Graph, pair: &Pair) -> Vec<usize> {
     let Some(quantize) = pair.quantize else { return vec![pair.dequantize] };
     let mut users = vec![quantize];
     let mut integers = graph.nodes[quantize].writes.clone();

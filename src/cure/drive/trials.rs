@@ -104,7 +104,7 @@ impl<'a> Trials<'a> {
     }
 
     /// Why a cure is not verified, if samples that the search never saw do not agree.
-    fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
+    pub fn held_back(&self, set: &[usize]) -> Result<Option<String>, RunError> {
         let held = self.samples - self.seen;
         if held == 0 {
             return Ok(None);
@@ -149,6 +149,8 @@ fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
         of: units.nodes.len(),
         curve: set.curve.iter().map(|(kept, error)| (*kept, Real(*error))).collect(),
         why: set.why.clone().or_else(|| unfinished(set)),
+        settings: Vec::new(),
+        settings_tried: 0,
     }
 }
 

@@ -4,8 +4,10 @@
 mod export;
 mod losses;
 mod misfits;
+mod settings;
 mod start;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -24,6 +26,7 @@ use crate::qdq::{self, Activation, Float, Pair};
 use crate::run::RunError;
 use losses::Loss;
 use misfits::Misfit;
+use settings::{Quantiser, Settings};
 
 /// The overrides and the sensitivity of nodes, where the candidate is a model with Q/DQ pairs; nothing elsewhere.
 /// `accumulated` is what was measured of tensors in both models, for the table of losses. What was found before an error is
@@ -42,10 +45,18 @@ pub fn unquantise(
         Ok(losses) => losses,
         Err(e) => return Ended { value: Cure::default(), halted: Some(e) },
     };
-    let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated);
     let bench = Bench::new(probe, outputs);
+    let quantised = &quantised;
+    let all = settings::candidates(&candidate.graph, quantised, &losses);
+    let other_settings = bench.trials(frame.holdout, |set, feeds| {
+        let some: Vec<&qdq::Setting> = set.iter().map(|n| &all[*n]).collect();
+        let model = settings::edited(&bench.model, candidate, quantised, &some);
+        candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
+    });
+    let quantiser = Quantiser { all: &all, trials: &other_settings, dear: candidate.is_engine() };
+    let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated, quantiser);
     let trials = bench.trials(frame.holdout, |set, feeds| {
-        let model = remedy.quantised.without(&bench.model, candidate, set);
+        let model = quantised.without(&bench.model, candidate, set);
         candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
     });
     frame.reach(goal, &remedy, &trials)
@@ -55,7 +66,7 @@ pub fn unquantise(
 struct Unquantised<'a> {
     reference: &'a Side,
     candidate: &'a Side,
-    quantised: Quantised,
+    quantised: &'a Quantised,
     /// By pair.
     losses: Vec<Option<Loss>>,
     /// By node: the pair in front of it that loses most.
@@ -64,21 +75,26 @@ struct Unquantised<'a> {
     misfits: Vec<Misfit>,
     units: Units,
     accumulated: &'a [TensorResult],
+    quantiser: Quantiser<'a>,
+    /// What was found of its settings, once they were searched.
+    settings: OnceCell<Settings>,
 }
 
 impl<'a> Unquantised<'a> {
     fn new(
         reference: &'a Side,
         candidate: &'a Side,
-        quantised: Quantised,
+        quantised: &'a Quantised,
         losses: Vec<Option<Loss>>,
         accumulated: &'a [TensorResult],
+        quantiser: Quantiser<'a>,
     ) -> Unquantised<'a> {
-        let misfits = misfits::misfits(&quantised, &losses);
-        let worst = worst(&quantised, &losses);
+        let misfits = misfits::misfits(quantised, &losses);
+        let worst = worst(quantised, &losses);
         let lost = |node: usize| losses[*worst.get(&node)?].as_ref().map(|loss| loss.relative);
-        let units = units(&quantised, &lost, &misfits);
-        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated }
+        let units = units(quantised, &lost, &misfits);
+        let settings = OnceCell::new();
+        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated, quantiser, settings }
     }
 }
 
@@ -101,11 +117,17 @@ impl Remedy for Unquantised<'_> {
     }
 
     fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
-        start::search(self, trials, builds, progress)
+        let (set, mut found) = start::search(self, trials, builds, progress)?;
+        let left = builds.saturating_sub(found.builds as u64);
+        let settings = self.quantiser.search(left, progress)?;
+        let settings = self.settings.get_or_init(|| settings);
+        found.settings = settings.told(self.quantised, &|pair| export::tensor_name(self, pair));
+        found.settings_tried = settings.tried;
+        Ok((set, found))
     }
 
     fn remark(&self, nodes: &[usize]) -> Option<String> {
-        misfits::told(&self.quantised, &self.misfits, nodes)
+        misfits::told(self.quantised, &self.misfits, nodes)
     }
 
     /// Where there is no cure, the losses alone are worth a look.

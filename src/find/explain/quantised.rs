@@ -3,6 +3,7 @@
 //! above it, whose error may stay below the tolerance until here. Bounded, and of one sample.
 
 mod rounding;
+mod saturated;
 mod seen;
 mod trial;
 
@@ -14,6 +15,7 @@ use crate::lab::Probe;
 use crate::lab::quantised::{keys, operands, pairs};
 use crate::qdq::{self, Pair};
 use crate::run::RunError;
+pub use saturated::saturated;
 use seen::{Seen, lay, suspects};
 use trial::{Effect, Trial};
 

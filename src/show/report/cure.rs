@@ -26,6 +26,7 @@ pub fn short(o: &Overrides) -> Vec<Fact> {
     if !o.nodes.is_empty() {
         facts.push(Fact::strong("", said::shortened(o).join("; ")));
     }
+    facts.extend(said::settings(o).map(|told| Fact::new("", told)));
     facts.push(Fact::new("", said::price(o)));
     facts.extend(said::location(o).map(|told| Fact::new("", told)));
     facts
@@ -37,6 +38,7 @@ pub fn ticket(report: &Report) -> Option<Block> {
     let mut blocks = vec![Block::Line(Span::Strong(said::claim(o)).into())];
     blocks.extend(o.why.iter().map(|why| Block::Line(why.clone().into())));
     blocks.extend(Block::list(said::shortened(o)));
+    blocks.extend(said::settings(o).map(|told| Block::Line(capitalised(&told).into())));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
     blocks.push(files(o));
     Some(Block::section(title(o), blocks))
@@ -48,6 +50,7 @@ pub fn card(report: &Report) -> Option<Block> {
     let mut blocks = vec![Block::Line(deed(report, o).into())];
     blocks.extend(o.why.iter().map(|why| Block::Line(Words::from("**Note:** ").then(why.clone()))));
     blocks.extend(Block::list(said::groups(o)));
+    blocks.extend(said::settings(o).map(|told| Block::Line(capitalised(&told).into())));
     blocks.push(errors(o));
     let mut facts = vec![Fact::new("search", plural(o.builds, "trial"))];
     facts

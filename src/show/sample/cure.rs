@@ -31,6 +31,8 @@ pub fn overrides() -> Overrides {
         of: 139,
         curve: curve.map(|(kept, error)| (kept, Real(error))).into(),
         why: None,
+        settings: Vec::new(),
+        settings_tried: 0,
     }
 }
 

@@ -8,6 +8,7 @@ mod modelopt;
 mod nodes;
 mod onnxruntime;
 mod qdq_loss;
+mod quantise;
 mod readme;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::Unquantised;
 use crate::cure::export::Folder;
 use crate::found::Overrides;
 use crate::graph::Node;
+use crate::lab::quantised::keys;
 use crate::qdq::{Exclusions, Pair, exclusions};
 
 /// What was found, and how programs call it.
@@ -35,7 +37,13 @@ pub struct Told<'a> {
 /// The files in the order of the page.
 fn folder<'a>() -> Folder<Told<'a>> {
     Folder {
-        exports: vec![mixed::export(), onnxruntime::export(), modelopt::export()],
+        exports: vec![
+            mixed::export(),
+            onnxruntime::export(),
+            modelopt::export(),
+            quantise::export(),
+            quantise::modelopt(),
+        ],
         lists: vec![qdq_loss::export(), nodes::export()],
         title: readme::title,
         head: readme::head,
@@ -66,6 +74,13 @@ impl<'a> Told<'a> {
     fn is_removed(&self, pair: &Pair) -> bool {
         self.removed.iter().any(|removed| removed.dequantize == pair.dequantize)
     }
+}
+
+/// What the float model calls the tensor of a pair: an output of the model has its name behind the pair.
+pub fn tensor_name(remedy: &Unquantised, pair: &Pair) -> String {
+    let known = |key: &&String| remedy.reference.graph.tensor(key).is_some();
+    let keys = keys(remedy.candidate, pair);
+    keys.iter().find(known).unwrap_or(&pair.tensor).clone()
 }
 
 /// The nodes as the float model calls them, which is what quantisers read; and those that have no name there.

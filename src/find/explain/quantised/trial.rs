@@ -91,15 +91,24 @@ impl<'p, 'a> Trial<'p, 'a> {
 
     /// Undoes all of these in the file, and runs it. Fails where it was interrupted only.
     pub fn run(&self, undone: &[(&Pair, &Undo)]) -> Result<Effect, RunError> {
-        let (lab, sample) = (self.probe.lab, self.sample);
         // What an integer operator reads has no pair that could go.
         if undone.iter().any(|(pair, undo)| matches!(undo, Undo::Unquantised) && !pair.is_pair()) {
             return Ok(Effect::Nothing);
         }
+        self.look(&self.edited(undone))
+    }
+
+    /// The candidate's model with the culprit's tensor and the outputs to be seen.
+    pub fn model(&self) -> &ModelProto {
+        &self.model
+    }
+
+    /// Runs an edit of [`Trial::model`]. Fails where it was interrupted only.
+    pub fn look(&self, model: &ModelProto) -> Result<Effect, RunError> {
+        let (lab, sample) = (self.probe.lab, self.sample);
         let Some(feeds) = lab.feeds.get(sample..=sample) else { return Ok(Effect::Nothing) };
-        let model = self.edited(undone);
         self.builds.fetch_add(1, Ordering::Relaxed);
-        let values = match lab.candidate.run_model(&model, &lab.candidate.types, feeds, &self.outputs) {
+        let values = match lab.candidate.run_model(model, &lab.candidate.types, feeds, &self.outputs) {
             Err(RunError::Interrupted) => return Err(RunError::Interrupted),
             Err(_) => return Ok(Effect::Nothing),
             Ok(values) => values,

@@ -36,6 +36,8 @@ const UNQUANTISED: Purposes = &[
     (MIXED, "the quantised model without the Q/DQ pairs of these nodes, for every backend"),
     ("modelopt", "arguments of ModelOpt's quantiser (python -m modelopt.onnx.quantization)"),
     ("onnxruntime", "keywords of ONNX Runtime's quantize_static"),
+    ("quantise", "script that quantises the float model again with the settings that cure it (ONNX Runtime)"),
+    ("modelopt_settings", "the same settings for ModelOpt's quantiser"),
     ("qdq_loss", "both errors of every quantised tensor, its range and its scale"),
     ("nodes", "the nodes as JSON, for scripts"),
     (README, "how to use each of them"),
@@ -98,6 +100,18 @@ pub fn shortened(o: &Overrides) -> Vec<String> {
         groups.push(more);
     }
     groups
+}
+
+/// `or a setting of the quantiser, with every node quantised: per_channel = True: ...`
+pub fn settings(o: &Overrides) -> Option<String> {
+    let rows: Vec<String> = o.settings.iter().map(|s| clean(&format!("{} = {}", s.setting, s.detail))).collect();
+    let seen = match o.settings.iter().all(|s| s.verified) {
+        true => "the file edited so was seen to agree",
+        false => "NOT verified: held-back samples do not agree",
+    };
+    let what = if rows.len() > 1 { "settings of the quantiser together" } else { "a setting of the quantiser" };
+    let or = if o.nodes.is_empty() { "" } else { "or " };
+    (!rows.is_empty()).then(|| format!("{or}{what}, with every node quantised: {} ({seen})", rows.join("; ")))
 }
 
 /// `relative RMS error of the worst output: 0.913 before, 4.95e-4 after; 10 trials`.

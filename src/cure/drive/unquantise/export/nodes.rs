@@ -31,6 +31,7 @@ fn list(told: &Told) -> anyhow::Result<String> {
         "groups": found.groups,
         "removed": told.removed.iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
         "misfits": misfits.iter().map(misfit).collect::<Vec<_>>(),
+        "settings": found.settings,
         "verified": found.verified,
         "limited": found.limited,
         "minimal": found.minimal,
