@@ -1,8 +1,10 @@
 //! The command line, as clap types. What the flags mean is said here, once: `--help` and the manual are made from it.
 
+mod argv;
 mod convert;
 mod search;
 mod set;
+mod stages;
 mod values;
 
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use values::{Misplaced, second_to_inspect};
 pub use convert::{ConvertArgs, Keep, Low};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
 pub use set::{EngineArgs, SetArgs};
+pub use stages::{StageArg, StagesArgs};
 pub use values::Devices;
 
 /// Which node of an ONNX model is the first to go wrong, with proof.
@@ -65,6 +68,8 @@ pub enum Command {
     Reduce(Box<ReduceArgs>),
     /// Compare every tensor of two runs, in one table
     Compare(Box<CompareArgs>),
+    /// Run a pipeline (framework, float model, quantised model, engine), and say which stage is the first to break
+    Stages(Box<StagesArgs>),
     /// Convert to FP16 or BF16 with explicit Casts; any node can stay in FP32
     Convert(Box<ConvertArgs>),
     /// Say what a model or an engine is made of, and whether two of them fit together

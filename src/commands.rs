@@ -10,4 +10,5 @@ pub mod inspect;
 pub mod reduce;
 pub mod report;
 pub mod setup;
+pub mod stages;
 pub mod worker;

@@ -19,6 +19,7 @@ mod metrics;
 mod notes;
 mod overrides;
 mod real;
+pub mod stages;
 pub mod words;
 
 pub use advice::KERNEL;

@@ -17,6 +17,7 @@ mod rank;
 mod rows;
 pub mod seen;
 mod slices;
+pub mod truth;
 
 pub use allowance::Allowance;
 pub use decisions::{Labels, Pair};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
-use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, worker};
+use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, stages, worker};
 use layerdiff::found::Exit;
 use layerdiff::open::{crashed, early};
 use layerdiff::run::RunError;
@@ -87,6 +87,7 @@ fn runs_models(command: &Command) -> bool {
         Command::Bisect(_)
             | Command::Reduce(_)
             | Command::Compare(_)
+            | Command::Stages(_)
             | Command::Convert(_)
             | Command::Inspect(_)
             | Command::Doctor(_)
@@ -110,6 +111,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Bisect(args) => bisect::run(args, &cli.global, out),
         Command::Reduce(args) => reduce::run(args, &cli.global, out),
         Command::Compare(args) => compare::run(args, &cli.global, out),
+        Command::Stages(args) => stages::run(args, &cli.global, out),
         Command::Convert(args) => convert::run(args, &cli.global, out).map(|()| Exit::Agreed),
         Command::Inspect(args) => inspect::run(args, &cli.global, out),
         Command::Report(args) => report::run(args, out),

@@ -10,6 +10,7 @@ pub mod crashed;
 pub mod data;
 pub mod early;
 mod engine;
+pub mod line;
 mod named;
 pub mod opening;
 pub mod places;

@@ -8,4 +8,5 @@ pub mod page;
 pub mod report;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod stages;
 pub mod text;

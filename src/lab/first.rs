@@ -67,29 +67,57 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
     if reference.rewrites() || candidate.rewrites() && candidate.spec.model.is_none() {
         surveyed.survey.add_functions(plan.ort, &reference.model)?;
     }
-    reference.types = surveyed.survey.types.clone();
-    reference.half = reference.on_cpu() && surveyed.survey.has_half(&reference.graph);
-    if candidate.spec.model.is_none() {
-        candidate.types = reference.types.clone();
-        candidate.half = candidate.on_cpu() && reference.half;
-    } else if !candidate.rewrites() {
-        // Only branches ask for types, and only for tensors that the reference has too.
-        candidate.types = reference.types.clone();
-    } else {
-        match Survey::of(plan.ort, &candidate.model, &candidate.graph, plan.feeds) {
-            Ok(mut theirs) => {
-                theirs.survey.add_functions(plan.ort, &candidate.model)?;
-                candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
-                candidate.types = theirs.survey.types;
-            }
-            Err(e) => return Ok((surveyed.survey, First::failed(e))),
-        }
+    inform_reference(reference, &surveyed.survey);
+    if let Err(e) = inform(reference, candidate, &surveyed.survey, plan) {
+        return Ok((surveyed.survey, First::failed(e)));
     }
     let (reference, candidate) = (&*reference, &*candidate);
     std::thread::scope(|scope| {
         let unmarked = scope.spawn(|| unmarked(candidate, plan));
         finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
     })
+}
+
+fn inform_reference(reference: &mut Side, survey: &Survey) {
+    reference.types = survey.types.clone();
+    reference.half = reference.on_cpu() && survey.has_half(&reference.graph);
+}
+
+/// Tells the candidate of the element types in its model, as far as it must know them.
+fn inform(reference: &Side, candidate: &mut Side, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+    if candidate.spec.model.is_none() {
+        candidate.types = survey.types.clone();
+        candidate.half = candidate.on_cpu() && reference.half;
+    } else if !candidate.rewrites() {
+        // Only branches ask for types, and only for tensors that the reference has too.
+        candidate.types = survey.types.clone();
+    } else {
+        let mut theirs = Survey::of(plan.ort, &candidate.model, &candidate.graph, plan.feeds)?;
+        theirs.survey.add_functions(plan.ort, &candidate.model)?;
+        candidate.half = candidate.on_cpu() && theirs.survey.has_half(&candidate.graph);
+        candidate.types = theirs.survey.types;
+    }
+    Ok(())
+}
+
+/// The reference alone, unmarked; an error is its own. `rewritten`: somebody will run its model rewritten by element type.
+pub fn reference(reference: &mut Side, rewritten: bool, plan: &Plan) -> Result<(Survey, Answer), RunError> {
+    let Surveyed { mut survey, session } = survey(reference, plan)?;
+    if reference.rewrites() || rewritten {
+        survey.add_functions(plan.ort, &reference.model)?;
+    }
+    inform_reference(reference, &survey);
+    let answer = match reference.on_cpu() && reference.is_plain() && !reference.half {
+        true => session.outputs(plan.feeds, plan.outputs)?,
+        false => unmarked(reference, plan)?,
+    };
+    Ok((survey, answer))
+}
+
+/// A candidate alone, unmarked, when the reference has run.
+pub fn candidate(reference: &Side, candidate: &mut Side, survey: &Survey, plan: &Plan) -> Result<Answer, RunError> {
+    inform(reference, candidate, survey, plan)?;
+    unmarked(candidate, plan)
 }
 
 fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {

@@ -6,9 +6,10 @@ use crate::load::Model;
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
+use crate::run::recorded::Recorded;
 use crate::run::{About, Backend, Observe, RunError, question};
 use crate::spec::{Low, Place, Spec};
-use crate::tensor::DType;
+use crate::tensor::{DType, Tensors};
 
 /// How a side computes in a lower precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,21 @@ pub struct Side {
 }
 
 impl Side {
+    /// The same after its run: what is asked of it again are these outputs, by sample, and nothing runs.
+    pub fn recorded(&self, values: Vec<Tensors>) -> anyhow::Result<Side> {
+        Ok(Side {
+            spec: self.spec.clone(),
+            backend: Box::new(Recorded::new(self.about().clone(), values)),
+            model: self.model.clone(),
+            graph: Graph::new(&self.model.proto)?,
+            deployed: self.deployed.clone(),
+            lowering: self.lowering,
+            kept: self.kept.clone(),
+            half: self.half,
+            types: self.types.clone(),
+        })
+    }
+
     /// Its model in a form that computes the same and shows more: tensors are looked at in `shown`, and the verdict is the
     /// file's. An error where `shown` has no graph.
     pub fn show(&mut self, shown: ModelProto) -> anyhow::Result<()> {

@@ -30,7 +30,7 @@ pub struct Values {
 
 impl Values {
     /// None yet. `save`: what is compared is kept, of the first sample.
-    pub(super) fn of(lab: &Lab, save: bool) -> Values {
+    pub fn of(lab: &Lab, save: bool) -> Values {
         Values { budget: lab.memory, saved: save.then(Tensors::default), ..Values::default() }
     }
 

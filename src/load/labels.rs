@@ -16,6 +16,18 @@ pub fn read(path: &Path) -> anyhow::Result<BTreeMap<i64, String>> {
     parse(&text).with_context(|| path.display().to_string())
 }
 
+/// True classes, one a row of the data: names out of `labels`, or numbers. Errors name the file and the entry.
+pub fn read_truth(path: &Path, labels: &BTreeMap<i64, String>) -> anyhow::Result<Vec<usize>> {
+    let entries = read(path)?;
+    let class = |(at, text): (&i64, &String)| {
+        let known = labels.iter().find(|(_, name)| *name == text).map(|(index, _)| *index);
+        let class = known.or_else(|| text.parse().ok()).and_then(|class| usize::try_from(class).ok());
+        let named = if labels.is_empty() { "; with --labels it may be a name" } else { " and no name of --labels" };
+        class.with_context(|| format!("{}: entry {}, '{text}', is no number of a class{named}", path.display(), at + 1))
+    };
+    entries.iter().map(class).collect()
+}
+
 fn parse(text: &str) -> anyhow::Result<BTreeMap<i64, String>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let labels = match text.trim_start().starts_with(['[', '{']) {
@@ -72,6 +84,17 @@ mod tests {
         check("[PAD]\n[CLS]", &[(0, "[PAD]"), (1, "[CLS]")]);
         check(r#"["cat", "dog"]"#, &[(0, "cat"), (1, "dog")]);
         check(r#" {"7": "seven", "0": "none"}"#, &[(0, "none"), (7, "seven")]);
+    }
+
+    #[test]
+    fn true_classes_are_names_or_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("truth.txt");
+        std::fs::write(&path, "dog\n0\n").unwrap();
+        let labels = [(0, "cat".to_string()), (1, "dog".to_string())].into();
+        assert_eq!(read_truth(&path, &labels).unwrap(), [1, 0]);
+        let why = read_truth(&path, &BTreeMap::new()).unwrap_err().to_string();
+        assert!(why.ends_with("entry 1, 'dog', is no number of a class; with --labels it may be a name"), "{why}");
     }
 
     #[test]

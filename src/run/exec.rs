@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
+use super::job::timed;
 use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told, command};
 use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
@@ -62,7 +63,9 @@ impl Backend for Exec {
         let desk = Desk::new().map_err(RunError::exchange(NAME))?;
         let model =
             materialise::write_for_program(&job.model, &desk.path(), &self.copies).map_err(RunError::exchange(NAME))?;
-        let sample = |(i, feed)| {
+        let mut number = 0..;
+        let sample = |feed: &Tensors| {
+            let i = number.next().unwrap_or(usize::MAX);
             let folder = desk.path().join(format!("sample_{i}"));
             fs::create_dir(&folder).context("cannot make a temporary folder").map_err(RunError::exchange(NAME))?;
             let results = self.run_one(&model, feed, &job.outputs, &folder)?;
@@ -70,7 +73,8 @@ impl Backend for Exec {
             let _ = fs::remove_dir_all(&folder);
             Ok(results)
         };
-        Ok(job.feeds.iter().enumerate().map(sample).collect::<Result<Vec<Tensors>, RunError>>()?.into())
+        let (values, seconds) = timed(&job.feeds, sample)?;
+        Ok(Answer { values, seconds, ..Answer::default() })
     }
 
     fn ask(&self, _: &Question) -> Result<Told, RunError> {

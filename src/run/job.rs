@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::engine::Built;
 use crate::compare::{Comparison, Tolerance};
+use crate::failure::RunError;
 use crate::load::Lean;
 use crate::tensor::Tensors;
 
@@ -76,6 +78,20 @@ pub struct Answer {
     pub judged: Vec<Judged>,
     /// Why nothing was compared there although it could be.
     pub unjudged: Option<String>,
+    /// By sample: wall time of its run without the build, in seconds; empty where nothing ran.
+    pub seconds: Vec<f64>,
+}
+
+/// The values of every feed, and how long each took, in seconds.
+pub fn timed(
+    feeds: &[Tensors],
+    mut run: impl FnMut(&Tensors) -> Result<Tensors, RunError>,
+) -> Result<(Vec<Tensors>, Vec<f64>), RunError> {
+    let one = |feed: &Tensors| {
+        let started = Instant::now();
+        Ok((run(feed)?, started.elapsed().as_secs_f64()))
+    };
+    Ok(feeds.iter().map(one).collect::<Result<Vec<_>, RunError>>()?.into_iter().unzip())
 }
 
 impl Job {

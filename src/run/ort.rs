@@ -31,6 +31,7 @@ use reason::{one_line, reason};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
+use super::job::timed;
 use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told};
 use crate::found::BackendInfo;
 use crate::interrupt;
@@ -205,8 +206,9 @@ impl Backend for Ort {
         let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
             Some((against, Ok(comparer))) => (against, comparer),
             plain => {
-                let values = feeds.iter().map(|feed| session.run(feed, outputs)).collect::<Result<_, _>>()?;
-                return Ok(Answer { values, unjudged: plain.and_then(|(_, no)| no.err()?), ..Answer::default() });
+                let (values, seconds) = timed(feeds, |feed| session.run(feed, outputs))?;
+                let unjudged = plain.and_then(|(_, no)| no.err()?);
+                return Ok(Answer { values, unjudged, seconds, ..Answer::default() });
             }
         };
         let mut answer = Answer::default();

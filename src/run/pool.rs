@@ -100,6 +100,7 @@ impl<B: Backend> Backend for Pool<B> {
         for part in at_the_same_time(WORKER, parts.map(|(part, worker)| move || worker.run(&job.part(part))))? {
             whole.values.extend(part.values);
             whole.judged.extend(part.judged);
+            whole.seconds.extend(part.seconds);
             whole.built = whole.built.or(part.built);
             whole.unjudged = whole.unjudged.or(part.unjudged);
         }

@@ -200,7 +200,7 @@ pub struct Bar {
     /// Good, bad, or in doubt: not a number.
     pub role: Role,
     /// What it is the error of.
-    pub name: &'static str,
+    pub name: String,
     /// Relative RMS; infinite without a number. `None`: nothing was measured, and the text says why.
     pub error: Option<f64>,
     /// The error in words.

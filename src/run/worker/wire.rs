@@ -64,6 +64,7 @@ pub struct Results {
     built: Option<Built>,
     judged: Vec<Judged>,
     unjudged: Option<String>,
+    seconds: Vec<f64>,
 }
 
 impl Packed {
@@ -100,14 +101,14 @@ impl Sealed {
 impl Results {
     /// Into the first of `rooms` with space.
     pub fn pack(answer: Answer, rooms: &[PathBuf]) -> io::Result<Results> {
-        let Answer { values, built, judged, unjudged } = answer;
-        Ok(Results { values: pack(&values, rooms)?, built, judged, unjudged })
+        let Answer { values, built, judged, unjudged, seconds } = answer;
+        Ok(Results { values: pack(&values, rooms)?, built, judged, unjudged, seconds })
     }
 
     /// What was packed; its files are gone then.
     pub fn open(self) -> anyhow::Result<Answer> {
-        let Results { values, built, judged, unjudged } = self;
-        Ok(Answer { values: open(values)?, built, judged, unjudged })
+        let Results { values, built, judged, unjudged, seconds } = self;
+        Ok(Answer { values: open(values)?, built, judged, unjudged, seconds })
     }
 }
 

@@ -75,7 +75,7 @@ fn names(culprits: &[Culprit]) -> Vec<String> {
 fn bars(culprit: &Culprit) -> Block {
     let accumulated = bar("accumulated", &culprit.accumulated);
     let local = culprit.local.as_ref().map_or_else(
-        || Bar { role: Role::Doubt, name: "local error", error: None, text: UNMEASURED.into() },
+        || Bar { role: Role::Doubt, name: "local error".into(), error: None, text: UNMEASURED.into() },
         |local| bar("local error", local),
     );
     Block::Figure(Figure::Bars(vec![local, accumulated], "relative RMS error, logarithmic: 1e-8 to 1"))
@@ -83,7 +83,7 @@ fn bars(culprit: &Culprit) -> Block {
 
 const UNMEASURED: &str = "not measured, the node could not be run alone";
 
-fn bar(name: &'static str, metrics: &Metrics) -> Bar {
+fn bar(name: &str, metrics: &Metrics) -> Bar {
     let nonfinite = metrics.nonfinite();
     let role = match (nonfinite, metrics.mismatched) {
         (true, _) => Role::Doubt,
@@ -91,7 +91,7 @@ fn bar(name: &'static str, metrics: &Metrics) -> Bar {
         _ => Role::Bad,
     };
     let error = metrics.relative_rms().filter(|_| !nonfinite).unwrap_or(f64::INFINITY);
-    Bar { role, name, error: Some(error), text: metrics.told() }
+    Bar { role, name: name.to_string(), error: Some(error), text: metrics.told() }
 }
 
 fn facts(report: &Report, culprit: &Culprit, density: Density) -> Vec<Fact> {

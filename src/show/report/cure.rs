@@ -106,14 +106,14 @@ fn deed(report: &Report, o: &Overrides) -> String {
 
 /// Without a cure there is no after.
 fn errors(o: &Overrides) -> Block {
-    let bar = |name, x: Real, good| {
+    let bar = |name: &str, x: Real, good| {
         let role = match (x.0.is_finite(), good) {
             (false, _) => Role::Doubt,
             (true, true) => Role::Good,
             (true, false) => Role::Bad,
         };
         let share = if x.0.is_finite() { x.0 } else { f64::INFINITY };
-        Bar { role, name, error: Some(share), text: error(x) }
+        Bar { role, name: name.to_string(), error: Some(share), text: error(x) }
     };
     let before = bar("before", o.error_before, false);
     let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified && !o.limited));

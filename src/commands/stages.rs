@@ -1,0 +1,198 @@
+//! `layerdiff stages`: a pipeline, stage by stage; which one is the first to break, and what to run next.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+
+use super::bisect::{self, Plan};
+use super::hand_over;
+use crate::cli::{Cli, Command, GlobalArgs, SetArgs, StagesArgs};
+use crate::found::stages::{Against, Bisected, Latency, STAGES, Stage, Stages, Truth, together};
+use crate::found::{Exit, Note, Sure, Verdict, json};
+use crate::judge::truth::{self, Run};
+use crate::load::labels;
+use crate::open::line::{self, Line, Ran, Stand};
+use crate::progress::Progress;
+use crate::show::{files, stages as pages};
+use crate::terminal::{colour, width};
+
+/// The JSON of a pipeline; its pages stand beside it.
+const JSON: &str = "stages.json";
+const HTML: &str = "stages.html";
+const MARKDOWN: &str = "stages.md";
+/// Where the report of the node stands.
+const BISECT: &str = "bisect";
+/// The reference that needs no word.
+const USUAL: &str = "ort";
+
+/// `layerdiff stages`: the table is on `out`, the verdict in the exit status too.
+pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let progress = Progress::new(global.quiet);
+    progress.step("loading");
+    let line = line::run(args, global, &progress)?;
+    progress.step("comparing the stages");
+    let mut stages = stages(&line)?;
+    let truth = args.truth.as_deref().map(|path| beside_truth(&line, path)).transpose()?;
+    // Whoever has true classes asks about decisions.
+    let asked = |output: &String| truth.as_ref().is_some_and(|truth| truth.output == *output);
+    let decisions = stages.iter_mut().flat_map(|stage| &mut stage.decisions);
+    decisions.for_each(|decisions| decisions.asked |= asked(&decisions.output));
+    drop(progress);
+    let broken = stages.iter().position(|stage| stage.verdict == Verdict::Diverged);
+    let next = broken.map(|at| next(&args.set, global, &line, &stages, at)).unwrap_or_default();
+    let mut found = Stages {
+        schema: STAGES.to_string(),
+        layerdiff: env!("CARGO_PKG_VERSION").to_string(),
+        command: line.opening.command.clone(),
+        verdict: together(&stages),
+        model: line.opening.model.clone(),
+        reference: line.reference.info(),
+        inputs: line.opening.inputs.clone(),
+        first_broken: broken.map(|at| stages[at].name.clone()),
+        why: broken.map(|at| because(&stages, at)),
+        next,
+        bisect: None,
+        truth,
+        environment: line.opening.environment.clone(),
+        warnings: line.opening.notes.iter().map(Note::to_string).collect(),
+        seconds: 0.0,
+        stages,
+    };
+    let dir = line.dir.clone();
+    drop(line);
+    if args.bisect && !found.next.is_empty() {
+        found.bisect = Some(find(&found.next, global, &dir)?);
+    }
+    found.seconds = started.elapsed().as_secs_f64();
+    deliver(&found, args.set.json, &dir, out)?;
+    Ok(Exit::of(found.verdict))
+}
+
+/// Each stage against the reference, and against the one before it.
+fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
+    let mut stages = Vec::new();
+    for (at, ran) in line.stages.iter().enumerate() {
+        let Stand { verdict, why, outputs, judged, tolerance } = line.stand(&line.reference, ran)?;
+        let before = at.checked_sub(1).map(|before| &line.stages[before]);
+        let before = before.filter(|before| before.values.is_ok() && ran.values.is_ok());
+        stages.push(Stage {
+            name: ran.name.clone(),
+            spec: ran.side.spec.to_string(),
+            verdict,
+            why,
+            backend: ran.info(),
+            tolerance,
+            outputs,
+            samples: judged.samples,
+            decisions: judged.decisions,
+            against_previous: before.map(|before| against(line, before, ran)).transpose()?,
+            latency: Latency::of(ran.times()),
+        });
+    }
+    Ok(stages)
+}
+
+fn against(line: &Line, before: &Ran, ran: &Ran) -> anyhow::Result<Against> {
+    let Stand { verdict, why, outputs, judged, .. } = line.stand(before, ran)?;
+    Ok(Against { stage: before.name.clone(), verdict, why, outputs, decisions: judged.decisions })
+}
+
+/// What the numbers say of the stage that broke.
+fn because(stages: &[Stage], at: usize) -> String {
+    let stage = &stages[at];
+    let off = stage.outputs.iter().filter(|output| output.status == crate::found::Status::Diverges);
+    let off: Vec<String> = off.map(|output| format!("'{}'", output.name)).collect();
+    let off =
+        if off.len() > 4 { format!("{} and {} more", off[..4].join(", "), off.len() - 4) } else { off.join(", ") };
+    let good = stages[..at].iter().rev().find(|stage| stage.verdict == Verdict::Agreed);
+    let before = match (good, &stage.against_previous) {
+        (Some(good), Some(against)) if against.verdict == Verdict::Agreed => {
+            format!(
+                "; it is within tolerance of '{}' before it, so the error grew over several stages; '{}' still agrees",
+                against.stage, good.name
+            )
+        }
+        (Some(good), _) => format!("; '{}' before it still agrees", good.name),
+        (None, _) => "; no stage before it agrees, so the break is between the reference and it".to_string(),
+    };
+    format!("stage '{}' diverges from the reference in {off}{before}", stage.name)
+}
+
+/// Beside the true classes; a file that does not fit the data is bad input.
+fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
+    let classes = labels::read_truth(path, &line.labels)?;
+    let right = line.reference.values.as_deref().unwrap_or_default();
+    let first = right.first().context("the reference gave no output")?;
+    let output = truth::output(first, &line.outputs, &line.labels).with_context(|| {
+        format!(
+            "--truth {}: no output of the model is a row of scores for each thing that is classified; name one with --outputs, or leave --truth out",
+            path.display()
+        )
+    })?;
+    let rows = truth::rows(right, output);
+    ensure!(
+        rows == classes.len(),
+        "--truth {}: it has {} true classes for {rows} rows of '{output}'; give one for each row of each sample",
+        path.display(),
+        classes.len()
+    );
+    let ran = std::iter::once(&line.reference).chain(&line.stages);
+    let runs =
+        ran.filter_map(|ran| Some(Run { name: &ran.name, values: ran.values.as_deref().ok()?, seconds: ran.times() }));
+    Ok(truth::beside(&runs.collect::<Vec<_>>(), output, &classes, &line.labels))
+}
+
+/// The command that searches between the last good stage and the first bad one. The last good stage that can be run with
+/// tensors marked stands in the reference's place.
+fn next(set: &SetArgs, global: &GlobalArgs, line: &Line, stages: &[Stage], broken: usize) -> Vec<String> {
+    let before = line.stages.iter().zip(stages).take(broken).rev();
+    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.side.runs());
+    let good = good.find(|(ran, _)| !ran.side.is_engine()).map(|(ran, _)| &ran.side.spec);
+    let reference = good.unwrap_or(&set.reference).to_string();
+    let mut sides = vec![("--candidate", line.stages[broken].side.spec.to_string())];
+    sides.extend((reference != USUAL).then_some(("--reference", reference)));
+    set.words("bisect", global, &sides)
+}
+
+/// Runs it as it is told, with its report in a folder beside the pipeline's.
+fn find(next: &[String], global: &GlobalArgs, dir: &Path) -> anyhow::Result<Bisected> {
+    let cli = Cli::try_parse_from(next).context("the next command cannot be read back")?;
+    let Command::Bisect(mut args) = cli.command else { bail!("the next command is no bisect") };
+    let folder = dir.join(BISECT);
+    args.set.output_dir = Some(folder.clone());
+    let plan =
+        Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer), cure: Some(&args.cure) };
+    // What it says is in its report; the pipeline's table is the answer here.
+    bisect::answer(&plan, global, &mut std::io::sink())?;
+    let path = folder.join(files::JSON);
+    let report = json::read(&path)?;
+    let cause = report.culprits.first().and_then(|culprit| {
+        let known = culprit.diagnosis.iter().find(|diagnosis| diagnosis.sure != Sure::Unknown)?;
+        let sure = if known.sure == Sure::Shown { "cause" } else { "likely cause" };
+        Some(format!("{sure}: {}", known.evidence))
+    });
+    let culprits = report.culprits.iter().map(|culprit| culprit.node.told()).collect();
+    Ok(Bisected { report: path.display().to_string(), verdict: report.verdict, culprits, cause })
+}
+
+/// Files, then stdout.
+fn deliver(found: &Stages, as_json: bool, dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let data = json::pretty(found)?;
+    let written = [(JSON, data.clone()), (HTML, pages::browser(found)), (MARKDOWN, pages::markdown(found))]
+        .into_iter()
+        .map(|(name, text)| json::write_file(&dir.join(name), &text))
+        .fold(Ok(()), hand_over::first);
+    let shown = match as_json {
+        true => data,
+        false => {
+            pages::summary(found, colour(), width())
+                + &crate::show::report::location(&dir.join(HTML).display().to_string(), colour(), width())
+        }
+    };
+    let said = out.write_all(shown.as_bytes()).context("cannot write to stdout");
+    hand_over::first(said, written)
+}

@@ -1,0 +1,201 @@
+//! A pipeline instead of a pair: one reference and any number of stages, each loaded and run once on the same data; and how one
+//! of these runs stands to another, judged by the rules that `compare` judges by.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+
+use super::{allow, data, named, opening, places, sides};
+use crate::cli::{GlobalArgs, SetArgs, StageArg, StagesArgs};
+use crate::found::{BackendInfo, Counts, Judged, Opening, TensorResult, ToleranceInfo, Verdict, of_outputs};
+use crate::judge::allowance::looser;
+use crate::judge::{Labels, Rules};
+use crate::lab::first::{self, First, Plan};
+use crate::lab::{Finals, Lab, Lowering, Side, Survey, Values};
+use crate::load::Model;
+use crate::progress::Progress;
+use crate::run::ort::{Runtime, library};
+use crate::run::{Answer, RunError};
+use crate::tensor::Tensors;
+
+/// All that has run.
+pub struct Line<'a> {
+    args: &'a SetArgs,
+    /// The model, the reference, the data and the machine.
+    pub opening: Opening,
+    /// The run that is believed.
+    pub reference: Ran,
+    /// In the order of the command line.
+    pub stages: Vec<Ran>,
+    /// One set of inputs a sample.
+    pub feeds: Vec<Tensors>,
+    /// Names of the tensors that decide.
+    pub outputs: Vec<String>,
+    /// What classes are called.
+    pub labels: Labels,
+    /// Where the report goes.
+    pub dir: PathBuf,
+    survey: Survey,
+}
+
+/// A run that is over.
+pub struct Ran {
+    /// What the user calls it.
+    pub name: String,
+    /// What ran.
+    pub side: Side,
+    /// What it gave, by sample; its failure is an answer that is told.
+    pub values: Result<Vec<Tensors>, RunError>,
+    /// By sample, as far as the backend tells.
+    seconds: Vec<f64>,
+}
+
+/// How one run stands to another.
+#[derive(Default)]
+pub struct Stand {
+    /// By the outputs.
+    pub verdict: Verdict,
+    /// Why there is no answer.
+    pub why: Option<String>,
+    /// Each output, compared.
+    pub outputs: Vec<TensorResult>,
+    /// What else they say.
+    pub judged: Judged,
+    /// How far apart was too far.
+    pub tolerance: ToleranceInfo,
+}
+
+/// Loads and runs everything, one after the other: engines and large models do not fit beside each other.
+pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -> anyhow::Result<Line<'a>> {
+    let set = &args.set;
+    check(args)?;
+    let model = Model::open(&set.model, global.links())?;
+    let specs: Vec<_> = args.stages.iter().map(|stage| &stage.spec).collect();
+    sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
+    let mut reference = sides::side(&set.reference, &model, global, set)?;
+    let (feeds, inputs) = data::feeds(set, &reference)?;
+    let mut stages = Vec::new();
+    for stage in &args.stages {
+        let side = sides::side(&stage.spec, &model, global, set).with_context(|| told(stage))?;
+        data::check_inputs(&reference, &side).with_context(|| told(stage))?;
+        named::check(set, &reference, &side).with_context(|| told(stage))?;
+        data::outputs(set, &reference, &side).with_context(|| told(stage))?;
+        stages.push(side);
+    }
+    let outputs = data::outputs(set, &reference, &reference)?;
+    named::metrics(set, &outputs, &reference)?;
+    let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
+    let mut opening = opening::opening(&model, &reference, &ort, inputs);
+    opening.notes.extend(data::not_finite(&feeds));
+    opening.model.sha256 = model.sha256();
+    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
+    progress.step("reference");
+    let rewritten = stages.iter().any(|side| side.rewrites() && side.spec.model.is_none());
+    let (survey, answer) = match first::reference(&mut reference, rewritten, &plan) {
+        Ok(ran) => ran,
+        Err(RunError::Build { reason, .. }) => bail!("ONNX Runtime refuses {}: {reason}", set.model.display()),
+        Err(RunError::Run { reason, .. }) => bail!("the reference fails on {}: {reason}", set.model.display()),
+        Err(other) => return Err(other.into()),
+    };
+    let mut ran = Vec::new();
+    for (stage, mut side) in args.stages.iter().zip(stages) {
+        progress.step(format!("stage {} of {}: {}", ran.len() + 1, args.stages.len(), stage.name));
+        // The reference once more would be no second opinion.
+        let answer = match stage.spec == set.reference {
+            true => Ok(Answer { values: answer.values.clone(), seconds: answer.seconds.clone(), ..Answer::default() }),
+            false => first::candidate(&reference, &mut side, &survey, &plan),
+        };
+        if let Err(RunError::Interrupted) = answer {
+            return Err(RunError::Interrupted.into());
+        }
+        ran.push(Ran::of(&stage.name, side, answer));
+    }
+    let (labels, dir) = (data::labels(set)?, places::dir(set));
+    let reference = Ran::of("reference", reference, Ok(answer));
+    Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, dir, survey })
+}
+
+fn told(stage: &StageArg) -> String {
+    format!("stage '{}'", stage.name)
+}
+
+fn check(args: &StagesArgs) -> anyhow::Result<()> {
+    ensure!(
+        args.set.candidate.is_none(),
+        "`stages` takes each run under suspicion as a --stage [NAME=]SPEC; leave --candidate out"
+    );
+    ensure!(
+        args.set.metric_command.is_none() && args.set.save_tensors.is_none(),
+        "--metric-command and --save-tensors are for two runs; use them with `layerdiff compare`"
+    );
+    let mut names: Vec<&str> = args.stages.iter().map(|stage| stage.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|two| two[0] == two[1]) {
+        Some(two) => bail!("two stages are called '{}'; name them apart: --stage NAME=SPEC", two[0]),
+        None => Ok(()),
+    }
+}
+
+impl Ran {
+    fn of(name: &str, side: Side, answer: Result<Answer, RunError>) -> Ran {
+        let (values, seconds) = match answer {
+            Ok(Answer { values, seconds, .. }) => (Ok(values), seconds),
+            Err(e) => (Err(e), Vec::new()),
+        };
+        Ran { name: name.to_string(), side, values, seconds }
+    }
+
+    /// How long each sample took; an emulation has no time of its own.
+    pub fn times(&self) -> &[f64] {
+        if matches!(self.side.lowering, Lowering::Emulate(_)) { &[] } else { &self.seconds }
+    }
+
+    /// For the report.
+    pub fn info(&self) -> BackendInfo {
+        sides::info(&self.side, None)
+    }
+}
+
+impl Line<'_> {
+    /// How `candidate` stands to `believed`, both of this line.
+    pub fn stand(&self, believed: &Ran, candidate: &Ran) -> anyhow::Result<Stand> {
+        let (right, got) = match (&believed.values, &candidate.values) {
+            (_, Err(why)) => return Ok(Stand { why: Some(why.to_string()), ..Stand::default() }),
+            (Err(_), _) => {
+                let why = format!("stage '{}' gave nothing to compare with", believed.name);
+                return Ok(Stand { why: Some(why), ..Stand::default() });
+            }
+            (Ok(right), Ok(got)) => (right.clone(), got.clone()),
+        };
+        let mut reference = believed.side.recorded(right.clone())?;
+        let mut other = candidate.side.recorded(got.clone())?;
+        sides::show_sparse(&mut reference)?;
+        sides::show_sparse(&mut other)?;
+        sides::show_integers(&mut reference, &mut other)?;
+        let first = First { reference: Some(right), unmarked: Ok(got), built: None, marked: None };
+        let survey = Survey::new(self.survey.types.clone(), Default::default());
+        let known = allow::Known {
+            reference: &reference,
+            candidate: &other,
+            survey: &self.survey,
+            first: &first,
+            feeds: &self.feeds,
+            outputs: &self.outputs,
+        };
+        let rules = known.rules(self.rules(&believed.side, &other));
+        let tolerance = rules.told(&self.outputs);
+        let lab =
+            Lab::new((reference, other), (self.feeds.clone(), self.outputs.clone()), rules, survey, self.args.memory());
+        let values = Values::of(&lab, false);
+        let finals = Finals::of(&lab, first.unmarked, None, &values, &mut Counts::default())?;
+        let (verdict, why) = of_outputs(&finals.results);
+        Ok(Stand { verdict, why, outputs: finals.results, judged: finals.judged, tolerance })
+    }
+
+    /// The looser of both precisions: what stands in the reference's place may be coarse itself.
+    fn rules(&self, believed: &Side, candidate: &Side) -> Rules {
+        let rules = data::rules(self.args, candidate);
+        let precision = looser(rules.precision, believed.spec.precision);
+        Rules { labels: self.labels.clone(), precision, ..rules }
+    }
+}

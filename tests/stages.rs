@@ -1,0 +1,138 @@
+//! `layerdiff stages`: a pipeline on real runtimes; the first stage that breaks, what is said to run next, and what that finds.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Run, layerdiff, real_model, testdata};
+use layerdiff::found::Verdict;
+use layerdiff::found::stages::Stages;
+use layerdiff::load::npz;
+use layerdiff::tensor::{Tensor, Tensors};
+
+fn stages(model: &Path, args: &[&str]) -> Run {
+    layerdiff("stages", model, args)
+}
+
+fn found(run: &Run) -> Stages {
+    let path = run.dir.path().join("out/stages.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{e}: {}", run.stderr))).unwrap()
+}
+
+fn verdicts(found: &Stages) -> Vec<(&str, Verdict, Option<Verdict>)> {
+    let of = |s: &'_ layerdiff::found::stages::Stage| s.against_previous.as_ref().map(|against| against.verdict);
+    found.stages.iter().map(|stage| (stage.name.as_str(), stage.verdict, of(stage))).collect()
+}
+
+/// The float model is good, its FP16 too, the quantised file has a scale that is off: bisect finds that node between the two.
+#[test]
+fn the_quantised_file_is_the_first_to_break() {
+    let (model, inputs) = (testdata("qdq_bad_scale/model.onnx"), testdata("qdq_bad_scale/inputs.npz"));
+    let qdq = format!("qdq=ort@{}", testdata("qdq_bad_scale/candidate.onnx").display());
+    let inputs = inputs.to_str().unwrap();
+    let run =
+        stages(&model, &["--stage", "fp32=ort", "--stage", "fp16=ort:fp16", "--stage", &qdq, "-i", inputs, "--bisect"]);
+    let found = found(&run);
+    use Verdict::*;
+    let want = [("fp32", Agreed, None), ("fp16", Agreed, Some(Agreed)), ("qdq", Diverged, Some(Diverged))];
+    assert_eq!((run.status, verdicts(&found).as_slice()), (1, &want[..]), "{}", run.stderr);
+    assert_eq!(found.first_broken.as_deref(), Some("qdq"));
+    let next = found.next.join(" ");
+    let spec = qdq.strip_prefix("qdq=").unwrap();
+    let model = model.display();
+    let said = format!("layerdiff bisect {model} --candidate {spec} --reference ort:fp16 --inputs {inputs}");
+    assert_eq!(next, said);
+    let bisected = found.bisect.unwrap();
+    assert_eq!(bisected.verdict, Diverged);
+    assert!(!bisected.culprits.is_empty() && bisected.cause.unwrap().starts_with("cause: "), "{}", run.stdout);
+    assert!(Path::new(&bisected.report).is_file() && run.wrote("stages.html") && run.wrote("stages.md"));
+    for want in ["stage 'qdq' is the first of 3 stages", "'fp16' before it still agrees", "culprit"] {
+        assert!(run.stdout.contains(want), "{want} is missing in {}", run.stdout);
+    }
+}
+
+/// What a framework saved is a stage as well; a wrong one breaks, and what follows it is compared with it too.
+#[test]
+fn saved_outputs_are_a_stage() {
+    let model = testdata("wrong_axis/model.onnx");
+    let inputs = testdata("wrong_axis/inputs.npz");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("framework.npz");
+    let first = layerdiff("compare", &model, &["-c", "ort", "-i", inputs.to_str().unwrap()]);
+    let outputs = first.report().outputs;
+    let zeros = |o: &layerdiff::found::TensorResult| {
+        let count: usize = o.shape.iter().product();
+        (o.name.clone(), Tensor::f32(&o.shape, &vec![0.5; count]))
+    };
+    npz::write(&file, &outputs.iter().map(zeros).collect::<Tensors>()).unwrap();
+    let framework = format!("framework=saved:{}", file.display());
+    let run = stages(&model, &["--stage", &framework, "--stage", "onnx=ort", "-i", inputs.to_str().unwrap()]);
+    let found = found(&run);
+    use Verdict::*;
+    let want = [("framework", Diverged, None), ("onnx", Agreed, Some(Diverged))];
+    assert_eq!((run.status, verdicts(&found).as_slice()), (1, &want[..]), "{}", run.stderr);
+    assert!(found.why.unwrap().contains("no stage before it agrees"));
+}
+
+/// Each row of the data beside its true class, in every stage.
+#[test]
+fn true_classes_are_counted() {
+    let model = real_model("opennsfw.onnx");
+    let inputs = real_model("opennsfw.npz");
+    let dir = tempfile::tempdir().unwrap();
+    let (labels, truth) = (dir.path().join("labels.txt"), dir.path().join("truth.txt"));
+    std::fs::write(&labels, "safe\nother\n").unwrap();
+    std::fs::write(&truth, "other\n").unwrap();
+    let [labels, truth, inputs] = [&labels, &truth, &inputs].map(|path| path.to_str().unwrap());
+    let args = ["--stage", "fp32=ort", "--stage", "bf16=ort:bf16", "-i", inputs, "--labels", labels, "--truth", truth];
+    let run = stages(&model, &args);
+    let found = found(&run);
+    let told = found.truth.unwrap();
+    assert_eq!(told.accuracy.iter().map(|a| a.stage.as_str()).collect::<Vec<_>>(), ["reference", "fp32", "bf16"]);
+    assert_eq!((told.rows.len(), told.rows[0].truth.as_str(), told.parting.len()), (1, "other", 0));
+    assert!(told.rows[0].said[0].seconds.is_some() && told.rows[0].said[2].seconds.is_none(), "{told:?}");
+    assert!(run.stdout.contains("top-1"), "{}", run.stdout);
+    // One class too many is a mistake.
+    std::fs::write(truth, "other\nsafe\n").unwrap();
+    let wrong = stages(&model, &args);
+    assert_eq!(wrong.status, 2);
+    assert!(wrong.stderr.contains("it has 2 true classes for 1 rows of"), "{}", wrong.stderr);
+}
+
+#[test]
+fn what_is_no_pipeline_is_told() {
+    let model = testdata("wrong_axis/model.onnx");
+    for (args, want) in [
+        (&["--stage", "ort", "--stage", "ort"][..], "two stages are called 'ort'"),
+        (&["--stage", "ort", "-c", "ort:fp16"], "leave --candidate out"),
+        (&["--stage", "a=ortt"], "ortt"),
+        (&[], "--stage"),
+    ] {
+        let run = stages(&model, args);
+        assert_eq!((run.status, run.stderr.contains(want)), (2, true), "{args:?}: {}", run.stderr);
+    }
+}
+
+/// A stage that cannot run is no agreement, and the others are still told.
+#[test]
+fn a_stage_that_fails_is_told() {
+    let model = testdata("wrong_axis/model.onnx");
+    let inputs = testdata("wrong_axis/inputs.npz");
+    let run = stages(
+        &model,
+        &[
+            "--stage",
+            "exec:false {model} {inputs} {outputs}",
+            "--stage",
+            "fp16=ort:fp16",
+            "-i",
+            inputs.to_str().unwrap(),
+        ],
+    );
+    let found = found(&run);
+    assert_eq!(
+        (run.status, found.stages[0].verdict, found.stages[1].verdict),
+        (3, Verdict::Inconclusive, Verdict::Agreed)
+    );
+    assert!(run.stdout.contains("no answer"), "{}", run.stdout);
+}
