@@ -19,6 +19,7 @@ mod metrics;
 mod notes;
 mod overrides;
 mod real;
+pub mod sizes;
 pub mod stages;
 pub mod words;
 
@@ -79,6 +80,15 @@ pub struct Report {
     /// The verdict of each sample, where there are several, or a batch of several rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<SampleVerdict>,
+    /// The verdict of every size that was swept, the smallest sample first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<sizes::SizeVerdict>,
+    /// The smallest size of a sweep that diverges: the rest of the report is about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad_size: Option<std::collections::BTreeMap<String, usize>>,
+    /// The rows of a batch, alone and together, where they were asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<sizes::Batch>,
     /// Of outputs that decide something (labels, indices, scores): how many decisions are others in the candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decisions>,

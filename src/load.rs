@@ -12,6 +12,7 @@ pub mod own;
 pub mod places;
 pub mod polygraphy;
 pub mod samples;
+pub mod sizes;
 pub mod sparse;
 pub mod synthetic;
 pub mod testset;

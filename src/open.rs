@@ -15,6 +15,8 @@ mod named;
 pub mod opening;
 pub mod places;
 pub mod sides;
+mod sizes;
+pub mod stand;
 mod truth;
 pub mod untouched;
 
@@ -74,6 +76,14 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let outputs = data::outputs(args, &reference, &candidate)?;
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
+    let (tried, asked_sizes) = sizes::asked(args, &reference, feeds)?;
+    let plan = Plan { ort: &ort, feeds: &tried, outputs: &outputs, memory: args.memory(), everything: false };
+    let both = sizes::Both { reference: &mut reference, candidate: &mut candidate, args, plan };
+    let (sizes, chosen) = both.try_all(&asked_sizes)?;
+    let (feeds, inputs) = match asked_sizes {
+        sizes::Asked::One => (tried, inputs),
+        _ => (vec![tried[chosen].clone()], sizes::told(inputs, &tried[chosen])),
+    };
     let rules = Rules { labels: data::labels(args)?, ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
@@ -82,6 +92,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         wanted,
         candidate: sides::info(&candidate, why),
         tolerance: rules.told(&outputs),
+        sizes,
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };

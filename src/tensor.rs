@@ -3,6 +3,7 @@
 //! The bytes are shared, never copied: a [`Tensor`] may look into a mapped file, into memory that ONNX Runtime owns, or
 //! into a vector of its own. All targets of layerdiff are little-endian, and so are the bytes of every tensor.
 
+mod axis;
 mod dtype;
 
 pub use dtype::DType;

@@ -26,6 +26,13 @@ impl SetArgs {
             words.flag("--seed", &self.seed.to_string());
         }
         words.number("--samples", self.samples);
+        for sweep in &self.sweep {
+            let sizes: Vec<String> = sweep.sizes.iter().map(usize::to_string).collect();
+            words.flag("--sweep", &format!("{}={}", sweep.dim, sizes.join(",")));
+        }
+        if self.batch_check {
+            words.0.push("--batch-check".to_string());
+        }
         for (flag, bounds) in [("--atol", &self.atol), ("--rtol", &self.rtol)] {
             for (name, x) in bounds {
                 words.joined(flag, &format!("{}{x}", name.as_ref().map_or(String::new(), |n| format!("{n}="))));
@@ -118,7 +125,7 @@ mod tests {
         assert!(Cli::try_parse_from(said.split(' ')).is_ok());
         let said = "layerdiff compare m.onnx -c ort:fp16 --shape x=1x3 --range=-1..1 --range=y=0..5 --seed 3 --samples 2 --atol 0.5 \
                     --atol=y=0.25 --rtol 1 --candidate-precision fp16 --metric y:cosine=0.5 --outputs a,b --memory 1G \
-                    --profile x=1x3:2x3:4x3 --strongly-typed --workspace 1M --builder-level 3 --devices 0,1 --allow-outside";
+                    --sweep n=1..5/2 --profile x=1x3:2x3:4x3 --strongly-typed --workspace 1M --builder-level 3 --devices 0,1 --allow-outside";
         let words = |text: &mut dyn Iterator<Item = String>| {
             let cli = Cli::try_parse_from(text).unwrap();
             let Command::Compare(args) = cli.command else { panic!("another command") };

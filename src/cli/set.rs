@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
 use crate::judge::NamedMetric;
+use crate::load::sizes::{Sweep, parse_sweep};
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::metric;
 use crate::run::tensorrt::Range;
@@ -47,6 +48,13 @@ pub struct SetArgs {
     /// How many synthetic samples
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Inputs")]
     pub samples: Option<u64>,
+
+    /// Sizes of a dynamic dimension, all of which are compared; the smallest that fails is searched (repeatable)
+    #[arg(long, value_name = "DIM=1,2,4|1..64/8", value_parser = parse_sweep, help_heading = "Inputs")]
+    pub sweep: Vec<Sweep>,
+    /// Is each row of a batch what it is alone, on both sides?
+    #[arg(long, conflicts_with = "sweep", help_heading = "Inputs")]
+    pub batch_check: bool,
 
     /// Largest absolute difference that agrees [default: scale-aware]
     #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]

@@ -14,7 +14,8 @@ use crate::found::stages::{Against, Bisected, Latency, STAGES, Stage, Stages, Tr
 use crate::found::{Exit, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
-use crate::open::line::{self, Line, Ran, Stand};
+use crate::open::line::{self, Line, Ran};
+use crate::open::stand::Stand;
 use crate::progress::Progress;
 use crate::show::{files, stages as pages};
 use crate::terminal::{colour, width};

@@ -6,7 +6,7 @@ mod quantised;
 
 use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
-use crate::found::{Culprit, Diagnosis};
+use crate::found::{Culprit, Diagnosis, Metrics};
 use crate::graph::{Graph, Node, Source, initializer};
 use crate::lab::{Lowering, Probe, Side};
 use crate::load::testset::tensor_from_proto;
@@ -59,14 +59,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         candidate: s.candidate.as_ref(),
         maker: s.maker.as_deref(),
     });
-    // How far off this precision is by itself, where the candidate is no emulation but computes in it.
-    let half = probe.candidate_value(tensor, sample).and_then(|t| Low::stored_as(t.dtype));
-    let low = match theirs.lowering {
-        Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
-        Lowering::Emulate(_) => None,
-        Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
-    };
-    let emulated = low.and_then(|low| isolate::emulated(probe, tensor, sample, low));
+    let emulated = by_itself(probe, theirs, tensor, sample);
     let scales = counterpart.and_then(|t| quantizer(theirs, t));
     let tolerance = probe.reference_value(tensor, sample).map(|t| probe.lab.rules.tolerance(&culprit.tensor, t));
     let evidence = Evidence {
@@ -103,6 +96,17 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     };
     let known = diagnose_judged(&evidence, &judged);
     quantised::tried(probe, culprit, tensor, known)
+}
+
+/// How far off the candidate's precision is by itself, where the candidate is no emulation but computes in it.
+fn by_itself(probe: &Probe, theirs: &Side, tensor: usize, sample: usize) -> Option<Metrics> {
+    let half = probe.candidate_value(tensor, sample).and_then(|t| Low::stored_as(t.dtype));
+    let low = match theirs.lowering {
+        Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
+        Lowering::Emulate(_) => None,
+        Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
+    };
+    isolate::emulated(probe, tensor, sample, low?)
 }
 
 /// Dimensions of a tensor, as far as its value, or that of the culprit's, is at hand.

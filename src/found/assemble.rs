@@ -33,6 +33,9 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         tolerance: opening.tolerance.clone(),
         outputs: findings.outputs.clone().unwrap_or_default(),
         samples: findings.judged.samples.clone(),
+        sweep: findings.opening.sizes.sweep.clone(),
+        first_bad_size: findings.opening.sizes.first_bad().cloned(),
+        batch: findings.opening.sizes.batch.clone(),
         decisions: findings.judged.decisions.clone(),
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
@@ -99,7 +102,7 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
     if let Some(broken) = findings.reference.as_ref().and_then(|tests| tests.broken.as_ref()) {
         return (Verdict::Inconclusive, Some(broken.to_string()));
     }
-    let (verdict, why) = of_outputs(outputs);
+    let (verdict, why) = findings.opening.sizes.verdict(of_outputs(outputs));
     if verdict != Verdict::Diverged {
         return (verdict, why);
     }

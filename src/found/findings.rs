@@ -84,6 +84,8 @@ pub struct Opening {
     pub tolerance: ToleranceInfo,
     /// The machine.
     pub environment: Environment,
+    /// Other sizes of the data, where they were asked about.
+    pub sizes: super::sizes::Sizes,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
     /// The process of a side ended with the whole model, when both were run for the first time.

@@ -100,16 +100,21 @@ fn inform(reference: &Side, candidate: &mut Side, survey: &Survey, plan: &Plan) 
     Ok(())
 }
 
-/// The reference alone, unmarked; an error is its own. `rewritten`: somebody will run its model rewritten by element type.
-pub fn reference(reference: &mut Side, rewritten: bool, plan: &Plan) -> Result<(Survey, Answer), RunError> {
+/// The reference alone, unmarked: what is known of its model, and what became of its run. `rewritten`: somebody will run its
+/// model rewritten by element type.
+pub fn reference(
+    reference: &mut Side,
+    rewritten: bool,
+    plan: &Plan,
+) -> Result<(Survey, Result<Answer, RunError>), RunError> {
     let Surveyed { mut survey, session } = survey(reference, plan)?;
     if reference.rewrites() || rewritten {
         survey.add_functions(plan.ort, &reference.model)?;
     }
     inform_reference(reference, &survey);
     let answer = match reference.on_cpu() && reference.is_plain() && !reference.half {
-        true => session.outputs(plan.feeds, plan.outputs)?,
-        false => unmarked(reference, plan)?,
+        true => session.outputs(plan.feeds, plan.outputs),
+        false => unmarked(reference, plan),
     };
     Ok((survey, answer))
 }
@@ -120,7 +125,8 @@ pub fn candidate(reference: &Side, candidate: &mut Side, survey: &Survey, plan: 
     unmarked(candidate, plan)
 }
 
-fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
+/// A side whose model is known by then, on all of the data.
+pub fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
     candidate.see(&inner(candidate, plan.outputs), plan.feeds, plan.outputs, Observe::Outputs)
 }
 

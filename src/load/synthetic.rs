@@ -19,6 +19,8 @@ pub struct Request {
     pub shapes: Vec<(String, Vec<usize>)>,
     /// Lowest and highest value, for one input or for all; the last that fits counts, one for the input above all.
     pub ranges: Vec<(Option<String>, f64, f64)>,
+    /// Sizes of named dimensions that no shape says.
+    pub dims: Vec<(String, usize)>,
     /// Other values for another seed.
     pub seed: u64,
     /// How many; 0 is an error.
@@ -55,6 +57,9 @@ fn shapes(inputs: &[InputSpec], request: &Request) -> anyhow::Result<Vec<Vec<usi
         if let Some(shape) = shape {
             fit(spec, shape, &mut bound).context("--shape")?;
         }
+    }
+    for (dim, n) in &request.dims {
+        bound.entry(dim.clone()).or_insert_with(|| (*n, String::new()));
     }
     let mut open = Open::default();
     let mut shapes = Vec::with_capacity(inputs.len());

@@ -11,6 +11,7 @@ use crate::found::experiment::{Data, Experiment, Participant, Source};
 use crate::judge::Rules;
 use crate::lab::Side;
 use crate::load::Model;
+use crate::load::sizes::Sweep;
 use crate::open::{backends, engine};
 use crate::run::RunError;
 use crate::run::tensorrt;
@@ -171,6 +172,9 @@ fn flags(args: &SetArgs) -> Words {
         add("--range", all(args.range.iter().map(range).collect()));
         add("--shape", all(args.shape.iter().map(|(name, dims)| format!("{name}={dims:?}")).collect()));
     }
+    let sizes = |sweep: &Sweep| format!("{}={:?}", sweep.dim, sweep.sizes);
+    add("--sweep", all(args.sweep.iter().map(sizes).collect()));
+    add("--batch-check", args.batch_check.then(|| "on".to_string()));
     add("--metric-command", args.metric_command.clone());
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);

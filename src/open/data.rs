@@ -10,22 +10,30 @@ use crate::compare;
 use crate::found::{InputTensor, InputsInfo, Note};
 use crate::judge::{Labels, OutputMetrics, Rules};
 use crate::lab::Side;
+use crate::load;
 use crate::load::samples::{self, InputSpec};
 use crate::load::{labels, synthetic};
 use crate::onnx::ValueInfoProto;
 use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
-use crate::tensor::Tensors;
+use crate::tensor::{Tensor, Tensors};
 
 /// The samples that the arguments ask for, and how the report describes them.
 pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
     let specs = input_specs(reference)?;
+    load::sizes::check(&specs, &args.sweep)?;
     let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
     let synthetic = args.inputs.is_empty();
     let (feeds, source) = if synthetic {
         let (shapes, ranges) = (args.shape.clone(), args.range.clone());
         let samples = args.samples.unwrap_or(1) as usize;
-        let request = synthetic::Request { shapes, ranges, seed: args.seed, samples };
+        let request = synthetic::Request {
+            shapes,
+            ranges,
+            dims: load::sizes::begin(&specs, &args.sweep, args.batch_check),
+            seed: args.seed,
+            samples,
+        };
         (sides::named(&reference.model, synthetic::feeds(&specs, &request))?, format!("synthetic (seed {})", args.seed))
     } else {
         ensure!(
@@ -42,12 +50,18 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         (all, paths.join(", "))
     };
     let first = feeds.first().context("the inputs hold no sample; give at least one")?;
-    let tensors = first
-        .iter()
-        .map(|(name, t)| InputTensor { name: name.clone(), dtype: t.dtype.to_string(), shape: t.shape.clone() })
-        .collect();
-    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors };
+    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors: described(first) };
     Ok((feeds, info))
+}
+
+/// What a sample is made of.
+pub fn described(sample: &Tensors) -> Vec<InputTensor> {
+    let one = |(name, t): (&String, &Tensor)| InputTensor {
+        name: name.clone(),
+        dtype: t.dtype.to_string(),
+        shape: t.shape.clone(),
+    };
+    sample.iter().map(one).collect()
 }
 
 /// Inputs that hold NaN or infinities.
@@ -60,7 +74,8 @@ pub fn not_finite(feeds: &[Tensors]) -> Vec<Note> {
     odd.map(|(input, count)| Note::NotFinite { input: input.to_string(), count }).collect()
 }
 
-fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
+/// What the model's inputs must be.
+pub fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
     let declared = side.model.proto.graph.iter().flat_map(|g| &g.input);
     let fed = declared.filter(|v| side.graph.inputs.iter().any(|n| n == v.name()));
     let spec = |v: &ValueInfoProto| {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 
-use super::{allow, data, named, opening, places, sides};
+use super::stand::{Pair, Stand};
+use super::{data, named, opening, places, sides};
 use crate::cli::{GlobalArgs, SetArgs, StageArg, StagesArgs};
-use crate::found::{BackendInfo, Counts, Judged, Opening, TensorResult, ToleranceInfo, Verdict, of_outputs};
-use crate::judge::allowance::looser;
-use crate::judge::{Labels, Rules};
-use crate::lab::first::{self, First, Plan};
-use crate::lab::{Finals, Lab, Lowering, Side, Survey, Values};
+use crate::found::{BackendInfo, Opening};
+use crate::judge::Labels;
+use crate::lab::first::{self, Plan};
+use crate::lab::{Lowering, Side, Survey};
 use crate::load::Model;
 use crate::progress::Progress;
 use crate::run::ort::{Runtime, library};
@@ -50,21 +50,6 @@ pub struct Ran {
     seconds: Vec<f64>,
 }
 
-/// How one run stands to another.
-#[derive(Default)]
-pub struct Stand {
-    /// By the outputs.
-    pub verdict: Verdict,
-    /// Why there is no answer.
-    pub why: Option<String>,
-    /// Each output, compared.
-    pub outputs: Vec<TensorResult>,
-    /// What else they say.
-    pub judged: Judged,
-    /// How far apart was too far.
-    pub tolerance: ToleranceInfo,
-}
-
 /// Loads and runs everything, one after the other: engines and large models do not fit beside each other.
 pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -> anyhow::Result<Line<'a>> {
     let set = &args.set;
@@ -91,7 +76,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
     progress.step("reference");
     let rewritten = stages.iter().any(|side| side.rewrites() && side.spec.model.is_none());
-    let (survey, answer) = match first::reference(&mut reference, rewritten, &plan) {
+    let ran = first::reference(&mut reference, rewritten, &plan);
+    let (survey, answer) = match ran.and_then(|(survey, answer)| Ok((survey, answer?))) {
         Ok(ran) => ran,
         Err(RunError::Build { reason, .. }) => bail!("ONNX Runtime refuses {}: {reason}", set.model.display()),
         Err(RunError::Run { reason, .. }) => bail!("the reference fails on {}: {reason}", set.model.display()),
@@ -128,6 +114,10 @@ fn check(args: &StagesArgs) -> anyhow::Result<()> {
         args.set.metric_command.is_none() && args.set.save_tensors.is_none(),
         "--metric-command and --save-tensors are for two runs; use them with `layerdiff compare`"
     );
+    ensure!(
+        args.set.sweep.is_empty() && !args.set.batch_check,
+        "--sweep and --batch-check are for two runs; use them with `layerdiff compare` or `bisect`"
+    );
     let mut names: Vec<&str> = args.stages.iter().map(|stage| stage.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|two| two[0] == two[1]) {
@@ -160,42 +150,20 @@ impl Line<'_> {
     /// How `candidate` stands to `believed`, both of this line.
     pub fn stand(&self, believed: &Ran, candidate: &Ran) -> anyhow::Result<Stand> {
         let (right, got) = match (&believed.values, &candidate.values) {
-            (_, Err(why)) => return Ok(Stand { why: Some(why.to_string()), ..Stand::default() }),
+            (_, Err(why)) => return Ok(Stand::without(why.to_string())),
             (Err(_), _) => {
-                let why = format!("stage '{}' gave nothing to compare with", believed.name);
-                return Ok(Stand { why: Some(why), ..Stand::default() });
+                return Ok(Stand::without(format!("stage '{}' gave nothing to compare with", believed.name)));
             }
             (Ok(right), Ok(got)) => (right.clone(), got.clone()),
         };
-        let mut reference = believed.side.recorded(right.clone())?;
-        let mut other = candidate.side.recorded(got.clone())?;
-        sides::show_sparse(&mut reference)?;
-        sides::show_sparse(&mut other)?;
-        sides::show_integers(&mut reference, &mut other)?;
-        let first = First { reference: Some(right), unmarked: Ok(got), built: None, marked: None };
-        let survey = Survey::new(self.survey.types.clone(), Default::default());
-        let known = allow::Known {
-            reference: &reference,
-            candidate: &other,
+        let pair = Pair {
+            reference: &believed.side,
+            candidate: &candidate.side,
             survey: &self.survey,
-            first: &first,
-            feeds: &self.feeds,
+            args: self.args,
+            labels: &self.labels,
             outputs: &self.outputs,
         };
-        let rules = known.rules(self.rules(&believed.side, &other));
-        let tolerance = rules.told(&self.outputs);
-        let lab =
-            Lab::new((reference, other), (self.feeds.clone(), self.outputs.clone()), rules, survey, self.args.memory());
-        let values = Values::of(&lab, false);
-        let finals = Finals::of(&lab, first.unmarked, None, &values, &mut Counts::default())?;
-        let (verdict, why) = of_outputs(&finals.results);
-        Ok(Stand { verdict, why, outputs: finals.results, judged: finals.judged, tolerance })
-    }
-
-    /// The looser of both precisions: what stands in the reference's place may be coarse itself.
-    fn rules(&self, believed: &Side, candidate: &Side) -> Rules {
-        let rules = data::rules(self.args, candidate);
-        let precision = looser(rules.precision, believed.spec.precision);
-        Rules { labels: self.labels.clone(), precision, ..rules }
+        pair.stand(&self.feeds, right, got)
     }
 }

@@ -11,6 +11,7 @@ mod judged;
 mod masked;
 mod ranking;
 mod run;
+mod sizes;
 mod tensors;
 mod verdict;
 
@@ -66,6 +67,7 @@ pub fn markdown(report: &Report) -> String {
 /// What to know in the first five lines, then the tensors around it, then how it was found.
 fn short(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Short))];
+    blocks.extend(sizes::blocks(report, Short));
     match report.verdict {
         Verdict::Agreed => {
             blocks.push(Block::facts(verdict::agreed(report)));
@@ -137,6 +139,7 @@ fn ticket(report: &Report) -> Page {
     let (detailed, more) = in_detail(report, &culprits);
     let ranking = ranking::block(report, Ticket);
     let mut blocks = vec![Block::Banner(verdict::banner(report, Ticket)), Block::Warnings(report.warnings.clone())];
+    blocks.extend(sizes::blocks(report, Ticket));
     let (leads, follows) = if limited { (ranking, None) } else { (None, ranking) };
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
@@ -165,6 +168,7 @@ fn ticket(report: &Report) -> Page {
 /// The answer first, then everything.
 fn full(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Full)), Block::Warnings(report.warnings.clone())];
+    blocks.extend(sizes::blocks(report, Full));
     let mut answer = [culprit::section(report), cure::card(report), ranking::block(report, Full)];
     if report.precision_limited.is_some() {
         answer.reverse();

@@ -5,6 +5,8 @@ mod rows;
 mod truth;
 
 use super::page::{Banner, Block, Card, Fact, Figure, Page, Role, Section, Words};
+pub use rows::{told, worst};
+
 use super::{html, markdown, text};
 use crate::found::stages::{Bisected, Stages};
 use crate::found::words::{clean, file_name, plural, seconds, shell};

@@ -4,7 +4,7 @@ use super::*;
 use crate::tensor::{DType, Tensor};
 
 fn request() -> Request {
-    Request { shapes: vec![], ranges: vec![], seed: 1, samples: 1 }
+    Request { shapes: vec![], ranges: vec![], dims: vec![], seed: 1, samples: 1 }
 }
 
 fn spec(name: &str, dtype: DType, dims: &[Dim]) -> InputSpec {

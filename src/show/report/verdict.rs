@@ -2,7 +2,7 @@
 
 use super::{Density, cure, judged, run};
 use crate::found::words::{clean, count, file_name, plural, seconds};
-use crate::found::{Report, Status, TensorResult, Verdict};
+use crate::found::{Report, Status, TensorResult, Verdict, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
 
 /// The verdict as a word and the rest of its sentence.
@@ -15,7 +15,8 @@ pub fn headline(report: &Report) -> (&'static str, String) {
             Verdict::Inconclusive => ("inconclusive", format!("no answer for {model} from the check: {command}")),
         };
     }
-    let pair = format!("{} against {}", report.candidate.told(), report.reference.told());
+    let size = report.first_bad_size.as_ref().map_or(String::new(), |size| format!(" at {}", sizes::told(size)));
+    let pair = format!("{} against {}{size}", report.candidate.told(), report.reference.told());
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),
         Verdict::Diverged => {

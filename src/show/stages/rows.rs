@@ -43,7 +43,8 @@ fn cells(stage: &Stage, short: bool) -> Vec<Words> {
     cells
 }
 
-fn told(verdict: Verdict) -> &'static str {
+/// In a cell.
+pub fn told(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Agreed => "agrees",
         Verdict::Diverged => "diverges",
