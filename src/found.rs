@@ -21,6 +21,7 @@ mod overrides;
 mod real;
 pub mod sizes;
 pub mod stages;
+pub mod steps;
 pub mod words;
 
 pub use advice::KERNEL;
@@ -89,6 +90,15 @@ pub struct Report {
     /// The rows of a batch, alone and together, where they were asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<sizes::Batch>,
+    /// Of a model that decodes: every step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<steps::StepVerdict>,
+    /// The first step, from 0, that diverges: the rest of the report is about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad_step: Option<usize>,
+    /// How the steps follow from each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoding: Option<steps::Decoding>,
     /// Of outputs that decide something (labels, indices, scores): how many decisions are others in the candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decisions>,

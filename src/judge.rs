@@ -52,6 +52,8 @@ pub struct Rules {
     pub of: HashMap<String, Allowance>,
     /// `--metric`: judge final outputs in place of the tolerance.
     pub metrics: OutputMetrics,
+    /// Only so large a part of what is usually allowed.
+    pub share: Option<f64>,
     /// `--labels`: what classes are called. Decisions are told by them; none is judged by them.
     pub labels: Labels,
 }
@@ -110,7 +112,7 @@ impl Rules {
     /// What a tensor of this name may be off by.
     pub fn allowance(&self, name: &str) -> Allowance {
         let own = self.of.get(name).cloned().unwrap_or_default();
-        Allowance { precision: looser(self.precision, own.precision), ..own }
+        Allowance { precision: looser(self.precision, own.precision), share: self.share, ..own }
     }
 
     /// The same, by what its values show of what they were computed in.

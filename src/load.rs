@@ -1,6 +1,7 @@
 //! Files <-> memory: models, their external data, and tensors in the formats of NumPy, Polygraphy and ONNX's test data
 //! sets. Files are mapped, not read; payloads point into the map. Knows no backend.
 
+pub mod decode;
 pub mod folder;
 pub mod guest;
 pub mod labels;

@@ -16,7 +16,9 @@ pub mod opening;
 pub mod places;
 pub mod sides;
 mod sizes;
+mod specs;
 pub mod stand;
+mod steps;
 mod truth;
 pub mod untouched;
 
@@ -29,13 +31,16 @@ use anyhow::bail;
 
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::experiment::Experiment;
-use crate::found::{Crash, Findings, Note, Opening, Wanted, Who};
+use crate::found::sizes::Sizes;
+use crate::found::steps::Steps;
+use crate::found::{Crash, Findings, InputsInfo, Note, Opening, Wanted, Who};
 use crate::judge::Rules;
 use crate::lab::first::{self, First, Plan};
 use crate::lab::{Lab, Side, Survey};
 use crate::load::Model;
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
+use crate::tensor::Tensors;
 
 /// Two sides that have run for the first time.
 pub struct Opened {
@@ -76,15 +81,9 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let outputs = data::outputs(args, &reference, &candidate)?;
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
-    let (tried, asked_sizes) = sizes::asked(args, &reference, feeds)?;
-    let plan = Plan { ort: &ort, feeds: &tried, outputs: &outputs, memory: args.memory(), everything: false };
-    let both = sizes::Both { reference: &mut reference, candidate: &mut candidate, args, plan };
-    let (sizes, chosen) = both.try_all(&asked_sizes)?;
-    let (feeds, inputs) = match asked_sizes {
-        sizes::Asked::One => (tried, inputs),
-        _ => (vec![tried[chosen].clone()], sizes::told(inputs, &tried[chosen])),
-    };
-    let rules = Rules { labels: data::labels(args)?, ..data::rules(args, &candidate) };
+    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false };
+    let Chosen { feeds, inputs, sizes, steps } = chosen(args, (&mut reference, &mut candidate), &plan, inputs)?;
+    let rules = Rules { labels: data::labels(args)?, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
     let reading = asked.read(&reference, Found::of(&candidate, global, &args.engine), Some(&rules));
@@ -93,6 +92,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         candidate: sides::info(&candidate, why),
         tolerance: rules.told(&outputs),
         sizes,
+        steps,
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
@@ -115,6 +115,39 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
     let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
     Ok(Opened { lab, first, experiment, findings, dir })
+}
+
+/// The data that the search goes on with, and what became of all that was tried before.
+struct Chosen {
+    feeds: Vec<Tensors>,
+    inputs: InputsInfo,
+    sizes: Sizes,
+    steps: Steps,
+}
+
+/// All of the data as it is, unless other sizes or steps are asked for: then the one that fails first.
+fn chosen(
+    args: &SetArgs,
+    (reference, candidate): (&mut Side, &mut Side),
+    plan: &Plan,
+    inputs: InputsInfo,
+) -> anyhow::Result<Chosen> {
+    let told = |inputs: InputsInfo, feed: &Tensors| InputsInfo { samples: 1, tensors: data::described(feed), ..inputs };
+    if let Some(decode) = specs::decode(args, reference)? {
+        let both = steps::Both { reference, candidate, args, plan: Plan { ..*plan } };
+        let (steps, state) = both.decode(&decode)?;
+        let inputs = told(inputs, &state);
+        return Ok(Chosen { feeds: vec![state], inputs, sizes: Sizes::default(), steps });
+    }
+    let (tried, asked) = sizes::asked(args, reference, plan.feeds.to_vec())?;
+    let both = sizes::Both { reference, candidate, args, plan: Plan { feeds: &tried, ..*plan } };
+    let (sizes, chosen) = both.try_all(&asked)?;
+    if let sizes::Asked::One = asked {
+        return Ok(Chosen { feeds: tried, inputs, sizes, steps: Steps::default() });
+    }
+    let feed = tried[chosen].clone();
+    let inputs = told(inputs, &feed);
+    Ok(Chosen { feeds: vec![feed], inputs, sizes, steps: Steps::default() })
 }
 
 /// What else is to be known before the first run.

@@ -30,6 +30,9 @@ impl SetArgs {
             let sizes: Vec<String> = sweep.sizes.iter().map(usize::to_string).collect();
             words.flag("--sweep", &format!("{}={}", sweep.dim, sizes.join(",")));
         }
+        words.number("--steps", self.steps);
+        self.feedback.iter().for_each(|(out, to)| words.flag("--feedback", &format!("{out}={to}")));
+        self.token.iter().for_each(|(scores, ids)| words.flag("--token", &format!("{scores}={ids}")));
         if self.batch_check {
             words.0.push("--batch-check".to_string());
         }

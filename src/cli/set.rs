@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_profile, second_of_two, spec};
+use super::values::{
+    Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
+};
 use crate::judge::NamedMetric;
 use crate::load::sizes::{Sweep, parse_sweep};
 use crate::load::synthetic::{parse_range, parse_shape};
@@ -55,6 +57,15 @@ pub struct SetArgs {
     /// Is each row of a batch what it is alone, on both sides?
     #[arg(long, conflicts_with = "sweep", help_heading = "Inputs")]
     pub batch_check: bool,
+    /// Decode so many steps, fed by the reference and by its own outputs; the first step that fails is searched
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000), conflicts_with_all = ["sweep", "batch_check"], help_heading = "Decoding")]
+    pub steps: Option<u64>,
+    /// An output that is an input of the next step (repeatable) [default: by their names]
+    #[arg(long, value_name = "OUT=IN", value_parser = parse_pair, requires = "steps", num_args = 1.., help_heading = "Decoding")]
+    pub feedback: Vec<(String, String)>,
+    /// Scores of the next token, and the input of token ids [default: by their names]
+    #[arg(long, value_name = "LOGITS=IDS", value_parser = parse_pair, requires = "steps", help_heading = "Decoding")]
+    pub token: Option<(String, String)>,
 
     /// Largest absolute difference that agrees [default: scale-aware]
     #[arg(long, value_name = "[TENSOR=]X", value_parser = parse_bound, help_heading = "Tolerance")]

@@ -132,6 +132,13 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// `OUT=IN`, names of tensors.
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    let pair = pair.ok_or_else(|| format!("'{text}' is no pair of names; write OUTPUT=INPUT"))?;
+    Ok((pair.0.to_string(), pair.1.to_string()))
+}
+
 /// `NAME=MIN:OPT:MAX`, shapes as `1x3x224x224`.
 pub fn parse_profile(text: &str) -> Result<Range, String> {
     let wrong =

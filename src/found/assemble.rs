@@ -36,6 +36,9 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         sweep: findings.opening.sizes.sweep.clone(),
         first_bad_size: findings.opening.sizes.first_bad().cloned(),
         batch: findings.opening.sizes.batch.clone(),
+        steps: findings.opening.steps.steps.clone(),
+        first_bad_step: findings.opening.steps.first_bad(),
+        decoding: findings.opening.steps.decoding.clone(),
         decisions: findings.judged.decisions.clone(),
         metrics: findings.judged.metrics.clone(),
         metric_command: findings.judged.command.clone(),
@@ -102,7 +105,7 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
     if let Some(broken) = findings.reference.as_ref().and_then(|tests| tests.broken.as_ref()) {
         return (Verdict::Inconclusive, Some(broken.to_string()));
     }
-    let (verdict, why) = findings.opening.sizes.verdict(of_outputs(outputs));
+    let (verdict, why) = findings.opening.steps.verdict(findings.opening.sizes.verdict(of_outputs(outputs)));
     if verdict != Verdict::Diverged {
         return (verdict, why);
     }

@@ -86,6 +86,8 @@ pub struct Opening {
     pub environment: Environment,
     /// Other sizes of the data, where they were asked about.
     pub sizes: super::sizes::Sizes,
+    /// Step by step, of a model that decodes.
+    pub steps: super::steps::Steps,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
     /// The process of a side ended with the whole model, when both were run for the first time.

@@ -21,6 +21,8 @@ pub struct Allowance {
     pub counts: bool,
     /// How it was put together.
     pub parts: Vec<Cut>,
+    /// Only so large a part of all that is allowed: what comes again and again adds up.
+    pub share: Option<f64>,
 }
 
 impl Allowance {
@@ -37,13 +39,16 @@ impl Allowance {
             made_of: self.made_of.max(other.made_of),
             counts: self.counts || other.counts,
             parts: if self.parts.is_empty() { other.parts } else { self.parts },
+            share: self.share.or(other.share),
         }
     }
 
     /// Noise for a tensor as a whole.
     pub fn floor(&self) -> Floor {
         let floor = noise::floor(self.precision);
-        self.steps.map_or(floor, |steps| floor.or(steps))
+        let floor = self.steps.map_or(floor, |steps| floor.or(steps));
+        let share = self.share.unwrap_or(1.0);
+        Floor { sqnr_db: floor.sqnr_db - 20.0 * share.log10(), worst: floor.worst * share }
     }
 
     /// atol and rtol of elements of this scale. `alone`: they are all there is, not one group of several.
@@ -52,7 +57,8 @@ impl Allowance {
         let exact = self.made_of * f64::from(f32::EPSILON);
         let tiny = if alone { 0.0 } else { noise::tiny(self.precision) };
         let step = self.step.map_or(0.0, |step| step * STEP);
-        ((a * scale).max(exact).max(tiny).max(step), r)
+        let share = self.share.unwrap_or(1.0);
+        ((a * share * scale).max(exact).max(tiny).max(step), r * share)
     }
 
     /// What explains an error that is within the floor.

@@ -1,10 +1,13 @@
 //! How a side runs something: its own model or another, whole or cut, lowered and built as the side does. One value says
 //! what, and there is one way to the backend. Compares nothing.
 
+use std::sync::Arc;
+
 use super::{Lowering, Side};
 use crate::graph::inline::inline;
 use crate::graph::{Graph, Node};
 use crate::load::Lean;
+use crate::load::decode::Decode;
 use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
@@ -30,6 +33,8 @@ pub struct Work<'a> {
     pub how: How,
     /// What the backend may compare with where its values lie.
     pub against: Option<&'a Against>,
+    /// The model decodes, step by step.
+    pub decode: Option<&'a Decode>,
 }
 
 impl<'a> Work<'a> {
@@ -48,6 +53,11 @@ impl<'a> Work<'a> {
         Work { how: How { observe, ..self.how }, ..self }
     }
 
+    /// Step by step, each from its own outputs.
+    pub fn decoding(self, decode: &'a Decode) -> Work<'a> {
+        Work { decode: Some(decode), ..self }
+    }
+
     /// With these knobs of the compiler.
     pub fn routed(self, route: String) -> Work<'a> {
         Work { how: How { route: Some(route), ..self.how }, ..self }
@@ -59,7 +69,7 @@ impl Side {
     pub fn work<'a>(&'a self, feeds: &'a [Tensors], outputs: &'a [String]) -> Work<'a> {
         let model = self.deployed.as_ref().unwrap_or(&self.model.proto);
         let (types, kept) = (&self.types, &self.kept);
-        Work { model, types, kept, feeds, outputs, how: How::default(), against: None }
+        Work { model, types, kept, feeds, outputs, how: How::default(), against: None, decode: None }
     }
 
     /// Builds and runs.
@@ -163,6 +173,7 @@ impl Side {
             outputs: work.outputs.to_vec(),
             how,
             against: work.against.cloned(),
+            decode: work.decode.cloned().map(Arc::new),
         })
     }
 

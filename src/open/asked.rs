@@ -174,6 +174,10 @@ fn flags(args: &SetArgs) -> Words {
     }
     let sizes = |sweep: &Sweep| format!("{}={:?}", sweep.dim, sweep.sizes);
     add("--sweep", all(args.sweep.iter().map(sizes).collect()));
+    let pair = |(out, to): &(String, String)| format!("{out}={to}");
+    add("--steps", args.steps.map(|n| n.to_string()));
+    add("--feedback", all(args.feedback.iter().map(pair).collect()));
+    add("--token", args.token.as_ref().map(pair));
     add("--batch-check", args.batch_check.then(|| "on".to_string()));
     add("--metric-command", args.metric_command.clone());
     let engine = &args.engine;

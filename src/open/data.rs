@@ -4,24 +4,25 @@ use anyhow::{Context, ensure};
 
 use indexmap::IndexMap;
 
-use super::sides;
+use super::{sides, specs};
 use crate::cli::SetArgs;
 use crate::compare;
 use crate::found::{InputTensor, InputsInfo, Note};
 use crate::judge::{Labels, OutputMetrics, Rules};
 use crate::lab::Side;
 use crate::load;
+use crate::load::decode::{self, Decode};
 use crate::load::samples::{self, InputSpec};
 use crate::load::{labels, synthetic};
-use crate::onnx::ValueInfoProto;
 use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
 
 /// The samples that the arguments ask for, and how the report describes them.
 pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, InputsInfo)> {
-    let specs = input_specs(reference)?;
+    let specs = specs::input_specs(reference)?;
     load::sizes::check(&specs, &args.sweep)?;
+    let decode = specs::decode(args, reference)?;
     let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
     let synthetic = args.inputs.is_empty();
     let (feeds, source) = if synthetic {
@@ -34,7 +35,11 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
             seed: args.seed,
             samples,
         };
-        (sides::named(&reference.model, synthetic::feeds(&specs, &request))?, format!("synthetic (seed {})", args.seed))
+        let made = |spec: &&InputSpec| decode.as_ref().is_none_or(|decode| !decode.follows(&spec.name));
+        let asked: Vec<InputSpec> = specs.iter().filter(made).cloned().collect();
+        let mut all = sides::named(&reference.model, synthetic::feeds(&asked, &request))?;
+        complete(&mut all, &specs, decode.as_ref())?;
+        (all, format!("synthetic (seed {})", args.seed))
     } else {
         ensure!(
             args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
@@ -43,6 +48,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         let mut all = Vec::new();
         for path in &args.inputs {
             let mut read = samples::read(path, &names, args.memory())?;
+            complete(&mut read, &specs, decode.as_ref())?;
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
             all.extend(read);
         }
@@ -52,6 +58,18 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
     let first = feeds.first().context("the inputs hold no sample; give at least one")?;
     let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors: described(first) };
     Ok((feeds, info))
+}
+
+/// The first step of a decoder needs no cache, mask or positions from the user.
+fn complete(feeds: &mut [Tensors], specs: &[InputSpec], decode: Option<&Decode>) -> anyhow::Result<()> {
+    let Some(decode) = decode else { return Ok(()) };
+    ensure!(
+        decode.token.is_none() || feeds.len() == 1,
+        "--steps decodes one sample, and there are {}; give one",
+        feeds.len()
+    );
+    feeds.iter_mut().for_each(|feed| decode::complete(feed, specs, decode));
+    Ok(())
 }
 
 /// What a sample is made of.
@@ -72,19 +90,6 @@ pub fn not_finite(feeds: &[Tensors]) -> Vec<Note> {
     }
     let odd = counts.into_iter().filter(|(_, count)| *count > 0);
     odd.map(|(input, count)| Note::NotFinite { input: input.to_string(), count }).collect()
-}
-
-/// What the model's inputs must be.
-pub fn input_specs(side: &Side) -> anyhow::Result<Vec<InputSpec>> {
-    let declared = side.model.proto.graph.iter().flat_map(|g| &g.input);
-    let fed = declared.filter(|v| side.graph.inputs.iter().any(|n| n == v.name()));
-    let spec = |v: &ValueInfoProto| {
-        let (model, name) = (side.model.path.display(), v.name());
-        InputSpec::of(v).with_context(|| {
-            format!("{model}: input '{name}' is not a tensor of a known type; layerdiff cannot feed it")
-        })
-    };
-    fed.map(spec).collect()
 }
 
 /// Both models must take the same inputs: the same data goes into both.

@@ -115,8 +115,8 @@ fn check(args: &StagesArgs) -> anyhow::Result<()> {
         "--metric-command and --save-tensors are for two runs; use them with `layerdiff compare`"
     );
     ensure!(
-        args.set.sweep.is_empty() && !args.set.batch_check,
-        "--sweep and --batch-check are for two runs; use them with `layerdiff compare` or `bisect`"
+        args.set.sweep.is_empty() && !args.set.batch_check && args.set.steps.is_none(),
+        "--sweep, --batch-check and --steps are for two runs; use them with `layerdiff compare` or `bisect`"
     );
     let mut names: Vec<&str> = args.stages.iter().map(|stage| stage.name.as_str()).collect();
     names.sort_unstable();

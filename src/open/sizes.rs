@@ -5,11 +5,11 @@ mod rows;
 
 use anyhow::ensure;
 
-use super::data;
 use super::stand::{Pair, Stand};
+use super::{data, specs};
 use crate::cli::SetArgs;
+use crate::found::Verdict;
 use crate::found::sizes::{SizeVerdict, Sizes};
-use crate::found::{InputsInfo, Verdict};
 use crate::lab::Side;
 use crate::lab::first::{self, Plan};
 use crate::load::sizes;
@@ -29,7 +29,7 @@ pub enum Asked {
 
 /// The samples of all that is to be tried: `feeds` as they are, where nothing is.
 pub fn asked(args: &SetArgs, reference: &Side, feeds: Vec<Tensors>) -> anyhow::Result<(Vec<Tensors>, Asked)> {
-    let specs = data::input_specs(reference)?;
+    let specs = specs::input_specs(reference)?;
     if args.batch_check {
         let rows = Rows::of(&feeds, &specs)?;
         return Ok((rows.samples()?, Asked::Rows(rows)));
@@ -87,7 +87,7 @@ impl Both<'_> {
 }
 
 /// By sample: its outputs, or why there are none. Where all together fail, each is tried alone.
-fn each(
+pub fn each(
     answer: Result<Answer, RunError>,
     plan: &Plan,
     run: impl Fn(&Plan) -> Result<Answer, RunError>,
@@ -145,9 +145,4 @@ impl Judged<'_> {
         let chosen = alone.iter().find(|(_, verdict)| *verdict == Verdict::Diverged).map_or(0, |(sample, _)| *sample);
         Ok((Sizes { sweep: Vec::new(), batch: Some(batch) }, chosen))
     }
-}
-
-/// What the report says of the data, where one of several samples was chosen.
-pub fn told(inputs: InputsInfo, chosen: &Tensors) -> InputsInfo {
-    InputsInfo { samples: 1, tensors: data::described(chosen), ..inputs }
 }

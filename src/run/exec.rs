@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::child::{Ending, Keep};
-use super::job::timed;
+use super::job::each;
 use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told, command};
 use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
@@ -73,7 +73,7 @@ impl Backend for Exec {
             let _ = fs::remove_dir_all(&folder);
             Ok(results)
         };
-        let (values, seconds) = timed(&job.feeds, sample)?;
+        let (values, seconds) = each(job, sample)?;
         Ok(Answer { values, seconds, ..Answer::default() })
     }
 

@@ -12,6 +12,7 @@ use super::engine::Built;
 use crate::compare::{Comparison, Tolerance};
 use crate::failure::RunError;
 use crate::load::Lean;
+use crate::load::decode::Decode;
 use crate::tensor::Tensors;
 
 /// A model to build once and to run on every feed, in order.
@@ -29,6 +30,9 @@ pub struct Job {
     pub how: How,
     /// What can be compared where it lies is, and is copied only if it differs.
     pub against: Option<Against>,
+    /// The model decodes: it is run on the first feed, and then on what follows from its own outputs, step by step; the other
+    /// feeds are the user's values for those steps. The answer has a sample for each step.
+    pub decode: Option<Arc<Decode>>,
 }
 
 /// How a model is to be built, beyond what the backend was started with. Most backends have nothing to choose.
@@ -82,6 +86,27 @@ pub struct Answer {
     pub seconds: Vec<f64>,
 }
 
+/// The values of every feed, or of every step where the job decodes, and how long each took, in seconds.
+pub fn each(
+    job: &Job,
+    mut run: impl FnMut(&Tensors) -> Result<Tensors, RunError>,
+) -> Result<(Vec<Tensors>, Vec<f64>), RunError> {
+    let Some(decode) = &job.decode else { return timed(&job.feeds, run) };
+    let (mut values, mut seconds) = (Vec::new(), Vec::new());
+    let mut next = job.feeds.first().cloned();
+    while let Some(feed) = next.take().filter(|_| values.len() < decode.steps) {
+        let (made, took) = timed(std::slice::from_ref(&feed), &mut run)?;
+        values.extend(made);
+        seconds.extend(took);
+        let fresh = job.feeds.get(values.len());
+        if let Some(last) = values.last().filter(|_| values.len() < decode.steps) {
+            let garbage = |reason| RunError::Garbage { backend: format!("step {}", values.len() - 1), reason };
+            next = Some(decode.next(&feed, last, fresh).map_err(garbage)?);
+        }
+    }
+    Ok((values, seconds))
+}
+
 /// The values of every feed, and how long each took, in seconds.
 pub fn timed(
     feeds: &[Tensors],
@@ -98,7 +123,7 @@ impl Job {
     /// Runs `model` as the backend would by itself.
     pub fn new(model: impl Into<Arc<Lean>>, feeds: &[Tensors], outputs: &[String]) -> Job {
         let (feeds, outputs) = (feeds.to_vec(), outputs.to_vec());
-        Job { model: model.into(), feeds, outputs, how: How::default(), against: None }
+        Job { model: model.into(), feeds, outputs, how: How::default(), against: None, decode: None }
     }
 
     /// The same, built in a certain way.

@@ -31,7 +31,7 @@ use reason::{one_line, reason};
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
-use super::job::timed;
+use super::job;
 use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told};
 use crate::found::BackendInfo;
 use crate::interrupt;
@@ -206,7 +206,7 @@ impl Backend for Ort {
         let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
             Some((against, Ok(comparer))) => (against, comparer),
             plain => {
-                let (values, seconds) = timed(feeds, |feed| session.run(feed, outputs))?;
+                let (values, seconds) = job::each(job, |feed| session.run(feed, outputs))?;
                 let unjudged = plain.and_then(|(_, no)| no.err()?);
                 return Ok(Answer { values, unjudged, seconds, ..Answer::default() });
             }

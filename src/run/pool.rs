@@ -90,7 +90,8 @@ impl<B: Backend> Backend for Pool<B> {
     /// two builds of one model may compute differently.
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let samples = job.feeds.len();
-        let hired = self.hire_some(if self.about.is_engine() { 1 } else { samples });
+        let apart = !self.about.is_engine() && job.decode.is_none();
+        let hired = self.hire_some(if apart { samples } else { 1 });
         if let [only] = &hired[..] {
             return only.run(job);
         }

@@ -12,6 +12,7 @@ mod masked;
 mod ranking;
 mod run;
 mod sizes;
+mod steps;
 mod tensors;
 mod verdict;
 
@@ -68,6 +69,7 @@ pub fn markdown(report: &Report) -> String {
 fn short(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Short))];
     blocks.extend(sizes::blocks(report, Short));
+    blocks.extend(steps::blocks(report, Short));
     match report.verdict {
         Verdict::Agreed => {
             blocks.push(Block::facts(verdict::agreed(report)));
@@ -140,6 +142,7 @@ fn ticket(report: &Report) -> Page {
     let ranking = ranking::block(report, Ticket);
     let mut blocks = vec![Block::Banner(verdict::banner(report, Ticket)), Block::Warnings(report.warnings.clone())];
     blocks.extend(sizes::blocks(report, Ticket));
+    blocks.extend(steps::blocks(report, Ticket));
     let (leads, follows) = if limited { (ranking, None) } else { (None, ranking) };
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
@@ -169,6 +172,7 @@ fn ticket(report: &Report) -> Page {
 fn full(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Full)), Block::Warnings(report.warnings.clone())];
     blocks.extend(sizes::blocks(report, Full));
+    blocks.extend(steps::blocks(report, Full));
     let mut answer = [culprit::section(report), cure::card(report), ranking::block(report, Full)];
     if report.precision_limited.is_some() {
         answer.reverse();

@@ -30,7 +30,7 @@ use crate::found::BackendInfo;
 use crate::load::Lean;
 use crate::onnx::{GraphProto, ModelProto};
 use crate::run::cuda::{self, Cuda, CudaError};
-use crate::run::job::timed;
+use crate::run::job::each;
 use crate::run::{
     About, Answer, Backend, Binding, Built, Doubt, Engine, Job, Layer, Observe, Question, RunError, Told,
 };
@@ -176,7 +176,7 @@ impl Backend for TensorRt {
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let mut state = self.state();
         let ready = self.ready(&mut state, job)?;
-        let (values, seconds) = timed(&job.feeds, |feed| ready.session.run(feed, &job.outputs))?;
+        let (values, seconds) = each(job, |feed| ready.session.run(feed, &job.outputs))?;
         Ok(Answer { values, built: Some(ready.built.clone()), seconds, ..Answer::default() })
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use super::steps::Step;
 use crate::compare::Tolerance;
 use crate::failure::RunError;
 use crate::load::Lean;
+use crate::load::decode::Decode;
 use crate::run::{About, Against, Answer, Built, How, Job, Judged, Question, Told};
 use crate::tensor::Tensors;
 
@@ -48,6 +50,7 @@ pub struct Packed {
     outputs: Vec<String>,
     how: How,
     against: Option<Sealed>,
+    decode: Option<Decode>,
 }
 
 /// An [`Against`] on its way.
@@ -77,6 +80,7 @@ impl Packed {
             outputs: job.outputs.clone(),
             how: job.how.clone(),
             against: job.against.as_ref().map(|against| Sealed::seal(against, rooms)).transpose()?,
+            decode: job.decode.as_deref().cloned(),
         })
     }
 
@@ -84,7 +88,8 @@ impl Packed {
     pub fn open(self) -> anyhow::Result<Job> {
         let lean = Lean { bytes: take(&self.model)?.to_vec(), folder: self.folder };
         let against = self.against.map(Sealed::open).transpose()?;
-        Ok(Job { model: lean.into(), feeds: open(self.feeds)?, outputs: self.outputs, how: self.how, against })
+        let decode = self.decode.map(Arc::new);
+        Ok(Job { model: lean.into(), feeds: open(self.feeds)?, outputs: self.outputs, how: self.how, against, decode })
     }
 }
 

@@ -16,7 +16,8 @@ pub fn headline(report: &Report) -> (&'static str, String) {
         };
     }
     let size = report.first_bad_size.as_ref().map_or(String::new(), |size| format!(" at {}", sizes::told(size)));
-    let pair = format!("{} against {}{size}", report.candidate.told(), report.reference.told());
+    let step = report.first_bad_step.map_or(String::new(), |step| format!(" at step {step}"));
+    let pair = format!("{} against {}{size}{step}", report.candidate.told(), report.reference.told());
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),
         Verdict::Diverged => {

@@ -1,0 +1,144 @@
+//! Before the search: a model that decodes, step by step. The candidate is run on every state of the reference, and by itself; the
+//! search goes on with the state of the first step that fails. `--steps`.
+
+use anyhow::Context;
+
+use super::data;
+use super::sizes::each;
+use super::stand::{Pair, Stand};
+use crate::cli::SetArgs;
+use crate::found::Verdict;
+use crate::found::steps::{Decoding, OwnStep, StepVerdict, Steps, Tokens};
+use crate::lab::Side;
+use crate::lab::first::{self, Plan};
+use crate::load::decode::Decode;
+use crate::run::RunError;
+use crate::tensor::Tensors;
+
+/// Both sides, step by step.
+pub struct Both<'a> {
+    /// The run that is believed.
+    pub reference: &'a mut Side,
+    /// The run under suspicion.
+    pub candidate: &'a mut Side,
+    /// The user's tolerance.
+    pub args: &'a SetArgs,
+    /// The first step's inputs, and the user's values for later ones.
+    pub plan: Plan<'a>,
+}
+
+impl Both<'_> {
+    /// What became of the steps, and the inputs that the search goes on with.
+    pub fn decode(self, decode: &Decode) -> anyhow::Result<(Steps, Tensors)> {
+        let Both { reference, candidate, args, plan } = self;
+        let rewritten = candidate.rewrites() && candidate.spec.model.is_none();
+        let start = Plan { feeds: plan.feeds.get(..1).context("there is no first step")?, ..plan };
+        let (survey, answer) = first::reference(reference, rewritten, &start)?;
+        answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
+        let mut asked: Vec<String> = plan.outputs.to_vec();
+        asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
+        let right = reference.perform(&reference.work(plan.feeds, &asked).decoding(decode));
+        let right = right.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?.values;
+        let states = states(decode, plan.feeds, &right)?;
+        let every = Plan { feeds: &states, outputs: &asked, ..plan };
+        let answer = first::candidate(reference, candidate, &survey, &every);
+        let got = each(answer, &every, |plan| first::unmarked(candidate, plan))?;
+        let own = match candidate.runs() {
+            true => candidate.perform(&candidate.work(&states, &asked).decoding(decode)).map(|answer| answer.values),
+            false => Ok(Vec::new()),
+        };
+        let own = match own {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted.into()),
+            other => other.unwrap_or_default(),
+        };
+        let labels = data::labels(args)?;
+        let (reference, candidate) = (&*reference, &*candidate);
+        let pair = Pair { reference, candidate, survey: &survey, args, labels: &labels, outputs: plan.outputs };
+        let judged = Judged { pair, decode, states: &states, right: &right, got: &got, own: &own };
+        let steps = judged.steps()?;
+        let chosen = chosen(&steps);
+        let state = states.get(chosen).cloned().context("no step was decoded")?;
+        Ok((steps, state))
+    }
+}
+
+/// The inputs of every step, as the reference has them.
+fn states(decode: &Decode, feeds: &[Tensors], right: &[Tensors]) -> anyhow::Result<Vec<Tensors>> {
+    let mut states: Vec<Tensors> = feeds.first().cloned().into_iter().collect();
+    for (step, outputs) in right.iter().enumerate().take(decode.steps.saturating_sub(1)) {
+        let next = decode.next(&states[step], outputs, feeds.get(step + 1));
+        states.push(next.map_err(|why| anyhow::anyhow!("step {step}: {why}"))?);
+    }
+    Ok(states)
+}
+
+/// The step that the search goes on with: where the candidate drifts, that with the largest error of its own.
+fn chosen(steps: &Steps) -> usize {
+    if let Some(bad) = steps.steps.iter().find(|step| step.verdict == Verdict::Diverged) {
+        return bad.step;
+    }
+    let drifts = steps.decoding.as_ref().is_some_and(|decoding| decoding.drifts_from.is_some());
+    let error = |step: &StepVerdict| {
+        let errors = step.outputs.iter().filter_map(|output| output.metrics.as_ref()?.relative_rms());
+        errors.fold(0.0, f64::max)
+    };
+    let worst = steps.steps.iter().max_by(|a, b| error(a).total_cmp(&error(b)));
+    match drifts {
+        true => worst.map_or(0, |step| step.step),
+        false => steps.steps.last().map_or(0, |step| step.step),
+    }
+}
+
+/// Everything has run.
+struct Judged<'a> {
+    pair: Pair<'a>,
+    decode: &'a Decode,
+    states: &'a [Tensors],
+    right: &'a [Tensors],
+    got: &'a [Result<Tensors, RunError>],
+    own: &'a [Tensors],
+}
+
+impl Judged<'_> {
+    fn steps(&self) -> anyhow::Result<Steps> {
+        let mut steps = Vec::new();
+        let mut alike = !self.own.is_empty();
+        let mut decoding = Decoding { rules: self.decode.told(), ..Decoding::default() };
+        for step in 0..self.states.len() {
+            let Stand { verdict, why, outputs, .. } = match &self.got[step] {
+                Ok(got) => self.stand(step, got)?,
+                Err(e) => Stand::without(e.to_string()),
+            };
+            let mut row = StepVerdict { step, verdict, why, outputs, ..StepVerdict::default() };
+            if let Some(own) = self.own.get(step).filter(|_| alike) {
+                let Stand { verdict, outputs, .. } = self.stand(step, own)?;
+                row.own = Some(OwnStep { verdict, outputs });
+            }
+            row.tokens = self.tokens(step);
+            // What follows from another token is another text.
+            if let Some(tokens) = row.tokens.as_ref().filter(|tokens| alike && tokens.own != tokens.reference) {
+                alike = tokens.own.is_empty();
+                decoding.first_token = decoding.first_token.or(Some(step));
+            }
+            steps.push(row);
+        }
+        let own = |step: &StepVerdict| step.own.as_ref().is_some_and(|own| own.verdict == Verdict::Diverged);
+        let forced = steps.iter().any(|step| step.verdict == Verdict::Diverged);
+        decoding.drifts_from = steps.iter().find(|step| !forced && own(step)).map(|step| step.step);
+        Ok(Steps { steps, decoding: Some(decoding) })
+    }
+
+    fn stand(&self, step: usize, got: &Tensors) -> anyhow::Result<Stand> {
+        self.pair.stand(&self.states[step..=step], vec![self.right[step].clone()], vec![got.clone()])
+    }
+
+    fn tokens(&self, step: usize) -> Option<Tokens> {
+        self.decode.token.as_ref()?;
+        let of = |outputs: Option<&Tensors>| outputs.map(|outputs| self.decode.tokens(outputs)).unwrap_or_default();
+        Some(Tokens {
+            reference: of(self.right.get(step)),
+            candidate: of(self.got[step].as_ref().ok()),
+            own: of(self.own.get(step)),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! A model that decodes, step by step: a row each, around the first one that fails where there is no room for all.
+
+use super::Density::{self, Short};
+use crate::found::steps::{Decoding, StepVerdict, Tokens};
+use crate::found::words::{cosine, number};
+use crate::found::{Metrics, Report};
+use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Words};
+use crate::show::stages::{told, worst};
+
+/// Steps on either side of the first one that fails, where there is no room for all.
+const AROUND: usize = 4;
+
+/// All of it; nothing where nobody asked.
+pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
+    let Some(decoding) = &report.decoding else { return Vec::new() };
+    let mut blocks = vec![table(report, density), Block::facts(facts(decoding, report))];
+    if density == Short {
+        blocks.push(Block::Gap);
+        return blocks;
+    }
+    blocks.extend(Block::list(decoding.rules.iter().cloned()));
+    vec![Block::section("Steps", blocks)]
+}
+
+fn table(report: &Report, density: Density) -> Block {
+    use ColumnKind::*;
+    let titles = [
+        (Name, "step"),
+        (Number, "max abs"),
+        (Number, "cosine"),
+        (Words, "tokens"),
+        (State, "by the reference's state"),
+        (State, "by its own"),
+    ];
+    let columns = titles.map(|(kind, title)| Column::new(kind, title));
+    let bad = report.first_bad_step.or(report.decoding.as_ref().and_then(|decoding| decoding.first_token));
+    let near = |at: usize| bad.map_or(at < 2 * AROUND, |bad| at.abs_diff(bad) <= AROUND);
+    let mut rows = Vec::new();
+    for (at, step) in report.steps.iter().enumerate() {
+        match density != Short || near(at) || at + 1 == report.steps.len() {
+            true => rows.push(Some(row(step, report.first_bad_step == Some(step.step)))),
+            false if rows.last().is_some_and(Option::is_some) => rows.push(None),
+            false => {}
+        }
+    }
+    Block::table(columns.into(), rows)
+}
+
+fn row(step: &StepVerdict, marked: bool) -> Row {
+    let output = worst(&step.outputs);
+    let metrics = output.and_then(|output| output.metrics.as_ref());
+    let figure = |write: fn(&Metrics) -> String| Words::from(metrics.map_or("-".to_string(), write));
+    let state = match &step.why {
+        Some(why) => format!("{}: {why}", told(step.verdict)),
+        None => told(step.verdict).to_string(),
+    };
+    let cells = vec![
+        step.step.to_string().into(),
+        figure(|m| number(m.max_abs.0)),
+        figure(|m| cosine(m.cosine.0)),
+        step.tokens.as_ref().map_or("-".to_string(), tokens).into(),
+        state.into(),
+        step.own.as_ref().map_or("-", |own| told(own.verdict)).into(),
+    ];
+    Row { status: output.map(|output| output.status), marked, cells }
+}
+
+/// `17`, `17 -> 4` where the candidate says another one.
+fn tokens(tokens: &Tokens) -> String {
+    let list = |tokens: &[i64]| {
+        let shown: Vec<String> = tokens.iter().take(4).map(i64::to_string).collect();
+        shown.join(",") + if tokens.len() > 4 { ",…" } else { "" }
+    };
+    let said = if tokens.own.is_empty() { &tokens.candidate } else { &tokens.own };
+    match said.is_empty() || *said == tokens.reference {
+        true => list(&tokens.reference),
+        false => format!("{} -> {}", list(&tokens.reference), list(said)),
+    }
+}
+
+fn facts(decoding: &Decoding, report: &Report) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    facts.push(match (report.first_bad_step, decoding.drifts_from) {
+        (_, Some(from)) => Fact::strong(
+            "steps",
+            format!("each alone is within tolerance; fed by its own outputs the candidate leaves it at step {from}, and the search asks which node adds most"),
+        ),
+        (Some(step), None) => Fact::strong("steps", format!("step {step} is the first to diverge with the reference's state")),
+        (None, None) => Fact::new("steps", format!("{} agree, with the reference's state and with its own", report.steps.len())),
+    });
+    facts.extend(
+        decoding
+            .first_token
+            .map(|step| Fact::new("", format!("by itself the candidate says another token at step {step}"))),
+    );
+    facts
+}

@@ -1,0 +1,91 @@
+//! `--steps`: a decoder, fed by the reference and by its own outputs; the first step that fails, and the node.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{Run, layerdiff, root};
+use layerdiff::found::Verdict;
+
+/// Writes the two models of `tests/steps/decoders.py`; the step that fails and the node that is wrong.
+fn faulty(kind: &str, seed: u32, dir: &Path) -> (Option<usize>, String) {
+    let python = root().join("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
+    let script = root().join("tests/steps/decoders.py");
+    let output = Command::new(python).arg(script).args([kind, &seed.to_string()]).arg(dir).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    let (step, node) = said.split_once(' ').unwrap();
+    (step.parse().ok(), node.to_string())
+}
+
+fn run(command: &str, dir: &Path, candidate: &str, args: &[&str]) -> Run {
+    let prompt = dir.join("prompt.npz");
+    layerdiff(command, &dir.join("model.onnx"), &[&["-c", candidate, "-i", prompt.to_str().unwrap()], args].concat())
+}
+
+fn check(kind: &str, seed: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let (step, node) = faulty(kind, seed, dir.path());
+    let candidate = format!("ort@{}", dir.path().join("candidate.onnx").display());
+    let ran = run("bisect", dir.path(), &candidate, &["--steps", "12", "--no-reduce", "--no-overrides"]);
+    let report = ran.report();
+    assert_eq!(
+        (ran.status, report.culprits[0].node.name.as_str()),
+        (1, node.as_str()),
+        "{kind} {seed}: {}",
+        ran.stdout
+    );
+    assert_eq!(report.steps.len(), 12);
+    assert!(report.decoding.as_ref().unwrap().rules.iter().any(|rule| rule.contains("'logits'")), "{report:?}");
+    match step {
+        Some(step) => assert_eq!(report.first_bad_step, Some(step), "{kind} {seed}: {}", ran.stdout),
+        None => {
+            assert!(report.steps.iter().all(|step| step.verdict == Verdict::Agreed), "{}", ran.stdout);
+            assert!(report.decoding.unwrap().drifts_from.is_some());
+        }
+    }
+    assert!(ran.stdout.contains(" at step "), "{}", ran.stdout);
+}
+
+#[test]
+fn a_position_that_is_wrong() {
+    check("position", 1);
+}
+
+#[test]
+fn a_mask_that_is_wrong_from_some_length_on() {
+    check("mask", 4);
+}
+
+#[test]
+fn a_projection_that_is_wrong_from_some_length_on() {
+    check("late", 7);
+}
+
+/// No step shows it: it grows as it is fed back.
+#[test]
+fn a_cache_that_drifts() {
+    check("drift", 2);
+}
+
+#[test]
+fn a_healthy_decoder_agrees_in_fp16_and_the_wiring_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    faulty("position", 1, dir.path());
+    let ran = run("compare", dir.path(), "ort:fp16", &["--steps", "6"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.first_bad_step, report.steps.len()), (0, None, 6), "{}", ran.stdout);
+    let tokens = report.steps[5].tokens.as_ref().unwrap();
+    assert_eq!((tokens.reference.len(), &tokens.reference), (1, &tokens.own));
+    for (args, want) in [
+        (&["--steps", "3", "--feedback", "present_0_kee=past_0_key"][..], "did you mean 'present_0_key'"),
+        (&["--steps", "3", "--token", "logits=ids"], "has no input 'ids'"),
+        (&["--feedback", "a=b"], "--steps"),
+        (&["--steps", "3", "--token", "logits"], "write OUTPUT=INPUT"),
+    ] {
+        let wrong = run("compare", dir.path(), "ort:fp16", args);
+        assert_eq!((wrong.status, wrong.stderr.contains(want)), (2, true), "{args:?}: {}", wrong.stderr);
+    }
+}
