@@ -41,7 +41,9 @@ pub fn decode(args: &SetArgs, side: &Side) -> anyhow::Result<Option<Decode>> {
             bail!("{flag} {output}={input}: {path} has no input '{input}'{near}; there are {}", names.join(", "));
         }
     }
-    let decode = wiring(&specs, &outputs, (steps as usize, &args.feedback, args.token.as_ref()));
+    let (feedback, token) = (args.feedback.clone(), args.token.clone());
+    let given = Decode { steps: steps as usize, feedback, token, rules: Vec::new() };
+    let decode = wiring(&specs, &outputs, given);
     ensure!(
         !decode.feedback.is_empty() || decode.token.is_some(),
         "--steps: no output of {path} is known by its name to become an input; say so with --feedback OUT=IN or --token LOGITS=IDS"

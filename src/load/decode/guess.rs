@@ -10,13 +10,9 @@ const SCORES: [&str; 4] = ["logits", "lm_logits", "output_logits", "scores"];
 /// Names of token ids.
 const IDS: [&str; 4] = ["input_ids", "decoder_input_ids", "tokens", "ids"];
 
-/// The wiring of a model with these inputs and outputs: what the user says, and for the rest what the names say.
-pub fn wiring(
-    inputs: &[InputSpec],
-    outputs: &[String],
-    (steps, feedback, token): (usize, &[(String, String)], Option<&(String, String)>),
-) -> Decode {
-    let mut decode = Decode { steps, feedback: feedback.to_vec(), token: token.cloned(), rules: Vec::new() };
+/// The wiring of a model with these inputs and outputs: what is `given`, and for the rest what the names say.
+pub fn wiring(inputs: &[InputSpec], outputs: &[String], given: Decode) -> Decode {
+    let mut decode = given;
     let taken = |decode: &Decode, input: &str| decode.feedback.iter().any(|(_, taken)| taken == input);
     for output in outputs {
         if decode.feedback.iter().any(|(known, _)| known == output) {

@@ -11,7 +11,7 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn wired(inputs: &[InputSpec], outputs: &[&str]) -> Decode {
-    wiring(inputs, &names(outputs), (4, &[], None))
+    wiring(inputs, &names(outputs), Decode { steps: 4, ..Decode::default() })
 }
 
 #[test]
