@@ -4,6 +4,7 @@
 pub mod decode;
 pub mod folder;
 pub mod guest;
+pub mod images;
 pub mod labels;
 pub mod materialise;
 pub mod model;
