@@ -1,0 +1,1 @@
+//! Small quantised graphs, and what they are with units left unquantised.
