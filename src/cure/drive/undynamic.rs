@@ -4,12 +4,14 @@
 
 mod effects;
 mod export;
+mod search;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::bench::Bench;
 use super::frame::{Frame, Goal, Remedy};
+use super::trials::Trials;
 use crate::cure::export::MIXED;
 use crate::cure::{Smallest, Units};
 use crate::failure::Ended;
@@ -20,6 +22,7 @@ use crate::lab::{Probe, Side, quantised};
 use crate::load::Model;
 use crate::mark::Types;
 use crate::onnx::ModelProto;
+use crate::progress::Progress;
 use crate::qdq::dynamic::{self, Partners, Restored, Unit};
 use crate::run::RunError;
 use effects::Effect;
@@ -145,6 +148,21 @@ impl<'a> Undynamic<'a> {
         Undynamic { reference, candidate, file, effects, units }
     }
 
+    /// The nodes of all units, what does most first.
+    fn ranked(&self) -> Vec<usize> {
+        let mut ranked: Vec<usize> = (0..self.file.nodes.len()).collect();
+        ranked.sort_by(|a, b| self.effects[*b].rank().total_cmp(&self.effects[*a].rank()).then(a.cmp(b)));
+        ranked.into_iter().map(|unit| self.file.nodes[unit]).collect()
+    }
+
+    /// What is left of the error where the first `count` units are unquantised, if all were independent: roundings add up as
+    /// squares.
+    fn left(&self, count: usize) -> f64 {
+        let mut effects: Vec<f64> = self.effects.iter().map(Effect::rank).collect();
+        effects.sort_by(|a, b| b.total_cmp(a));
+        effects.iter().skip(count).map(|e| e * e).sum::<f64>().sqrt()
+    }
+
     /// Has the unit a name in the float model?
     fn is_named(&self, unit: usize) -> bool {
         let node = self.file.restored[unit].reference.map(|n| &self.reference.graph.nodes[n]);
@@ -169,6 +187,10 @@ impl Remedy for Undynamic<'_> {
         let unit = self.file.unit(node)?;
         let tensor = &self.file.graph.tensors[self.file.units[unit].result].key;
         Some((tensor, self.effects[unit].local?))
+    }
+
+    fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
+        search::search(self, trials, builds, progress)
     }
 
     fn remark(&self, _nodes: &[usize]) -> Option<String> {
