@@ -1,8 +1,8 @@
 //! Products of integers whose scales are multiplied in behind them: MatMulInteger and ConvInteger with their Cast and Muls, and the
 //! operators of ONNX Runtime that hold all of that. The scale of the activations is known while the model runs only.
 
-use super::super::{Operand, Unit};
-use super::{At, Find, alone, multiplied, plain};
+use super::super::{Code, Operand, Unit};
+use super::{At, Find, alone, code, multiplied, plain};
 use crate::qdq::dynamic::Stored;
 use crate::tensor::{DType, Tensor};
 
@@ -19,16 +19,28 @@ struct Activation {
     scale: Option<usize>,
     /// The scale, where it is written in the file.
     known: Option<Tensor>,
+    /// They were never floats: rows of a stored table. `float` is their own name then.
+    gathered: bool,
 }
 
 /// What a product is multiplied with behind it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Factors {
     /// Tensors of computed scales.
     computed: Vec<usize>,
-    constants: Vec<Tensor>,
+    /// With their names.
+    constants: Vec<(String, Tensor)>,
     /// Nodes that make them.
     nodes: Vec<usize>,
+}
+
+impl Factors {
+    /// The scale that goes with a zero point: quantisers name both after the tensor, and write it first.
+    fn of_zero_point(&self, zero_point: &str) -> Option<&(String, Tensor)> {
+        let alike = |name: &str| name.bytes().zip(zero_point.bytes()).take_while(|(a, b)| a == b).count();
+        let several = self.constants.len() > 1;
+        self.constants.iter().rev().max_by_key(|(name, _)| alike(name)).filter(|_| several)
+    }
 }
 
 impl Find<'_> {
@@ -36,26 +48,40 @@ impl Find<'_> {
     pub(super) fn integers(&self, at: At) -> Option<Unit> {
         let left = self.activation(at, 0)?;
         let right = if self.value(at, 1).is_none() { Some(self.activation(at, 1)?) } else { None };
-        let wanted: Vec<usize> = [Some(&left), right.as_ref()].into_iter().flatten().filter_map(|a| a.scale).collect();
-        let fixed = right.is_none() || [Some(&left), right.as_ref()].into_iter().flatten().any(|a| a.known.is_some());
+        let both = || [Some(&left), right.as_ref()].into_iter().flatten();
+        let wanted: Vec<usize> = both().filter_map(|a| a.scale).collect();
+        let fixed = usize::from(right.is_none()) + both().filter(|a| a.scale.is_none()).count();
         let (last, factors) = self.scaled(at, &wanted, fixed)?;
         let result = *self.graph.nodes[last].writes.first()?;
         let conv = at.node.op_type == "ConvInteger";
+        let (first, known) = match left.gathered {
+            false => (Operand::Name(left.float.clone()), left.known.clone()),
+            true => {
+                let (name, scale) = factors.of_zero_point(&at.input(2))?;
+                (Operand::Codes(left.float.clone(), code(name.clone(), at.input(2))), Some(scale.clone()))
+            }
+        };
         let second = match &right {
+            Some(right) if right.gathered => return None,
             Some(right) => Operand::Name(right.float.clone()),
             None => {
                 // What is left of the scales is the weight's own.
-                let own = weight_scale(&factors.constants, left.known.as_ref());
+                let own = weight_scale(&factors.constants, known.as_ref());
                 Operand::Weight(Box::new(self.stored(at, (1, 3), own, if conv { 0 } else { usize::MAX })?))
             }
         };
         let mut around = vec![at.number];
-        around.extend([Some(&left), right.as_ref()].into_iter().flatten().map(|a| a.quantizer));
+        around.extend(both().filter(|a| !a.gathered).map(|a| a.quantizer));
         around.extend(factors.nodes);
-        let operands = vec![Operand::Name(left.float.clone()), second];
-        let float = if conv { "Conv" } else { "MatMul" };
-        let unit = alone(at.number, result, float, operands);
+        let unit = alone(at.number, result, if conv { "Conv" } else { "MatMul" }, vec![first, second]);
         Some(Unit { last, around, attributes: at.attributes(&[]), dynamic: left.scale.is_some(), ..unit })
+    }
+
+    /// What the integers mean that a product reads as they were gathered.
+    pub(super) fn gathered_code(&self, at: At) -> Option<(Code, Tensor, Option<Tensor>)> {
+        let (_, factors) = self.scaled(at, &[], 2)?;
+        let (scale, value) = factors.of_zero_point(&at.input(2))?;
+        (value.elements() == 1).then(|| (code(scale.clone(), at.input(2)), value.clone(), self.value(at, 2)))
     }
 
     /// `(B, its zero point)` by input; the axis of its channels, which is the last one where it is beyond all.
@@ -73,54 +99,78 @@ impl Find<'_> {
         let maker = self.at(self.graph.tensors[tensor].node)?;
         let (float, quantizer) = (maker.input(0), maker.number);
         match maker.node.op_type.as_str() {
-            "DynamicQuantizeLinear" if maker.node.writes.first() == Some(&tensor) => {
-                Some(Activation { float, quantizer, scale: maker.node.writes.get(1).copied(), known: None })
-            }
+            "DynamicQuantizeLinear" if maker.node.writes.first() == Some(&tensor) => Some(Activation {
+                float,
+                quantizer,
+                scale: maker.node.writes.get(1).copied(),
+                known: None,
+                gathered: false,
+            }),
             "QuantizeLinear" => match self.value(maker, 1) {
                 Some(scale) if scale.elements() == 1 => {
-                    Some(Activation { float, quantizer, scale: None, known: Some(scale) })
+                    Some(Activation { float, quantizer, scale: None, known: Some(scale), gathered: false })
                 }
                 Some(_) => None,
-                None => Some(Activation { float, quantizer, scale: maker.tensor(&maker.input(1)), known: None }),
+                None => Some(Activation {
+                    float,
+                    quantizer,
+                    scale: maker.tensor(&maker.input(1)),
+                    known: None,
+                    gathered: false,
+                }),
             },
-            // Codes that were gathered: somebody may read them as floats.
-            _ => {
-                let readers =
-                    self.graph.children(tensor).into_iter().filter_map(|t| self.at(self.graph.tensors[t].node));
-                let back = readers
-                    .into_iter()
-                    .find(|r| r.node.op_type == "DequantizeLinear" && r.tensor(&r.input(0)) == Some(tensor))?;
-                let visible = at.node.scope.starts_with(&back.node.scope);
-                let known = self.value(back, 1).filter(|scale| visible && scale.elements() == 1)?;
-                let float = back.proto.output.first()?.clone();
-                Some(Activation { float, quantizer: back.number, scale: None, known: Some(known) })
-            }
+            _ => self.never_floats(at, (slot, tensor), maker),
         }
     }
 
-    /// The last product with a scale behind `at`, once all `wanted` ones were seen, and a constant where there must be one.
-    fn scaled(&self, at: At, wanted: &[usize], fixed: bool) -> Option<(usize, Factors)> {
+    /// Codes that were gathered: somebody may read them as floats too.
+    fn never_floats(&self, at: At, (slot, tensor): (usize, usize), maker: At) -> Option<Activation> {
+        let readers = self.graph.children(tensor).into_iter().filter_map(|t| self.at(self.graph.tensors[t].node));
+        let reads = |r: &At| r.node.op_type == "DequantizeLinear" && r.tensor(&r.input(0)) == Some(tensor);
+        let Some(back) = readers.into_iter().find(reads) else {
+            let gathered = maker.node.op_type == "Gather" && self.value(maker, 0).is_some();
+            let (float, quantizer) = (at.input(slot), maker.number);
+            return gathered.then_some(Activation { float, quantizer, scale: None, known: None, gathered });
+        };
+        let visible = at.node.scope.starts_with(&back.node.scope);
+        let known = self.value(back, 1).filter(|scale| visible && scale.elements() == 1)?;
+        let float = back.proto.output.first()?.clone();
+        Some(Activation { float, quantizer: back.number, scale: None, known: Some(known), gathered: false })
+    }
+
+    /// The last product with a scale behind `at`, once all `wanted` ones were seen, and `fixed` constants; some constants may
+    /// have been multiplied before.
+    fn scaled(&self, at: At, wanted: &[usize], fixed: usize) -> Option<(usize, Factors)> {
         let mut tensor = *at.node.writes.first()?;
         let mut factors = Factors::default();
         let mut last = self.reader(tensor).filter(|cast| cast.node.op_type == "Cast")?;
         for _ in 0..FACTORS {
             tensor = *last.node.writes.first()?;
-            let next = self.reader(tensor).filter(|next| next.node.op_type == "Mul");
-            let complete =
-                wanted.iter().all(|w| factors.computed.contains(w)) && (!fixed || !factors.constants.is_empty());
-            let Some(next) = next.filter(|_| !complete) else { return complete.then_some((last.number, factors)) };
-            let other = (0..2).find(|slot| next.tensor(&next.input(*slot)) != Some(tensor))?;
-            self.factor(next, &next.input(other), wanted, &mut factors)?;
+            let seen = |f: &Factors| wanted.iter().all(|w| f.computed.contains(w));
+            let Some(next) = self.reader(tensor).filter(|_| !seen(&factors) || factors.constants.len() < fixed) else {
+                break;
+            };
+            let Some(more) = self.multiplied_in(next, tensor, wanted, &factors) else { break };
+            factors = more;
             factors.nodes.push(last.number);
             last = next;
         }
-        None
+        let complete = wanted.iter().all(|w| factors.computed.contains(w));
+        (complete && (fixed == 0 || !factors.constants.is_empty())).then_some((last.number, factors))
+    }
+
+    /// The factors with those of one more Mul of `tensor`; `None` where it is no such thing.
+    fn multiplied_in(&self, next: At, tensor: usize, wanted: &[usize], factors: &Factors) -> Option<Factors> {
+        let mut more = factors.clone();
+        let other = (0..2).find(|slot| next.tensor(&next.input(*slot)) != Some(tensor))?;
+        (next.node.op_type == "Mul").then(|| self.factor(next, &next.input(other), wanted, &mut more))??;
+        Some(more)
     }
 
     /// Adds what `name` is made of; `None` where that is no scale.
     fn factor(&self, at: At, name: &str, wanted: &[usize], found: &mut Factors) -> Option<()> {
         if let Some(value) = self.named(at, name) {
-            found.constants.push(value);
+            found.constants.push((name.to_string(), value));
             return Some(());
         }
         let tensor = at.tensor(name)?;
@@ -201,8 +251,9 @@ fn by_gate(weight: &mut Stored, directions: usize, depth: usize, gates: usize) {
 }
 
 /// The product of all constants is the weight's scale, times that of the activations where it is a constant too.
-fn weight_scale(constants: &[Tensor], activations: Option<&Tensor>) -> Option<Tensor> {
-    let product = multiplied(constants)?;
+fn weight_scale(constants: &[(String, Tensor)], activations: Option<&Tensor>) -> Option<Tensor> {
+    let values: Vec<Tensor> = constants.iter().map(|(_, value)| value.clone()).collect();
+    let product = multiplied(&values)?;
     let Some(known) = activations else { return Some(product) };
     let by = crate::compare::to_f64(known)[0] as f32;
     let values: Vec<f32> = crate::compare::to_f64(&product).into_iter().map(|s| s as f32 / by).collect();

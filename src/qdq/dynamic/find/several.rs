@@ -35,23 +35,40 @@ impl Find<'_> {
         Some(Unit { bias, bits: Some(bits as i64), ..unit })
     }
 
-    /// Rows of a stored table, made floats behind.
+    /// Rows of a stored table, made floats behind, or read by a product as they are.
     pub(super) fn gathered(&self, at: At) -> Option<Unit> {
         let table = self.value(at, 0)?;
-        let back = self.reader_of_codes(*at.node.writes.first()?)?;
-        let scale = self.value(back, 1).filter(|scale| scale.elements() == 1)?;
-        let weight = plain(at.number, &at.input(0), table, Some(scale), self.value(back, 2), 0);
-        let operands = vec![Operand::Weight(Box::new(weight)), Operand::Name(at.input(1))];
-        let unit = alone(at.number, *back.node.writes.first()?, "Gather", operands);
-        Some(Unit { last: back.number, around: vec![at.number], attributes: at.attributes(&[]), ..unit })
+        let result = *at.node.writes.first()?;
+        let Some(back) = self.reader_of_codes(result, "DequantizeLinear") else {
+            let product = self.reader_of_codes(result, "MatMulInteger")?;
+            let (code, scale, zero) = self.gathered_code(product)?;
+            let unit = self.row(at, table, (Some(scale), zero), result)?;
+            return Some(Unit { codes: Some(code), ..unit });
+        };
+        let scale = self.value(back, 1).filter(|scale| scale.elements() == 1);
+        let unit = self.row(at, table, (scale, self.value(back, 2)), *back.node.writes.first()?)?;
+        Some(Unit { last: back.number, around: vec![at.number], ..unit })
     }
 
-    /// The first DequantizeLinear that reads this tensor as its codes, in the same graph.
-    fn reader_of_codes(&self, tensor: usize) -> Option<At<'_>> {
+    fn row(
+        &self,
+        at: At,
+        table: Tensor,
+        (scale, zero): (Option<Tensor>, Option<Tensor>),
+        result: usize,
+    ) -> Option<Unit> {
+        let weight = plain(at.number, &at.input(0), table, Some(scale?), zero, 0);
+        let operands = vec![Operand::Weight(Box::new(weight)), Operand::Name(at.input(1))];
+        let unit = alone(at.number, result, "Gather", operands);
+        Some(Unit { attributes: at.attributes(&[]), ..unit })
+    }
+
+    /// The first node of this type that reads the tensor as its codes, in the same graph.
+    fn reader_of_codes(&self, tensor: usize, op: &str) -> Option<At<'_>> {
         let readers = self.graph.children(tensor).into_iter().filter_map(|t| self.at(self.graph.tensors[t].node));
         let scope = &self.graph.producer(tensor).scope;
         let reads = |r: &At| r.tensor(&r.input(0)) == Some(tensor) && r.node.scope == *scope;
-        readers.into_iter().find(|r| r.node.op_type == "DequantizeLinear" && reads(r))
+        readers.into_iter().find(|r| r.node.op_type == op && reads(r))
     }
 
     /// Table, indices, scales, zero points; bytes hold several codes where the table is of a type of eight bits.
