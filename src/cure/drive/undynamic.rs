@@ -163,6 +163,13 @@ impl<'a> Undynamic<'a> {
         effects.iter().skip(count).map(|e| e * e).sum::<f64>().sqrt()
     }
 
+    /// ONNX Runtime's quantiser makes a MatMul of a Gemm before it looks for what to leave out.
+    fn other_name(&self, unit: usize) -> Option<String> {
+        let node = &self.reference.graph.nodes[self.file.restored[unit].reference?];
+        let changed = node.op_type == "Gemm" && self.file.units[unit].float == "MatMul";
+        changed.then(|| format!("{}_MatMul", node.name))
+    }
+
     /// Has the unit a name in the float model?
     fn is_named(&self, unit: usize) -> bool {
         let node = self.file.restored[unit].reference.map(|n| &self.reference.graph.nodes[n]);

@@ -93,7 +93,7 @@ impl Edit<'_> {
     }
 
     fn unit(&mut self, main: &mut GraphProto, unit: &Unit, restored: &Restored) {
-        let last = &self.graph.nodes[unit.last];
+        let [own, last] = [unit.node, unit.last].map(|n| &self.graph.nodes[n]);
         let Some(home) = graph_at_mut(main, &last.scope) else { return };
         let Some(NodeProto { input, output: outputs, .. }) = home.node.get(last.index).cloned() else { return };
         self.orphans.extend(input);
@@ -103,9 +103,9 @@ impl Edit<'_> {
             .operands
             .iter()
             .enumerate()
-            .map(|(slot, operand)| self.read(&mut new, operand, restored.weights.get(&slot), &slot.to_string(), last))
+            .map(|(slot, operand)| self.read(&mut new, operand, restored.weights.get(&slot), &slot.to_string(), own))
             .collect();
-        let bias = unit.bias.as_ref().map(|bias| self.read(&mut new, bias, None, "bias", last));
+        let bias = unit.bias.as_ref().map(|bias| self.read(&mut new, bias, None, "bias", own));
         let made = unit.codes.as_ref().and_then(|_| self.floats.get(&unit.result).cloned()).unwrap_or(result.clone());
         new.compute(unit, restored, inputs, bias, (&made, &outputs));
         if let Some(code) = &unit.codes {
@@ -123,7 +123,7 @@ impl Edit<'_> {
         }
     }
 
-    /// The name under which `operand` is read as floats, by a node that stands where `at` does.
+    /// The name under which `operand` is read as floats, as the node `at` reads it.
     fn read(&self, new: &mut New, operand: &Operand, weight: Option<&TensorProto>, what: &str, at: &Node) -> String {
         match operand {
             Operand::Name(name) => name.clone(),

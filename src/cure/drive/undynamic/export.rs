@@ -7,9 +7,10 @@ mod readme;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Undynamic;
+use super::{File, Undynamic};
 use crate::cure::export::{Content, Export, Folder, MIXED, line};
 use crate::found::Overrides;
+use crate::qdq::dynamic::Unit;
 
 /// What was found.
 pub struct Told<'a> {
@@ -60,11 +61,11 @@ impl Told<'_> {
         self.nodes.iter().filter_map(|n| self.remedy.file.unit(*n))
     }
 
-    /// The names of these units in the float model, as quantisers read them; those without a name are left out.
+    /// The names of these units as their quantiser reads them; those without a name are left out.
     fn names(&self, kind: Kind) -> Vec<String> {
-        let file = &self.remedy.file;
-        let of_kind = self.units().filter(|u| Kind::of(&file.units[*u]) == kind);
-        of_kind.filter(|u| self.remedy.is_named(*u)).map(|u| file.restored[u].name.clone()).collect()
+        let (remedy, file) = (self.remedy, self.remedy.file);
+        let of_kind = self.units().filter(|u| Kind::of(file, *u) == kind && remedy.is_named(*u));
+        of_kind.flat_map(|u| std::iter::once(file.restored[u].name.clone()).chain(remedy.other_name(u))).collect()
     }
 }
 
@@ -80,11 +81,14 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(unit: &crate::qdq::dynamic::Unit) -> Kind {
-        match (unit.bits, &unit.codes) {
-            (Some(_), _) => Kind::Bits,
-            (None, Some(_)) => Kind::Operators,
-            (None, None) => Kind::Dynamic,
+    /// By the operators of the file: both of the last two quantise tables in the same way.
+    fn of(file: &File, unit: usize) -> Kind {
+        let op = |unit: &Unit| file.graph.nodes[unit.node].op_type.as_str();
+        let operators = || file.units.iter().any(|u| op(u).starts_with("QLinear") || op(u) == "QGemm");
+        match file.units[unit].bits {
+            Some(_) => Kind::Bits,
+            None if operators() => Kind::Operators,
+            None => Kind::Dynamic,
         }
     }
 }
