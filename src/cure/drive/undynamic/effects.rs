@@ -2,17 +2,21 @@
 //! The first takes one run of a cut of the candidate, the second one session of the reference, run once for each unit: far
 //! less than a build for each. Where either cannot be had, the ranking has to do without.
 
+mod lone;
+
 use std::collections::HashMap;
 
 use super::File;
 use crate::compare::to_f64;
 use crate::cure::Trial;
-use crate::graph::{Outputs, Read, Source, extract};
-use crate::lab::{Feed, Probe};
+use crate::graph::Source;
+use crate::lab::{Probe, Side};
 use crate::mark::Types;
 use crate::onnx::{ModelProto, NodeProto, ValueInfoProto};
+use crate::qdq::dynamic::{Operand, Unit};
 use crate::run::RunError;
 use crate::tensor::{DType, Tensor, Tensors};
+use lone::Lot;
 
 /// Units of which the effect on the outputs is run: those with the largest errors of their own.
 const MOST: usize = 96;
@@ -34,7 +38,7 @@ impl Effect {
 }
 
 /// By unit.
-pub fn effects(probe: &mut Probe, file: &File, outputs: &[String]) -> Result<Vec<Effect>, RunError> {
+pub fn effects(probe: &Probe, file: &File, outputs: &[String]) -> Result<Vec<Effect>, RunError> {
     let mut effects = vec![Effect::default(); file.units.len()];
     let errors = settled(alone(probe, file))?.unwrap_or_default();
     for (unit, error) in &errors {
@@ -66,67 +70,89 @@ struct Error {
     difference: Tensor,
 }
 
-/// The units of the main graph, cut out of the candidate and fed with the reference's values of the first sample.
-fn alone(probe: &mut Probe, file: &File) -> Result<Vec<(usize, Error)>, RunError> {
-    let candidate = &probe.lab.candidate;
-    if !candidate.runs() || !probe.lab.reference.runs() {
+/// The units of the main graph, each alone, fed with the reference's values of the first sample.
+fn alone(probe: &Probe, file: &File) -> Result<Vec<(usize, Error)>, RunError> {
+    let lab = probe.lab;
+    if !lab.candidate.runs() || !lab.reference.runs() {
         return Ok(Vec::new());
     }
-    let nodes = |unit: usize| {
-        let unit = &file.units[unit];
-        unit.around.iter().copied().chain([unit.node, unit.last]).collect::<Vec<usize>>()
+    let places: Vec<Place> = (0..file.units.len()).filter_map(|unit| Place::of(&lab.reference, file, unit)).collect();
+    let wanted: Vec<usize> =
+        places.iter().flat_map(|p| p.reads.values().flatten().copied().chain([p.tensor])).collect();
+    let Some(first) = lab.feeds.get(..1) else { return Ok(Vec::new()) };
+    let keys = lab.reference.graph.keys(&wanted);
+    let known = lab.reference.run(&wanted, first, &keys)?;
+    let right = |tensor: usize| known.first()?.get(&lab.reference.graph.tensors[tensor].key);
+    let by_unit: HashMap<usize, &Place> = places.iter().map(|place| (place.unit, place)).collect();
+    let value = |unit: usize, name: &str| match by_unit[&unit].reads.get(name)? {
+        Some(tensor) => right(*tensor).cloned(),
+        None => first[0].get(name).cloned(),
     };
-    let result = |unit: usize| file.graph.tensors[file.units[unit].result].key.clone();
-    let reads = |unit: usize| nodes(unit).into_iter().flat_map(|n| &file.graph.nodes[n].reads).map(|r| key(file, r));
-    let main = |unit: &usize| {
-        file.units[*unit].codes.is_none() && nodes(*unit).iter().all(|n| file.graph.nodes[*n].scope.is_empty())
+    let lots: Vec<Lot> = places.iter().map(|p| Lot { unit: p.unit, with_bias: p.with_bias }).collect();
+    let lone = lone::lone(file, &lots, value);
+    let names: Vec<String> = lone.outputs.iter().map(|(_, name)| name.clone()).collect();
+    let values = lab.candidate.run_model(&lone.model, &Types::new(), &[lone.feed], &names)?;
+    let Some(values) = values.first() else { return Ok(Vec::new()) };
+    let error = |(unit, name): &(usize, String)| {
+        let tensor = by_unit[unit].tensor;
+        Some((*unit, Error::of(tensor, right(tensor)?, values.get(name)?)?))
     };
-    let units: Vec<usize> = (0..file.units.len()).filter(main).collect();
-    let wanted: Vec<String> = units.iter().flat_map(|u| reads(*u).chain([result(*u)])).collect();
-    probe.fetch(candidate, &wanted)?;
-    let value = |key: &str| probe.value_at(candidate, key, 0, Feed::Reference);
-    let made = |unit: usize| {
-        nodes(unit)
-            .into_iter()
-            .flat_map(|n| &file.graph.nodes[n].writes)
-            .map(|t| &file.graph.tensors[*t].key)
-            .collect::<Vec<_>>()
-    };
-    let constant = |key: &String| {
-        file.graph.tensor(key).is_none_or(|t| file.graph.is_constant(t)) && !file.graph.inputs.contains(key)
-    };
-    let fed = |unit: &usize| {
-        let made = made(*unit);
-        reads(*unit).all(|key| made.contains(&&key) || constant(&key) || value(&key).is_some())
-    };
-    let units: Vec<usize> = units.into_iter().filter(fed).collect();
-    let mut ids: Vec<usize> = units.iter().flat_map(|u| nodes(*u)).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let results: Vec<usize> = units.iter().map(|u| file.units[*u].result).collect();
-    let typed = |key: &str| value(key).map(|v| (v.dtype, v.shape.clone()));
-    let Some(cut) = extract(&file.model.proto, &file.graph, &ids, Outputs::Only(&results), typed) else {
-        return Ok(Vec::new());
-    };
-    let feed: Tensors = cut.feeds.iter().filter_map(|(name, key)| Some((name.clone(), value(key)?))).collect();
-    let names: Vec<String> = cut.outputs.iter().map(|(name, _)| name.clone()).collect();
-    let mut values = candidate.run_model(&cut.proto, &file.types, &[feed], &names)?;
-    let values = values.pop().unwrap_or_default();
-    let by_tensor: HashMap<usize, &Tensor> =
-        cut.outputs.iter().filter_map(|(name, tensor)| Some((*tensor, values.get(name)?))).collect();
-    let error = |unit: usize| {
-        let right = value(&result(unit))?;
-        let tensor = probe.lab.stands_for(candidate, &result(unit))?;
-        Some((unit, Error::of(tensor, &right, by_tensor.get(&file.units[unit].result)?)?))
-    };
-    Ok(units.into_iter().filter_map(error).collect())
+    Ok(lone.outputs.iter().filter_map(error).collect())
 }
 
-fn key(file: &File, read: &Read) -> String {
-    match read.source {
-        Source::Tensor(t) => file.graph.tensors[t].key.clone(),
-        Source::Input | Source::Initializer => read.name.clone(),
+/// Where a unit stands in the reference.
+struct Place {
+    unit: usize,
+    /// By what the unit reads: the tensor of the reference that it is; `None` for an input of the model.
+    reads: HashMap<String, Option<usize>>,
+    /// What it makes, behind the activations that saturation stands for.
+    tensor: usize,
+    /// Its node in the reference adds the bias as well.
+    with_bias: bool,
+}
+
+impl Place {
+    /// `None` for a unit in a body, and for one that has no node in the reference.
+    fn of(reference: &Side, file: &File, number: usize) -> Option<Place> {
+        let (unit, restored) = (&file.units[number], &file.restored[number]);
+        let node = &reference.graph.nodes[restored.reference?];
+        let proto = node.proto(&reference.model.proto)?;
+        let inside = !node.scope.is_empty() || !file.graph.nodes[unit.node].scope.is_empty();
+        if inside || proto.attr("transA").is_some_and(|a| a.i() != 0) {
+            return None;
+        }
+        let mut reads = HashMap::new();
+        for (operand, name) in unit.operands.iter().zip(&proto.input) {
+            let own = match operand {
+                Operand::Name(own) | Operand::Codes(own, _) => own,
+                Operand::Weight(_) => continue,
+            };
+            // Codes are read as such, or were quantised of what the reference has.
+            let own = quantized(file, unit, own).unwrap_or_else(|| own.clone());
+            let tensor = match node.reads.iter().find(|r| r.name == *name).map(|r| &r.source) {
+                Some(Source::Tensor(t)) => Some(*t),
+                _ => None,
+            };
+            reads.insert(own, tensor);
+        }
+        let mut tensor = *node.writes.first()?;
+        for _ in &restored.activations {
+            tensor = *reference.graph.children(tensor).first()?;
+        }
+        if unit.bias.is_some() && node.op_type == "MatMul" {
+            tensor =
+                reference.graph.children(tensor).into_iter().find(|t| reference.graph.producer(*t).op_type == "Add")?;
+        }
+        let with_bias = node.op_type == "Gemm" || (node.op_type == "Conv" && proto.input.len() > unit.operands.len());
+        Some(Place { unit: number, reads, tensor, with_bias })
     }
+}
+
+/// What a QuantizeLinear of the unit reads to make these codes.
+fn quantized(file: &File, unit: &Unit, codes: &str) -> Option<String> {
+    let made = |n: &&usize| file.graph.nodes[**n].writes.iter().any(|t| file.graph.tensors[*t].name == codes);
+    let node = unit.around.iter().find(made)?;
+    file.graph.nodes[*node].proto(&file.model.proto)?.input.first().cloned()
 }
 
 impl Error {
