@@ -5,9 +5,11 @@ KIND dynamic: MatMul, Gemm with a transposed weight and a bias, a table of which
 KIND conv: a Conv with a bias; ConvInteger. KIND lstm: DynamicQuantizeLSTM. KIND bits, bits8, bits2: MatMulNBits of so many bits.
 KIND operators: Conv, Relu, MaxPool, Conv, Gemm; quantize_static with QOperator. KIND body: products in both branches of an If, which
 share a weight. KIND shared: one weight and one DynamicQuantizeLinear for two products. KIND bare: no zero points, no names.
-KIND renamed: every tensor and node of the quantised file has another name. KIND attention: QAttention.
+KIND deep: twelve layers beside a sum, of which each loses alike.
+KIND again: as dynamic, quantised with the keywords of a third argument. KIND renamed: every tensor and node of the quantised file has another name. KIND attention: QAttention.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -249,9 +251,28 @@ def attention(folder):
     quantize_dynamic(folder / "model.onnx", folder / "quantised.onnx", weight_type=QuantType.QInt8)
 
 
+def deep(folder):
+    nodes, weights, last = [], [], "x"
+    for i in range(12):
+        nodes += [
+            node("MatMul", [last, f"w{i}"], [f"m{i}"], f"layer{i}"),
+            node("Add", [last, f"m{i}"], [f"y{i}" if i < 11 else "y"], f"sum{i}"),
+        ]
+        # What a layer adds is as large as what all before it made.
+        weights.append(numpy_helper.from_array((rng.normal(size=(24, 24)) / 5).astype(np.float32), f"w{i}"))
+        last = f"y{i}"
+    save(folder, nodes, weights, [info("x", [8, 24])], info("y", [8, 24]), {"x": floats(8, 24)})
+    quantize_dynamic(folder / "model.onnx", folder / "quantised.onnx", weight_type=QuantType.QInt8)
+
+
+def again(folder):
+    options = json.loads(Path(sys.argv[3]).read_text())
+    quantize_dynamic(folder / "model.onnx", folder / "again.onnx", weight_type=QuantType.QInt8, **options)
+
+
 KINDS = {
     "dynamic": dynamic, "conv": conv, "lstm": lstm, "operators": operators, "body": body, "shared": shared, "bare": bare,
-    "renamed": renamed, "attention": attention, "bits": bits, "bits8": lambda f: bits(f, 8), "bits2": lambda f: bits(f, 2),
+    "renamed": renamed, "attention": attention, "deep": deep, "again": again, "bits": bits, "bits8": lambda f: bits(f, 8), "bits2": lambda f: bits(f, 2),
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -180,7 +180,8 @@ impl Edit<'_> {
             proto.name = Some(format!("{}/unquantised", proto.name()));
             proto.input[0] = float.to_string();
             proto.output = vec![moved.clone()];
-            self.goes.insert(graph.tensors[child].name.clone());
+            // Whichever of the two nobody reads.
+            self.goes.extend([graph.tensors[child].name.clone(), moved.clone()]);
             self.put.push(Put { scope: node.scope.clone(), index: node.index, instead: false, nodes: vec![proto] });
             self.hand_on(main, child, &moved);
         }
