@@ -4,7 +4,6 @@
 
 mod effects;
 mod export;
-mod level;
 mod search;
 
 use std::collections::BTreeMap;
@@ -39,14 +38,11 @@ pub fn undynamic(probe: &mut Probe, outputs: &[String], frame: &Frame, goal: Goa
         Err(e) => return Some(Ended { value: Cure::default(), halted: Some(e) }),
     };
     let bench = Bench::new(probe, outputs);
-    let exact = bench.trials(frame.holdout, |_, feeds| {
-        lab.candidate.run_model(&level::in_float(&file.model.proto), &file.types, feeds, outputs)
-    });
-    let remedy = Undynamic::new(&lab.reference, &lab.candidate, &file, effects, &exact);
+    let remedy = Undynamic::new(&lab.reference, &lab.candidate, &file, effects);
     let trials = bench
         .trials(frame.holdout, |set, feeds| lab.candidate.run_model(&file.without(set), &file.types, feeds, outputs));
     let mut reached = frame.reach(goal, &remedy, &trials);
-    drop((trials, exact));
+    drop(trials);
     if let Err(e) = from_disk(probe, &mut reached.value) {
         reached.halted.get_or_insert(e);
     }
@@ -140,24 +136,16 @@ struct Undynamic<'a> {
     /// By unit.
     effects: Vec<Effect>,
     units: Units,
-    /// Runs the file with the activations of n-bit products in float32, whatever the set.
-    exact: &'a Trials<'a>,
 }
 
 impl<'a> Undynamic<'a> {
-    fn new(
-        reference: &'a Side,
-        candidate: &'a Side,
-        file: &'a File,
-        effects: Vec<Effect>,
-        exact: &'a Trials<'a>,
-    ) -> Undynamic<'a> {
+    fn new(reference: &'a Side, candidate: &'a Side, file: &'a File, effects: Vec<Effect>) -> Undynamic<'a> {
         let mut ranks = vec![0.0; file.float.nodes.len()];
         // Finite: what a unit loses, its reader does not lose again.
         file.nodes.iter().zip(&effects).for_each(|(node, effect)| ranks[*node] = effect.rank().min(f64::MAX));
         // Each alone: what stands around a product is not quantised.
         let units = Units::new(&file.float, Vec::new(), file.nodes.clone(), ranks);
-        Undynamic { reference, candidate, file, effects, units, exact }
+        Undynamic { reference, candidate, file, effects, units }
     }
 
     /// The nodes of all units, what does most first.
@@ -209,9 +197,7 @@ impl Remedy for Undynamic<'_> {
     }
 
     fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
-        let (set, mut found) = search::search(self, trials, builds, progress)?;
-        level::tried(self, builds, &mut found)?;
-        Ok((set, found))
+        search::search(self, trials, builds, progress)
     }
 
     fn remark(&self, _nodes: &[usize]) -> Option<String> {
