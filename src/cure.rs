@@ -28,7 +28,7 @@ mod trial;
 mod units;
 
 pub use groups::{Group, Kind, groups};
-pub use limit::{Limited, is_too_many};
+pub use limit::{Limited, is_too_many, most};
 pub use search::{Smallest, search};
 pub use trial::Trial;
 pub use units::Units;

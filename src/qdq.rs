@@ -2,6 +2,7 @@
 //! own formula, and takes them out. Runs nothing: integer kernels are a backend's business.
 
 mod bias;
+pub mod dynamic;
 mod exclude;
 mod find;
 mod formula;

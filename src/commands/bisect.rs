@@ -11,7 +11,7 @@ use super::frame::Frame;
 use super::hand_over::Shown;
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs};
 use crate::cure::drive::frame::{self as cure, Goal};
-use crate::cure::drive::{precision, unquantise};
+use crate::cure::drive::{precision, undynamic, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
 use crate::find::{self, inside, route, story, trust, undo};
@@ -244,7 +244,10 @@ impl Run<'_> {
         let frame = cure::Frame::new(args, &self.frame.dir, &self.progress);
         let measured = &self.frame.findings.measured.tensors;
         match lab.candidate.spec.model.is_some() {
-            true => unquantise::unquantise(probe, &lab.outputs, measured, &frame, goal),
+            true => match undynamic::undynamic(probe, &lab.outputs, &frame, goal) {
+                Some(reached) => reached,
+                None => unquantise::unquantise(probe, &lab.outputs, measured, &frame, goal),
+            },
             false => precision::cure(probe, &lab.outputs, locals, &frame, goal),
         }
     }

@@ -32,8 +32,24 @@ pub struct Lean {
 impl Lean {
     /// Does this text, an operator domain say, occur in it?
     pub fn mentions(&self, text: &str) -> bool {
-        self.bytes.windows(text.len()).any(|w| w == text.as_bytes())
+        occurs(text.as_bytes(), &self.bytes)
     }
+}
+
+/// Horspool's search: most of a model is weights, and most of their bytes are in no text, so that it goes on by the whole
+/// length of the text.
+fn occurs(text: &[u8], bytes: &[u8]) -> bool {
+    let Some(last) = text.len().checked_sub(1) else { return true };
+    let mut skip = [text.len(); 256];
+    text[..last].iter().enumerate().for_each(|(i, byte)| skip[usize::from(*byte)] = last - i);
+    let mut end = last;
+    while let Some(byte) = bytes.get(end) {
+        if *byte == text[last] && bytes[end - last..=end] == *text {
+            return true;
+        }
+        end += skip[usize::from(*byte)];
+    }
+    false
 }
 
 /// A model as it was loaded: a proto without large weights, and where they are.

@@ -21,7 +21,7 @@ pub struct Parameters {
 }
 
 /// Operators that move integers and leave them as they are.
-const MOVES: [&str; 12] = [
+pub(super) const MOVES: [&str; 12] = [
     "DepthToSpace",
     "Flatten",
     "Gather",

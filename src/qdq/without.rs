@@ -150,13 +150,13 @@ fn node_mut<'a>(main: &'a mut GraphProto, node: &Node) -> Option<&'a mut NodePro
 }
 
 /// Does a node of this graph or of one inside it read `name`, or is it given out?
-fn is_read(graph: &GraphProto, name: &str) -> bool {
+pub(super) fn is_read(graph: &GraphProto, name: &str) -> bool {
     let inside = |n: &NodeProto| n.input.iter().any(|i| i == name) || n.subgraphs().any(|(_, g)| is_read(g, name));
     graph.output.iter().any(|o| o.name() == name) || graph.node.iter().any(inside)
 }
 
 /// Drops the empty places, and those of `orphans` that nothing makes use of: scales, zero points, integer weights.
-fn sweep(graph: &mut GraphProto, orphans: &HashSet<String>) {
+pub(super) fn sweep(graph: &mut GraphProto, orphans: &HashSet<String>) {
     graph.node.retain(|n| *n != NodeProto::default());
     for node in &mut graph.node {
         node.subgraphs_mut().for_each(|body| sweep(body, orphans));

@@ -130,7 +130,7 @@ pub fn becoming(kind: CureKind) -> &'static str {
 }
 
 /// A cure as the report has it; its files are the caller's.
-fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
+pub(super) fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
     let name = |n: &usize| units.names[*n].0.clone();
     Overrides {
         kind,

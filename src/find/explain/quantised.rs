@@ -2,6 +2,7 @@
 //! candidate's file, and the candidate runs again. What then agrees was the cause. Those at the culprit come first, then those
 //! above it, whose error may stay below the tolerance until here. Bounded, and of one sample.
 
+mod operators;
 mod rounding;
 mod saturated;
 mod seen;
@@ -56,10 +57,10 @@ pub fn tried(
     let mut all = pairs(&lab.reference, &lab.candidate);
     all.extend(operands(&lab.reference, &lab.candidate));
     let (here, above) = around(probe, tensor, own, &all);
-    if above.is_empty() {
-        return Ok(known);
-    }
     let causes = Causes { culprit, tensor, own, all: &all };
+    if above.is_empty() {
+        return causes.operators(probe, Vec::new(), known);
+    }
     let (mut tried, here) = causes.each(probe, &here, Vec::new())?;
     if !tried.iter().any(Tried::agrees) {
         tried = causes.each(probe, &above, tried)?.0;
@@ -75,7 +76,7 @@ pub fn tried(
     }
     let builds = trial.builds();
     probe.ledger.counts.proof_builds += builds;
-    Ok(told(found, known))
+    causes.operators(probe, found, known)
 }
 
 /// The pairs at the maker of `tensor`, and all that it is computed from, those included; several halves behind one
@@ -156,6 +157,23 @@ impl<'x> Causes<'_, 'x> {
         let builds = trial.builds();
         probe.ledger.counts.proof_builds += builds;
         Ok((tried, seen))
+    }
+
+    /// What was found, and where none of it is shown, what operators that quantise have to do with it.
+    fn operators(
+        &self,
+        probe: &mut Probe,
+        mut found: Vec<Diagnosis>,
+        known: Vec<Diagnosis>,
+    ) -> Result<Vec<Diagnosis>, RunError> {
+        if found.iter().all(|d| d.sure != Sure::Shown) {
+            let trial = self.trial(probe);
+            let operators = operators::left_out(probe, &trial, self.culprit, (self.tensor, self.own))?;
+            let builds = trial.builds();
+            probe.ledger.counts.proof_builds += builds;
+            found.splice(0..0, operators);
+        }
+        Ok(told(found, known))
     }
 
     /// Where no suspicion alone is enough: all of them, and of these as few as will do.
