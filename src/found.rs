@@ -260,6 +260,19 @@ pub struct InputsInfo {
     pub samples: usize,
     /// Of the first sample.
     pub tensors: Vec<InputTensor>,
+    /// What each sample was read from, where a folder was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+impl InputsInfo {
+    /// `sample 3`, `sample 3 (cat.jpg)`
+    pub fn sample(&self, number: usize) -> String {
+        match self.files.get(number) {
+            Some(file) => format!("sample {number} ({})", clean(words::file_name(file))),
+            None => format!("sample {number}"),
+        }
+    }
 }
 
 /// One input, as it was fed.

@@ -7,6 +7,7 @@ pub mod guest;
 pub mod images;
 pub mod labels;
 pub mod materialise;
+pub mod members;
 pub mod model;
 pub mod npy;
 pub mod npz;

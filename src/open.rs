@@ -132,7 +132,12 @@ fn chosen(
     plan: &Plan,
     inputs: InputsInfo,
 ) -> anyhow::Result<Chosen> {
-    let told = |inputs: InputsInfo, feed: &Tensors| InputsInfo { samples: 1, tensors: data::described(feed), ..inputs };
+    let told = |inputs: InputsInfo, feed: &Tensors| InputsInfo {
+        samples: 1,
+        tensors: data::described(feed),
+        files: Vec::new(),
+        ..inputs
+    };
     if let Some(decode) = specs::decode(args, reference)? {
         let both = steps::Both { reference, candidate, args, plan: Plan { ..*plan } };
         let (steps, state) = both.decode(&decode)?;

@@ -12,6 +12,7 @@ impl SetArgs {
         words.0.push(plain(&self.model));
         sides.iter().for_each(|(flag, spec)| words.flag(flag, spec));
         self.inputs.iter().for_each(|path| words.flag("--inputs", &path.display().to_string()));
+        self.preprocess.iter().for_each(|recipe| words.flag("--preprocess", &recipe.to_string()));
         for (name, shape) in &self.shape {
             let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
             words.flag("--shape", &format!("{name}={}", sizes.join("x")));
@@ -126,7 +127,7 @@ mod tests {
     fn words_are_read_back() {
         let said = "layerdiff compare -- m.onnx";
         assert!(Cli::try_parse_from(said.split(' ')).is_ok());
-        let said = "layerdiff compare m.onnx -c ort:fp16 --shape x=1x3 --range=-1..1 --range=y=0..5 --seed 3 --samples 2 --atol 0.5 \
+        let said = "layerdiff compare m.onnx -c ort:fp16 --preprocess yolo,size=4x8,mean=1 --shape x=1x3 --range=-1..1 --range=y=0..5 --seed 3 --samples 2 --atol 0.5 \
                     --atol=y=0.25 --rtol 1 --candidate-precision fp16 --metric y:cosine=0.5 --outputs a,b --memory 1G \
                     --sweep n=1..5/2 --profile x=1x3:2x3:4x3 --strongly-typed --workspace 1M --builder-level 3 --devices 0,1 --allow-outside";
         let words = |text: &mut dyn Iterator<Item = String>| {

@@ -8,6 +8,7 @@ use super::values::{
     Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
 };
 use crate::judge::NamedMetric;
+use crate::load::images::{Recipe, parse_recipe};
 use crate::load::sizes::{Sweep, parse_sweep};
 use crate::load::synthetic::{parse_range, parse_shape};
 use crate::run::metric;
@@ -35,9 +36,12 @@ pub struct SetArgs {
     #[arg(long, value_name = "SPEC", value_parser = spec(), default_value = "ort")]
     pub reference: Spec,
 
-    /// Input data: .npz, .npy, Polygraphy JSON or a test_data_set folder (repeatable: each is a sample)
+    /// Input data: .npz, .npy, Polygraphy JSON, a test_data_set folder, or a folder of such files or of pictures (repeatable: each file is a sample)
     #[arg(long, short = 'i', value_name = "PATH", help_heading = "Inputs")]
     pub inputs: Vec<PathBuf>,
+    /// How pictures (.png, .jpg) become inputs: imagenet, yolo or plain, then what is otherwise: size=224, channels=bgr, layout=nhwc, scale=1/255, mean=0.5, std=0.5
+    #[arg(long, value_name = "RECIPE", value_parser = parse_recipe, help_heading = "Inputs")]
+    pub preprocess: Option<Recipe>,
     /// Shape of a synthetic input (repeatable)
     #[arg(long, value_name = "NAME=1x3x224x224", value_parser = parse_shape, help_heading = "Inputs")]
     pub shape: Vec<(String, Vec<usize>)>,

@@ -1,6 +1,7 @@
 //! Pictures as inputs: the usual recipes (ImageNet's, YOLO's letterbox) and their numbers, applied to what a library decodes.
 //! Every picture becomes a sample of one row.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -27,6 +28,25 @@ pub struct Recipe {
     pub mean: [f64; 3],
     /// By channel.
     pub std: [f64; 3],
+}
+
+impl fmt::Display for Recipe {
+    /// In full, to be read back.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let three = |values: [f64; 3]| values.map(|x| x.to_string()).join("/");
+        f.write_str("plain")?;
+        if let Some([height, width]) = self.size {
+            write!(f, ",size={height}x{width}")?;
+        }
+        let fit = match self.fit {
+            Fit::Stretch => "stretch",
+            Fit::Crop(_) => "crop",
+            Fit::Letterbox(_) => "letterbox",
+        };
+        let (channels, layout) = (if self.bgr { "bgr" } else { "rgb" }, if self.nhwc { "nhwc" } else { "nchw" });
+        write!(f, ",fit={fit},channels={channels},layout={layout},scale={}", self.scale)?;
+        write!(f, ",mean={},std={}", three(self.mean), three(self.std))
+    }
 }
 
 /// How a picture gets its size.

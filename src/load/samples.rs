@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{map, npy, npz, polygraphy, testset};
+use super::{map, members, npy, npz, polygraphy, testset};
 use crate::files;
 use crate::tensor::{Tensor, Tensors};
 
@@ -31,12 +31,22 @@ pub fn read(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tens
 /// `names` are the model's outputs, in order: they name what names itself not. What is packed may take `most` bytes.
 pub fn read_outputs(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
     match kind(path)? {
-        Kind::Folder => testset::read_outputs(path, names),
+        Kind::Folder => of_folder(path, names, most),
         Kind::Json => polygraphy::read_outputs(path),
         Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "output"),
         Kind::Files => Ok(vec![by_name(path)?]),
     }
+}
+
+/// A test data set, or a file of outputs for each sample.
+fn of_folder(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
+    let files = members::members(path)?;
+    if files == [path] {
+        return testset::read_outputs(path, names);
+    }
+    let all = files.iter().map(|file| read_outputs(file, names, most)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(all.into_iter().flatten().collect())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -179,6 +179,7 @@ fn flags(args: &SetArgs) -> Words {
     add("--feedback", all(args.feedback.iter().map(pair).collect()));
     add("--token", args.token.as_ref().map(pair));
     add("--batch-check", args.batch_check.then(|| "on".to_string()));
+    add("--preprocess", args.preprocess.as_ref().map(|recipe| recipe.to_string()));
     add("--metric-command", args.metric_command.clone());
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);

@@ -13,7 +13,7 @@ use crate::lab::Side;
 use crate::load;
 use crate::load::decode::{self, Decode};
 use crate::load::samples::{self, InputSpec};
-use crate::load::{labels, synthetic};
+use crate::load::{images, labels, members, synthetic};
 use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
@@ -25,6 +25,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
     let decode = specs::decode(args, reference)?;
     let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
     let synthetic = args.inputs.is_empty();
+    let mut files = Vec::new();
     let (feeds, source) = if synthetic {
         let (shapes, ranges) = (args.shape.clone(), args.range.clone());
         let samples = args.samples.unwrap_or(1) as usize;
@@ -46,17 +47,25 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
             "--shape, --range and --samples are for synthetic data; leave them out, or leave --inputs out"
         );
         let mut all = Vec::new();
-        for path in &args.inputs {
-            let mut read = samples::read(path, &names, args.memory())?;
+        let paths = members::expanded(&args.inputs)?;
+        for path in &paths {
+            let mut read = match images::is_picture(path) {
+                true => vec![images::read(path, args.preprocess.as_ref(), &specs)?],
+                false => samples::read(path, &names, args.memory())?,
+            };
             complete(&mut read, &specs, decode.as_ref())?;
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
+            files.extend(read.iter().map(|_| path.display().to_string()));
             all.extend(read);
+        }
+        if paths == args.inputs {
+            files.clear();
         }
         let paths: Vec<String> = args.inputs.iter().map(|p| p.display().to_string()).collect();
         (all, paths.join(", "))
     };
     let first = feeds.first().context("the inputs hold no sample; give at least one")?;
-    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors: described(first) };
+    let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors: described(first), files };
     Ok((feeds, info))
 }
 

@@ -73,6 +73,7 @@ pub fn partial_report() -> Report {
             ..backend("ort:fp16", "fp16")
         },
         inputs: InputsInfo {
+            files: Vec::new(),
             source: "synthetic (seed 0)".into(),
             synthetic: true,
             samples: 1,

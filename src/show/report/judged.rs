@@ -6,7 +6,8 @@ use std::cmp::Ordering;
 use super::Density::{self, Full, Short};
 use crate::found::words::{clean, count, number, plural};
 use crate::found::{
-    ChangedDecision, Choice, DecisionKind, Decisions, OutputOfSample, Real, Report, Rows, SampleVerdict, Status,
+    ChangedDecision, Choice, DecisionKind, Decisions, InputsInfo, OutputOfSample, Real, Report, Rows, SampleVerdict,
+    Status,
 };
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Section, Span, Table, Words};
 
@@ -17,7 +18,7 @@ const IN_WORDS: usize = 2;
 pub fn facts(report: &Report) -> Vec<Fact> {
     let mut facts: Vec<Fact> = report.decisions.iter().filter_map(|told| decisions(report, told)).collect();
     facts.iter_mut().skip(1).for_each(|more| more.name.clear());
-    facts.extend(samples(&report.samples));
+    facts.extend(samples(&report.samples, &report.inputs));
     facts.extend(rows(&report.samples));
     facts.extend(command(report));
     facts
@@ -64,16 +65,15 @@ fn decisions(report: &Report, told: &Decisions) -> Option<Fact> {
         (_, 0, _) => ", all of them near-ties".to_string(),
         (_, broken, _) => format!(", {} of them no near-tie", count(broken)),
     };
-    let several = report.inputs.samples > 1;
-    let rows: Vec<String> = told.worst.iter().take(IN_WORDS).map(|row| change(row, several)).collect();
+    let rows: Vec<String> = told.worst.iter().take(IN_WORDS).map(|row| change(row, &report.inputs)).collect();
     let more = if told.changed as usize > rows.len() { "; …" } else { "" };
     let text = format!("{} {what}{verb}{output}{narrow}: {}{more}{}", count(told.changed), rows.join("; "), sets(told));
     let fact = if told.kind == DecisionKind::Scores && broken == 0 { Fact::new } else { Fact::strong };
     Some(fact("decisions", text))
 }
 
-fn change(row: &ChangedDecision, several: bool) -> String {
-    let sample = if several { format!(" of sample {}", row.sample) } else { String::new() };
+fn change(row: &ChangedDecision, inputs: &InputsInfo) -> String {
+    let sample = if inputs.samples > 1 { format!(" of {}", inputs.sample(row.sample)) } else { String::new() };
     let narrow = if row.near_tie == Some(true) { " (near-tie)" } else { "" };
     format!("{}{sample}: {}{narrow}", row.place(), clean(&row.told()))
 }
@@ -87,14 +87,14 @@ fn sets(told: &Decisions) -> String {
 }
 
 /// `2 of 5 samples diverge, the worst is sample 3`.
-fn samples(samples: &[SampleVerdict]) -> Option<Fact> {
+fn samples(samples: &[SampleVerdict], inputs: &InputsInfo) -> Option<Fact> {
     let diverging: Vec<&SampleVerdict> = samples.iter().filter(|one| one.status == Status::Diverges).collect();
     if samples.len() < 2 || diverging.is_empty() {
         return None;
     }
     // The first of those that are equally bad, as the outputs' numbers are of the first of them.
     let worst = diverging.iter().rev().max_by(|a, b| worse(badness(a), badness(b)))?.sample;
-    Some(Fact::new("samples", extent(diverging.len(), samples.len(), "sample", worst)))
+    Some(Fact::new("samples", extent(diverging.len(), samples.len(), "sample", &inputs.sample(worst))))
 }
 
 /// Of the worst diverging output: the share of its elements beyond the tolerance, then the largest error.
@@ -118,14 +118,14 @@ fn rows(samples: &[SampleVerdict]) -> Option<Fact> {
     let worst = worst.filter(|_| *diverge > 0)?;
     let several = if samples.len() > 1 { format!(", in sample {sample}") } else { String::new() };
     let name = format!(" (output \"{}\"{several})", clean(&output.name));
-    Some(Fact::new("rows", extent(*diverge, *of, "row", worst) + &name))
+    Some(Fact::new("rows", extent(*diverge, *of, "row", &format!("row {worst}")) + &name))
 }
 
-fn extent(diverging: usize, of: usize, noun: &str, worst: usize) -> String {
+fn extent(diverging: usize, of: usize, noun: &str, worst: &str) -> String {
     let all = plural(of, noun);
     match diverging {
-        1 => format!("1 of {all} diverges: {noun} {worst}"),
-        n => format!("{} of {all} diverge, the worst is {noun} {worst}", count(n as u64)),
+        1 => format!("1 of {all} diverges: {worst}"),
+        n => format!("{} of {all} diverge, the worst is {worst}", count(n as u64)),
     }
 }
 
@@ -147,7 +147,8 @@ fn table(report: &Report, told: &Decisions) -> Table {
         vec![Column::new(ColumnKind::Name, title), column("reference"), column("candidate"), column("near-tie")];
     let several = report.inputs.samples > 1;
     let row = |row: &ChangedDecision| {
-        let place = if several { format!("{} of sample {}", row.place(), row.sample) } else { row.place() };
+        let place =
+            if several { format!("{} of {}", row.place(), report.inputs.sample(row.sample)) } else { row.place() };
         let narrow = row.near_tie.map_or("-", |near| if near { "yes" } else { "no" });
         Row::plain(vec![place.into(), choices(&row.reference), choices(&row.candidate), narrow.into()])
     };
