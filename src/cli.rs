@@ -74,6 +74,8 @@ pub enum Command {
     Convert(Box<ConvertArgs>),
     /// Say what a model or an engine is made of, and whether two of them fit together
     Inspect(InspectArgs),
+    /// Make one report of those of all shards (--shard I/N)
+    Merge(MergeArgs),
     /// Render a report again, or print the schema
     Report(ReportArgs),
     /// Fetch and verify ONNX Runtime for this user
@@ -159,6 +161,20 @@ pub struct InspectArgs {
     /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
     #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
     pub trt_library: Option<PathBuf>,
+}
+
+/// What `layerdiff merge` takes.
+#[derive(Args, Debug)]
+pub struct MergeArgs {
+    /// The reports of all shards of one run, or their folders
+    #[arg(required = true, value_name = "REPORT|DIR")]
+    pub reports: Vec<PathBuf>,
+    /// Where the merged report goes
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR", default_value = "merged.layerdiff")]
+    pub output_dir: PathBuf,
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `layerdiff report` takes.

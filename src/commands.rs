@@ -7,6 +7,7 @@ pub mod doctor;
 mod frame;
 mod hand_over;
 pub mod inspect;
+pub mod merge;
 pub mod reduce;
 pub mod report;
 pub mod setup;

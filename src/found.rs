@@ -15,10 +15,12 @@ mod findings;
 mod groups;
 pub mod json;
 mod masked;
+pub mod merge;
 mod metrics;
 mod notes;
 mod overrides;
 mod real;
+pub mod shard;
 pub mod sizes;
 pub mod stages;
 pub mod steps;
@@ -38,7 +40,7 @@ pub use findings::{
 };
 pub use groups::{Effect, Group, grouped};
 pub use masked::Masked;
-pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult};
+pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
@@ -81,6 +83,9 @@ pub struct Report {
     /// The verdict of each sample, where there are several, or a batch of several rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<SampleVerdict>,
+    /// It is one of several that share the work, to be merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<shard::Shard>,
     /// The verdict of every size that was swept, the smallest sample first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<sizes::SizeVerdict>,

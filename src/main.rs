@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use layerdiff::cli::{Cli, Command};
-use layerdiff::commands::{bisect, compare, convert, doctor, inspect, reduce, report, setup, stages, worker};
+use layerdiff::commands::{bisect, compare, convert, doctor, inspect, merge, reduce, report, setup, stages, worker};
 use layerdiff::found::Exit;
 use layerdiff::open::{crashed, early};
 use layerdiff::run::RunError;
@@ -115,6 +115,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Command::Convert(args) => convert::run(args, &cli.global, out).map(|()| Exit::Agreed),
         Command::Inspect(args) => inspect::run(args, &cli.global, out),
         Command::Report(args) => report::run(args, out),
+        Command::Merge(args) => merge::run(args, out),
         Command::Setup(args) => setup::run(args, out).map(|()| Exit::Agreed),
         Command::Doctor(args) => {
             doctor::run(args, cli.global.ort_library.as_deref(), doctor::ask, out).map(|()| Exit::Agreed)

@@ -13,6 +13,7 @@ mod engine;
 pub mod line;
 mod named;
 pub mod opening;
+pub mod part;
 pub mod places;
 pub mod sides;
 mod sizes;
@@ -31,6 +32,7 @@ use anyhow::bail;
 
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::experiment::Experiment;
+use crate::found::shard::Shard;
 use crate::found::sizes::Sizes;
 use crate::found::steps::Steps;
 use crate::found::{Crash, Findings, InputsInfo, Note, Opening, Wanted, Who};
@@ -71,6 +73,10 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     sides::check_devices(&[&args.reference, &candidate], global, &args.engine)?;
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = data::feeds(args, &reference)?;
+    let (feeds, inputs, shard) = match wanted {
+        Wanted::Table => part::samples(args, feeds, inputs)?,
+        _ => (feeds, inputs, None),
+    };
     let mut candidate = sides::side(&candidate, &model, global, args)?;
     data::check_inputs(&reference, &candidate)?;
     sides::show_sparse(&mut reference)?;
@@ -82,7 +88,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false };
-    let Chosen { feeds, inputs, sizes, steps } = chosen(args, (&mut reference, &mut candidate), &plan, inputs)?;
+    let Chosen { feeds, inputs, sizes, steps, sizes_shared } =
+        chosen(args, (&mut reference, &mut candidate), &plan, inputs)?;
     let rules = Rules { labels: data::labels(args)?, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
@@ -93,6 +100,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         tolerance: rules.told(&outputs),
         sizes,
         steps,
+        shard: shard.or(sizes_shared),
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
@@ -123,6 +131,7 @@ struct Chosen {
     inputs: InputsInfo,
     sizes: Sizes,
     steps: Steps,
+    sizes_shared: Option<Shard>,
 }
 
 /// All of the data as it is, unless other sizes or steps are asked for: then the one that fails first.
@@ -142,17 +151,17 @@ fn chosen(
         let both = steps::Both { reference, candidate, args, plan: Plan { ..*plan } };
         let (steps, state) = both.decode(&decode)?;
         let inputs = told(inputs, &state);
-        return Ok(Chosen { feeds: vec![state], inputs, sizes: Sizes::default(), steps });
+        return Ok(Chosen { feeds: vec![state], inputs, sizes: Sizes::default(), steps, sizes_shared: None });
     }
-    let (tried, asked) = sizes::asked(args, reference, plan.feeds.to_vec())?;
+    let (tried, asked, sizes_shared) = sizes::asked(args, reference, plan.feeds.to_vec())?;
     let both = sizes::Both { reference, candidate, args, plan: Plan { feeds: &tried, ..*plan } };
     let (sizes, chosen) = both.try_all(&asked)?;
     if let sizes::Asked::One = asked {
-        return Ok(Chosen { feeds: tried, inputs, sizes, steps: Steps::default() });
+        return Ok(Chosen { feeds: tried, inputs, sizes, steps: Steps::default(), sizes_shared });
     }
     let feed = tried[chosen].clone();
     let inputs = told(inputs, &feed);
-    Ok(Chosen { feeds: vec![feed], inputs, sizes, steps: Steps::default() })
+    Ok(Chosen { feeds: vec![feed], inputs, sizes, steps: Steps::default(), sizes_shared })
 }
 
 /// What else is to be known before the first run.

@@ -7,6 +7,7 @@ use clap::Args;
 use super::values::{
     Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
 };
+use crate::found::shard::{Part, parse_part};
 use crate::judge::NamedMetric;
 use crate::load::images::{Recipe, parse_recipe};
 use crate::load::sizes::{Sweep, parse_sweep};
@@ -93,6 +94,9 @@ pub struct SetArgs {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Tolerance")]
     pub outputs: Vec<String>,
 
+    /// Do a part of the work, for `layerdiff merge`: every N-th sample, or size of a --sweep, or node of --sensitivity
+    #[arg(long, value_name = "I/N", value_parser = parse_part)]
+    pub shard: Option<Part>,
     /// Bytes of tensors held at once, both sides together (1G, 500M) [default: half of what is free]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,

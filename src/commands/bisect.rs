@@ -16,6 +16,7 @@ use crate::failure::Ended;
 use crate::find::rank;
 use crate::find::{self, inside, route, story, trust, undo};
 use crate::found::experiment::Experiment;
+use crate::found::shard::Shared;
 use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
@@ -74,6 +75,7 @@ pub fn go_on(
         enough_samples(cure.holdout, lab.feeds.len())?;
     }
     searchable(plan, &lab.candidate)?;
+    shareable(plan)?;
     untouched::folders(plan.set, &[&lab.reference, &lab.candidate], &dir)?;
     if plan.reproducer.is_some() {
         deliver::check(&dir)?;
@@ -124,11 +126,18 @@ impl Run<'_> {
         if self.plan.search.by == By::BuildRoute {
             return Ok(());
         }
+        self.note_shard();
         match verdict(&self.frame.findings).0 {
             Verdict::Inconclusive => Ok(()),
             Verdict::Agreed => self.each_alone(probe),
             Verdict::Diverged => self.answer(probe),
         }
+    }
+
+    fn note_shard(&mut self) {
+        let most = self.plan.cure.map_or(0, CureArgs::each_alone);
+        let shard = self.plan.set.shard.map(|part| part.shard(Shared::Nodes, most));
+        self.frame.findings.opening.shard = shard;
     }
 
     /// Of outputs that diverge: whose fault it is, the proof, and what cures them.
@@ -241,7 +250,8 @@ impl Run<'_> {
     /// What makes the outputs agree, or what single nodes do to them: nodes in float32, or nodes left unquantised.
     fn cure(&self, probe: &mut Probe, args: &CureArgs, locals: Locals, goal: Goal) -> Ended<Cure> {
         let lab = probe.lab;
-        let frame = cure::Frame::new(args, &self.frame.dir, &self.progress);
+        let part = self.plan.set.shard;
+        let frame = cure::Frame { part, ..cure::Frame::new(args, &self.frame.dir, &self.progress) };
         let measured = &self.frame.findings.measured.tensors;
         match lab.candidate.spec.model.is_some() {
             true => match undynamic::undynamic(probe, &lab.outputs, &frame, goal) {
@@ -281,6 +291,16 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
     ensure!(
         plan.search.by != By::BuildRoute || candidate.is_engine(),
         "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
+    );
+    Ok(())
+}
+
+/// A search is one: what can be shared is what single nodes do.
+fn shareable(plan: &Plan) -> anyhow::Result<()> {
+    let asked = plan.cure.is_some_and(|cure| cure.sensitivity.is_some());
+    ensure!(
+        plan.set.shard.is_none() || asked && plan.set.sweep.is_empty(),
+        "--shard splits samples and sizes (`layerdiff compare`, `stages`) or the nodes of --sensitivity, not a search; share the comparison, and bisect what fails"
     );
     Ok(())
 }

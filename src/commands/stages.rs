@@ -10,6 +10,7 @@ use clap::Parser;
 use super::bisect::{self, Plan};
 use super::hand_over;
 use crate::cli::{Cli, Command, GlobalArgs, SetArgs, StagesArgs};
+use crate::found::shard::Shard;
 use crate::found::stages::{Against, Bisected, Latency, STAGES, Stage, Stages, Truth, together};
 use crate::found::{Exit, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
@@ -21,7 +22,7 @@ use crate::show::{files, stages as pages};
 use crate::terminal::{colour, width};
 
 /// The JSON of a pipeline; its pages stand beside it.
-const JSON: &str = "stages.json";
+pub const JSON: &str = "stages.json";
 const HTML: &str = "stages.html";
 const MARKDOWN: &str = "stages.md";
 /// Where the report of the node stands.
@@ -58,6 +59,7 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         next,
         bisect: None,
         truth,
+        shard: line.opening.shard.clone(),
         environment: line.opening.environment.clone(),
         warnings: line.opening.notes.iter().map(Note::to_string).collect(),
         seconds: 0.0,
@@ -135,6 +137,7 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
         )
     })?;
     let rows = truth::rows(right, output);
+    let classes = of_shard(classes, line.opening.shard.as_ref());
     ensure!(
         rows == classes.len(),
         "--truth {}: it has {} true classes for {rows} rows of '{output}'; give one for each row of each sample",
@@ -145,6 +148,13 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
     let runs =
         ran.filter_map(|ran| Some(Run { name: &ran.name, values: ran.values.as_deref().ok()?, seconds: ran.times() }));
     Ok(truth::beside(&runs.collect::<Vec<_>>(), output, &classes, &line.labels))
+}
+
+/// Of the true classes of all samples, those of this shard's: samples are of equally many rows.
+fn of_shard(classes: Vec<usize>, shard: Option<&Shard>) -> Vec<usize> {
+    let Some(shard) = shard.filter(|shard| shard.total > 0 && classes.len() % shard.total == 0) else { return classes };
+    let each = classes.len() / shard.total;
+    shard.members.iter().filter_map(|n| classes.get(n * each..(n + 1) * each)).flatten().copied().collect()
 }
 
 /// The command that searches between the last good stage and the first bad one. The last good stage that can be run with
@@ -181,7 +191,7 @@ fn find(next: &[String], global: &GlobalArgs, dir: &Path) -> anyhow::Result<Bise
 }
 
 /// Files, then stdout.
-fn deliver(found: &Stages, as_json: bool, dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn deliver(found: &Stages, as_json: bool, dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let data = json::pretty(found)?;
     let written = [(JSON, data.clone()), (HTML, pages::browser(found)), (MARKDOWN, pages::markdown(found))]
         .into_iter()

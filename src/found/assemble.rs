@@ -33,6 +33,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         tolerance: opening.tolerance.clone(),
         outputs: findings.outputs.clone().unwrap_or_default(),
         samples: findings.judged.samples.clone(),
+        shard: findings.opening.shard.clone(),
         sweep: findings.opening.sizes.sweep.clone(),
         first_bad_size: findings.opening.sizes.first_bad().cloned(),
         batch: findings.opening.sizes.batch.clone(),

@@ -148,6 +148,20 @@ pub struct CommandVerdict {
     pub why: Option<String>,
 }
 
+impl Decisions {
+    /// Changed decisions that are told of one output.
+    pub const TOLD: usize = 8;
+
+    /// Of scores those that are no near-ties, then by margin; a few. Labels stay in their order.
+    pub fn keep_worst(&mut self) {
+        let margin = |row: &ChangedDecision| row.margin.map_or(f64::INFINITY, |margin| margin.0);
+        if self.kind == DecisionKind::Scores {
+            self.worst.sort_by(|a, b| a.near_tie.cmp(&b.near_tie).then(margin(b).total_cmp(&margin(a))));
+        }
+        self.worst.truncate(Decisions::TOLD);
+    }
+}
+
 impl ChangedDecision {
     /// `row 3`, `row [0,3]`; of one element `[0]`.
     pub fn place(&self) -> String {

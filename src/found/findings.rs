@@ -84,6 +84,8 @@ pub struct Opening {
     pub tolerance: ToleranceInfo,
     /// The machine.
     pub environment: Environment,
+    /// This run does a part of the work.
+    pub shard: Option<super::shard::Shard>,
     /// Other sizes of the data, where they were asked about.
     pub sizes: super::sizes::Sizes,
     /// Step by step, of a model that decodes.

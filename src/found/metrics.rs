@@ -11,6 +11,25 @@ use serde_json::{Map, Value};
 use super::Real;
 use super::words::{cosine, count, decibels, index, number};
 
+/// How bad a comparison is, to be put in order: its status, the share of elements beyond the tolerance, the largest error.
+pub fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
+    let rank = match status {
+        Status::NotCompared => 0,
+        Status::Agrees => 1,
+        Status::Diverges => 2,
+    };
+    let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
+    let worst = |m: &Metrics| if m.max_abs.0.is_nan() { f64::INFINITY } else { m.max_abs.0 };
+    (rank, share, metrics.map_or(0.0, worst))
+}
+
+impl TensorResult {
+    /// Of its numbers: see [`badness`].
+    pub fn badness(&self) -> (u8, f64, f64) {
+        badness(self.status, self.metrics.as_ref())
+    }
+}
+
 /// One tensor's row.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TensorResult {

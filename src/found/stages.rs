@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shard::Shard;
 use super::{
     BackendInfo, Decisions, Environment, InputsInfo, ModelInfo, Real, SampleVerdict, TensorResult, ToleranceInfo,
     Verdict,
@@ -44,6 +45,9 @@ pub struct Stages {
     /// Beside the true classes, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<Truth>,
+    /// It is one of several that share the samples, to be merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The machine, and the libraries on it.
     pub environment: Environment,
     /// Of the whole run, wall time.
@@ -102,7 +106,7 @@ pub struct Against {
 }
 
 /// Seconds of one run without its build, over the samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// In the middle of all.
     pub median: Real,
@@ -112,6 +116,8 @@ pub struct Latency {
     pub most: Real,
     /// How many runs.
     pub runs: usize,
+    /// Each of them, by sample.
+    pub each: Vec<Real>,
 }
 
 /// What the command of `next` found.
@@ -191,7 +197,8 @@ impl Latency {
         let (least, most) = (*sorted.first()?, *sorted.last()?);
         let half = sorted.len() / 2;
         let median = if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 };
-        Some(Latency { median: Real(median), least: Real(least), most: Real(most), runs: sorted.len() })
+        let each = seconds.iter().copied().map(Real).collect();
+        Some(Latency { median: Real(median), least: Real(least), most: Real(most), runs: sorted.len(), each })
     }
 }
 

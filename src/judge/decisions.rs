@@ -11,8 +11,6 @@ use crate::tensor::{DType, Tensor};
 
 /// The best of a row that are told, where nothing else is asked for.
 const BEST: usize = 5;
-/// Changed decisions that are told of one output.
-const TOLD: usize = 8;
 /// Those that are kept until they are sorted.
 const MANY: usize = 64;
 
@@ -118,7 +116,7 @@ fn add_labels(told: &mut Decisions, sample: usize, reference: &Tensor, candidate
     told.rows += reference.elements() as u64;
     for at in (0..reference.elements()).filter(|at| mine.choice(*at) != theirs.choice(*at)) {
         told.changed += 1;
-        if told.worst.len() < TOLD {
+        if told.worst.len() < Decisions::TOLD {
             let named = |mut choice: Choice| {
                 choice.label = choice.label.or_else(|| labels.get(&choice.index?).cloned());
                 vec![choice]
@@ -194,10 +192,10 @@ impl Scores<'_> {
             told.near_ties += u64::from(change.near_tie == Some(true));
             told.worst.push(ChangedDecision { sample, at: place(number, rows), ..change });
             if told.worst.len() > MANY {
-                worst_first(&mut told.worst);
+                told.keep_worst();
             }
         }
-        worst_first(&mut told.worst);
+        told.keep_worst();
     }
 
     /// By number of the row.
@@ -260,13 +258,6 @@ fn is_ranked(row: &[f64]) -> bool {
 /// The size of a row, and the axes before it.
 fn split(shape: &[usize]) -> (usize, &[usize]) {
     shape.split_last().map_or((1, shape), |(width, rows)| ((*width).max(1), rows))
-}
-
-/// Those that are no near-ties, then by margin; a few.
-fn worst_first(rows: &mut Vec<ChangedDecision>) {
-    let margin = |row: &ChangedDecision| row.margin.map_or(f64::INFINITY, |margin| margin.0);
-    rows.sort_by(|a, b| a.near_tie.cmp(&b.near_tie).then(margin(b).total_cmp(&margin(a))));
-    rows.truncate(TOLD);
 }
 
 /// The position of a number in a row-major tensor.

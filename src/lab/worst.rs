@@ -1,7 +1,7 @@
 //! Several samples, one answer: the worst one's.
 
 use crate::compare::Comparison;
-use crate::found::{Metrics, Status, TensorResult};
+use crate::found::{Status, TensorResult, badness};
 use crate::tensor::Tensor;
 
 /// The verdict over all samples: the worst one's numbers. `verdict` is that of one sample; `None`: the candidate has no value.
@@ -34,7 +34,7 @@ pub fn worst(
         if let Some(m) = verdict.metrics.as_mut() {
             m.sample = sample;
         }
-        let worse = badness(verdict.status, verdict.metrics.as_ref()) > badness(result.status, result.metrics.as_ref());
+        let worse = badness(verdict.status, verdict.metrics.as_ref()) > result.badness();
         let first = result.metrics.is_none() && result.status == Status::NotCompared;
         if worse || first {
             result.status = verdict.status;
@@ -50,15 +50,4 @@ pub fn worst(
         result.why = Some(why);
     }
     result
-}
-
-fn badness(status: Status, metrics: Option<&Metrics>) -> (u8, f64, f64) {
-    let rank = match status {
-        Status::NotCompared => 0,
-        Status::Agrees => 1,
-        Status::Diverges => 2,
-    };
-    let share = metrics.map_or(1.0, |m| m.mismatched as f64 / m.elements.max(1) as f64);
-    let worst = |m: &Metrics| if m.max_abs.0.is_nan() { f64::INFINITY } else { m.max_abs.0 };
-    (rank, share, metrics.map_or(0.0, worst))
 }

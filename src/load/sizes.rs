@@ -81,7 +81,7 @@ pub fn combinations(sweeps: &[Sweep]) -> Vec<Size> {
         };
         all = all.iter().flat_map(|size| sweep.sizes.iter().map(move |n| with(size, n))).collect();
     }
-    all.sort_by_key(|size| size.values().product::<usize>());
+    all.sort_by_key(|size| (size.values().product::<usize>(), size.values().copied().collect::<Vec<_>>()));
     all
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 
 use super::stand::{Pair, Stand};
-use super::{data, named, opening, places, sides};
+use super::{data, named, opening, part, places, sides};
 use crate::cli::{GlobalArgs, SetArgs, StageArg, StagesArgs};
 use crate::found::{BackendInfo, Opening};
 use crate::judge::Labels;
@@ -59,6 +59,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
+    let (feeds, inputs, shard) = part::samples(set, feeds, inputs)?;
     let mut stages = Vec::new();
     for stage in &args.stages {
         let side = sides::side(&stage.spec, &model, global, set).with_context(|| told(stage))?;
@@ -71,6 +72,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     named::metrics(set, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);
+    opening.shard = shard;
     opening.notes.extend(data::not_finite(&feeds));
     opening.model.sha256 = model.sha256();
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };

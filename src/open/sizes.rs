@@ -9,6 +9,7 @@ use super::stand::{Pair, Stand};
 use super::{data, specs};
 use crate::cli::SetArgs;
 use crate::found::Verdict;
+use crate::found::shard::{Shard, Shared};
 use crate::found::sizes::{SizeVerdict, Sizes};
 use crate::lab::Side;
 use crate::lab::first::{self, Plan};
@@ -28,11 +29,15 @@ pub enum Asked {
 }
 
 /// The samples of all that is to be tried: `feeds` as they are, where nothing is.
-pub fn asked(args: &SetArgs, reference: &Side, feeds: Vec<Tensors>) -> anyhow::Result<(Vec<Tensors>, Asked)> {
+pub fn asked(
+    args: &SetArgs,
+    reference: &Side,
+    feeds: Vec<Tensors>,
+) -> anyhow::Result<(Vec<Tensors>, Asked, Option<Shard>)> {
     let specs = specs::input_specs(reference)?;
     if args.batch_check {
         let rows = Rows::of(&feeds, &specs)?;
-        return Ok((rows.samples()?, Asked::Rows(rows)));
+        return Ok((rows.samples()?, Asked::Rows(rows), None));
     }
     let sizes = sizes::combinations(&args.sweep);
     let [sample] = feeds.as_slice() else {
@@ -41,13 +46,19 @@ pub fn asked(args: &SetArgs, reference: &Side, feeds: Vec<Tensors>) -> anyhow::R
             "--sweep makes one sample larger and smaller, and there are {}; give one",
             feeds.len()
         );
-        return Ok((feeds, Asked::One));
+        return Ok((feeds, Asked::One, None));
     };
     if args.sweep.is_empty() {
-        return Ok((feeds, Asked::One));
+        return Ok((feeds, Asked::One, None));
     }
+    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len()));
+    let sizes: Vec<sizes::Size> = match &shard {
+        Some(shard) => shard.members.iter().filter_map(|number| sizes.get(*number).cloned()).collect(),
+        None => sizes,
+    };
+    ensure!(!sizes.is_empty(), "--shard: there are fewer sizes than shards; use fewer shards");
     let samples = sizes.iter().map(|size| sizes::sized(sample, &specs, size)).collect::<anyhow::Result<_>>()?;
-    Ok((samples, Asked::Sweep(sizes)))
+    Ok((samples, Asked::Sweep(sizes), shard))
 }
 
 /// Both sides, on every size.

@@ -9,6 +9,7 @@ use super::trials::{Trials, becoming};
 use crate::cli::CureArgs;
 use crate::cure::{Limited, Smallest, Trial, Units, is_too_many};
 use crate::failure::Ended;
+use crate::found::shard::{Part, Shared};
 use crate::found::{Cure, CureKind, CureNote, Overrides, Real, Sensitivity};
 use crate::progress::Progress;
 use crate::run::RunError;
@@ -72,12 +73,14 @@ pub struct Frame<'a> {
     pub dir: &'a Path,
     /// Where it is told what is being done.
     pub progress: &'a Progress,
+    /// Of the nodes of `sensitivity` every N-th only.
+    pub part: Option<Part>,
 }
 
 impl<'a> Frame<'a> {
     /// As the command line has it.
     pub fn new(args: &CureArgs, dir: &'a Path, progress: &'a Progress) -> Frame<'a> {
-        Frame { builds: args.builds, sensitivity: args.each_alone(), holdout: args.holdout, dir, progress }
+        Frame { builds: args.builds, sensitivity: args.each_alone(), holdout: args.holdout, dir, progress, part: None }
     }
 
     /// What `goal` asks for, as far as it was found before the error if there is one.
@@ -91,7 +94,7 @@ impl<'a> Frame<'a> {
     /// What single nodes do to outputs that agree: there is nothing to cure.
     fn each_alone(&self, remedy: &dyn Remedy, trials: &Trials) -> Ended<Cure> {
         self.progress.step("what each node alone does to the outputs");
-        match sensitivity(remedy, trials, self.sensitivity) {
+        match sensitivity(remedy, trials, (self.sensitivity, self.part)) {
             Ok(sensitivity) => Ended::well(Cure { sensitivity, ..Cure::default() }),
             Err(e) => Ended { value: Cure::default(), halted: Some(e) },
         }
@@ -114,7 +117,7 @@ impl<'a> Frame<'a> {
             self.progress.step("the overrides, with changed inputs");
             doubt(found, trials.margin(&set.nodes)?);
         }
-        cure.sensitivity = sensitivity(remedy, trials, self.sensitivity)?;
+        cure.sensitivity = sensitivity(remedy, trials, (self.sensitivity, self.part))?;
         // What is no cure has no price.
         if !set.nodes.is_empty() && !found.limited {
             cure.notes.extend(remedy.price(&set.nodes, found, self.progress)?);
@@ -168,12 +171,20 @@ fn unwritten(kind: CureKind, why: String) -> CureNote {
 }
 
 /// The nodes with the largest errors of their own, `most` of them: what each alone does to the outputs.
-fn sensitivity(remedy: &dyn Remedy, trials: &Trials, most: usize) -> Result<Vec<Sensitivity>, RunError> {
+fn sensitivity(
+    remedy: &dyn Remedy,
+    trials: &Trials,
+    (most, part): (usize, Option<Part>),
+) -> Result<Vec<Sensitivity>, RunError> {
     let units = remedy.units();
     let mut ranked: Vec<(usize, &str, f64)> =
         units.nodes.iter().filter_map(|n| remedy.local(*n).map(|(tensor, error)| (*n, tensor, error))).collect();
     ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
     ranked.truncate(most);
+    if let Some(part) = part {
+        let own = part.shard(Shared::Nodes, ranked.len()).members;
+        ranked = own.into_iter().filter_map(|number| ranked.get(number).copied()).collect();
+    }
     let sets: Vec<Vec<usize>> = ranked.iter().flat_map(|(node, ..)| alone(remedy, *node)).collect();
     let tried = trials.ask_all(&sets)?;
     let each = tried.chunks((sets.len() / ranked.len().max(1)).max(1));

@@ -85,7 +85,8 @@ fn needs(nodes: &'static [usize]) -> impl Fn(&[usize]) -> Trial {
 }
 
 fn run(fake: &Fake, builds: u64, trials: &Trials) -> (Cure, Result<(), RunError>) {
-    let frame = Frame { builds, holdout: 0, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true) };
+    let frame =
+        Frame { builds, holdout: 0, sensitivity: 2, dir: Path::new("out"), progress: &Progress::new(true), part: None };
     let cured = frame.cure(fake, trials);
     (cured.value, cured.halted.map_or(Ok(()), Err))
 }
@@ -260,8 +261,14 @@ fn where_the_outputs_agree_single_nodes_are_all_that_is_tried() {
         tried.lock().unwrap().push(set.to_vec());
         Ok(Trial { answer: Good, error: 1e-4 * (5 - set.len()) as f64 })
     });
-    let frame =
-        Frame { builds: 200, holdout: 0, sensitivity: 1, dir: Path::new("nowhere"), progress: &Progress::new(true) };
+    let frame = Frame {
+        builds: 200,
+        holdout: 0,
+        sensitivity: 1,
+        dir: Path::new("nowhere"),
+        progress: &Progress::new(true),
+        part: None,
+    };
     let Ended { value, halted } = frame.reach(Goal::Sensitivity, &fake, &trials);
     assert!(halted.is_none() && value.overrides.is_none() && fake.exported.borrow().is_empty());
     let rows: Vec<_> = value.sensitivity.iter().map(|s| (s.node.as_str(), s.promoted, s.demoted)).collect();
