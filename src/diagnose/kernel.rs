@@ -18,6 +18,9 @@ const LARGER: f64 = 2.0;
 /// As reports call it where too little is known to blame anybody.
 pub const UNKNOWN: &str = "unknown";
 
+/// The code of a difference that a node enlarges.
+pub const GAIN: &str = "gain";
+
 /// The node enlarges a difference that its inputs brought.
 pub fn gain(case: &Case) -> Option<Finding> {
     if !case.amplifies() || case.nonfinite_new() {
@@ -45,7 +48,7 @@ pub fn gain(case: &Case) -> Option<Finding> {
         case.name(),
         case.name()
     );
-    Some(Finding { code: "gain", strength, evidence, advice })
+    Some(Finding { code: GAIN, strength, evidence, advice })
 }
 
 /// The operators that tensor cores compute.

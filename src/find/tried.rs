@@ -159,7 +159,7 @@ impl Trial<'_> {
             "large-reduction" if self.culprit.accumulated.breaks() => vec![range],
             "fp16-subnormal" => vec![small],
             "normalization-statistics" => vec![range, small, reads],
-            "large-angle" | "cancellation" | "near-tie" | "topk-tie" | "nan-source" => vec![reads],
+            "large-angle" | "cancellation" | "near-tie" | "topk-tie" | "nan-source" | "gain" => vec![reads],
             _ => Vec::new(),
         }
     }
