@@ -55,8 +55,9 @@ class Net(first.Net):
         if wrap == "if":
             # Weights stay outside: bodies read what is around them.
             then = helper.make_graph(nodes, "then", [], [helper.make_empty_tensor_value_info(out)])
+            self.weights.append(numpy_helper.from_array(np.zeros(3, np.float32), "nothing"))
             other = helper.make_graph(
-                [helper.make_node("Identity", [self.inputs[0].name], ["other_out"], name="other")], "else", [],
+                [helper.make_node("Identity", ["nothing"], ["other_out"], name="other")], "else", [],
                 [helper.make_empty_tensor_value_info("other_out")])
             self.weights.append(numpy_helper.from_array(np.array(True), "take"))
             nodes = [helper.make_node("If", ["take"], ["picked"], name="choose", then_branch=then, else_branch=other)]
@@ -122,7 +123,8 @@ def eps_of_norm(n, i):
     value = values(r, 3, 16)
     value[1] = 0.0
     x = n.input("x", value)
-    return normalised(n, x, [-1], 10 ** r.uniform(-14, -9), centred=i % 2 == 0), "fp16", {EPS}
+    # Behind 1e-14 stands 1e7, which is too large as well.
+    return normalised(n, x, [-1], 10 ** r.uniform(-14, -9), centred=i % 2 == 0), "fp16", {EPS, OVER}
 
 
 def eps_beside(n, i):
@@ -313,8 +315,8 @@ def ranges(n, i):
     x = n.input("x", values(r, 2, most))
     grid = n.op("Range", n.const(0.0), n.input("n", np.array(most, np.float32)), n.const(1.0))
     if i % 4 < 2:
-        at = n.op("Cast", grid, to=TensorProto.INT64)
-        return n.op("Gather", x, at, axis=1), low, {IDS}
+        at = n.op("Cast", n.op("Mul", grid, n.const(0.99)), to=TensorProto.INT64)
+        return n.op("Gather", x, at, axis=1), low, {IDS, TIE}
     return n.op("Mul", n.op("Sub", grid, n.const(float(most - 40))), n.const(0.1)), low, {IDS, CANCEL}
 
 
@@ -363,7 +365,7 @@ def one_node_norms(n, i):
     """Statistics are float32's in the emulation; what it reads is not."""
     r = n.rng
     low = r.choice(["fp16", "bf16"])
-    offset = 1500.0 if low == "fp16" else 200.0
+    offset = 600.0 if low == "fp16" else 80.0
     ops = [("LayerNormalization", 17), ("InstanceNormalization", 11), ("GroupNormalization", 21), ("BatchNormalization", 11)]
     op, opset = ops[i % 4]
     n.at_least(opset)
@@ -437,7 +439,7 @@ KINDS = [
 ]
 
 # What each family of causes needs undone, in numpy.
-NEEDS = {OVER: {"range", "both"}, MASK: {"range", "both"}, SMALL: {"small", "both"}, EPS: {"small", "both"}}
+NEEDS = {OVER: {"range", "both"}, SMALL: {"small", "both"}, EPS: {"small", "both"}}
 DIGITS = {CANCEL, ANGLE, TIE, TOP, IDS, "precision-limited"}
 
 
@@ -495,6 +497,10 @@ def main():
                     continue
             else:
                 run, report = first.ask(binary, folder, low)
+                if run.returncode == 0:
+                    # Within the tolerance, which is wider than 16 roundings.
+                    healthy += 1
+                    continue
             wrong = first.complaint(run, report, low, codes)
             accused = first.accused(report) if (report or {}).get("culprits") else None
             told = (accused or {}).get("diagnosis") or [{}]

@@ -44,7 +44,16 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
         accused.culprits.push(found);
     }
     accused.more = firsts.len() > most;
-    tried::try_causes(probe, &mut accused.culprits)
+    let budget = tried::try_causes(probe, &mut accused.culprits)?;
+    tried::advise(probe, &mut accused.culprits, budget)
+}
+
+/// The first of them, its causes tried; `None` where there is none. Advice for a whole model is left to who has it.
+pub fn first(probe: &mut Probe, suspects: &[Suspect]) -> Result<Option<Culprit>, RunError> {
+    let Some(suspect) = suspects.first() else { return Ok(None) };
+    let mut found = [culprit(probe, suspect, None)?];
+    tried::try_causes(probe, &mut found)?;
+    Ok(found.into_iter().next())
 }
 
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.

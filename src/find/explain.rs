@@ -3,6 +3,7 @@
 pub(super) mod above;
 mod misread;
 mod quantised;
+pub(super) mod stepped;
 
 use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
@@ -25,7 +26,11 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
-    let misread = misread::tried(probe, culprit, tensor)?;
+    // The same library reads integers as they are.
+    let misread = match theirs.on_cpu() && !probe.lab.relation.is_own_model() {
+        true => misread::Tried::default(),
+        false => misread::tried(probe, culprit, tensor)?,
+    };
     if let Some(cause) = misread.cause {
         return Ok(vec![cause]);
     }
@@ -102,6 +107,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         read_right: misread.tried,
     };
     let known = diagnose_judged(&evidence, &judged);
+    let inner = stepped::inner(probe, culprit, tensor)?;
+    if !inner.is_empty() {
+        return Ok(inner);
+    }
     quantised::tried(probe, culprit, tensor, known)
 }
 

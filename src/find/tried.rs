@@ -6,7 +6,7 @@ mod whole;
 
 use std::time::{Duration, Instant};
 
-use super::explain::above;
+use super::explain::{above, stepped};
 use super::isolate::undone::{Bench, Undo};
 use crate::found::{Culprit, Diagnosis, Kind, Status, Sure};
 use crate::graph::Graph;
@@ -49,21 +49,32 @@ impl Budget {
     }
 }
 
-/// Tries the causes of the first culprits, and the advice that can be tried. A cause that was undone in vain goes, where
-/// another is shown.
-pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit]) -> Result<(), RunError> {
+/// Tries the causes of the first culprits. A cause that was undone in vain goes, where another is shown. Gives back what may
+/// be spent on advice.
+pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit]) -> Result<Budget, RunError> {
     let candidate = &probe.lab.candidate;
-    let low = candidate.lowering.low().and_then(|low| low.storage());
-    let (Some(low), false) = (low, probe.lab.relation.is_own_model()) else { return Ok(()) };
-    if !candidate.runs() {
-        return Ok(());
-    }
     let engine = candidate.is_engine();
     let mut budget = Budget { left: if engine { 0 } else { RUNS }, begun: Instant::now() };
+    let Some(low) = low(probe) else { return Ok(budget) };
     for culprit in culprits.iter_mut().take(CULPRITS) {
         try_each(probe, culprit, low, &mut budget)?;
     }
-    advice::add(probe, culprits, low, &mut budget)
+    Ok(budget)
+}
+
+/// Adds the advice that can be tried, and was.
+pub fn advise(probe: &mut Probe, culprits: &mut [Culprit], mut budget: Budget) -> Result<(), RunError> {
+    match low(probe) {
+        Some(low) => advice::add(probe, culprits, low, &mut budget),
+        None => Ok(()),
+    }
+}
+
+/// The type whose rounding can be undone; `None` where nothing can be tried.
+fn low(probe: &Probe) -> Option<DType> {
+    let candidate = &probe.lab.candidate;
+    let tries = candidate.runs() && !probe.lab.relation.is_own_model();
+    candidate.lowering.low().filter(|_| tries)?.storage()
 }
 
 fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut Budget) -> Result<(), RunError> {
@@ -72,6 +83,10 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
     let Some(tensor) = graph.tensor(&culprit.tensor).filter(|t| graph.producer(*t).name == culprit.node.name) else {
         return Ok(());
     };
+    // What is told of a node inside was tried there.
+    if stepped::is_holder(probe, tensor) {
+        return Ok(());
+    }
     let exact = matches!(probe.lab.candidate.lowering, Lowering::Emulate(_));
     let bench = Bench::new(probe, tensor, culprit.accumulated.sample, low);
     let mut causes = std::mem::take(&mut culprit.diagnosis);
