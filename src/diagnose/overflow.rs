@@ -4,7 +4,8 @@ use super::case::Case;
 use super::format::Format;
 use super::stats::Summary;
 use super::words::{list, num, share};
-use super::{Finding, Strength, norm};
+use super::{Finding, Operand, Strength, norm};
+use crate::compare;
 
 /// How the codes of all formats end.
 pub const SUFFIX: &str = "-overflow";
@@ -67,7 +68,13 @@ fn constant_overflows(case: &Case, format: Format) -> Option<String> {
         let out = case.output.as_ref().filter(|s| s.over > 0 && broken)?;
         return Some(told(&case.e.culprit.tensor, out));
     }
-    let (operand, s) = case.measured_inputs().find(|(o, s)| o.constant && s.over > 0).filter(|_| broken)?;
+    let (operand, s) = case.measured_inputs().find(|(o, s)| o.constant && s.over > 0)?;
+    if let Some(theirs) = clamped(operand, format) {
+        return Some(format!("{}; the candidate's file has {} in its place", told(operand.name, s), num(theirs)));
+    }
+    if !broken {
+        return None;
+    }
     let made = case.pairs.as_ref().map_or_else(String::new, |p| match (p.nan_new, p.flushed) {
         (0, 0) => String::new(),
         (0, zeros) => format!("; {zeros} results became zero by it"),
@@ -75,6 +82,14 @@ fn constant_overflows(case: &Case, format: Format) -> Option<String> {
     });
     let zeros = case.is_any(&["Mul", "MatMul", "Gemm", "Conv"]) || !made.contains("NaN");
     Some(format!("{}{}", told(operand.name, s), if zeros { made } else { String::new() }))
+}
+
+/// What a converter wrote in place of one value that the format does not hold.
+fn clamped(operand: &Operand, format: Format) -> Option<f64> {
+    let stored = operand.candidate.filter(|t| t.elements() == 1)?;
+    let (right, theirs) = (compare::to_f64(operand.value?), compare::to_f64(stored));
+    let (right, theirs) = (right.first()?, theirs.first()?);
+    (theirs.is_finite() && theirs.abs() <= format.max && right.abs() > format.max).then_some(*theirs)
 }
 
 fn keep_constant(case: &Case, format: Format) -> String {

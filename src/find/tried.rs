@@ -53,10 +53,11 @@ impl Budget {
 /// be spent on advice.
 pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit]) -> Result<Budget, RunError> {
     let candidate = &probe.lab.candidate;
-    let engine = candidate.is_engine();
-    let mut budget = Budget { left: if engine { 0 } else { RUNS }, begun: Instant::now() };
-    let Some(low) = low(probe) else { return Ok(budget) };
+    // Of a file of its own, only single nodes are tried, and in an emulation.
+    let whole = !candidate.is_engine() && !probe.lab.relation.is_own_model();
+    let mut budget = Budget { left: if whole { RUNS } else { 0 }, begun: Instant::now() };
     for culprit in culprits.iter_mut().take(CULPRITS) {
+        let Some(low) = low(probe).or_else(|| stored(probe, culprit)) else { continue };
         try_each(probe, culprit, low, &mut budget)?;
     }
     Ok(budget)
@@ -112,6 +113,14 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
     causes.sort_by_key(|d| d.sure != Sure::Shown);
     culprit.diagnosis = causes;
     Ok(())
+}
+
+/// What the candidate's own file has the culprit's tensor in, where that is a half.
+fn stored(probe: &Probe, culprit: &Culprit) -> Option<DType> {
+    let own = probe.lab.relation.is_own_model() && probe.lab.candidate.runs();
+    let tensor = probe.lab.reference.graph.tensor(&culprit.tensor).filter(|_| own)?;
+    let dtype = probe.candidate_value(tensor, culprit.accumulated.sample)?.dtype;
+    matches!(dtype, DType::Float16 | DType::Bfloat16).then_some(dtype)
 }
 
 /// As users call it.
