@@ -6,6 +6,7 @@ use super::stats::Summary;
 use super::words::{list, num, share};
 use super::{Finding, Operand, Strength, norm};
 use crate::compare;
+use crate::found::words::plural;
 
 /// How the codes of all formats end.
 pub const SUFFIX: &str = "-overflow";
@@ -77,7 +78,8 @@ fn constant_overflows(case: &Case, format: Format) -> Option<String> {
     }
     let made = case.pairs.as_ref().map_or_else(String::new, |p| match (p.nan_new, p.flushed) {
         (0, 0) => String::new(),
-        (0, zeros) => format!("; {zeros} results became zero by it"),
+        (0, zeros) => format!("; {} became zero by it", plural(zeros as usize, "result")),
+        (1, _) => "; 0 times that is NaN, which 1 result is".to_string(),
         (nan, _) => format!("; 0 times that is NaN, which {nan} results are"),
     });
     let zeros = case.is_any(&["Mul", "MatMul", "Gemm", "Conv"]) || !made.contains("NaN");
@@ -93,8 +95,12 @@ fn clamped(operand: &Operand, format: Format) -> Option<f64> {
 }
 
 fn keep_constant(case: &Case, format: Format) -> String {
+    // What it hands on is rounded again where only itself is kept.
+    let behind = case.is_any(&["Constant"]) || case.output.as_ref().is_some_and(|s| s.over > 0);
+    let and =
+        if behind { format!(" and the nodes behind it until their values fit {}", format.name) } else { String::new() };
     format!(
-        "keep {} in FP32; untried: a constant within {}'s range, with the rest of the factor elsewhere",
+        "keep {}{and} in FP32; untried: a constant within {}'s range, with the rest of the factor elsewhere",
         case.name(),
         format.name
     )
@@ -235,13 +241,13 @@ mod tests {
             "fp16-overflow",
             "the constant 'k' is 1000000, which is Infinity in FP16, whose largest value is 65504",
         );
-        check(broken(), "fp16-overflow", "0 times that is NaN, which 1 results are");
+        check(broken(), "fp16-overflow", "0 times that is NaN, which 1 result is");
         without(broken(), "nan-source");
         without(scale(&[0.0, 900.0]), "fp16-overflow");
         let node = Sample::new("Constant", &[]).fp16(&[1e6], &[f32::INFINITY]);
         check(node, "fp16-overflow", "is 1000000, which is Infinity in FP16");
         let div = Sample::new("Div", &["x", "k"]).input("x", &[1e3]).constant("k", &[1e6]);
-        check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 results became zero by it");
+        check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 result became zero by it");
     }
 
     #[test]

@@ -14,8 +14,8 @@ const TIMES: f64 = 4.0;
 /// Errors of one size.
 const ALIKE: f64 = 1.5;
 
-/// Functions of differences, or of exponents: an absolute error of what they read is a relative one of what they make.
-const EXPONENTIAL: [&str; 4] = ["Softmax", "LogSoftmax", "Exp", "ReduceLogSumExp"];
+/// Functions of exponents: an absolute error of what they read is a relative one of what they make.
+const EXPONENTIAL: [&str; 2] = ["Softmax", "Exp"];
 
 /// The candidate is the emulation, or as wrong as that.
 fn is_rounding(case: &Case) -> bool {
@@ -45,12 +45,12 @@ pub fn rounded_reads(case: &Case) -> Option<Finding> {
         return None;
     }
     let absolute = case.is_any(&EXPONENTIAL);
-    let why = if absolute { ", and what is added there multiplies in the result" } else { "" };
+    let why = if absolute { ", and what is added to an exponent is a factor in the result" } else { "" };
     let evidence = format!(
         "what it reads is rounded by up to {} ('{}' has {}, where {} numbers are {} apart){why}: the result is off by {} of its size, {} roundings of {}",
         num(off),
         operand.name,
-        num(x),
+        x as f32,
         format.name,
         num(format.spacing(x)),
         num(measured),
@@ -75,7 +75,11 @@ mod tests {
 
     #[test]
     fn logits_too_large_for_their_digits() {
-        check(exp(4000.1), "gain", "where FP16 numbers are 2 apart), and what is added there multiplies in the result");
+        check(
+            exp(4000.1),
+            "gain",
+            "where FP16 numbers are 2 apart), and what is added to an exponent is a factor in the result",
+        );
         without(exp(0.1), "gain");
         without(exp(4000.1).device(), "gain");
         without(exp(4000.1).kind(Kind::Region), "gain");

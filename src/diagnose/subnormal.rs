@@ -115,8 +115,9 @@ fn coarse(case: &Case, format: Format) -> Option<Finding> {
         num(lost),
         num(format.unit / 3f64.sqrt())
     );
+    let too = if operand.constant { String::new() } else { format!(" and what makes '{}'", operand.name) };
     let advice = format!(
-        "keep {} in FP32; untried: scale '{}' up by a power of two and divide behind it",
+        "keep {}{too} in FP32; untried: scale '{}' up by a power of two and divide behind it",
         case.name(),
         operand.name
     );

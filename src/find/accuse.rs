@@ -44,7 +44,7 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
         accused.culprits.push(found);
     }
     accused.more = firsts.len() > most;
-    let budget = tried::try_causes(probe, &mut accused.culprits)?;
+    let budget = tried::try_causes(probe, &mut accused.culprits, "the outputs")?;
     tried::advise(probe, &mut accused.culprits, budget)
 }
 
@@ -52,7 +52,7 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
 pub fn first(probe: &mut Probe, suspects: &[Suspect]) -> Result<Option<Culprit>, RunError> {
     let Some(suspect) = suspects.first() else { return Ok(None) };
     let mut found = [culprit(probe, suspect, None)?];
-    tried::try_causes(probe, &mut found)?;
+    tried::try_causes(probe, &mut found, "the outputs of this part")?;
     Ok(found.into_iter().next())
 }
 

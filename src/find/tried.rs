@@ -38,6 +38,8 @@ enum Outcome {
 pub struct Budget {
     left: usize,
     begun: Instant,
+    /// What sentences call the outputs of the model that runs.
+    outputs: &'static str,
 }
 
 impl Budget {
@@ -49,13 +51,13 @@ impl Budget {
     }
 }
 
-/// Tries the causes of the first culprits. A cause that was undone in vain goes, where another is shown. Gives back what may
+/// Tries the causes of the first culprits; `outputs` is what sentences call those of the model that runs. A cause that was undone in vain goes, where another is shown. Gives back what may
 /// be spent on advice.
-pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit]) -> Result<Budget, RunError> {
+pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit], outputs: &'static str) -> Result<Budget, RunError> {
     let candidate = &probe.lab.candidate;
     // Of a file of its own, only single nodes are tried, and in an emulation.
     let whole = !candidate.is_engine() && !probe.lab.relation.is_own_model();
-    let mut budget = Budget { left: if whole { RUNS } else { 0 }, begun: Instant::now() };
+    let mut budget = Budget { left: if whole { RUNS } else { 0 }, begun: Instant::now(), outputs };
     for culprit in culprits.iter_mut().take(CULPRITS) {
         let Some(low) = low(probe).or_else(|| stored(probe, culprit)) else { continue };
         try_each(probe, culprit, low, &mut budget)?;
@@ -108,7 +110,7 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
         }
     }
     if causes.iter().any(|d| d.sure == Sure::Shown) {
-        causes.retain(|d: &Diagnosis| !vain.contains(&d.code));
+        causes.retain(|d: &Diagnosis| d.sure == Sure::Shown && !vain.contains(&d.code));
     }
     causes.sort_by_key(|d| d.sure != Sure::Shown);
     culprit.diagnosis = causes;
@@ -217,10 +219,15 @@ impl Trial<'_> {
         let found = above::guards(probe, self.tensor, self.culprit.accumulated.sample);
         let graph = &probe.lab.reference.graph;
         for way in found.iter().map(|f| &f.way).take(2) {
-            let Some(seen) = self.run(probe, way, budget)? else { return Ok(Outcome::Open) };
-            if seen.tensor == Some(Status::Agrees) {
-                let who = named(graph, way);
-                return Ok(Outcome::Agrees(format!("with {who} in FP32, '{}' agrees", self.culprit.tensor)));
+            // Where nothing is between, what the culprit reads is rounded to nothing again unless it reads in FP32.
+            let with_it: Vec<usize> = way.iter().copied().chain([self.tensor]).collect();
+            let ways = if way.len() > 1 { vec![way.clone(), with_it] } else { vec![with_it] };
+            for kept in ways {
+                let Some(seen) = self.run(probe, &kept, budget)? else { return Ok(Outcome::Open) };
+                if seen.tensor == Some(Status::Agrees) {
+                    let who = named(graph, &kept);
+                    return Ok(Outcome::Agrees(format!("with {who} in FP32, '{}' agrees", self.culprit.tensor)));
+                }
             }
         }
         if !found.is_empty() {
@@ -245,8 +252,10 @@ impl Trial<'_> {
         let who = named(&probe.lab.reference.graph, kept);
         Ok(match self.run(probe, kept, budget)? {
             None => Outcome::Open,
-            Some(Whole { outputs: true, .. }) => Outcome::Agrees(format!("with {who} in FP32, the outputs agree")),
-            Some(_) => Outcome::Differs(format!("with {who} in FP32, the outputs do not agree yet")),
+            Some(Whole { outputs: true, .. }) => {
+                Outcome::Agrees(format!("with {who} in FP32, {} agree", budget.outputs))
+            }
+            Some(_) => Outcome::Differs(format!("with {who} in FP32, {} do not agree yet", budget.outputs)),
         })
     }
 
