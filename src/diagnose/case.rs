@@ -2,12 +2,16 @@
 
 use super::fit::Fit;
 use super::format::{FP32_UNIT, Format};
+use super::kernel::rho;
 use super::stats::{self, Pairs, Summary};
 use super::{Evidence, Judged, Operand, low_type};
 use crate::found::{Kind, Metrics};
 use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
+
+/// Errors of one size.
+const ALIKE: f64 = 1.5;
 
 /// The evidence with its statistics, measured once for all detectors.
 pub struct Case<'a> {
@@ -96,6 +100,16 @@ impl<'a> Case<'a> {
         self.pairs.as_ref().is_some_and(|p| p.nan_new + p.inf_new > 0)
             || new(self.metrics())
             || new(&self.e.culprit.accumulated)
+    }
+
+    /// What the node computes inside is FP32's: the candidate is the emulation, or as wrong as that, alone.
+    pub fn rounds_only(&self) -> bool {
+        let (m, broken) = (self.metrics(), |m: &Metrics| m.cand_nonfinite.saturating_sub(m.ref_nonfinite));
+        let as_wrong = |emulated: &Metrics| match rho(m, emulated) {
+            Some(rho) => (1.0 / ALIKE..=ALIKE).contains(&rho),
+            None => broken(m) > 0 && broken(m) == broken(emulated),
+        };
+        self.judged.emulation || self.e.emulated.is_some_and(as_wrong)
     }
 
     /// Right on its own; what came in is wrong.

@@ -88,7 +88,7 @@ fn loosen(case: &Case) -> String {
 
 fn keep(case: &Case) -> String {
     format!(
-        "the backend is not to blame: keep {} in FP32, or allow for {} with a wider tolerance",
+        "the backend is not to blame: keep {} and what makes its operands in FP32, or allow for {} with a wider tolerance",
         case.name(),
         name(case)
     )
@@ -156,7 +156,7 @@ mod tests {
         check(conv(1.1, 0.05), CODE, "rho 2");
         without(conv(1.1, 0.001), CODE);
         let advice = |sample: Sample| sample.diagnoses().remove(0).advice;
-        assert!(advice(conv(1.1, 0.05)).contains("keep 'node' in FP32"));
+        assert!(advice(conv(1.1, 0.05)).contains("keep 'node' and what makes its operands in FP32"));
         assert!(advice(conv(1.0005, 0.0005)).contains("ordinary FP16 rounding"));
     }
 

@@ -32,7 +32,7 @@ pub fn normalization_statistics(case: &Case) -> Option<Finding> {
     let (strength, evidence) = found;
     let advice = match cure(case) {
         // Its statistics are FP32's already: what is lost is lost before.
-        _ if case.judged.emulation && WHOLE.contains(&case.op()) => {
+        _ if case.rounds_only() && WHOLE.contains(&case.op()) => {
             format!("keep {} and what makes its input in FP32", case.name())
         }
         Some(advice) => advice,
@@ -125,7 +125,7 @@ fn whole(case: &Case, format: Format) -> Option<(Strength, String)> {
     let epsilon = case.e.node.attr("epsilon").and_then(|a| a.f).map_or(1e-5, f64::from);
     let variance = (s.rms().powi(2) - s.mean().powi(2)).max(0.0);
     // An emulation rounds what the node reads and makes; inside, it computes in FP32.
-    let inside = !case.judged.emulation;
+    let inside = !case.rounds_only();
     if inside && format.round(s.max_abs().powi(2)).is_infinite() {
         let text = format!("inputs reach {}, and their squares exceed {}", num(s.max_abs()), num(format.max));
         return Some((Strength::Fits, format!("{text}, {}'s largest value", format.name)));

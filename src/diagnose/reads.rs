@@ -1,8 +1,8 @@
-//! Results that the rounding of what a node reads is enough to spoil, in an emulation, where nothing more special is known:
-//! the node itself computes in FP32 there. Errors that operands brought along are `kernel::gain`'s.
+//! Results that the rounding of what a node reads is enough to spoil, in an emulation or what is as wrong, where nothing more
+//! special is known: the node itself computes in FP32 there. Errors that operands brought along are `kernel::gain`'s.
 
 use super::case::Case;
-use super::kernel::{GAIN, rho};
+use super::kernel::GAIN;
 use super::words::num;
 use super::{Finding, Operand, Strength};
 use crate::compare;
@@ -11,21 +11,12 @@ use crate::found::Kind;
 /// A result that is off by so many roundings of its own is not the work of one.
 const TIMES: f64 = 4.0;
 
-/// Errors of one size.
-const ALIKE: f64 = 1.5;
-
 /// Functions of exponents: an absolute error of what they read is a relative one of what they make.
 const EXPONENTIAL: [&str; 2] = ["Softmax", "Exp"];
 
-/// The candidate is the emulation, or as wrong as that.
-fn is_rounding(case: &Case) -> bool {
-    let as_wrong = |emulated| rho(case.metrics(), emulated).is_some_and(|rho| (1.0 / ALIKE..=ALIKE).contains(&rho));
-    case.judged.emulation || case.e.emulated.is_some_and(as_wrong)
-}
-
 /// The node makes more of the rounding of its operands than a rounding.
 pub fn rounded_reads(case: &Case) -> Option<Finding> {
-    let format = case.format.filter(|_| is_rounding(case) && case.e.culprit.kind == Kind::Introduces)?;
+    let format = case.format.filter(|_| case.rounds_only() && case.e.culprit.kind == Kind::Introduces)?;
     let measured = case.relative_error().filter(|_| !case.nonfinite_new())?;
     if measured < TIMES * format.unit {
         return None;
@@ -58,7 +49,9 @@ pub fn rounded_reads(case: &Case) -> Option<Finding> {
         num(format.unit)
     );
     let advice = format!("keep {} and what makes its operands in FP32", case.name());
-    Some(Finding { code: GAIN, strength: Strength::Open, evidence, advice })
+    // Of an emulation nothing else can be expected; a device that is exactly as wrong is a measurement.
+    let strength = if case.judged.emulation { Strength::Open } else { Strength::Fits };
+    Some(Finding { code: GAIN, strength, evidence, advice })
 }
 
 #[cfg(test)]

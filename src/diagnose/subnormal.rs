@@ -36,10 +36,11 @@ fn values(case: &Case, format: Format) -> Option<Finding> {
         num(out.min_abs)
     );
     let up = (format.min_normal / out.min_abs).log2().ceil();
-    let advice = format!(
-        "keep {} and the nodes behind it in FP32; untried: scale its inputs up by 2^{up} and divide where the values are large again",
-        case.name()
-    );
+    let other = match case.is_any(&["Constant"]) {
+        true => "a value that FP16 holds (6.1e-5 or more)".to_string(),
+        false => format!("scale its inputs up by 2^{up} and divide where the values are large again"),
+    };
+    let advice = format!("keep {} and the nodes behind it in FP32; untried: {other}", case.name());
     Some(Finding { code: CODE, strength, evidence, advice })
 }
 
