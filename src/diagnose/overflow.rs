@@ -41,6 +41,10 @@ pub fn fp16_overflow(case: &Case) -> Option<Finding> {
             advice: advice(case, format),
         });
     }
+    if let Some(evidence) = case.nonfinite_new().then(|| read_overflows(case, format)).flatten() {
+        let advice = format!("keep {} and what makes its operands in FP32; untried: scale them down", case.name());
+        return Some(Finding { code: code(format), strength: Strength::AtWork, evidence, advice });
+    }
     let evidence = case.nonfinite_new().then(|| inside_overflows(case, format, out)).flatten()?;
     Some(Finding { code: code(format), strength: Strength::Fits, evidence, advice: advice(case, format) })
 }
@@ -104,6 +108,19 @@ fn keep_constant(case: &Case, format: Format) -> String {
         case.name(),
         format.name
     )
+}
+
+/// What the node reads fits FP32 where it is made, or fed, and not the format in which it is read.
+fn read_overflows(case: &Case, format: Format) -> Option<String> {
+    let (operand, s) = case.measured_inputs().find(|(o, s)| !o.constant && s.over > 0)?;
+    Some(format!(
+        "{} of '{}', which it reads, exceed {}, {}'s largest value; the largest is {}",
+        share(s.over, s.elements, "values"),
+        operand.name,
+        num(format.max),
+        format.name,
+        num(s.max_abs())
+    ))
 }
 
 /// The result itself is too large: where does that come from?
@@ -248,6 +265,15 @@ mod tests {
         check(node, "fp16-overflow", "is 1000000, which is Infinity in FP16");
         let div = Sample::new("Div", &["x", "k"]).input("x", &[1e3]).constant("k", &[1e6]);
         check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 result became zero by it");
+    }
+
+    #[test]
+    fn what_is_read_overflows() {
+        let mul = || Sample::new("Mul", &["x", "k"]).input("x", &[9e4, 1.0]).constant("k", &[1e-4]);
+        let told = "1 of 2 values (50.0 %) of 'x', which it reads, exceed 65504";
+        check(mul().fp16(&[9.0, 1e-4], &[f32::INFINITY, 1e-4]), "fp16-overflow", told);
+        without(mul().fp16(&[9.0, 1e-4], &[f32::INFINITY, 1e-4]), "nan-source");
+        without(mul().fp16(&[9.0, 1e-4], &[8.0, 1e-4]), "fp16-overflow");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Into a loop, a scan or a function: what is one node to the search is a model of its own here, fed with what the reference
 //! has there, and the first node in it that goes wrong gives the causes. Of a loop only the first iteration is looked at.
-//! For emulations on the CPU: other candidates do not compute the parts as they compute the whole.
+//! For emulations on the CPU, and for files of half precision in one: other candidates do not compute the parts as they
+//! compute the whole.
 
 use std::collections::HashMap;
 
 use crate::find::{accuse, isolate, scan};
-use crate::found::{Culprit, Diagnosis};
+use crate::found::{Culprit, Diagnosis, Sure};
 use crate::graph::inline::inline;
 use crate::graph::{call, initializer};
 use crate::lab::first::First;
@@ -16,6 +17,7 @@ use crate::onnx::{GraphProto, ModelProto};
 use crate::progress::Progress;
 use crate::reduce::descend::descend;
 use crate::run::{Observe, RunError};
+use crate::spec::Low;
 use crate::tensor::{Tensor, Tensors};
 
 /// Is the maker of `tensor` a node whose inside the search does not see?
@@ -27,12 +29,15 @@ pub fn is_holder(probe: &Probe, tensor: usize) -> bool {
 
 /// The causes of the first node inside that goes wrong; none where the maker of `tensor` has no inside, or is right there.
 pub fn inner(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<Vec<Diagnosis>, RunError> {
-    let emulates = matches!(probe.lab.candidate.lowering, Lowering::Emulate(_));
-    if !emulates || probe.lab.relation.is_own_model() || !is_holder(probe, tensor) {
-        return Ok(Vec::new());
-    }
+    let own = probe.lab.relation.is_own_model();
+    let lowering = match probe.lab.candidate.lowering {
+        Lowering::Emulate(low) if !own => Some(low),
+        _ if own => half(probe, culprit, tensor),
+        _ => None,
+    };
+    let Some(low) = lowering.filter(|_| is_holder(probe, tensor)) else { return Ok(Vec::new()) };
     let Some(part) = Part::of(probe, tensor, culprit.accumulated.sample) else { return Ok(Vec::new()) };
-    let inside = match part.culprit(probe) {
+    let inside = match part.culprit(probe, low) {
         Ok(Some(inside)) => inside,
         Ok(None) => return Ok(Vec::new()),
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
@@ -40,9 +45,25 @@ pub fn inner(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<Vec<
         Err(_) => return Ok(Vec::new()),
     };
     let when = if part.first { ", in its first iteration" } else { "" };
-    let place = format!("inside '{}'{when}, at '{}' ({})", culprit.node.name, inside.node.name, inside.node.op_type);
-    let told = |cause: Diagnosis| Diagnosis { evidence: format!("{place}: {}", cause.evidence), ..cause };
+    // The file computes something of its own: that shows what the precision does, not what the file did.
+    let how = if own { "in an exact emulation, " } else { "" };
+    let (outer, node) = (&culprit.node.name, &inside.node);
+    let place = format!("{how}inside '{outer}'{when}, at '{}' ({})", node.name, node.op_type);
+    let told = |cause: Diagnosis| Diagnosis {
+        evidence: format!("{place}: {}", cause.evidence),
+        sure: if own && cause.sure == Sure::Shown { Sure::Likely } else { cause.sure },
+        ..cause
+    };
     Ok(inside.diagnosis.into_iter().map(told).collect())
+}
+
+/// The half precision that the candidate's own file has the culprit's tensor in, or what the culprit reads.
+fn half(probe: &Probe, culprit: &Culprit, tensor: usize) -> Option<Low> {
+    let (lab, sample) = (probe.lab, culprit.accumulated.sample);
+    let reads = lab.reference.graph.parents(tensor).into_iter();
+    let plain = lab.reference.on_cpu() && lab.reference.is_plain() && !lab.reference.half && lab.candidate.runs();
+    let stored = |t: usize| Low::stored_as(probe.candidate_value(t, sample)?.dtype);
+    std::iter::once(tensor).chain(reads).filter(|_| plain).find_map(stored)
 }
 
 /// The inside as a model.
@@ -76,12 +97,12 @@ impl Part {
     }
 
     /// The first node of it that goes wrong.
-    fn culprit(&self, probe: &Probe) -> Result<Option<Culprit>, RunError> {
+    fn culprit(&self, probe: &Probe, low: Low) -> Result<Option<Culprit>, RunError> {
         let outer = probe.lab;
-        let side = |of: &crate::lab::Side| of.with(self.model.clone(), self.types.clone()).ok();
-        let (Some(reference), Some(candidate)) = (side(&outer.reference), side(&outer.candidate)) else {
-            return Ok(None);
-        };
+        let side = || outer.reference.with(self.model.clone(), self.types.clone()).ok();
+        let (Some(reference), Some(mut candidate)) = (side(), side()) else { return Ok(None) };
+        candidate.lowering = Lowering::Emulate(low);
+        candidate.spec.precision = low.precision();
         let outputs: Vec<String> = reference.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
         let feeds = vec![self.feeds.clone()];
         let unmarked = candidate.see(&[], &feeds, &outputs, Observe::Outputs)?.values;
