@@ -9,6 +9,7 @@ use crate::find::{accuse, isolate, scan};
 use crate::found::{Culprit, Diagnosis, Sure};
 use crate::graph::inline::inline;
 use crate::graph::{call, initializer};
+use crate::judge::Rules;
 use crate::lab::first::First;
 use crate::lab::{Feed, Lab, Ledger, Lowering, Probe, Survey, Wish};
 use crate::load::testset::tensor_from_proto;
@@ -82,7 +83,12 @@ impl Part {
         let alone = isolate::cut(probe, side, &[node], tensor, sample, Feed::Reference)?;
         if let Some(inlined) = inline(&alone.model) {
             let known = side.types.iter().map(|(key, dtype)| (key.clone(), *dtype));
-            let types = known.chain(alone.types).collect();
+            let mut types: Types = known.chain(alone.types).collect();
+            // What is not known by type is not rounded.
+            if inlined.made().any(|key| !types.contains_key(key)) {
+                let asked = |model: &ModelProto| side.outputs_of(model);
+                crate::types::add_all(&inlined.model, &mut types, &asked).ok()?;
+            }
             return Some(Part { model: inlined.model, feeds: alone.feeds, types, first: false });
         }
         let main = alone.model.graph.as_ref()?;
@@ -108,7 +114,9 @@ impl Part {
         let unmarked = candidate.see(&[], &feeds, &outputs, Observe::Outputs)?.values;
         let first = First { reference: None, unmarked: Ok(unmarked), built: None, marked: None };
         let survey = Survey::new(self.types.clone(), HashMap::new());
-        let lab = Lab::new((reference, candidate), (feeds, outputs), outer.rules.clone(), survey, outer.memory);
+        // The file's own precision is not the rules' where it has none by its spec.
+        let rules = Rules { precision: low.precision(), ..outer.rules.clone() };
+        let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, outer.memory);
         let mut inner = Probe::start(&lab, first, Wish::default(), Ledger::default()).map_err(|e| e.why)?;
         let suspects = scan::scan(&mut inner, &Progress::new(true))?.suspects;
         accuse::first(&mut inner, &suspects)
