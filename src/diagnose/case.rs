@@ -2,7 +2,6 @@
 
 use super::fit::Fit;
 use super::format::{FP32_UNIT, Format};
-use super::kernel::rho;
 use super::stats::{self, Pairs, Summary};
 use super::{Evidence, Judged, Operand, low_type};
 use crate::found::{Kind, Metrics};
@@ -181,4 +180,11 @@ pub fn int(node: &NodeProto, name: &str) -> Option<i64> {
 pub fn axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(axis).ok().filter(|a| *a < rank)
+}
+
+/// The error against the emulation's; `None` where one of them is none or not finite.
+pub fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
+    let (error, floor) = (measured.rmse.0, emulated.rmse.0);
+    let finite = measured.cand_nonfinite <= measured.ref_nonfinite;
+    (finite && error > 0.0 && floor > 0.0 && error.is_finite()).then(|| error / floor)
 }

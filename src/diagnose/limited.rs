@@ -1,8 +1,7 @@
 //! The opposite of a fault: an error that is the precision's own, under a tolerance that asks for more than it has. Told
 //! only where nothing else is.
 
-use super::case::Case;
-use super::kernel::rho;
+use super::case::{Case, rho};
 use super::words::num;
 use super::{Finding, Strength};
 use crate::found::{Kind, Metrics, Status};

@@ -3,7 +3,7 @@
 pub(super) mod above;
 mod misread;
 mod quantised;
-pub(super) mod stepped;
+pub mod stepped;
 
 use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
@@ -112,10 +112,6 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         read_right: misread.tried,
     };
     let known = diagnose_judged(&evidence, &judged);
-    let inner = stepped::inner(probe, culprit, tensor)?;
-    if !inner.is_empty() {
-        return Ok(inner);
-    }
     quantised::tried(probe, culprit, tensor, known)
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::find::{accuse, isolate, scan};
+use crate::find::{isolate, scan};
 use crate::found::{Culprit, Diagnosis, Sure};
 use crate::graph::inline::inline;
 use crate::graph::{call, initializer};
@@ -18,6 +18,7 @@ use crate::onnx::{GraphProto, ModelProto};
 use crate::progress::Progress;
 use crate::reduce::descend::descend;
 use crate::run::{Observe, RunError};
+use crate::search::Suspect;
 use crate::spec::Low;
 use crate::tensor::{Tensor, Tensors};
 
@@ -29,7 +30,7 @@ pub fn is_holder(probe: &Probe, tensor: usize) -> bool {
 }
 
 /// The causes of the first node inside that goes wrong; none where the maker of `tensor` has no inside, or is right there.
-pub fn inner(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<Vec<Diagnosis>, RunError> {
+pub fn inner(probe: &mut Probe, culprit: &Culprit, tensor: usize, prove: Prove) -> Result<Vec<Diagnosis>, RunError> {
     let own = probe.lab.relation.is_own_model();
     let lowering = match probe.lab.candidate.lowering {
         Lowering::Emulate(low) if !own => Some(low),
@@ -38,7 +39,7 @@ pub fn inner(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<Vec<
     };
     let Some(low) = lowering.filter(|_| is_holder(probe, tensor)) else { return Ok(Vec::new()) };
     let Some(part) = Part::of(probe, tensor, culprit.accumulated.sample) else { return Ok(Vec::new()) };
-    let inside = match part.culprit(probe, low) {
+    let inside = match part.culprit(probe, low, prove) {
         Ok(Some(inside)) => inside,
         Ok(None) => return Ok(Vec::new()),
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
@@ -66,6 +67,9 @@ fn half(probe: &Probe, culprit: &Culprit, tensor: usize) -> Option<Low> {
     let stored = |t: usize| Low::stored_as(probe.candidate_value(t, sample)?.dtype);
     std::iter::once(tensor).chain(reads).filter(|_| plain).find_map(stored)
 }
+
+/// Makes a culprit of the first suspect, with its causes tried.
+pub type Prove = fn(&mut Probe, &[Suspect]) -> Result<Option<Culprit>, RunError>;
 
 /// The inside as a model.
 struct Part {
@@ -103,7 +107,7 @@ impl Part {
     }
 
     /// The first node of it that goes wrong.
-    fn culprit(&self, probe: &Probe, low: Low) -> Result<Option<Culprit>, RunError> {
+    fn culprit(&self, probe: &Probe, low: Low, prove: Prove) -> Result<Option<Culprit>, RunError> {
         let outer = probe.lab;
         let side = || outer.reference.with(self.model.clone(), self.types.clone()).ok();
         let (Some(reference), Some(mut candidate)) = (side(), side()) else { return Ok(None) };
@@ -119,7 +123,7 @@ impl Part {
         let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, outer.memory);
         let mut inner = Probe::start(&lab, first, Wish::default(), Ledger::default()).map_err(|e| e.why)?;
         let suspects = scan::scan(&mut inner, &Progress::new(true))?.suspects;
-        accuse::first(&mut inner, &suspects)
+        prove(&mut inner, &suspects)
     }
 }
 
