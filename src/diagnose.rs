@@ -22,6 +22,7 @@ pub mod pairs;
 mod quantised;
 mod random;
 mod reading;
+mod reads;
 #[cfg(test)]
 mod sample;
 mod scale;
@@ -186,7 +187,7 @@ enum Strength {
 type Detector = fn(&Case) -> Option<Finding>;
 
 /// In the order in which findings of equal strength are told: the cause before its consequences.
-const DETECTORS: [Detector; 25] = [
+const DETECTORS: [Detector; 26] = [
     random::rng,
     shape::dtype_or_shape_mismatch,
     integers::int64_narrowing,
@@ -208,6 +209,7 @@ const DETECTORS: [Detector; 25] = [
     cancel::cancellation,
     nan::nan_source,
     kernel::gain,
+    reads::rounded_reads,
     kernel::tf32,
     kernel::kernel_or_fusion,
     kernel::unexplained,
@@ -239,9 +241,9 @@ pub fn diagnose_judged(e: &Evidence, judged: &Judged) -> Vec<Diagnosis> {
     if has(&found, eps::CODE) {
         found.retain(|f| ![nan::CODE, norm::CODE, subnormal::CODE].contains(&f.code));
     }
-    // Whole numbers that were rounded lie beside a step wherever they are.
+    // Whole numbers that were rounded lie beside a step wherever they are, and as a count they are a shape.
     if has(&found, whole::CODE) {
-        found.retain(|f| f.code != near::CODE);
+        found.retain(|f| ![near::CODE, shape::CODE].contains(&f.code));
     }
     if found.iter().any(|f| f.strength < Strength::Open) {
         found.retain(|f| f.strength < Strength::Open);

@@ -26,7 +26,7 @@ pub mod stages;
 pub mod steps;
 pub mod words;
 
-pub use advice::KERNEL;
+pub use advice::{KERNEL, LOWERED};
 pub use assemble::{assemble, culprits, cut_short, of_outputs, verdict};
 pub use culprit::{Culprit, Diagnosis, Kind, NodeRef, PrecisionLimited, Ranked, Realised, Sure, ordered, worst};
 pub use cure::{Cure, CureNote};

@@ -7,7 +7,7 @@
 
 pub mod bundle;
 mod data;
-mod descend;
+pub mod descend;
 pub mod drive;
 mod freeze;
 pub mod nodes;

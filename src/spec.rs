@@ -97,6 +97,15 @@ impl Low {
             Low::Tf32 => None,
         }
     }
+
+    /// What a spec calls it.
+    pub fn precision(self) -> Precision {
+        match self {
+            Low::Float16 => Precision::Fp16,
+            Low::Bfloat16 => Precision::Bf16,
+            Low::Tf32 => Precision::Tf32,
+        }
+    }
 }
 
 impl Precision {

@@ -9,6 +9,9 @@ use crate::onnx::NodeProto;
 use crate::spec::Precision;
 use crate::tensor::Tensor;
 
+/// Errors of one size.
+const ALIKE: f64 = 1.5;
+
 /// The evidence with its statistics, measured once for all detectors.
 pub struct Case<'a> {
     /// What is known of the culprit.
@@ -98,6 +101,16 @@ impl<'a> Case<'a> {
             || new(&self.e.culprit.accumulated)
     }
 
+    /// What the node computes inside is FP32's: the candidate is the emulation, or as wrong as that, alone.
+    pub fn rounds_only(&self) -> bool {
+        let (m, broken) = (self.metrics(), |m: &Metrics| m.cand_nonfinite.saturating_sub(m.ref_nonfinite));
+        let as_wrong = |emulated: &Metrics| match rho(m, emulated) {
+            Some(rho) => (1.0 / ALIKE..=ALIKE).contains(&rho),
+            None => broken(m) > 0 && broken(m) == broken(emulated),
+        };
+        self.judged.emulation || self.e.emulated.is_some_and(as_wrong)
+    }
+
     /// Right on its own; what came in is wrong.
     pub fn amplifies(&self) -> bool {
         self.e.culprit.kind == Kind::Amplifies
@@ -167,4 +180,11 @@ pub fn int(node: &NodeProto, name: &str) -> Option<i64> {
 pub fn axis(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(axis).ok().filter(|a| *a < rank)
+}
+
+/// The error against the emulation's; `None` where one of them is none or not finite.
+pub fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
+    let (error, floor) = (measured.rmse.0, emulated.rmse.0);
+    let finite = measured.cand_nonfinite <= measured.ref_nonfinite;
+    (finite && error > 0.0 && floor > 0.0 && error.is_finite()).then(|| error / floor)
 }

@@ -40,7 +40,7 @@ fn argument_is_zero(case: &Case, format: Format) -> Option<Finding> {
         case.e.around.guards.iter().filter(|g| g.slot == slot).find_map(|g| Some((g, lost(g, format)?)))?;
     let result = if root.is_some() { "0 as well" } else { "NaN or infinite" };
     let evidence = format!(
-        "the epsilon '{}' of {} that '{}' adds is {how}, so '{}' is 0 in the candidate at {} where the reference has {} or more, and what {} makes of it is {result}",
+        "the epsilon '{}' of {} that '{}' reads is {how}, so '{}' is 0 in the candidate at {} where the reference has {} or more, and what {} makes of it is {result}",
         guard.constant,
         num(guard.value),
         guard.node,
@@ -115,7 +115,11 @@ mod tests {
 
     #[test]
     fn at_the_division() {
-        check(div(1e-12, 1.0).fp16(&[0.0, 1.0], &[NAN, 1.0]), CODE, "'eps' of 1e-12 that 'guard' adds is zero in FP16");
+        check(
+            div(1e-12, 1.0).fp16(&[0.0, 1.0], &[NAN, 1.0]),
+            CODE,
+            "'eps' of 1e-12 that 'guard' reads is zero in FP16",
+        );
         check(div(1e-12, 1.0).fp16(&[0.0, 1.0], &[NAN, 1.0]), CODE, "at 1 of 2 places (50.0 %)");
         check(div(1e-5, 1.0).fp16(&[0.0, 1.0], &[NAN, 1.0]), CODE, "nothing in FP16 beside 1");
         without(div(1e-12, 1.0).fp16(&[0.0, 1.0], &[NAN, 1.0]), "gain");

@@ -2,7 +2,7 @@
 //! A kernel is blamed only where both sides ran the very same node on the same inputs. The opposite, an error that is exactly
 //! the precision's own, is not here; nor is what to do with a reproducer, for it is made later.
 
-use super::case::Case;
+use super::case::{Case, rho};
 use super::stats;
 use super::words::{list, num};
 use super::{Finding, Operand, Strength};
@@ -17,6 +17,9 @@ const LARGER: f64 = 2.0;
 
 /// As reports call it where too little is known to blame anybody.
 pub const UNKNOWN: &str = "unknown";
+
+/// The code of a difference that a node enlarges.
+pub const GAIN: &str = "gain";
 
 /// The node enlarges a difference that its inputs brought.
 pub fn gain(case: &Case) -> Option<Finding> {
@@ -45,7 +48,7 @@ pub fn gain(case: &Case) -> Option<Finding> {
         case.name(),
         case.name()
     );
-    Some(Finding { code: "gain", strength, evidence, advice })
+    Some(Finding { code: GAIN, strength, evidence, advice })
 }
 
 /// The operators that tensor cores compute.
@@ -196,13 +199,6 @@ fn fused(case: &Case) -> Option<String> {
 /// What helps until the makers of the backend do. Whether there is a reproducer for them is not known yet.
 fn kept(case: &Case) -> String {
     format!("keep {} in FP32, or break the fusion by making its tensor an output", case.name())
-}
-
-/// The error against the emulation's; `None` where one of them is none or not finite.
-pub fn rho(measured: &Metrics, emulated: &Metrics) -> Option<f64> {
-    let (error, floor) = (measured.rmse.0, emulated.rmse.0);
-    let finite = measured.cand_nonfinite <= measured.ref_nonfinite;
-    (finite && error > 0.0 && floor > 0.0 && error.is_finite()).then(|| error / floor)
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! The opposite of a fault: an error that is the precision's own, under a tolerance that asks for more than it has. Told
 //! only where nothing else is.
 
-use super::case::Case;
-use super::kernel::rho;
+use super::case::{Case, rho};
 use super::words::num;
 use super::{Finding, Strength};
 use crate::found::{Kind, Metrics, Status};
@@ -88,7 +87,7 @@ fn loosen(case: &Case) -> String {
 
 fn keep(case: &Case) -> String {
     format!(
-        "the backend is not to blame: keep {} in FP32, or allow for {} with a wider tolerance",
+        "the backend is not to blame: keep {} and what makes its operands in FP32, or allow for {} with a wider tolerance",
         case.name(),
         name(case)
     )
@@ -156,7 +155,7 @@ mod tests {
         check(conv(1.1, 0.05), CODE, "rho 2");
         without(conv(1.1, 0.001), CODE);
         let advice = |sample: Sample| sample.diagnoses().remove(0).advice;
-        assert!(advice(conv(1.1, 0.05)).contains("keep 'node' in FP32"));
+        assert!(advice(conv(1.1, 0.05)).contains("keep 'node' and what makes its operands in FP32"));
         assert!(advice(conv(1.0005, 0.0005)).contains("ordinary FP16 rounding"));
     }
 

@@ -38,8 +38,8 @@ fn in_both(case: &Case) -> Option<Finding> {
 fn in_candidate(case: &Case) -> Option<Finding> {
     let (out, pairs) = (case.output.as_ref()?, case.pairs.as_ref());
     let new = pairs.map_or(case.nonfinite_new(), |p| p.nan_new + p.inf_new > 0);
-    // What is infinite in the format overflows, be it the result or a constant.
-    if !new || out.over > 0 || case.measured_inputs().any(|(o, s)| o.constant && s.over > 0) {
+    // What is infinite in the format overflows, be it the result or what is read.
+    if !new || out.over > 0 || case.measured_inputs().any(|(_, s)| s.over > 0) {
         return None;
     }
     if let Some(evidence) = vanishing_argument(case).or_else(|| zero_argument(case)) {

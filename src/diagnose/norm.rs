@@ -20,6 +20,8 @@ const WHOLE: [&str; 8] = [
     "LpNormalization",
 ];
 
+const MEANS: [&str; 4] = ["ReduceMean", "GlobalAveragePool", "ReduceSumSquare", "ReduceL2"];
+
 /// The code of this diagnosis.
 pub const CODE: &str = "normalization-statistics";
 
@@ -28,7 +30,14 @@ pub fn normalization_statistics(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let found = if is_part(case) { part(case, format)? } else { whole(case, format)? };
     let (strength, evidence) = found;
-    let advice = cure(case).unwrap_or_else(|| whole_cure(case));
+    let advice = match cure(case) {
+        // Its statistics are FP32's already: what is lost is lost before.
+        _ if case.rounds_only() && WHOLE.contains(&case.op()) => {
+            format!("keep {} and what makes its input in FP32", case.name())
+        }
+        Some(advice) => advice,
+        None => whole_cure(case),
+    };
     Some(Finding { code: CODE, strength, evidence, advice })
 }
 
@@ -37,7 +46,7 @@ pub fn cure(case: &Case) -> Option<String> {
     if !is_part(case) {
         return WHOLE.contains(&case.op()).then(|| whole_cure(case));
     }
-    let keep = format!("keep the statistics in FP32, from {} to the Sqrt and the Div", case.name());
+    let keep = format!("keep the statistics in FP32, from {} to the root and the quotient behind it", case.name());
     Some(match one_node(case) {
         Some(replace) => format!("{keep}; {replace}"),
         None => keep,
@@ -71,9 +80,14 @@ fn whole_cure(case: &Case) -> String {
 fn is_part(case: &Case) -> bool {
     let around = |op_types: &[&str]| case.is_any(op_types) || case.read_by(op_types) || case.made_by(op_types);
     let squares = around(&["Pow", "ReduceSumSquare", "ReduceL2"]) || around(&["Mul"]);
-    let mean = around(&["ReduceMean", "GlobalAveragePool", "ReduceSumSquare", "ReduceL2"]);
-    let root = around(&["Sqrt", "Rsqrt"]);
-    case.is_any(&NODES) && squares && mean && root
+    case.is_any(&NODES) && squares && roots_a_mean(case)
+}
+
+/// A mean around the node, and a root of that: a mean of roots is something else.
+fn roots_a_mean(case: &Case) -> bool {
+    let (above, below) = (case.e.makers.iter().rev(), case.e.readers.iter());
+    let mut way = above.map(String::as_str).chain([case.op()]).chain(below.map(String::as_str));
+    way.by_ref().any(|op| MEANS.contains(&op)) && way.any(|op| ["Sqrt", "Rsqrt"].contains(&op))
 }
 
 /// A node of a normalisation: what of it goes wrong?
@@ -110,20 +124,23 @@ fn whole(case: &Case, format: Format) -> Option<(Strength, String)> {
     let s = case.input(0)?;
     let epsilon = case.e.node.attr("epsilon").and_then(|a| a.f).map_or(1e-5, f64::from);
     let variance = (s.rms().powi(2) - s.mean().powi(2)).max(0.0);
-    if format.round(s.max_abs().powi(2)).is_infinite() {
+    // An emulation rounds what the node reads and makes; inside, it computes in FP32.
+    let inside = !case.rounds_only();
+    if inside && format.round(s.max_abs().powi(2)).is_infinite() {
         let text = format!("inputs reach {}, and their squares exceed {}", num(s.max_abs()), num(format.max));
         return Some((Strength::Fits, format!("{text}, {}'s largest value", format.name)));
     }
-    if epsilon <= format.zero_upto && variance < 1e3 * format.min_normal {
+    if inside && epsilon <= format.zero_upto && variance < 1e3 * format.min_normal {
         let text = format!("epsilon {} is zero in {}", num(epsilon), format.name);
         return Some((Strength::Fits, format!("{text}, and the variance of the input is only {}", num(variance))));
     }
     if variance > 0.0 && s.mean().powi(2) * format.unit > 0.1 * variance {
         let text = format!(
-            "the mean of the input, {}, is large against its variance, {}: {} cannot tell the squares apart",
+            "the mean of the input, {}, is large against its deviation from it, {}: {} numbers there are {} apart",
             num(s.mean()),
-            num(variance),
-            format.name
+            num(variance.sqrt()),
+            format.name,
+            num(format.spacing(s.mean()))
         );
         return Some((Strength::Fits, text));
     }
@@ -148,6 +165,9 @@ mod tests {
         let unknown = inside().fp16(&y, &halves(&y)).diagnoses();
         assert!(!unknown[0].advice.contains("LayerNormalization"), "{}", unknown[0].advice);
         without(pow().fp16(&y, &halves(&y)), "normalization-statistics");
+        // A mean of roots is no normalisation.
+        let means = pow().readers(&["Sqrt", "GlobalAveragePool"]).fp16(&y, &halves(&y));
+        without(means, "normalization-statistics");
         let old = pow().opset(13).makers(&["Sub"]).readers(&["ReduceMean", "Sqrt"]);
         let old = old.reduced(&[1], 2).fp16(&y, &halves(&y)).diagnoses();
         assert!(old[0].advice.ends_with("(opset 17; this model has 13)"), "{}", old[0].advice);
@@ -161,10 +181,16 @@ mod tests {
     fn whole_ones() {
         let norm = |x: &[f32]| Sample::new("LayerNormalization", &["x"]).input("x", x);
         let (y, wrong) = ([1.0, -1.0], [0.5, -0.5]);
-        check(norm(&[300.0, 0.0]).fp16(&y, &wrong), "normalization-statistics", "their squares exceed 65504");
-        check(norm(&[100.0, 100.1]).fp16(&y, &wrong), "normalization-statistics", "large against its variance");
+        let squares = || norm(&[300.0, 0.0]).fp16(&y, &wrong);
+        check(squares().device(), "normalization-statistics", "their squares exceed 65504");
+        let far = "100, is large against its deviation from it, 0.05: FP16 numbers there are 0.0625 apart";
+        check(norm(&[100.0, 100.1]).fp16(&y, &wrong), "normalization-statistics", far);
+        // An emulation has FP32 inside.
+        without(squares(), "normalization-statistics");
+        let advice = norm(&[100.0, 100.1]).fp16(&y, &wrong).diagnoses()[0].advice.clone();
+        assert!(advice.ends_with("and what makes its input in FP32"), "{advice}");
         without(norm(&[3.0, -3.0]).fp16(&y, &wrong), "normalization-statistics");
         let coarse = Sample::new("InstanceNormalization", &["x"]).input("x", &[1e-3, -1e-3]).float("epsilon", 1e-12);
-        check(coarse.fp16(&y, &wrong), "normalization-statistics", "epsilon 1e-12 is zero");
+        check(coarse.fp16(&y, &wrong).device(), "normalization-statistics", "epsilon 1e-12 is zero");
     }
 }

@@ -4,7 +4,9 @@ use super::case::Case;
 use super::format::Format;
 use super::stats::Summary;
 use super::words::{list, num, share};
-use super::{Finding, Strength, norm};
+use super::{Finding, Operand, Strength, norm};
+use crate::compare;
+use crate::found::words::plural;
 
 /// How the codes of all formats end.
 pub const SUFFIX: &str = "-overflow";
@@ -39,6 +41,10 @@ pub fn fp16_overflow(case: &Case) -> Option<Finding> {
             advice: advice(case, format),
         });
     }
+    if let Some(evidence) = case.nonfinite_new().then(|| read_overflows(case, format)).flatten() {
+        let advice = format!("keep {} and what makes its operands in FP32; untried: scale them down", case.name());
+        return Some(Finding { code: code(format), strength: Strength::AtWork, evidence, advice });
+    }
     let evidence = case.nonfinite_new().then(|| inside_overflows(case, format, out)).flatten()?;
     Some(Finding { code: code(format), strength: Strength::Fits, evidence, advice: advice(case, format) })
 }
@@ -67,22 +73,54 @@ fn constant_overflows(case: &Case, format: Format) -> Option<String> {
         let out = case.output.as_ref().filter(|s| s.over > 0 && broken)?;
         return Some(told(&case.e.culprit.tensor, out));
     }
-    let (operand, s) = case.measured_inputs().find(|(o, s)| o.constant && s.over > 0).filter(|_| broken)?;
+    let (operand, s) = case.measured_inputs().find(|(o, s)| o.constant && s.over > 0)?;
+    if let Some(theirs) = clamped(operand, format) {
+        return Some(format!("{}; the candidate's file has {} in its place", told(operand.name, s), num(theirs)));
+    }
+    if !broken {
+        return None;
+    }
     let made = case.pairs.as_ref().map_or_else(String::new, |p| match (p.nan_new, p.flushed) {
         (0, 0) => String::new(),
-        (0, zeros) => format!("; {zeros} results became zero by it"),
+        (0, zeros) => format!("; {} became zero by it", plural(zeros as usize, "result")),
+        (1, _) => "; 0 times that is NaN, which 1 result is".to_string(),
         (nan, _) => format!("; 0 times that is NaN, which {nan} results are"),
     });
     let zeros = case.is_any(&["Mul", "MatMul", "Gemm", "Conv"]) || !made.contains("NaN");
     Some(format!("{}{}", told(operand.name, s), if zeros { made } else { String::new() }))
 }
 
+/// What a converter wrote in place of one value that the format does not hold.
+fn clamped(operand: &Operand, format: Format) -> Option<f64> {
+    let stored = operand.candidate.filter(|t| t.elements() == 1)?;
+    let (right, theirs) = (compare::to_f64(operand.value?), compare::to_f64(stored));
+    let (right, theirs) = (right.first()?, theirs.first()?);
+    (theirs.is_finite() && theirs.abs() <= format.max && right.abs() > format.max).then_some(*theirs)
+}
+
 fn keep_constant(case: &Case, format: Format) -> String {
+    // What it hands on is rounded again where only itself is kept.
+    let behind = case.is_any(&["Constant"]) || case.output.as_ref().is_some_and(|s| s.over > 0);
+    let and =
+        if behind { format!(" and the nodes behind it until their values fit {}", format.name) } else { String::new() };
     format!(
-        "keep {} in FP32; untried: a constant within {}'s range, with the rest of the factor elsewhere",
+        "keep {}{and} in FP32; untried: a constant within {}'s range, with the rest of the factor elsewhere",
         case.name(),
         format.name
     )
+}
+
+/// What the node reads fits FP32 where it is made, or fed, and not the format in which it is read.
+fn read_overflows(case: &Case, format: Format) -> Option<String> {
+    let (operand, s) = case.measured_inputs().find(|(o, s)| !o.constant && s.over > 0)?;
+    Some(format!(
+        "{} of '{}', which it reads, exceed {}, {}'s largest value; the largest is {}",
+        share(s.over, s.elements, "values"),
+        operand.name,
+        num(format.max),
+        format.name,
+        num(s.max_abs())
+    ))
 }
 
 /// The result itself is too large: where does that come from?
@@ -119,7 +157,8 @@ fn output_overflows(case: &Case, format: Format, out: &Summary) -> String {
 /// The result fits, what the node computes on the way does not.
 fn inside_overflows(case: &Case, format: Format, out: &Summary) -> Option<String> {
     let limit = format!("{}, {}'s largest value", num(format.max), format.name);
-    let input = case.input(0)?;
+    // In an emulation it is computed in FP32.
+    let input = case.input(0).filter(|_| !case.rounds_only())?;
     if case.is_any(&SQUARES_INSIDE) && input.max_abs().powi(2) >= format.infinite_from {
         let square = num(input.max_abs().powi(2));
         let largest = num(input.max_abs());
@@ -197,13 +236,15 @@ mod tests {
         let x = vec![200.0f32; 512];
         let sum = || Sample::new("ReduceSum", &["x"]).input("x", &x);
         check(sum().fp16(&[102_400.0], &[f32::INFINITY]), "fp16-overflow", "a sum of 512 terms");
-        let mean = Sample::new("ReduceMean", &["x"]).input("x", &x);
-        check(mean.fp16(&[200.0], &[f32::INFINITY]), "fp16-overflow", "reaches 102400");
+        let mean = || Sample::new("ReduceMean", &["x"]).input("x", &x);
+        let mean = || mean().fp16(&[200.0], &[f32::INFINITY]);
+        check(mean().device(), "fp16-overflow", "reaches 102400");
+        without(mean(), "fp16-overflow");
         let norm = Sample::new("LayerNormalization", &["x"]).input("x", &[300.0, 1.0]);
-        check(norm.fp16(&[1.0, -1.0], &[f32::NAN; 2]), "fp16-overflow", "its square 90000");
+        check(norm.fp16(&[1.0, -1.0], &[f32::NAN; 2]).device(), "fp16-overflow", "its square 90000");
         let (row, w) = (vec![100.0f32; 64], vec![100.0f32; 64]);
         let product = Sample::new("MatMul", &["a", "b"]).shaped("a", &[1, 64], &row).shaped("b", &[64, 1], &w);
-        check(product.fp16(&[10.0], &[f32::INFINITY]), "fp16-overflow", "add up to about 640000");
+        check(product.fp16(&[10.0], &[f32::INFINITY]).device(), "fp16-overflow", "add up to about 640000");
     }
 
     #[test]
@@ -217,13 +258,22 @@ mod tests {
             "fp16-overflow",
             "the constant 'k' is 1000000, which is Infinity in FP16, whose largest value is 65504",
         );
-        check(broken(), "fp16-overflow", "0 times that is NaN, which 1 results are");
+        check(broken(), "fp16-overflow", "0 times that is NaN, which 1 result is");
         without(broken(), "nan-source");
         without(scale(&[0.0, 900.0]), "fp16-overflow");
         let node = Sample::new("Constant", &[]).fp16(&[1e6], &[f32::INFINITY]);
         check(node, "fp16-overflow", "is 1000000, which is Infinity in FP16");
         let div = Sample::new("Div", &["x", "k"]).input("x", &[1e3]).constant("k", &[1e6]);
-        check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 results became zero by it");
+        check(div.fp16(&[1e-3], &[0.0]), "fp16-overflow", "1 result became zero by it");
+    }
+
+    #[test]
+    fn what_is_read_overflows() {
+        let mul = || Sample::new("Mul", &["x", "k"]).input("x", &[9e4, 1.0]).constant("k", &[1e-4]);
+        let told = "1 of 2 values (50.0 %) of 'x', which it reads, exceed 65504";
+        check(mul().fp16(&[9.0, 1e-4], &[f32::INFINITY, 1e-4]), "fp16-overflow", told);
+        without(mul().fp16(&[9.0, 1e-4], &[f32::INFINITY, 1e-4]), "nan-source");
+        without(mul().fp16(&[9.0, 1e-4], &[8.0, 1e-4]), "fp16-overflow");
     }
 
     #[test]

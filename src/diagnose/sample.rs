@@ -178,6 +178,11 @@ impl Sample {
         self
     }
 
+    /// The candidate computes in the precision, inside its nodes too.
+    pub fn device(self) -> Sample {
+        self.judged(Judged::default())
+    }
+
     pub fn fp16(self, reference: &[f32], candidate: &[f32]) -> Sample {
         self.precision(Precision::Fp16, reference, candidate)
     }

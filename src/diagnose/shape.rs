@@ -4,6 +4,9 @@ use super::case::Case;
 use super::{Finding, Strength};
 use crate::tensor::{DType, Tensor, shape_text};
 
+/// The code of this diagnosis.
+pub const CODE: &str = "dtype-or-shape-mismatch";
+
 /// The two tensors are not of one shape or type.
 pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
     let (reference, candidate) = (case.e.output?, case.e.candidate_output?);
@@ -20,7 +23,7 @@ pub fn dtype_or_shape_mismatch(case: &Case) -> Option<Finding> {
         return None;
     };
     let advice = advice(case, shapes);
-    Some(Finding { code: "dtype-or-shape-mismatch", strength: Strength::AtWork, evidence, advice })
+    Some(Finding { code: CODE, strength: Strength::AtWork, evidence, advice })
 }
 
 /// Where to look, by what the candidate is and by what decides the shape.

@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::format::Format;
+use super::stats::Summary;
 use super::words::{num, share};
 use super::{Finding, Strength};
 use crate::compare;
@@ -13,6 +14,9 @@ pub const CODE: &str = "integer-rounding";
 pub fn integer_rounding(case: &Case) -> Option<Finding> {
     let format = case.format?;
     let (right, got) = (case.e.output?, case.e.candidate_output?);
+    if let Some(found) = counted(case, format) {
+        return Some(found);
+    }
     let largest = case.output.as_ref()?.max_abs();
     let counts = right.dtype.is_float() || case.is_any(&["Cast"]);
     if !counts || right.shape != got.shape || largest <= format.whole_upto() || case.nonfinite_new() {
@@ -33,6 +37,28 @@ pub fn integer_rounding(case: &Case) -> Option<Finding> {
         "compute ids and positions as integers, or keep {} and the nodes around it in FP32 until they are integers",
         case.name()
     );
+    Some(Finding { code: CODE, strength: Strength::AtWork, evidence, advice })
+}
+
+/// A Range of another length, for one of the numbers that it is made of is no number of the format.
+fn counted(case: &Case, format: Format) -> Option<Finding> {
+    let (right, got) = (case.e.output?, case.e.candidate_output?);
+    if !case.is_any(&["Range"]) || right.shape == got.shape || !right.dtype.is_float() {
+        return None;
+    }
+    let whole = |s: &Summary| s.elements == 1 && s.max.fract() == 0.0 && s.max.abs() > format.whole_upto();
+    let (operand, s) = case.measured_inputs().find(|(_, s)| whole(s) && format.round(s.max) != s.max)?;
+    let evidence = format!(
+        "'{}' is {}, and {} holds every whole number up to {} only: it became {}, which makes {} values of {}",
+        operand.name,
+        num(s.max),
+        format.name,
+        num(format.whole_upto()),
+        num(format.round(s.max)),
+        got.elements(),
+        right.elements()
+    );
+    let advice = format!("count in integers, or keep {} and what makes its operands in FP32", case.name());
     Some(Finding { code: CODE, strength: Strength::AtWork, evidence, advice })
 }
 
@@ -81,6 +107,23 @@ mod tests {
         let ids = |v: &[i64]| Tensor::i64(&[v.len()], v);
         check(cast.outputs(Fp16, ids(&[20_001]), ids(&[20_000])), CODE, "20001, became 20000");
         check(mul().precision(Bf16, &[300.0, 301.0], &[300.0, 302.0]), CODE, "BF16 holds every whole number up to 256");
+    }
+
+    #[test]
+    fn counts_that_are_rounded() {
+        let range = |limit: f32, made: usize| {
+            let of = |n: usize| Tensor::f32(&[n], &(0..n).map(|i| i as f32).collect::<Vec<f32>>());
+            let range = Sample::new("Range", &["from", "to", "step"]).input("from", &[0.0]).input("step", &[1.0]);
+            range.value("to", Tensor::f32(&[], &[limit])).outputs(Bf16, of(limit as usize), of(made))
+        };
+        let found = range(301.0, 300).diagnoses();
+        assert!(found.len() == 1 && found[0].code == CODE, "{found:?}");
+        check(
+            range(301.0, 300),
+            CODE,
+            "'to' is 301, and BF16 holds every whole number up to 256 only: it became 300, which makes 300 values of 301",
+        );
+        without(range(300.0, 302), CODE);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::held::{self, Constant, Held};
 use super::{At, Difference, Two, What};
 use crate::found::words::number;
-use crate::tensor::Tensor;
+use crate::onnx::NodeProto;
+use crate::tensor::{DType, Tensor};
 
 /// Values of a constant that are told one by one.
 const FEW: usize = 4;
@@ -22,6 +23,29 @@ impl Difference {
                 (Held::Constant(_), Held::Absent) | (Held::Absent, Held::Constant(_)) => "input-missing",
                 _ => "attribute-differs",
             },
+        }
+    }
+
+    /// Is it only that the other file computes in a lower precision here: a Cast to a half more, or such Casts around the same
+    /// operator?
+    pub fn is_lowered(&self, two: &Two) -> bool {
+        let nodes = || two.theirs.proto.graph.iter().flat_map(|g| &g.node);
+        let half = |n: &NodeProto| {
+            let to = n.attr("to").and_then(|a| DType::from_onnx(a.i() as i32));
+            n.is("Cast") && matches!(to, Some(DType::Float16 | DType::Bfloat16))
+        };
+        match &self.what {
+            What::Slot { mine: Held::Wire(_), theirs: Held::Wire(u), .. } => {
+                nodes().find(|n| n.output.iter().any(|output| output == u)).is_some_and(half)
+            }
+            What::Nodes { mine, theirs } => {
+                let others = |of: &[At]| -> Vec<String> {
+                    of.iter().map(|at| at.op_type.clone()).filter(|op| op != "Cast").collect()
+                };
+                let lowers = |at: &At| at.path.is_empty() && nodes().nth(at.index).is_some_and(half);
+                others(mine) == others(theirs) && theirs.iter().any(lowers)
+            }
+            _ => false,
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::explain::explain;
+use super::explain::{explain, stepped};
 use super::isolate;
 use super::narrow::Narrowed;
 use super::{raise, tried};
 use crate::compare::Comparison;
 use crate::failure::Ended;
-use crate::found::{Culprit, Kind, Masked, Metrics, NodeRef, Realised, Status};
+use crate::found::{Culprit, Kind, Masked, Metrics, NodeRef, Realised, Status, Sure};
 use crate::graph::{Graph, Node, Source};
 use crate::lab::Probe;
 use crate::run::RunError;
@@ -44,7 +44,16 @@ fn prove(probe: &mut Probe, suspects: &[Suspect], most: usize, accused: &mut Acc
         accused.culprits.push(found);
     }
     accused.more = firsts.len() > most;
-    tried::try_causes(probe, &mut accused.culprits)
+    let budget = tried::try_causes(probe, &mut accused.culprits, "the outputs")?;
+    tried::advise(probe, &mut accused.culprits, budget)
+}
+
+/// The first of them, its causes tried; `None` where there is none. Advice for a whole model is left to who has it.
+fn first(probe: &mut Probe, suspects: &[Suspect]) -> Result<Option<Culprit>, RunError> {
+    let Some(suspect) = suspects.first() else { return Ok(None) };
+    let mut found = [culprit(probe, suspect, None)?];
+    tried::try_causes(probe, &mut found, "the outputs of this part")?;
+    Ok(found.into_iter().next())
 }
 
 /// What can be asked of all at once: values that the candidate kept, and, where a build is dear, all nodes alone in one.
@@ -88,6 +97,10 @@ fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> R
         why: Some(local.why),
     };
     culprit.diagnosis = explain(probe, &culprit)?;
+    if culprit.diagnosis.iter().all(|d| d.sure != Sure::Shown) {
+        let inner = stepped::inner(probe, &culprit, suspect.item, first)?;
+        culprit.diagnosis = if inner.is_empty() { culprit.diagnosis } else { inner };
+    }
     Ok(culprit)
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod above;
 mod misread;
 mod quantised;
+pub mod stepped;
 
 use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};
 use crate::find::isolate;
@@ -11,9 +12,10 @@ use crate::graph::{Graph, Node, Source, initializer};
 use crate::lab::{Lowering, Probe, Side};
 use crate::load::testset::tensor_from_proto;
 use crate::onnx::NodeProto;
+use crate::precision;
 use crate::run::RunError;
 use crate::spec::Low;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Steps up and down in which the op types are told.
 const STEPS: usize = 3;
@@ -25,7 +27,11 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
-    let misread = misread::tried(probe, culprit, tensor)?;
+    // The same library reads integers as they are.
+    let misread = match theirs.on_cpu() && !probe.lab.relation.is_own_model() {
+        true => misread::Tried::default(),
+        false => misread::tried(probe, culprit, tensor)?,
+    };
     if let Some(cause) = misread.cause {
         return Ok(vec![cause]);
     }
@@ -49,7 +55,11 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         // Integer operators have their weights in other places.
         let float = their_node.filter(|n| !n.op_type.starts_with('Q'));
         let own = float.zip(their_name).and_then(|(n, name)| written(theirs, n, name));
-        Slot::of(probe, node, name, sample, own)
+        let slot = Slot::of(probe, node, name, sample, own);
+        match their_node.zip(their_name).and_then(|(n, name)| half(theirs, n, name)) {
+            Some(half) => slot.stored_as(half),
+            None => slot,
+        }
     };
     let slots: Vec<Slot> = proto.input.iter().enumerate().map(slot).collect();
     let inputs = proto.input.iter().zip(&slots).map(|(name, s)| Operand {
@@ -118,6 +128,13 @@ fn rank(probe: &Probe, culprit: &Node, name: &str, sample: usize) -> Option<usiz
     graph.tensor(name).and_then(of).or_else(fed).or_else(|| culprit.writes.first().and_then(|t| of(*t)))
 }
 
+/// What the node reads by this name, where that is of half precision.
+fn half(side: &Side, node: &Node, name: &str) -> Option<DType> {
+    let home: String = node.scope.iter().map(|step| format!("{}/{}/", step.name, step.attribute)).collect();
+    let known = side.types.get(&format!("{home}{name}")).or_else(|| side.types.get(name));
+    known.copied().filter(|d| matches!(d, DType::Float16 | DType::Bfloat16))
+}
+
 /// An input of the culprit, held while it is looked at.
 struct Slot {
     constant: bool,
@@ -146,6 +163,12 @@ impl Slot {
             _ => (None, None, None),
         };
         Slot { constant: false, value: value.cloned(), candidate: candidate.cloned(), maker }
+    }
+
+    /// What is fed as float32, and read as something else.
+    fn stored_as(self, half: DType) -> Slot {
+        let cast = self.candidate.as_ref().filter(|t| t.dtype == DType::Float32).and_then(|t| precision::cast(t, half));
+        Slot { candidate: cast.or(self.candidate), ..self }
     }
 }
 

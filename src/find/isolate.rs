@@ -13,7 +13,7 @@ use crate::found::{Kind, Metrics, Status};
 use crate::graph::{Outputs, Source, extract};
 use crate::lab::{Feed, Probe, Side};
 use crate::mark::Types;
-use crate::onnx::ModelProto;
+use crate::onnx::{ModelProto, NodeProto};
 use crate::run::RunError;
 use crate::spec::Low;
 use crate::tensor::{Tensor, Tensors};
@@ -254,5 +254,20 @@ pub fn cut(probe: &Probe, side: &Side, nodes: &[usize], tensor: usize, sample: u
             types.insert(name.clone(), *dtype);
         }
     }
+    types.extend(nodes.iter().flat_map(|n| inside(side, *n)));
     Some(Alone { model: cut.proto, types, feeds: feeds?, output })
+}
+
+/// The element types of what is inside the node's bodies, by their keys where its graph is the main one: what is not known
+/// by type is not rounded.
+fn inside(side: &Side, node: usize) -> Types {
+    let node = &side.graph.nodes[node];
+    let holds = |proto: &NodeProto| proto.subgraphs().next().is_some();
+    if !node.proto(&side.model.proto).is_some_and(holds) {
+        return Types::new();
+    }
+    let home: String = node.scope.iter().map(|step| format!("{}/{}/", step.name, step.attribute)).collect();
+    let within = format!("{home}{}/", node.name);
+    let known = side.types.iter().filter(|(key, _)| key.starts_with(&within));
+    known.map(|(key, dtype)| (key[home.len()..].to_string(), *dtype)).collect()
 }

@@ -6,7 +6,7 @@ mod whole;
 
 use std::time::{Duration, Instant};
 
-use super::explain::above;
+use super::explain::{above, stepped};
 use super::isolate::undone::{Bench, Undo};
 use crate::found::{Culprit, Diagnosis, Kind, Status, Sure};
 use crate::graph::Graph;
@@ -38,6 +38,8 @@ enum Outcome {
 pub struct Budget {
     left: usize,
     begun: Instant,
+    /// What sentences call the outputs of the model that runs.
+    outputs: &'static str,
 }
 
 impl Budget {
@@ -49,21 +51,33 @@ impl Budget {
     }
 }
 
-/// Tries the causes of the first culprits, and the advice that can be tried. A cause that was undone in vain goes, where
-/// another is shown.
-pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit]) -> Result<(), RunError> {
+/// Tries the causes of the first culprits; `outputs` is what sentences call those of the model that runs. A cause that was undone in vain goes, where another is shown. Gives back what may
+/// be spent on advice.
+pub fn try_causes(probe: &mut Probe, culprits: &mut [Culprit], outputs: &'static str) -> Result<Budget, RunError> {
     let candidate = &probe.lab.candidate;
-    let low = candidate.lowering.low().and_then(|low| low.storage());
-    let (Some(low), false) = (low, probe.lab.relation.is_own_model()) else { return Ok(()) };
-    if !candidate.runs() {
-        return Ok(());
-    }
-    let engine = candidate.is_engine();
-    let mut budget = Budget { left: if engine { 0 } else { RUNS }, begun: Instant::now() };
+    // Of a file of its own, only single nodes are tried, and in an emulation.
+    let whole = !candidate.is_engine() && !probe.lab.relation.is_own_model();
+    let mut budget = Budget { left: if whole { RUNS } else { 0 }, begun: Instant::now(), outputs };
     for culprit in culprits.iter_mut().take(CULPRITS) {
+        let Some(low) = low(probe).or_else(|| stored(probe, culprit)) else { continue };
         try_each(probe, culprit, low, &mut budget)?;
     }
-    advice::add(probe, culprits, low, &mut budget)
+    Ok(budget)
+}
+
+/// Adds the advice that can be tried, and was.
+pub fn advise(probe: &mut Probe, culprits: &mut [Culprit], mut budget: Budget) -> Result<(), RunError> {
+    match low(probe) {
+        Some(low) => advice::add(probe, culprits, low, &mut budget),
+        None => Ok(()),
+    }
+}
+
+/// The type whose rounding can be undone; `None` where nothing can be tried.
+fn low(probe: &Probe) -> Option<DType> {
+    let candidate = &probe.lab.candidate;
+    let tries = candidate.runs() && !probe.lab.relation.is_own_model();
+    candidate.lowering.low().filter(|_| tries)?.storage()
 }
 
 fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut Budget) -> Result<(), RunError> {
@@ -72,6 +86,10 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
     let Some(tensor) = graph.tensor(&culprit.tensor).filter(|t| graph.producer(*t).name == culprit.node.name) else {
         return Ok(());
     };
+    // What is told of a node inside was tried there.
+    if stepped::is_holder(probe, tensor) {
+        return Ok(());
+    }
     let exact = matches!(probe.lab.candidate.lowering, Lowering::Emulate(_));
     let bench = Bench::new(probe, tensor, culprit.accumulated.sample, low);
     let mut causes = std::mem::take(&mut culprit.diagnosis);
@@ -92,11 +110,19 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
         }
     }
     if causes.iter().any(|d| d.sure == Sure::Shown) {
-        causes.retain(|d: &Diagnosis| !vain.contains(&d.code));
+        causes.retain(|d: &Diagnosis| d.sure == Sure::Shown && !vain.contains(&d.code));
     }
     causes.sort_by_key(|d| d.sure != Sure::Shown);
     culprit.diagnosis = causes;
     Ok(())
+}
+
+/// What the candidate's own file has the culprit's tensor in, where that is a half.
+fn stored(probe: &Probe, culprit: &Culprit) -> Option<DType> {
+    let own = probe.lab.relation.is_own_model() && probe.lab.candidate.runs();
+    let tensor = probe.lab.reference.graph.tensor(&culprit.tensor).filter(|_| own)?;
+    let dtype = probe.candidate_value(tensor, culprit.accumulated.sample)?.dtype;
+    matches!(dtype, DType::Float16 | DType::Bfloat16).then_some(dtype)
 }
 
 /// As users call it.
@@ -159,7 +185,7 @@ impl Trial<'_> {
             "large-reduction" if self.culprit.accumulated.breaks() => vec![range],
             "fp16-subnormal" => vec![small],
             "normalization-statistics" => vec![range, small, reads],
-            "large-angle" | "cancellation" | "near-tie" | "topk-tie" | "nan-source" => vec![reads],
+            "large-angle" | "cancellation" | "near-tie" | "topk-tie" | "nan-source" | "gain" => vec![reads],
             _ => Vec::new(),
         }
     }
@@ -193,10 +219,15 @@ impl Trial<'_> {
         let found = above::guards(probe, self.tensor, self.culprit.accumulated.sample);
         let graph = &probe.lab.reference.graph;
         for way in found.iter().map(|f| &f.way).take(2) {
-            let Some(seen) = self.run(probe, way, budget)? else { return Ok(Outcome::Open) };
-            if seen.tensor == Some(Status::Agrees) {
-                let who = named(graph, way);
-                return Ok(Outcome::Agrees(format!("with {who} in FP32, '{}' agrees", self.culprit.tensor)));
+            // Where nothing is between, what the culprit reads is rounded to nothing again unless it reads in FP32.
+            let with_it: Vec<usize> = way.iter().copied().chain([self.tensor]).collect();
+            let ways = if way.len() > 1 { vec![way.clone(), with_it] } else { vec![with_it] };
+            for kept in ways {
+                let Some(seen) = self.run(probe, &kept, budget)? else { return Ok(Outcome::Open) };
+                if seen.tensor == Some(Status::Agrees) {
+                    let who = named(graph, &kept);
+                    return Ok(Outcome::Agrees(format!("with {who} in FP32, '{}' agrees", self.culprit.tensor)));
+                }
             }
         }
         if !found.is_empty() {
@@ -221,8 +252,10 @@ impl Trial<'_> {
         let who = named(&probe.lab.reference.graph, kept);
         Ok(match self.run(probe, kept, budget)? {
             None => Outcome::Open,
-            Some(Whole { outputs: true, .. }) => Outcome::Agrees(format!("with {who} in FP32, the outputs agree")),
-            Some(_) => Outcome::Differs(format!("with {who} in FP32, the outputs do not agree yet")),
+            Some(Whole { outputs: true, .. }) => {
+                Outcome::Agrees(format!("with {who} in FP32, {} agree", budget.outputs))
+            }
+            Some(_) => Outcome::Differs(format!("with {who} in FP32, {} do not agree yet", budget.outputs)),
         })
     }
 

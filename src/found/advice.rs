@@ -5,6 +5,9 @@ use super::{Culprit, Diagnosis, Reduced};
 /// The code of a cause that lies in the backend: both sides ran the same node on the same inputs.
 pub const KERNEL: &str = "kernel-or-fusion";
 
+/// The code of a difference of two files that is one of precision alone.
+pub const LOWERED: &str = "type-differs";
+
 /// The culprits, with the advice to report what reproduces where something does.
 pub fn settled(culprits: &[Culprit], reproducers: &[Reduced]) -> Vec<Culprit> {
     let reproduces = |culprit: &Culprit| {

@@ -4,8 +4,8 @@
 use super::advice;
 use super::experiment::Experiment;
 use super::{
-    Culprit, Diagnosis, Differences, Findings, Found, ModelInfo, Note, OfCandidate, Reduced, Report, Reproducers,
-    SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
+    Culprit, Diagnosis, Differences, Findings, Found, LOWERED, ModelInfo, Note, OfCandidate, Reduced, Report,
+    Reproducers, SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
 
@@ -85,10 +85,12 @@ pub fn culprits(findings: &Findings) -> Vec<Culprit> {
         let closer = culprit.diagnosis.iter().any(|d| d.sure == Sure::Shown);
         let of_files = of_files.iter().filter(|d| !closer || d.code != REBUILT);
         let all = of_files.chain(own);
-        let shown = all.clone().any(|d| d.sure == Sure::Shown);
+        // That the other file is of a lower precision here does not say what that precision breaks.
+        let shown = all.clone().any(|d| d.sure == Sure::Shown && d.code != LOWERED);
         let likely = all.clone().any(|d| d.sure == Sure::Likely);
         let kept = |d: &&Diagnosis| d.sure == Sure::Shown || (!shown && (d.sure == Sure::Likely || !likely));
         culprit.diagnosis = all.filter(kept).cloned().collect();
+        culprit.diagnosis.sort_by_key(|d| d.code == LOWERED || d.code == UNKNOWN);
     }
     culprits
 }

@@ -6,6 +6,7 @@ mod interpret;
 
 use std::collections::HashMap;
 use std::fs;
+use std::sync::Arc;
 
 use prost::Message;
 
@@ -180,7 +181,7 @@ impl World {
         let own = self.own.as_ref().map_or_else(|| model.clone(), load);
         let side = |spec: &str, device: Device, lowering, model: &Model| Side {
             spec: spec.parse::<Spec>().unwrap(),
-            backend: Box::new(device.backend()),
+            backend: Arc::new(device.backend()),
             graph: Graph::new(&model.proto).unwrap(),
             model: model.clone(),
             lowering,

@@ -1,6 +1,8 @@
 //! One of the two runs that are set against each other: a backend, the model it runs, and what is done to the model first.
 //! How it runs something stands in `work`.
 
+use std::sync::Arc;
+
 use crate::graph::Graph;
 use crate::load::Model;
 use crate::mark::Types;
@@ -43,7 +45,7 @@ pub struct Side {
     /// As the user asked for it.
     pub spec: Spec,
     /// What runs it. Who stands outside the lab asks the side.
-    pub backend: Box<dyn Backend>,
+    pub backend: Arc<dyn Backend>,
     /// The model that it runs, or that what it stores comes from.
     pub model: Model,
     /// Of the model.
@@ -83,6 +85,21 @@ impl Side {
         let file = std::mem::replace(&mut self.model.proto, shown);
         self.deployed.get_or_insert(file);
         Ok(())
+    }
+
+    /// The same side with another model, a part of its own or one made of that, whose element types are these.
+    pub fn with(&self, part: ModelProto, types: Types) -> anyhow::Result<Side> {
+        Ok(Side {
+            spec: self.spec.clone(),
+            backend: Arc::clone(&self.backend),
+            graph: Graph::new(&part)?,
+            model: self.model.edited(part),
+            deployed: None,
+            lowering: self.lowering,
+            kept: Kept::new(),
+            half: self.half,
+            types,
+        })
     }
 
     /// ONNX Runtime on the CPU, in this process?

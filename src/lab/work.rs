@@ -213,7 +213,7 @@ impl Side {
     }
 
     /// What the backend says of the outputs of a model, untouched.
-    fn outputs_of(&self, model: &ModelProto) -> Result<types::Outputs, RunError> {
+    pub fn outputs_of(&self, model: &ModelProto) -> Result<types::Outputs, RunError> {
         let outputs = question::outputs(&*self.backend, Job::new(self.model.lean(model), &[], &[]))?;
         Ok(outputs.into_iter().map(|o| (o.name, o.dtype)).collect())
     }

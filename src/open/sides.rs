@@ -25,7 +25,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
     let (backend, lowering) = backends::start(spec, &model, &graph, global, args)?;
     Ok(Side {
         spec: spec.clone(),
-        backend,
+        backend: backend.into(),
         model,
         graph,
         lowering,

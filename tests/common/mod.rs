@@ -94,7 +94,7 @@ pub fn bisect_in(backend: Box<dyn Backend>, case: &str, words: &[&str], out: &Pa
     let cli::Command::Bisect(args) = Cli::parse_from(line.iter().chain(words)).command else { unreachable!() };
     let global = GlobalArgs { quiet: true, ..GlobalArgs::default() };
     let mut opened = open(&args.set, &global, Wanted::Culprits, false).unwrap();
-    opened.lab.candidate.backend = backend;
+    opened.lab.candidate.backend = backend.into();
     let reproducer = (!args.no_reduce).then_some(&args.reproducer);
     let cure = (!args.cure.no_overrides).then_some(&args.cure);
     let plan = Plan { set: &args.set, search: &args.search, reproducer, cure };

@@ -21,8 +21,8 @@ fn makers_around_a_tensor() {
 
 #[test]
 fn runs_come_to_an_end() {
-    let mut budget = Budget { left: 2, begun: Instant::now() };
+    let mut budget = Budget { left: 2, begun: Instant::now(), outputs: "" };
     assert_eq!([budget.take(), budget.take(), budget.take()], [true, true, false]);
     let late = Instant::now().checked_sub(TIME);
-    assert!(late.is_none_or(|begun| !Budget { left: 2, begun }.take()));
+    assert!(late.is_none_or(|begun| !Budget { left: 2, begun, outputs: "" }.take()));
 }

@@ -77,7 +77,7 @@ fn with(spec: &str, backend: impl Backend + 'static) -> Side {
     Side {
         spec: spec.parse().unwrap(),
         graph: Graph::new(&model.proto).unwrap(),
-        backend: Box::new(backend),
+        backend: std::sync::Arc::new(backend),
         model,
         lowering: Lowering::None,
         kept: Kept::new(),

@@ -2,7 +2,7 @@
 
 use super::trials::Trials;
 use crate::found::words::plural;
-use crate::found::{Culprit, Diagnosis, Differences, FileDifference, Patched, Role, Sure};
+use crate::found::{Culprit, Diagnosis, Differences, FileDifference, LOWERED, Patched, Role, Sure};
 
 /// Differences that are listed where many are harmless.
 const LISTED: usize = 50;
@@ -94,7 +94,8 @@ fn of_tensor(trials: &Trials, culprit: &Culprit, item: usize, of: usize) -> Diag
 fn diagnosis(trials: &Trials, item: usize, sure: Sure, effect: &str, advice: &str) -> Diagnosis {
     let d = &trials.items[item];
     let evidence = format!("{}; {effect}", d.sentence(trials.two));
-    Diagnosis { code: d.code().to_string(), sure, evidence, advice: advice.to_string() }
+    let code = if d.is_lowered(trials.two) { LOWERED } else { d.code() };
+    Diagnosis { code: code.to_string(), sure, evidence, advice: advice.to_string() }
 }
 
 /// Nothing that differs here makes the difference, as far as it could be undone.
