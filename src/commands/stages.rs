@@ -152,7 +152,9 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
 
 /// Of the true classes of all samples, those of this shard's: samples are of equally many rows.
 fn of_shard(classes: Vec<usize>, shard: Option<&Shard>) -> Vec<usize> {
-    let Some(shard) = shard.filter(|shard| shard.total > 0 && classes.len() % shard.total == 0) else { return classes };
+    let Some(shard) = shard.filter(|shard| shard.total > 0 && classes.len().is_multiple_of(shard.total)) else {
+        return classes;
+    };
     let each = classes.len() / shard.total;
     shard.members.iter().filter_map(|n| classes.get(n * each..(n + 1) * each)).flatten().copied().collect()
 }

@@ -27,11 +27,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     let node = mine.graph.producer(tensor);
     let Some(proto) = node.proto(&mine.model.proto) else { return Ok(Vec::new()) };
     let made = node.reads.iter().filter_map(|r| if let Source::Tensor(t) = r.source { Some(t) } else { None });
-    // The same library reads integers as they are.
-    let misread = match theirs.on_cpu() && !probe.lab.relation.is_own_model() {
-        true => misread::Tried::default(),
-        false => misread::tried(probe, culprit, tensor)?,
-    };
+    let misread = misreading(probe, culprit, tensor)?;
     if let Some(cause) = misread.cause {
         return Ok(vec![cause]);
     }
@@ -106,6 +102,14 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
     };
     let known = diagnose_judged(&evidence, &judged);
     quantised::tried(probe, culprit, tensor, known)
+}
+
+/// The same library reads integers as they are; elsewhere it is tried.
+fn misreading(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<misread::Tried, RunError> {
+    match probe.lab.candidate.on_cpu() && !probe.lab.relation.is_own_model() {
+        true => Ok(misread::Tried::default()),
+        false => misread::tried(probe, culprit, tensor),
+    }
 }
 
 /// How far off the candidate's precision is by itself, where the candidate is no emulation but computes in it.

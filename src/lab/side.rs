@@ -67,7 +67,7 @@ impl Side {
     pub fn recorded(&self, values: Vec<Tensors>) -> anyhow::Result<Side> {
         Ok(Side {
             spec: self.spec.clone(),
-            backend: Box::new(Recorded::new(self.about().clone(), values)),
+            backend: Arc::new(Recorded::new(self.about().clone(), values)),
             model: self.model.clone(),
             graph: Graph::new(&self.model.proto)?,
             deployed: self.deployed.clone(),
