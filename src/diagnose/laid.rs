@@ -71,6 +71,11 @@ pub fn suspicions(laid: &Laid) -> Vec<Suspicion> {
     found.into_iter().flatten().collect()
 }
 
+/// Does one value of another order of magnitude set the scale of an activation, so that all others share a few codes?
+pub fn has_sentinel(pair: &Pair, value: &Tensor) -> bool {
+    pair.stored.is_none() && sentinel::alive(pair, value).is_some()
+}
+
 /// A tensor with what its pair does to it.
 struct Seen<'a> {
     laid: &'a Laid<'a>,

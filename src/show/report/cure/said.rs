@@ -111,7 +111,11 @@ pub fn settings(o: &Overrides) -> Option<String> {
     };
     let what = if rows.len() > 1 { "settings of the quantiser together" } else { "a setting of the quantiser" };
     let or = if o.nodes.is_empty() { "" } else { "or " };
-    (!rows.is_empty()).then(|| format!("{or}{what}, with every node quantised: {} ({seen})", rows.join("; ")))
+    let every = match o.settings.iter().any(|s| s.setting == "nodes_to_exclude") {
+        true => "all other nodes",
+        false => "every node",
+    };
+    (!rows.is_empty()).then(|| format!("{or}{what}, with {every} quantised: {} ({seen})", rows.join("; ")))
 }
 
 /// `relative RMS error of the worst output: 0.913 before, 4.95e-4 after; 10 trials`.
