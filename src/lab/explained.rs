@@ -127,6 +127,12 @@ impl Probe<'_> {
         self.wanted(theirs).into_iter().filter(given).collect()
     }
 
+    /// The outputs that an edited candidate gave, by sample, as they are judged.
+    pub fn outputs_of(&self, values: &[Tensors]) -> Vec<TensorResult> {
+        let judged = |name: &String| super::finals::judged(self.lab, name, (&self.finals.right, values), &self.values);
+        self.lab.outputs.iter().map(judged).collect()
+    }
+
     fn judged(&self, explained: &[usize], asked: &[Asked], values: Vec<Tensors>) -> Explained {
         let lab = self.lab;
         let outputs = lab.outputs.iter().filter(|name| {

@@ -87,7 +87,8 @@ pub fn told(quantised: &Quantised, misfits: &[Misfit], nodes: &[usize]) -> Optio
     let (gone, stay): (Vec<&Misfit>, Vec<&Misfit>) =
         misfits.iter().partition(|m| removed.contains(&quantised.pairs[m.pair].dequantize));
     let (masked, gone): (Vec<&Misfit>, Vec<&Misfit>) = gone.into_iter().partition(|m| m.sentinel);
-    let masked = list(&masked).map(|what| format!("{what}: no calibration with the same mask gives the other values codes"));
+    let masked =
+        list(&masked).map(|what| format!("{what}: no calibration with the same mask gives the other values codes"));
     let gone = list(&gone).map(|what| format!("{what}: calibrate again, and the nodes may stay quantised"));
     let (_, stay): (Vec<&Misfit>, Vec<&Misfit>) = stay.into_iter().partition(|m| m.sentinel);
     let stay = list(&stay).map(|what| {

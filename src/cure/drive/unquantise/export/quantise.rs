@@ -88,8 +88,12 @@ fn keywords(told: &Told) -> Value {
         nodes.clone_from(&told.excluded.ort);
         extra.insert("OpTypesToExcludeOutputQuantization".into(), json!(told.excluded.makers));
     }
-    let gone: Vec<usize> =
-        settings(told).iter().filter_map(|s| if let Setting::WithoutPairs(p) = s { Some(p) } else { None }).flatten().copied().collect();
+    let gone: Vec<usize> = settings(told)
+        .iter()
+        .filter_map(|s| if let Setting::WithoutPairs(p) = s { Some(p) } else { None })
+        .flatten()
+        .copied()
+        .collect();
     if !gone.is_empty() {
         let excluded = excluded(told.remedy, &gone);
         nodes = excluded.ort;
