@@ -24,6 +24,8 @@ pub struct Laid<'a> {
     pub place: String,
     /// Of an int32 bias whose scale is something else: input scale x weight scale.
     pub product: Option<Tensor>,
+    /// The quantiser gives what makes it a range of its own, 0 to 1, whatever the data.
+    pub fixed: bool,
 }
 
 /// What may be wrong with the parameters of one tensor.

@@ -92,6 +92,13 @@ impl Effect {
         }
     }
 
+    /// Of one output in every sample, and of several: numbers are those of the worst sample, whichever it is.
+    pub fn of_samples(outputs: &[Vec<TensorResult>]) -> Effect {
+        let all: Vec<TensorResult> = outputs.iter().flatten().cloned().collect();
+        let diverges = |samples: &&Vec<TensorResult>| samples.iter().any(|one| one.status == Status::Diverges);
+        Effect { diverging: outputs.iter().filter(diverges).count(), ..Effect::of(&all) }
+    }
+
     /// `the outputs agree`, or how far off they still are.
     pub fn told(&self) -> String {
         if self.agree {

@@ -38,7 +38,7 @@ fn rows(scales: &[f32], zero: i8) -> (Tensor, Tensor) {
 
 #[track_caller]
 fn check(pair: &Pair, value: &Tensor, code: Option<&str>, words: &str) {
-    let laid = Laid { pair, value, place: "'t'".into(), product: None };
+    let laid = Laid { pair, value, place: "'t'".into(), product: None, fixed: false };
     let found = suspicions(&laid);
     assert_eq!(found.first().map(|s| s.code), code, "{:?}", found.iter().map(|s| &s.evidence).collect::<Vec<_>>());
     let text = found.first().map_or(String::new(), |s| s.evidence.clone());

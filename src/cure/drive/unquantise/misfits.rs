@@ -40,7 +40,8 @@ pub fn misfits(quantised: &Quantised, losses: &[Option<Loss>]) -> Vec<Misfit> {
         }
     }
     // Sentinels first: without them nothing else can be told.
-    found.sort_by(|a, b| b.1.sentinel.cmp(&a.1.sentinel).then(b.0.total_cmp(&a.0)));
+    let place = |misfit: &Misfit| if misfit.sentinel { quantised.pairs[misfit.pair].dequantize } else { 0 };
+    found.sort_by(|a, b| b.1.sentinel.cmp(&a.1.sentinel).then(place(&a.1).cmp(&place(&b.1))).then(b.0.total_cmp(&a.0)));
     found.into_iter().map(|(_, misfit)| misfit).collect()
 }
 

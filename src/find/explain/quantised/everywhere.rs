@@ -38,15 +38,14 @@ struct SoFar<'f> {
 pub fn everywhere(probe: &mut Probe, culprits: &[Culprit], groups: &mut Vec<Group>) -> Result<(), RunError> {
     let lab = probe.lab;
     let can = lab.relation.is_own_model() && lab.candidate.runs() && !lab.candidate.is_engine();
-    let shown = |c: &&Culprit| c.diagnosis.first().is_some_and(|d| d.sure == Sure::Shown);
-    let Some(first) = culprits.iter().find(shown).filter(|_| can) else { return Ok(()) };
+    let Some(first) = culprits.first().filter(|_| can) else { return Ok(()) };
     let mut all = pairs(&lab.reference, &lab.candidate);
     if all.is_empty() {
         return Ok(());
     }
     all.extend(operands(&lab.reference, &lab.candidate));
     let families = families(probe, first, &all)?;
-    let before = Effect::of(&probe.finals.results);
+    let before = Effect::of_samples(&probe.outputs_of(&probe.finals.unmarked));
     let mut so_far = SoFar { undone: Vec::new(), effect: before.clone(), findings: 0 };
     let mut other: Vec<&Family> = Vec::new();
     for family in &families {
@@ -150,10 +149,18 @@ impl<'x> Family<'x> {
         }
         let Some((_, suspicion)) = self.members.first() else { return Ok(None) };
         let cured = (alone.agree && !before.agree) || (with.agree && !so_far.effect.agree);
+        let them = match self.members.len() {
+            1 => "undone".to_string(),
+            more => format!("the same of {more} tensors; undone in all of them,"),
+        };
+        let (together, from, to) = match so_far.findings {
+            0 => ("alone, it takes", before, &alone),
+            _ => ("together with what was found before, it takes", &so_far.effect, &with),
+        };
         let change = format!(
-            "undone together with what was found before, it takes the relative error of the outputs from {} to {}",
-            number(so_far.effect.error.0),
-            number(with.error.0)
+            "{them} {together} the relative error of the outputs from {} to {}",
+            number(from.error.0),
+            number(to.error.0)
         );
         let places: Vec<(String, String)> = self.members.iter().filter_map(|(pair, _)| place(probe, pair)).collect();
         let Some(op_type) = places.first().map(|(tensor, _)| op_type(probe, tensor)) else { return Ok(None) };

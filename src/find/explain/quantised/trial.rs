@@ -158,6 +158,6 @@ pub fn outputs(probe: &Probe, model: &ModelProto) -> Result<Option<found::Effect
     match lab.candidate.run_model(model, &lab.candidate.types, &lab.feeds, &lab.outputs) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
         Err(_) => Ok(None),
-        Ok(values) => Ok(Some(found::Effect::of(&probe.outputs_of(&values)))),
+        Ok(values) => Ok(Some(found::Effect::of_samples(&probe.outputs_of(&values)))),
     }
 }
