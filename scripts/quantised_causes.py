@@ -37,6 +37,8 @@ REAL = ["cls", "det", "rec", "nudenet", "opennsfw"]
 SENTENCES = ["neither its values nor its attributes", "report the reproducer"]
 # True of any quantised model that is too coarse as a whole, and of what such a node does to its neighbours.
 BESIDE = {"quantisation-error", "gain"}
+# A relative error that passes for no rounding of 8 bits.
+FAILS = 0.15
 F32 = TensorProto.FLOAT
 
 
@@ -82,11 +84,16 @@ def judged(binary, folder, make):
     causes = [cause for culprit in report["culprits"] for cause in culprit["diagnosis"]]
     causes += [group["cause"] for group in report.get("groups", []) if group.get("cause")]
     known = [c for c in causes if c["sure"] != "unknown"]
-    false = [c["code"] for c in known if c["code"] not in case.wanted | BESIDE]
+    # That of nudenet has boxes and scores in one output.
+    allowed = case.wanted | BESIDE | ({"part-ranges"} if folder.name.endswith("nudenet") else set())
+    # The quantiser's operators in the place of the model's are the difference that there is.
+    allowed |= {"operator-differs"} if folder.name.startswith("dynamic") else set()
+    false = [c["code"] for c in known if c["code"] not in allowed]
     false += [s for s in SENTENCES if s in run.stdout]
     if "'DynamicQuantizeLinear'" in json.dumps(causes):
         false.append("DynamicQuantizeLinear")
-    right = [c for c in causes if c["code"] in case.wanted and c["sure"] == "shown" and f"'{case.place}'" in (c["evidence"] if case.place else "''")]
+    sure = ["shown", "likely"] if case.limited else ["shown"]
+    right = [c for c in causes if c["code"] in case.wanted and c["sure"] in sure and f"'{case.place}'" in (c["evidence"] if case.place else "''")]
     verdict = "FALSE" if false else "agreed" if run.returncode == 0 else "right" if right or not case.wanted else "WRONG"
     got = ", ".join(f"{c['code']} ({c['sure']})" for c in causes) or "nothing"
     return dict(row, verdict=verdict, got=got, false=false)
@@ -103,6 +110,8 @@ class Case(NamedTuple):
     wanted: set
     # The tensor whose parameters are changed.
     place: str = ""
+    # Without the fault it fails too: nothing can be shown to be the cause alone.
+    limited: bool = False
 
 
 def cases(seed):
@@ -136,7 +145,7 @@ def listed():
         yield f"shifted-{kind}", lambda f, r, k=kind: spoilt(f, r, k, shifted, {"block-scales", "scale-mismatch"}, dict(per_channel=True))
     yield "blocks-4-bits", four_bits
     yield "blocks-8-bits", blocked
-    yield "half-scales", lambda f, r: half(f, r, 10.0, {"scale-mismatch"})
+    yield "half-scales", lambda f, r: half(f, r, 100.0, {"scale-mismatch"})
     yield "healthy-half", lambda f, r: half(f, r, 1.0, set())
     for kind in both:
         yield f"healthy-{kind}", lambda f, r, k=kind: default(f, *any_model(r, k), set(), per_channel=True)
@@ -153,8 +162,8 @@ def default(folder, model, feeds, wanted, place="", **options):
 
 
 def small_data(folder, model, feeds):
-    """Calibrated with a thirtieth of what the model sees."""
-    small = {k: v / 30 if v.dtype == np.float32 else v for k, v in feeds.items()}
+    """Calibrated with a hundredth of what the model sees."""
+    small = {k: v / 100 if v.dtype == np.float32 else v for k, v in feeds.items()}
     return Case(*quantised(folder, model, small), feeds, {"scale-mismatch", "int8-saturation"})
 
 
@@ -166,12 +175,12 @@ def spoilt(folder, rng, kind, change, wanted, options=None):
     healthy = onnx.load(paths[1])
     right = outputs(model, feeds)
     before, place = error(right, outputs(healthy, feeds)), ""
-    for _ in range(6):
+    for _ in range(12):
         edited = onnx.ModelProto.FromString(healthy.SerializeToString())
         place = change(edited.graph, rng)
-        if place and error(right, outputs(edited, feeds)) > 1.5 * before + 0.05:
+        if place and error(right, outputs(edited, feeds)) > max(1.5 * before, 0.25):
             onnx.save(edited, paths[1])
-            return Case(*paths, feeds, wanted, place)
+            return Case(*paths, feeds, wanted, place, before > FAILS)
     # Nothing shows: as the quantiser made it.
     return Case(*paths, feeds, set())
 
@@ -452,6 +461,8 @@ def uneven(rng, kind):
     x[:, 15] *= 0 if kind == "depthwise" else 1e-3
     shape = dict(matmul=(16, 16), gemm=(16, 16), conv=(16, 16, 3, 3), depthwise=(16, 1, 3, 3))[kind]
     weight = normal(rng, *shape, scale=0.3)
+    # Nothing else is in its output channel, or in its own scale it would be lost as well.
+    weight[dict(matmul=(slice(None), 2), gemm=(slice(None), 2), conv=2, depthwise=15)[kind]] = 0
     weight[dict(matmul=(15, 2), gemm=(15, 2), conv=(2, 15), depthwise=15)[kind]] = 60.0
     return head(kind, weight, {"x": x})
 

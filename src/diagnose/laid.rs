@@ -6,11 +6,13 @@ mod activation;
 mod bias;
 mod channels;
 mod fitted;
+mod parts;
 mod sentinel;
 mod stored;
 #[cfg(test)]
 mod tests;
 
+use crate::judge::parts::Cut;
 use crate::qdq::{Losses, Pair, Parameters, loss};
 use crate::tensor::Tensor;
 
@@ -26,6 +28,8 @@ pub struct Laid<'a> {
     pub product: Option<Tensor>,
     /// The quantiser gives what makes it a range of its own, 0 to 1, whatever the data.
     pub fixed: bool,
+    /// Of what it was put together, where it was.
+    pub cuts: &'a [Cut],
 }
 
 /// What may be wrong with the parameters of one tensor.
@@ -68,7 +72,7 @@ pub fn suspicions(laid: &Laid) -> Vec<Suspicion> {
     let found = match &laid.pair.stored {
         _ if laid.product.is_some() => vec![bias::scale(&seen)],
         Some(codes) => vec![stored::parameters(&seen, codes), channels::one_scale(&seen, codes)],
-        None => vec![sentinel::range(&seen), activation::parameters(&seen)],
+        None => vec![sentinel::range(&seen), parts::one_scale(&seen), activation::parameters(&seen)],
     };
     found.into_iter().flatten().collect()
 }

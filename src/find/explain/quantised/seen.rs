@@ -40,7 +40,10 @@ pub fn suspects<'x>(probe: &Probe, culprit: &Culprit, all: &[Pair], seen: &[Seen
         let product = wrong_bias_scale(seen.pair, all, &candidate.model, &candidate.graph);
         let place = place(probe, culprit, seen.pair);
         let fixed = has_own_range(probe, seen.pair);
-        let laid = Laid { pair: seen.pair, value: &seen.value, place, product, fixed };
+        let parts = |key: &String| probe.lab.rules.allowance(key).parts;
+        let cuts = keys(candidate, seen.pair).iter().map(parts).find(|cuts| !cuts.is_empty()).unwrap_or_default();
+        let cuts = if seen.pair.weight { &[] } else { cuts.as_slice() };
+        let laid = Laid { pair: seen.pair, value: &seen.value, place, product, fixed, cuts };
         suspicions(&laid).into_iter().map(|s| (seen.pair, s)).collect::<Vec<_>>()
     };
     seen.par_iter().flat_map_iter(of).collect()
