@@ -72,7 +72,7 @@ pub fn suspicions(laid: &Laid) -> Vec<Suspicion> {
     let found = match &laid.pair.stored {
         _ if laid.product.is_some() => vec![bias::scale(&seen)],
         Some(codes) => vec![stored::parameters(&seen, codes), channels::one_scale(&seen, codes)],
-        None => vec![sentinel::range(&seen), parts::one_scale(&seen), activation::parameters(&seen)],
+        None => vec![parts::one_scale(&seen), sentinel::range(&seen), activation::parameters(&seen)],
     };
     found.into_iter().flatten().collect()
 }

@@ -15,6 +15,8 @@ const GAP: f64 = 8.0;
 const FEW: usize = 4;
 /// Larger ones are no measurements: somebody wrote them there.
 const WRITTEN: f64 = 1e4;
+/// One of so many values may be an outlier.
+const OUTLIERS: usize = 10;
 
 /// The values that live beside a much larger one, and how few codes they have.
 pub struct Alive {
@@ -56,6 +58,10 @@ pub fn alive(pair: &Pair, value: &Tensor) -> Option<Alive> {
         return None;
     }
     let large = values.len() - live.len();
+    // Many are no outliers: a sentinel may stand anywhere, measured values of two sizes are something else.
+    if most.abs() < WRITTEN && large * OUTLIERS > values.len() {
+        return None;
+    }
     let least_large = values.iter().filter(|x| !lives(x)).fold(f64::INFINITY, |least, x| least.min(x.abs()));
     if least_large < GAP * least.abs().max(greatest.abs()) {
         return None;

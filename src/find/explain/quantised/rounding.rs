@@ -42,7 +42,7 @@ pub fn rounding(
         }
     }
     let finding = match suspected {
-        0 => "no single scale is wrong",
+        0 => "no single scale up to here looks wrong",
         1 => "what looks wrong of one scale is not enough to explain it",
         _ => "what looks wrong of some scales is not enough to explain it",
     };
