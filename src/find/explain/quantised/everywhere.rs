@@ -16,6 +16,8 @@ use crate::run::RunError;
 const MOST: usize = 6;
 /// What loses less than this share of its size is not to blame.
 const HARMLESS: f64 = 0.02;
+/// Of a suspicion that is no matter of the whole tensor.
+const PARTS: &str = "part-ranges";
 /// A finding of its own leaves at most so much of the error.
 const HELPED: f64 = 0.75;
 
@@ -54,7 +56,11 @@ pub fn everywhere(probe: &mut Probe, culprits: &[Culprit], groups: &mut Vec<Grou
             None => other.push(family),
         }
     }
-    for family in other.into_iter().filter(|family| family.lost >= HARMLESS).take(MOST) {
+    // What a small part loses is nothing beside the large ones, and all that it has.
+    let is_part = |family: &&Family| family.members.iter().any(|(_, suspicion)| suspicion.code == PARTS);
+    let (parts, others): (Vec<&Family>, Vec<&Family>) = other.into_iter().partition(is_part);
+    let others = others.into_iter().filter(|family| family.lost >= HARMLESS);
+    for family in parts.into_iter().chain(others).take(MOST) {
         groups.extend(family.alone(probe, &before, &mut so_far)?);
     }
     Ok(())
@@ -208,7 +214,10 @@ fn effect(probe: &mut Probe, undone: &[(&Pair, &Undo)]) -> Result<Option<Effect>
 /// Is the pair at the culprit: what it makes, or what its node reads?
 fn is_at(probe: &Probe, pair: &Pair, culprit: &Culprit) -> bool {
     let graph = &probe.lab.candidate.graph;
-    let names = |n: &usize| graph.nodes[*n].name == culprit.node.name;
+    let names = |n: &usize| {
+        let name = &graph.nodes[*n].name;
+        *name == culprit.node.name || culprit.region.contains(name)
+    };
     match pair.weight {
         true => pair.consumers.iter().any(names),
         false => keys(&probe.lab.candidate, pair).contains(&culprit.tensor),
