@@ -24,6 +24,7 @@ NODES = 323
 LAYERS, WIDTH, HEADS, INNER = 6, 384, 12, 1536
 SEQUENCE, VOCABULARY, POSITIONS, CLASSES = 128, 30522, 512, 16
 FAULTY_LAYER, FAULT = 3, 1.05
+FAR = -10000
 FOLDER = venv.ROOT / "target/encoder"
 
 
@@ -92,9 +93,10 @@ def with_large_input(model, factor=400):
 # ---- the architecture
 
 
-def encoder():
+def encoder(far=FAR):
+    """With `far` added to the scores where attention may not look."""
     g = Builder()
-    mask = extended_mask(g)
+    mask = extended_mask(g, far)
     x = embeddings(g)
     for layer in range(LAYERS):
         x = norm(g, f"/layer.{layer}/attention/norm", attention(g, f"/layer.{layer}/attention", x, mask))
@@ -105,13 +107,13 @@ def encoder():
     return g.model()
 
 
-def extended_mask(g):
-    """0 where attention may look, -10000 where it may not."""
+def extended_mask(g, far):
+    """0 where attention may look, `far` where it may not."""
     mask = g.node("Unsqueeze", "/mask/Unsqueeze", ["attention_mask", g.integers("/mask/axis_1", [1])])
     mask = g.node("Unsqueeze", "/mask/Unsqueeze_1", [mask, g.integers("/mask/axis_2", [2])])
     mask = g.node("Cast", "/mask/Cast", [mask], to=TensorProto.FLOAT)
     mask = g.node("Sub", "/mask/Sub", [g.scalar("/mask/one", 1), mask])
-    return g.node("Mul", "/mask/Mul", [mask, g.scalar("/mask/far", -10000)])
+    return g.node("Mul", "/mask/Mul", [mask, g.scalar("/mask/far", far)])
 
 
 def embeddings(g):

@@ -38,7 +38,7 @@ pub use exit::Exit;
 pub use findings::{
     Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Story, Wanted,
 };
-pub use groups::{Effect, Group, grouped};
+pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
 pub use notes::{Note, Who};

@@ -6,11 +6,13 @@ mod activation;
 mod bias;
 mod channels;
 mod fitted;
+mod parts;
 mod sentinel;
 mod stored;
 #[cfg(test)]
 mod tests;
 
+use crate::judge::parts::Cut;
 use crate::qdq::{Losses, Pair, Parameters, loss};
 use crate::tensor::Tensor;
 
@@ -24,6 +26,10 @@ pub struct Laid<'a> {
     pub place: String,
     /// Of an int32 bias whose scale is something else: input scale x weight scale.
     pub product: Option<Tensor>,
+    /// The quantiser gives what makes it a range of its own, 0 to 1, whatever the data.
+    pub fixed: bool,
+    /// Of what it was put together, where it was.
+    pub cuts: &'a [Cut],
 }
 
 /// What may be wrong with the parameters of one tensor.
@@ -66,9 +72,14 @@ pub fn suspicions(laid: &Laid) -> Vec<Suspicion> {
     let found = match &laid.pair.stored {
         _ if laid.product.is_some() => vec![bias::scale(&seen)],
         Some(codes) => vec![stored::parameters(&seen, codes), channels::one_scale(&seen, codes)],
-        None => vec![sentinel::range(&seen), activation::parameters(&seen)],
+        None => vec![parts::one_scale(&seen), sentinel::range(&seen), activation::parameters(&seen)],
     };
     found.into_iter().flatten().collect()
+}
+
+/// Does one value of another order of magnitude set the scale of an activation, so that all others share a few codes?
+pub fn has_sentinel(pair: &Pair, value: &Tensor) -> bool {
+    pair.stored.is_none() && sentinel::alive(pair, value).is_some()
 }
 
 /// A tensor with what its pair does to it.

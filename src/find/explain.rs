@@ -2,7 +2,7 @@
 
 pub(super) mod above;
 mod misread;
-mod quantised;
+pub(super) mod quantised;
 pub mod stepped;
 
 use crate::diagnose::{Around, Evidence, Judged, Operand, Quantised, diagnose_judged};

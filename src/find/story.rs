@@ -1,5 +1,6 @@
 //! What each finding does to the outputs: its nodes are put right, alone and with those before it, and the candidate runs.
 
+use super::explain::quantised;
 use crate::found::{Culprit, Effect, Group, grouped};
 use crate::lab::Probe;
 use crate::progress::Progress;
@@ -15,6 +16,7 @@ pub fn story(probe: &mut Probe, culprits: &[Culprit], progress: &Progress) -> Re
         return Ok(groups);
     }
     progress.step("what each finding does");
+    quantised::everywhere(probe, culprits, &mut groups)?;
     for group in groups.iter_mut().take(MOST) {
         let tensors = group.tensors.clone();
         group.without = without(probe, &tensors)?;

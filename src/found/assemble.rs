@@ -12,6 +12,12 @@ use crate::failure::RunError;
 /// The code of a region that other nodes compute in the candidate's file.
 const REBUILT: &str = "operator-differs";
 
+/// The code of a weight that is another one in the candidate's file.
+const WEIGHTS: &str = "weights-differ";
+
+/// Codes that say what is wrong with a weight that is stored quantised.
+const OF_STORED: [&str; 5] = ["scale-mismatch", "block-scales", "zero-point", "bias-scale", "channel-ranges"];
+
 /// The code of a cause that is not known.
 const UNKNOWN: &str = "unknown";
 
@@ -83,7 +89,10 @@ pub fn culprits(findings: &Findings) -> Vec<Culprit> {
         let own = culprit.diagnosis.iter().filter(|d| d.code != UNKNOWN || of_files.is_empty());
         // That other nodes make it says less than what was shown to be wrong with one of them.
         let closer = culprit.diagnosis.iter().any(|d| d.sure == Sure::Shown);
+        let stored = culprit.diagnosis.iter().any(|d| d.sure == Sure::Shown && OF_STORED.contains(&d.code.as_str()));
         let of_files = of_files.iter().filter(|d| !closer || d.code != REBUILT);
+        // That a stored weight differs says less than what of it is wrong.
+        let of_files = of_files.filter(|d| !stored || d.code != WEIGHTS);
         let all = of_files.chain(own);
         // That the other file is of a lower precision here does not say what that precision breaks.
         let shown = all.clone().any(|d| d.sure == Sure::Shown && d.code != LOWERED);

@@ -185,7 +185,7 @@ pub enum Sure {
 }
 
 /// A reason for what a culprit does, with what was seen and what can be done.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, PartialEq)]
 pub struct Diagnosis {
     /// Which reason, for programs: "fp16-overflow", "cancellation", ...
     pub code: String,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Culprit, Real, Status, TensorResult};
+use super::{Culprit, Diagnosis, Real, Status, TensorResult};
 
 /// The outputs of a run in which something was put right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,8 @@ pub struct Effect {
 /// One finding: culprits of the same operator and cause in nodes that are named alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
-    /// The culprits, by the tensors that they make, in topological order.
+    /// The culprits, by the tensors that they make, in topological order; behind them those in which the same cause is, and
+    /// whose inputs are wrong already for its sake.
     pub tensors: Vec<String>,
     /// By name.
     pub nodes: Vec<String>,
@@ -39,6 +40,41 @@ pub struct Group {
     /// The same for this finding and all before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_all_so_far: Option<Effect>,
+    /// The outputs of the candidate's own file with the cause undone in all of these, and nothing else; null where that was not
+    /// tried. Unlike in `without`, these nodes compute from what they are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Effect>,
+    /// The cause, where it is that of no culprit: what these nodes are given is wrong already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Diagnosis>,
+}
+
+impl Group {
+    /// `layers 0 to 5`, where these nodes are named by layers.
+    pub fn layers(&self) -> Option<String> {
+        let numbers: Vec<u64> = self.nodes.iter().map(|name| layer(name)).collect::<Option<_>>()?;
+        let (first, last) = (*numbers.iter().min()?, *numbers.iter().max()?);
+        let mut each = numbers.clone();
+        each.sort_unstable();
+        each.dedup();
+        let count = each.len() as u64;
+        if count < 2 {
+            return None;
+        }
+        Some(match last - first + 1 == count {
+            true => format!("layers {first} to {last}"),
+            false => format!("layers {}", each.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+        })
+    }
+}
+
+/// The number behind the word: 3 of `/encoder/layer.3/attention/Add`.
+fn layer(name: &str) -> Option<u64> {
+    let lower = name.to_ascii_lowercase();
+    let behind = |word: &str| lower.find(word).map(|at| &lower[at + word.len()..]);
+    let rest = ["layers", "layer", "blocks", "block"].iter().find_map(|word| behind(word))?;
+    let digits: String = rest.trim_start_matches(['.', '_', '/']).chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 impl Effect {
@@ -54,6 +90,13 @@ impl Effect {
             sqnr_db: Real(least(&|m| m.decibels(), f64::INFINITY)),
             cosine: Real(least(&|m| m.cosine.0, 1.0)),
         }
+    }
+
+    /// Of one output in every sample, and of several: numbers are those of the worst sample, whichever it is.
+    pub fn of_samples(outputs: &[Vec<TensorResult>]) -> Effect {
+        let all: Vec<TensorResult> = outputs.iter().flatten().cloned().collect();
+        let diverges = |samples: &&Vec<TensorResult>| samples.iter().any(|one| one.status == Status::Diverges);
+        Effect { diverging: outputs.iter().filter(diverges).count(), ..Effect::of(&all) }
     }
 
     /// `the outputs agree`, or how far off they still are.
@@ -98,7 +141,7 @@ pub fn grouped(culprits: &[Culprit]) -> Vec<Group> {
 }
 
 /// The name with `#` for each number.
-fn pattern(name: &str) -> String {
+pub fn pattern(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
         match c.is_ascii_digit() {
@@ -121,6 +164,19 @@ mod tests {
         culprit.tensor = format!("{name}_out");
         culprit.diagnosis = vec![Diagnosis { code: code.into(), ..Diagnosis::default() }];
         culprit
+    }
+
+    #[test]
+    fn layers_are_told_by_number() {
+        let of = |names: &[&str]| {
+            let nodes = names.iter().map(|name| name.to_string()).collect();
+            Group { nodes, ..Group::default() }.layers()
+        };
+        assert_eq!(of(&["/layer.0/a/Add", "/layer.1/a/Add", "/layer.2/a/Add"]).as_deref(), Some("layers 0 to 2"));
+        assert_eq!(of(&["m/layers.7/Add", "m/layers.1/Add"]).as_deref(), Some("layers 1, 7"));
+        assert_eq!(of(&["/layer.0/Add", "/layer.0/Add_1"]), None);
+        assert_eq!(of(&["/layer.0/Add", "Add_3"]), None);
+        assert_eq!(of(&["Add_1", "Add_2"]), None);
     }
 
     #[test]

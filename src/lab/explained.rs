@@ -127,6 +127,21 @@ impl Probe<'_> {
         self.wanted(theirs).into_iter().filter(given).collect()
     }
 
+    /// The outputs that an edited candidate gave as they are judged: of each one, its samples.
+    pub fn outputs_of(&self, values: &[Tensors]) -> Vec<Vec<TensorResult>> {
+        let right = &self.finals.right;
+        let judged = |name: &String| {
+            let whole = super::finals::judged(self.lab, name, (right, values), &self.values);
+            let each = right.iter().zip(values).filter_map(|(right, got)| {
+                let verdict = self.lab.rules.judge_output(name, right.get(name)?, got.get(name)?);
+                Some(TensorResult { status: verdict.status, metrics: verdict.metrics, ..whole.clone() })
+            });
+            // The verdict is that of all of them together, missing ones included.
+            std::iter::once(TensorResult { metrics: None, ..whole.clone() }).chain(each).collect()
+        };
+        self.lab.outputs.iter().map(judged).collect()
+    }
+
     fn judged(&self, explained: &[usize], asked: &[Asked], values: Vec<Tensors>) -> Explained {
         let lab = self.lab;
         let outputs = lab.outputs.iter().filter(|name| {

@@ -33,7 +33,8 @@ pub fn wrong_bias_scale(pair: &Pair, pairs: &[Pair], model: &Model, graph: &Grap
 
 /// Operators whose third operand is a bias.
 fn adds(node: &Node) -> bool {
-    matches!(node.op_type.as_str(), "Conv" | "ConvTranspose" | "Gemm")
+    let op_type = node.op_type.as_str();
+    matches!(op_type, "Conv" | "ConvTranspose" | "Gemm") || op_type.ends_with("Normalization")
 }
 
 fn gives(graph: &Graph, pair: &Pair, name: Option<&String>) -> bool {

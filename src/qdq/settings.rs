@@ -37,6 +37,8 @@ pub enum Setting {
     Wide(Vec<usize>),
     /// `op_types_to_quantize` without this one.
     WithoutOp(String),
+    /// `nodes_to_exclude`: nothing is left of these pairs, by number.
+    WithoutPairs(Vec<usize>),
 }
 
 /// How a file was quantised, as far as it says so.
@@ -165,7 +167,8 @@ impl With<'_> {
             .filter_map(|s| if let Setting::WithoutOp(op) = s { Some(op.as_str()) } else { None })
             .collect();
         let bias = self.pairs.iter().enumerate().filter(|(_, p)| self.has(&Setting::FloatBias) && is_bias(p));
-        let mut gone: BTreeSet<usize> = bias.map(|(n, _)| n).collect();
+        let named = self.settings.iter().filter_map(|s| if let Setting::WithoutPairs(p) = s { Some(p) } else { None });
+        let mut gone: BTreeSet<usize> = bias.map(|(n, _)| n).chain(named.flatten().copied()).collect();
         if out.is_empty() {
             return gone;
         }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::bench::Bench;
 use super::frame::{Frame, Goal, Remedy};
-use super::trials::Trials;
+use super::trials::{Trials, sorted};
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
 use crate::found::{Cure, CureKind, Overrides, TensorResult};
@@ -25,7 +25,7 @@ use crate::progress::Progress;
 use crate::qdq::{self, Activation, Float, Pair};
 use crate::run::RunError;
 use losses::Loss;
-use misfits::Misfit;
+use misfits::{Misfit, readers};
 use settings::{Quantiser, Settings};
 
 /// The overrides and the sensitivity of nodes, where the candidate is a model with Q/DQ pairs; nothing elsewhere.
@@ -47,7 +47,8 @@ pub fn unquantise(
     };
     let bench = Bench::new(probe, outputs);
     let quantised = &quantised;
-    let all = settings::candidates(&candidate.graph, quantised, &losses);
+    let sentinels = misfits::sentinels(&misfits::misfits(quantised, &losses));
+    let all = settings::candidates(&candidate.graph, quantised, &losses, sentinels);
     let other_settings = bench.trials(frame.holdout, |set, feeds| {
         let some: Vec<&qdq::Setting> = set.iter().map(|n| &all[*n]).collect();
         let model = settings::edited(&bench.model, candidate, quantised, &some);
@@ -117,9 +118,12 @@ impl Remedy for Unquantised<'_> {
     }
 
     fn search(&self, trials: &Trials, builds: u64, progress: &Progress) -> Result<(Smallest, Overrides), RunError> {
-        let (set, mut found) = start::search(self, trials, builds, progress)?;
+        let reserved = settings::reserve(self.quantiser.all, builds, self.quantiser.dear);
+        let (set, mut found) = start::search(self, trials, builds - reserved, progress)?;
         let left = builds.saturating_sub(found.builds as u64);
-        let settings = self.quantiser.search(left, progress)?;
+        let sentinels = readers(&self.units, self.quantised, &self.misfits, true);
+        let known = found.verified && !sentinels.is_empty() && sorted(sentinels) == set.nodes;
+        let settings = self.quantiser.search(left, known, progress)?;
         let settings = self.settings.get_or_init(|| settings);
         found.settings = settings.told(self.quantised, &|pair| export::tensor_name(self, pair));
         found.settings_tried = settings.tried;

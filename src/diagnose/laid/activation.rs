@@ -132,6 +132,15 @@ fn size(seen: &Seen) -> Option<Suspicion> {
         _ => return None,
     };
     let scale = seen.laid.pair.scale.as_ref().map(to_f64).and_then(|s| s.into_iter().reduce(f64::max))?;
+    let (_, greatest) = seen.losses.representable;
+    let advice = match seen.laid.fixed && ratio > 1.0 && (0.5..2.0).contains(&greatest) {
+        // No calibration changes it.
+        true => format!(
+            "give '{0}' 16 bits, or leave it unquantised (untried): a quantiser gives it 0 to 1 whatever the data",
+            seen.laid.pair.tensor
+        ),
+        false => seen.again(),
+    };
     Some(Suspicion {
         code: "scale-mismatch",
         evidence: format!(
@@ -144,7 +153,7 @@ fn size(seen: &Seen) -> Option<Suspicion> {
             num(seen.losses.range.1),
             num(times),
         ),
-        advice: seen.again(),
+        advice,
         undo: undo(fitted(seen, is_symmetric(seen.laid.pair))),
     })
 }

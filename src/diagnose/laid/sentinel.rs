@@ -4,7 +4,8 @@
 use super::{Seen, Suspicion, Undo};
 use crate::compare::to_f64;
 use crate::diagnose::words::{num, share};
-use crate::qdq::Grid;
+use crate::qdq::{Grid, Pair};
+use crate::tensor::Tensor;
 
 /// This many times smaller than the largest, a value lives by itself.
 const APART: f64 = 100.0;
@@ -14,10 +15,27 @@ const GAP: f64 = 8.0;
 const FEW: usize = 4;
 /// Larger ones are no measurements: somebody wrote them there.
 const WRITTEN: f64 = 1e4;
+/// One of so many values may be an outlier.
+const OUTLIERS: usize = 10;
 
-/// The values that live have next to no codes.
-pub fn range(seen: &Seen) -> Option<Suspicion> {
-    let (pair, value) = (seen.laid.pair, seen.laid.value);
+/// The values that live beside a much larger one, and how few codes they have.
+pub struct Alive {
+    /// The largest value of all.
+    most: f64,
+    /// So many values are as large.
+    large: usize,
+    /// Of all.
+    of: usize,
+    /// Smallest and largest value that lives.
+    range: (f64, f64),
+    /// Codes that the living values have.
+    codes: usize,
+    /// One step of the scale.
+    step: f64,
+}
+
+/// `None` where no value of another order sets the scale, or the others have codes enough.
+pub fn alive(pair: &Pair, value: &Tensor) -> Option<Alive> {
     let grid = Grid::quantizer(pair, &value.shape)?;
     let values = to_f64(value);
     let most = values.iter().filter(|x| x.is_finite()).copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
@@ -40,29 +58,42 @@ pub fn range(seen: &Seen) -> Option<Suspicion> {
         return None;
     }
     let large = values.len() - live.len();
+    // Many are no outliers: a sentinel may stand anywhere, measured values of two sizes are something else.
+    if most.abs() < WRITTEN && large * OUTLIERS > values.len() {
+        return None;
+    }
     let least_large = values.iter().filter(|x| !lives(x)).fold(f64::INFINITY, |least, x| least.min(x.abs()));
     if least_large < GAP * least.abs().max(greatest.abs()) {
         return None;
     }
-    let what = if most.abs() >= WRITTEN { "a sentinel" } else { "an outlier" };
-    let advice = match most.abs() >= WRITTEN {
+    let step = grid.coarsest();
+    Some(Alive { most, large, of: values.len(), range: (least, greatest), codes: codes.len(), step })
+}
+
+/// The values that live have next to no codes.
+pub fn range(seen: &Seen) -> Option<Suspicion> {
+    let pair = seen.laid.pair;
+    let Alive { most, large, of, range: (least, greatest), codes, step } = alive(pair, seen.laid.value)?;
+    let written = most.abs() >= WRITTEN;
+    let what = if written { "a sentinel" } else { "an outlier" };
+    let advice = match written {
         true => format!(
             "leave '{}' unquantised (the nodes that read it, and as an output of the one that makes it), or give the mask a number of the size of the other values before calibration (untried)",
             pair.tensor
         ),
-        false => format!("leave '{}' unquantised, or give it 16 bits", pair.tensor),
+        false => format!("leave '{}' unquantised, or give it 16 bits (untried)", pair.tensor),
     };
     Some(Suspicion {
         code: "sentinel-range",
         evidence: format!(
             "{what} sets the range of {}: {} are as large as {}, so one step is {}, and the others ({} .. {}) have {} left of them all",
             seen.laid.place,
-            share(large as u64, values.len() as u64, "values"),
+            share(large as u64, of as u64, "values"),
             num(most),
-            num(grid.coarsest()),
+            num(step),
             num(least),
             num(greatest),
-            if codes.len() == 1 { "1 code".to_string() } else { format!("{} codes", codes.len()) },
+            if codes == 1 { "1 code".to_string() } else { format!("{codes} codes") },
         ),
         advice,
         undo: Undo::Unquantised,

@@ -1,6 +1,7 @@
 //! Each kind of wrong parameters, and healthy ones.
 
 use super::*;
+use crate::judge::parts::Part;
 use crate::tensor::DType;
 
 fn pair(dtype: DType, scales: &[f32], zeros: Tensor) -> Pair {
@@ -38,7 +39,7 @@ fn rows(scales: &[f32], zero: i8) -> (Tensor, Tensor) {
 
 #[track_caller]
 fn check(pair: &Pair, value: &Tensor, code: Option<&str>, words: &str) {
-    let laid = Laid { pair, value, place: "'t'".into(), product: None };
+    let laid = Laid { pair, value, place: "'t'".into(), product: None, fixed: false, cuts: &[] };
     let found = suspicions(&laid);
     assert_eq!(found.first().map(|s| s.code), code, "{:?}", found.iter().map(|s| &s.evidence).collect::<Vec<_>>());
     let text = found.first().map_or(String::new(), |s| s.evidence.clone());
@@ -61,6 +62,35 @@ fn activations() {
     check(&int8(2.0 / 255.0), &ramp(0.0, 2.0), Some("zero-point"), "for which it would be -128");
     let other = Pair { quantizer: Some((int8(1.0 / 127.0).scale, None)), ..int8(3.0 / 127.0) };
     check(&other, &ramp(-1.0, 1.0), Some("scale-mismatch"), "and dequantised with 0.02362");
+}
+
+#[test]
+fn parts_of_different_size() {
+    let part = |name: &str, length: usize| Part { name: name.into(), length };
+    let cut =
+        Cut { elements: 100, period: 100, parts: vec![part("boxes", 60), part("scores", 40)], along: Some((0, 1)) };
+    let values: Vec<f32> = (0..100).map(|i| if i < 60 { i as f32 * 10.0 } else { (i - 60) as f32 / 40.0 }).collect();
+    let value = Tensor::f32(&[100], &values);
+    let pair = pair(DType::Int8, &[600.0 / 127.0], zeros(1));
+    let found = |cuts: &[Cut]| {
+        let laid = Laid { pair: &pair, value: &value, place: "'t'".into(), product: None, fixed: false, cuts };
+        suspicions(&laid).first().map(|s| (s.code, s.evidence.clone()))
+    };
+    let (code, evidence) = found(&[cut]).unwrap();
+    assert_eq!(code, "part-ranges");
+    assert!(evidence.contains("'scores' ([60:100] of axis 0) reaches 0.975 and has 1 code left"), "{evidence}");
+    assert!(found(&[]).is_none());
+}
+
+#[test]
+fn a_range_that_the_quantiser_takes_from_the_operator() {
+    let pair = pair(DType::Int8, &[1.0 / 127.0], zeros(1));
+    let advice = |fixed: bool| {
+        let laid = Laid { pair: &pair, value: &ramp(0.0, 0.08), place: "'t'".into(), product: None, fixed, cuts: &[] };
+        suspicions(&laid)[0].advice.clone()
+    };
+    assert!(advice(false).starts_with("calibrate 't' again"));
+    assert!(advice(true).contains("whatever the data"), "{}", advice(true));
 }
 
 #[test]

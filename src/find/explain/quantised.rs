@@ -2,6 +2,7 @@
 //! candidate's file, and the candidate runs again. What then agrees was the cause. Those at the culprit come first, then those
 //! above it, whose error may stay below the tolerance until here. Bounded, and of one sample.
 
+mod everywhere;
 mod operators;
 mod rounding;
 mod saturated;
@@ -16,6 +17,7 @@ use crate::lab::Probe;
 use crate::lab::quantised::{keys, operands, pairs};
 use crate::qdq::{self, Pair};
 use crate::run::RunError;
+pub use everywhere::everywhere;
 pub use saturated::saturated;
 use seen::{Seen, lay, suspects};
 use trial::{Effect, Trial};

@@ -21,12 +21,19 @@ const FEW: usize = 5;
 /// On a terminal.
 pub fn short(o: &Overrides) -> Vec<Fact> {
     let role = if o.verified && !o.limited { Role::Dim } else { Role::Doubt };
-    let mut facts = vec![Fact { role, ..Fact::new("overrides", said::claim(o)) }];
+    let first = said::settings(o).filter(|_| said::settings_first(o));
+    let claim = match &first {
+        // What is no cure is no choice.
+        Some(_) if o.is_cure() => format!("or {}", said::claim(o)),
+        _ => said::claim(o),
+    };
+    let mut facts: Vec<Fact> = first.iter().map(|told| Fact::new("overrides", told.clone())).collect();
+    facts.push(Fact { role, ..Fact::new(if first.is_some() { "" } else { "overrides" }, claim) });
     facts.extend(o.why.iter().map(|why| Fact::new("", why.clone())));
     if !o.nodes.is_empty() {
         facts.push(Fact::strong("", said::shortened(o).join("; ")));
     }
-    facts.extend(said::settings(o).map(|told| Fact::new("", told)));
+    facts.extend(said::settings(o).filter(|_| first.is_none()).map(|told| Fact::new("", told)));
     facts.push(Fact::new("", said::price(o)));
     facts.extend(said::location(o).map(|told| Fact::new("", told)));
     facts
@@ -35,10 +42,13 @@ pub fn short(o: &Overrides) -> Vec<Fact> {
 /// In a ticket.
 pub fn ticket(report: &Report) -> Option<Block> {
     let o = report.overrides.as_ref()?;
-    let mut blocks = vec![Block::Line(Span::Strong(said::claim(o)).into())];
+    let first = said::settings_first(o);
+    let told = || said::settings(o).map(|told| Block::Line(capitalised(&told).into()));
+    let mut blocks: Vec<Block> = told().filter(|_| first).into_iter().collect();
+    blocks.push(Block::Line(Span::Strong(said::claim(o)).into()));
     blocks.extend(o.why.iter().map(|why| Block::Line(why.clone().into())));
     blocks.extend(Block::list(said::shortened(o)));
-    blocks.extend(said::settings(o).map(|told| Block::Line(capitalised(&told).into())));
+    blocks.extend(told().filter(|_| !first));
     blocks.push(Block::Line(capitalised(&said::price(o)).into()));
     blocks.push(files(o));
     Some(Block::section(title(o), blocks))

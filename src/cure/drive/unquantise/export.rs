@@ -83,6 +83,15 @@ pub fn tensor_name(remedy: &Unquantised, pair: &Pair) -> String {
     keys.iter().find(known).unwrap_or(&pair.tensor).clone()
 }
 
+/// What to tell a quantiser so that it leaves these pairs out.
+fn excluded(remedy: &Unquantised, pairs: &[usize]) -> Exclusions {
+    let mut nodes: Vec<usize> = pairs.iter().flat_map(|n| remedy.quantised.owners[*n].iter().copied()).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let gone: Vec<&Pair> = pairs.iter().map(|n| &remedy.quantised.pairs[*n]).collect();
+    exclusions(&remedy.candidate.graph, names(remedy, &nodes).0, &gone)
+}
+
 /// The nodes as the float model calls them, which is what quantisers read; and those that have no name there.
 fn names(remedy: &Unquantised, nodes: &[usize]) -> (Vec<String>, Vec<String>) {
     let mut names = Vec::new();

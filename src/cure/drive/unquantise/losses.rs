@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Quantised;
+use crate::diagnose::laid::has_sentinel;
 use crate::lab::quantised::{keys, written};
 use crate::lab::{Feed, Probe};
 use crate::load::testset::tensor_from_proto;
@@ -17,6 +18,8 @@ pub struct Loss {
     pub relative: f64,
     /// Its number.
     pub sample: usize,
+    /// One value of another order of magnitude sets the scale of all others.
+    pub sentinel: bool,
 }
 
 /// By pair; `None` where the reference has no value of that name, or the scales are computed.
@@ -35,16 +38,18 @@ fn loss(probe: &Probe, pair: &Pair) -> Option<Loss> {
         let own = || written(&probe.lab.candidate, &pair.tensor).filter(|_| pair.stored.is_none());
         let value = written(&probe.lab.reference, &pair.tensor).or_else(own)?;
         let losses = qdq::loss(pair, &tensor_from_proto(&value).ok()?)?;
-        return Some(Loss { relative: losses.quantisation.relative(), losses, sample: 0 });
+        return Some(Loss { relative: losses.quantisation.relative(), losses, sample: 0, sentinel: false });
     }
     let keys = keys(&probe.lab.candidate, pair);
     let of = |sample: usize| {
         let value = keys.iter().find_map(|key| probe.value_at(&probe.lab.candidate, key, sample, Feed::Reference))?;
         // The value of a branch that did not run.
         let losses = qdq::loss(pair, &value).filter(|_| value.elements() > 0)?;
-        Some(Loss { relative: losses.quantisation.relative(), losses, sample })
+        Some(Loss { relative: losses.quantisation.relative(), losses, sample, sentinel: has_sentinel(pair, &value) })
     };
-    (0..probe.lab.feeds.len())
-        .filter_map(of)
-        .max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))
+    let all: Vec<Loss> = (0..probe.lab.feeds.len()).filter_map(of).collect();
+    // The mask of one sample is enough to set the range.
+    let sentinel = all.iter().any(|loss| loss.sentinel);
+    let worst = all.into_iter().max_by(|a, b| a.relative.total_cmp(&b.relative).then(b.sample.cmp(&a.sample)))?;
+    Some(Loss { sentinel, ..worst })
 }

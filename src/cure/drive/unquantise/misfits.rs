@@ -5,6 +5,7 @@
 use super::Quantised;
 use super::losses::Loss;
 use crate::cure::Units;
+use crate::qdq::Pair;
 
 /// A pair whose parameters do not fit the values.
 pub struct Misfit {
@@ -12,6 +13,8 @@ pub struct Misfit {
     pub pair: usize,
     /// `'relu1_out' has a scale 10 times too large for its values`
     pub what: String,
+    /// No calibration would give it another: a sentinel is among its values.
+    pub sentinel: bool,
 }
 
 /// Misfits that the search starts from: with more of them it is the calibration as a whole.
@@ -25,18 +28,41 @@ pub fn misfits(quantised: &Quantised, losses: &[Option<Loss>]) -> Vec<Misfit> {
     for (number, (pair, loss)) in quantised.pairs.iter().zip(losses).enumerate() {
         let Some(loss) = loss else { continue };
         let folded = quantised.activations.contains_key(&pair.dequantize);
-        if let Some(what) = loss.losses.mismatch(pair, loss.relative, folded) {
-            found.push((loss.relative, Misfit { pair: number, what: format!("'{}' {what}", pair.tensor) }));
+        let sentinel = loss.sentinel;
+        let what = match sentinel {
+            true => Some("has a range that a sentinel sets".to_string()),
+            false if is_fixed(quantised, pair) => None,
+            false => loss.losses.mismatch(pair, loss.relative, folded),
+        };
+        if let Some(what) = what {
+            let what = format!("'{}' {what}", pair.tensor);
+            found.push((loss.relative, Misfit { pair: number, what, sentinel }));
         }
     }
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // Sentinels first: without them nothing else can be told.
+    let place = |misfit: &Misfit| if misfit.sentinel { quantised.pairs[misfit.pair].dequantize } else { 0 };
+    found.sort_by(|a, b| b.1.sentinel.cmp(&a.1.sentinel).then(place(&a.1).cmp(&place(&b.1))).then(b.0.total_cmp(&a.0)));
     found.into_iter().map(|(_, misfit)| misfit).collect()
 }
 
+/// Is the range the operator's, whatever data it is calibrated with? ONNX Runtime's quantiser gives Softmax 0 to 1.
+fn is_fixed(quantised: &Quantised, pair: &Pair) -> bool {
+    let float = &quantised.float;
+    let maker = float.tensor(&pair.tensor).filter(|_| !pair.weight).map(|t| float.producer(t));
+    maker.is_some_and(|node| matches!(node.op_type.as_str(), "Softmax" | "Sigmoid"))
+}
+
+/// The pairs whose range a sentinel sets.
+pub fn sentinels(misfits: &[Misfit]) -> Vec<usize> {
+    misfits.iter().filter(|m| m.sentinel).map(|m| m.pair).collect()
+}
+
 /// Of the first misfits, the nodes that must be left unquantised for them to go; those of the largest loss first.
-pub fn readers(units: &Units, quantised: &Quantised, misfits: &[Misfit]) -> Vec<usize> {
+///
+/// `sentinels`: of those whose range a sentinel sets alone.
+pub fn readers(units: &Units, quantised: &Quantised, misfits: &[Misfit], sentinels: bool) -> Vec<usize> {
     let mut first: Vec<usize> = Vec::new();
-    for node in misfits.iter().take(MOST).flat_map(|m| &quantised.owners[m.pair]) {
+    for node in starting(misfits).filter(|m| m.sentinel || !sentinels).flat_map(|m| &quantised.owners[m.pair]) {
         if units.nodes.binary_search(node).is_ok() && !first.contains(node) {
             first.push(*node);
         }
@@ -44,10 +70,16 @@ pub fn readers(units: &Units, quantised: &Quantised, misfits: &[Misfit]) -> Vec<
     first
 }
 
+/// All sentinels, which have one reason, and a few others.
+fn starting(misfits: &[Misfit]) -> impl Iterator<Item = &Misfit> {
+    let (sentinels, others): (Vec<&Misfit>, Vec<&Misfit>) = misfits.iter().partition(|m| m.sentinel);
+    sentinels.into_iter().chain(others.into_iter().take(MOST))
+}
+
 /// Are there misfits that stay quantised?
 pub fn leaves(quantised: &Quantised, misfits: &[Misfit], nodes: &[usize]) -> bool {
     let removed: Vec<usize> = quantised.removed(nodes).iter().map(|p| p.dequantize).collect();
-    misfits.iter().take(MOST).any(|m| !removed.contains(&quantised.pairs[m.pair].dequantize))
+    starting(misfits).any(|m| !removed.contains(&quantised.pairs[m.pair].dequantize))
 }
 
 /// What the misfits are to somebody who reads of the cure: what to calibrate again, and what is still wrong.
@@ -55,11 +87,15 @@ pub fn told(quantised: &Quantised, misfits: &[Misfit], nodes: &[usize]) -> Optio
     let removed: Vec<usize> = quantised.removed(nodes).iter().map(|p| p.dequantize).collect();
     let (gone, stay): (Vec<&Misfit>, Vec<&Misfit>) =
         misfits.iter().partition(|m| removed.contains(&quantised.pairs[m.pair].dequantize));
+    let (masked, gone): (Vec<&Misfit>, Vec<&Misfit>) = gone.into_iter().partition(|m| m.sentinel);
+    let masked =
+        list(&masked).map(|what| format!("{what}: no calibration with the same mask gives the other values codes"));
     let gone = list(&gone).map(|what| format!("{what}: calibrate again, and the nodes may stay quantised"));
+    let (_, stay): (Vec<&Misfit>, Vec<&Misfit>) = stay.into_iter().partition(|m| m.sentinel);
     let stay = list(&stay).map(|what| {
         format!("{what} and stays quantised: here the outputs agree all the same, with other inputs perhaps not; calibrate again")
     });
-    let sentences: Vec<String> = gone.into_iter().chain(stay).collect();
+    let sentences: Vec<String> = masked.into_iter().chain(gone).chain(stay).collect();
     (!sentences.is_empty() && !nodes.is_empty()).then(|| sentences.join("; "))
 }
 
@@ -76,7 +112,6 @@ mod tests {
     use super::*;
     use crate::graph::Graph;
     use crate::onnx::{GraphProto, ModelProto};
-    use crate::qdq::Pair;
 
     /// A pair for each name; the one of number n is read by node n alone.
     fn quantised(names: &[&str]) -> Quantised {
@@ -110,7 +145,8 @@ mod tests {
     fn check(pairs: &[usize], nodes: &[usize], want: Option<&str>) {
         let quantised = quantised(&["a", "b", "c", "d", "e"]);
         let what = |pair: &usize| format!("'{}' is wrong", quantised.pairs[*pair].tensor);
-        let misfits: Vec<Misfit> = pairs.iter().map(|pair| Misfit { pair: *pair, what: what(pair) }).collect();
+        let misfits: Vec<Misfit> =
+            pairs.iter().map(|pair| Misfit { pair: *pair, what: what(pair), sentinel: false }).collect();
         assert_eq!(told(&quantised, &misfits, nodes).as_deref(), want);
         let stays = pairs.iter().any(|pair| !nodes.contains(pair));
         assert_eq!(leaves(&quantised, &misfits, nodes), stays);

@@ -52,12 +52,18 @@ impl Settings {
     }
 }
 
-/// All that may be tried, the cheapest first.
-pub fn candidates(graph: &Graph, quantised: &Quantised, losses: &[Option<Loss>]) -> Vec<Setting> {
+/// All that may be tried, the cheapest first. `sentinels` are pairs that no setting gives a better range.
+pub fn candidates(
+    graph: &Graph,
+    quantised: &Quantised,
+    losses: &[Option<Loss>],
+    sentinels: Vec<usize>,
+) -> Vec<Setting> {
     let pairs = &quantised.pairs;
     let base = Base::of(graph, pairs);
     let weights = pairs.iter().any(qdq::is_weight);
     let mut all = Vec::new();
+    all.extend((!sentinels.is_empty()).then_some(Setting::WithoutPairs(sentinels)));
     all.extend(pairs.iter().any(|p| qdq::channel_axis(p).is_some()).then_some(Setting::PerChannel));
     all.extend((weights && !base.per_channel).then_some(Setting::WeightSymmetric(!base.weights_symmetric)));
     all.extend(base.bias.then_some(Setting::FloatBias));
@@ -97,6 +103,12 @@ fn ops(graph: &Graph, base: &Base) -> Vec<String> {
     ops
 }
 
+/// Trials that the settings may cost of `builds`, so that the search for nodes does not spend them all.
+pub fn reserve(all: &[Setting], builds: u64, dear: bool) -> u64 {
+    let rounds = (TOGETHER * (all.len() + 1)) as u64;
+    rounds.min(builds / 4).min(if dear { DEAR } else { TRIALS })
+}
+
 /// What a quantiser may be told otherwise.
 pub struct Quantiser<'a> {
     /// The cheapest first.
@@ -109,10 +121,14 @@ pub struct Quantiser<'a> {
 
 impl Quantiser<'_> {
     /// The fewest settings that cure the outputs, in `builds` trials at most.
-    pub fn search(&self, builds: u64, progress: &Progress) -> Result<Settings, RunError> {
+    ///
+    /// `nodes` says that the same pairs are known to be a cure by themselves: then settings are sought that do without.
+    pub fn search(&self, builds: u64, nodes: bool, progress: &Progress) -> Result<Settings, RunError> {
         let left = builds.min(if self.dear { DEAR } else { TRIALS }) as usize;
         let Quantiser { all, trials, .. } = self;
-        let mut search = Search { all, trials, left, tried: 0, progress };
+        let wanted = |n: &usize| !nodes || !matches!(all[*n], Setting::WithoutPairs(_));
+        let every = (0..all.len()).filter(wanted).collect();
+        let mut search = Search { all, every, trials, left, tried: 0, progress };
         let chosen = search.fewest()?;
         let tried = search.tried;
         let verified = !chosen.is_empty() && trials.held_back(&chosen)?.is_none();
@@ -124,6 +140,8 @@ impl Quantiser<'_> {
 
 struct Search<'a> {
     all: &'a [Setting],
+    /// Those that may be tried.
+    every: Vec<usize>,
     trials: &'a Trials<'a>,
     left: usize,
     tried: usize,
@@ -135,7 +153,7 @@ impl Search<'_> {
     fn fewest(&mut self) -> Result<Vec<usize>, RunError> {
         let sets =
             |set: &[usize], more: &[usize]| -> Vec<Vec<usize>> { more.iter().map(|n| [set, &[*n]].concat()).collect() };
-        let every: Vec<usize> = (0..self.all.len()).collect();
+        let every = self.every.clone();
         let Some(before) = self.ask(&[Vec::new()])?.pop().filter(|t| t.answer == Answer::Bad) else {
             return Ok(Vec::new());
         };
@@ -246,6 +264,14 @@ fn told(setting: &Setting, quantised: &Quantised, names: &dyn Fn(&Pair) -> Strin
             ("TensorQuantOverrides", format!("16 bits for {}{more}", named.join(", ")))
         }
         Setting::WithoutOp(op) => ("op_types_to_quantize", format!("without {op}")),
+        Setting::WithoutPairs(gone) => {
+            let named: Vec<String> = gone.iter().take(2).map(|n| format!("'{}'", names(&pairs[*n]))).collect();
+            let more = match gone.len() - named.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            ("nodes_to_exclude", format!("those that read {}{more}, whose range a sentinel sets", named.join(", ")))
+        }
     }
 }
 

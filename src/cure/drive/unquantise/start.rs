@@ -25,29 +25,35 @@ pub fn search(
     progress: &Progress,
 ) -> Result<(Smallest, Overrides), RunError> {
     let Unquantised { units, quantised, misfits, .. } = remedy;
-    let first = readers(units, quantised, misfits);
+    let first = readers(units, quantised, misfits, false);
+    let masked = readers(units, quantised, misfits, true);
     let mut from = From { trials, units, progress, left: builds as usize, curve: BTreeMap::new() };
+    if !masked.is_empty() && masked.len() < units.nodes.len() && from.left >= ENOUGH {
+        let [before, alone] = from.ask(&[Vec::new(), sorted(masked.clone())])?[..] else {
+            return from.search(&[], units.nodes.clone());
+        };
+        let best = match (before.answer, alone.answer) {
+            (Answer::Bad, Answer::Good) => from.whole(masked)?,
+            // Whatever else is needed, these are: nothing is left of their values.
+            (Answer::Bad, _) => from.shrink(first, &masked)?,
+            _ => from.search(&[], units.nodes.clone())?,
+        };
+        return Ok(from.done(best, before.error, builds));
+    }
     if first.is_empty() || first.len() == units.nodes.len() || from.left < ENOUGH {
         return from.search(&[], units.nodes.clone());
     }
     let alone = from.ask(&[Vec::new(), sorted(first.clone())])?;
     let [before, alone] = alone.as_slice() else { return from.search(&[], units.nodes.clone()) };
     let cures = (before.answer, alone.answer) == (Answer::Bad, Answer::Good);
-    let mut best = if cures { from.shrink(first.clone())? } else { from.search(&[], units.nodes.clone())? };
+    let mut best = if cures { from.shrink(first.clone(), &[])? } else { from.search(&[], units.nodes.clone())? };
     if !cures && best.0.verified && from.left >= ENOUGH && leaves(quantised, misfits, &best.0.nodes) {
-        let other = from.shrink(first)?;
+        let other = from.shrink(first, &[])?;
         if other.1.verified && other.0.minimal {
             best = other;
         }
     }
-    let (cure, mut found) = best;
-    found.builds = builds as usize - from.left;
-    found.error_before = Real(before.error);
-    found.curve = from.curve.into_iter().map(|(kept, error)| (kept, Real(error))).collect();
-    if cure.nodes.is_empty() {
-        found.error_after = found.error_before;
-    }
-    Ok((Smallest { error_before: before.error, ..cure }, found))
+    Ok(from.done(best, before.error, builds))
 }
 
 /// A search that starts with some nodes unquantised.
@@ -62,9 +68,40 @@ struct From<'a> {
 }
 
 impl From<'_> {
+    /// What was found, and what all of it cost.
+    fn done(self, (cure, mut found): (Smallest, Overrides), before: f64, builds: u64) -> (Smallest, Overrides) {
+        found.builds = builds as usize - self.left;
+        found.error_before = Real(before);
+        found.curve = self.curve.into_iter().map(|(kept, error)| (kept, Real(error))).collect();
+        if cure.nodes.is_empty() {
+            found.error_after = found.error_before;
+        }
+        (Smallest { error_before: before, ..cure }, found)
+    }
+
+    /// These and no others, which are known to cure the outputs, as one: with some of them given back the outputs may agree,
+    /// and what is wrong with those is as wrong as before.
+    fn whole(&mut self, nodes: Vec<usize>) -> Result<(Smallest, Overrides), RunError> {
+        let (mut cure, mut found) = self.search(&nodes, Vec::new())?;
+        let needed = self.needed_of(&nodes, &sorted(nodes.clone()))?;
+        cure.nodes = sorted(nodes);
+        cure.minimal = matches!(needed, Needed::All);
+        self.tell(&mut cure, &mut found);
+        Ok((cure, found))
+    }
+
+    /// The set's nodes, as the report has them.
+    fn tell(&self, cure: &mut Smallest, found: &mut Overrides) {
+        cure.groups = self.units.describe(&cure.nodes);
+        found.of = self.units.nodes.len();
+        found.minimal = cure.minimal;
+        found.groups = cure.groups.clone();
+        found.nodes = cure.nodes.iter().map(|n| self.units.names[*n].0.clone()).collect();
+    }
+
     /// A minimal set with as many of `first` in it as it may have: the others are searched for with these unquantised, then
-    /// each of these is given back if the outputs agree without.
-    fn shrink(&mut self, mut first: Vec<usize>) -> Result<(Smallest, Overrides), RunError> {
+    /// each of these is given back if the outputs agree without, but for those in `kept`.
+    fn shrink(&mut self, mut first: Vec<usize>, kept: &[usize]) -> Result<(Smallest, Overrides), RunError> {
         let mut others: Vec<usize> = without(&self.units.nodes, &first);
         loop {
             let (mut cure, mut found) = self.search(&first, others)?;
@@ -72,18 +109,15 @@ impl From<'_> {
                 return Ok((cure, found));
             }
             others = std::mem::take(&mut cure.nodes);
-            let needed = self.needed(&first, &others)?;
+            let returned: Vec<usize> = without(&first, kept);
+            let needed = self.needed_of(&returned, &sorted([first.clone(), others.clone()].concat()))?;
             match needed {
                 Needed::Not(node) => first.retain(|n| *n != node),
                 Needed::All | Needed::Unknown => {
                     cure.nodes = sorted([first, others].concat());
-                    cure.groups = self.units.describe(&cure.nodes);
-                    cure.minimal &= matches!(needed, Needed::All);
-                    found.of = self.units.nodes.len();
-                    found.minimal = cure.minimal;
-                    found.groups = cure.groups.clone();
-                    found.nodes = cure.nodes.iter().map(|n| self.units.names[*n].0.clone()).collect();
-                    if found.verified && !found.minimal {
+                    cure.minimal &= matches!(needed, Needed::All) && kept.is_empty();
+                    self.tell(&mut cure, &mut found);
+                    if found.verified && !found.minimal && kept.is_empty() {
                         let spent = "the builds that --builds allows were spent before every node was tried";
                         found.why = found.why.or_else(|| Some(spent.to_string()));
                     }
@@ -113,15 +147,15 @@ impl From<'_> {
         Ok((cure, found))
     }
 
-    /// Tries to give back each node of `first`, the last one first: it has the smallest loss.
-    fn needed(&mut self, first: &[usize], others: &[usize]) -> Result<Needed, RunError> {
+    /// Tries to give back each node of `some`, which are among `all_nodes`, the last one first: it has the smallest loss.
+    fn needed_of(&mut self, some: &[usize], all_nodes: &[usize]) -> Result<Needed, RunError> {
         let mut all = Needed::All;
-        let candidates: Vec<usize> = first.iter().rev().copied().collect();
+        let candidates: Vec<usize> = some.iter().rev().copied().collect();
         for some in candidates.chunks(self.trials.jobs()) {
             if self.left < some.len() {
                 return Ok(Needed::Unknown);
             }
-            let kept = |node: &usize| without(&sorted([first, others].concat()), &[*node]);
+            let kept = |node: &usize| without(all_nodes, &[*node]);
             let sets: Vec<Vec<usize>> = some.iter().map(kept).collect();
             for ((node, set), trial) in some.iter().zip(&sets).zip(self.tried(&sets)?) {
                 self.note(set.len(), trial.error);

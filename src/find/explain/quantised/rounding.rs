@@ -8,6 +8,7 @@ use crate::found::{Culprit, Diagnosis, Sure};
 use crate::lab::Probe;
 use crate::qdq::Pair;
 use crate::run::RunError;
+use crate::tensor::DType;
 
 /// Pairs that are left out, each alone.
 const PAIRS: usize = 4;
@@ -29,17 +30,19 @@ pub fn rounding(
     for seen in here.iter().filter(|h| h.lost > 0.0).take(PAIRS) {
         let effect = without(&[seen.pair])?;
         if effect.agrees() {
-            let text = format!(
-                "{} is too coarse for {}: its own pair puts it off by {} of its size",
-                seen.pair.dtype,
-                place(probe, culprit, seen.pair),
-                number(seen.lost)
-            );
+            let (place, lost) = (place(probe, culprit, seen.pair), number(seen.lost));
+            let text = match seen.pair.dtype {
+                // No value is too fine for so many codes.
+                DType::Int32 => {
+                    format!("the integers and the scale of {place} make another value, off by {lost} of its size")
+                }
+                dtype => format!("{dtype} is too coarse for {place}: its own pair puts it off by {lost} of its size"),
+            };
             return Ok(Some(told(text, &[seen.pair], (&effect, culprit))));
         }
     }
     let finding = match suspected {
-        0 => "no single scale is wrong",
+        0 => "no single scale up to here looks wrong",
         1 => "what looks wrong of one scale is not enough to explain it",
         _ => "what looks wrong of some scales is not enough to explain it",
     };
@@ -58,7 +61,10 @@ pub fn rounding(
 
 fn told(text: String, pairs: &[&Pair], (effect, culprit): (&Effect, &Culprit)) -> Diagnosis {
     let (advice, how) = match pairs {
-        [one] => (format!("leave '{}' unquantised, or give it 16 bits", one.tensor), "its pair left out"),
+        [one] if one.dtype == DType::Int32 => {
+            (format!("store '{}' anew, or leave it unquantised", one.tensor), "its pair left out")
+        }
+        [one] => (format!("leave '{}' unquantised, or give it 16 bits (untried)", one.tensor), "its pair left out"),
         _ => {
             let all = "leave the nodes of the cure unquantised, or give activations 16 bits (untried)";
             (all.to_string(), "all of them left out")

@@ -39,10 +39,21 @@ pub fn suspects<'x>(probe: &Probe, culprit: &Culprit, all: &[Pair], seen: &[Seen
     let of = |seen: &Seen<'x>| {
         let product = wrong_bias_scale(seen.pair, all, &candidate.model, &candidate.graph);
         let place = place(probe, culprit, seen.pair);
-        let laid = Laid { pair: seen.pair, value: &seen.value, place, product };
+        let fixed = has_own_range(probe, seen.pair);
+        let parts = |key: &String| probe.lab.rules.allowance(key).parts;
+        let cuts = keys(candidate, seen.pair).iter().map(parts).find(|cuts| !cuts.is_empty()).unwrap_or_default();
+        let cuts = if seen.pair.weight { &[] } else { cuts.as_slice() };
+        let laid = Laid { pair: seen.pair, value: &seen.value, place, product, fixed, cuts };
         suspicions(&laid).into_iter().map(|s| (seen.pair, s)).collect::<Vec<_>>()
     };
     seen.par_iter().flat_map_iter(of).collect()
+}
+
+/// Does the quantiser take the range from the operator? ONNX Runtime's does with a Softmax.
+fn has_own_range(probe: &Probe, pair: &Pair) -> bool {
+    let graph = &probe.lab.reference.graph;
+    let maker = graph.tensor(&pair.tensor).filter(|_| !pair.weight).map(|t| graph.producer(t).op_type.as_str());
+    matches!(maker, Some("Softmax" | "Sigmoid"))
 }
 
 /// `'fc2.w' (operand 1 of 'fc2')`

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::find::isolate::judge;
 use crate::found::words::decibels;
-use crate::found::{Metrics, Status};
+use crate::found::{self, Metrics, Status};
 use crate::lab::Probe;
 use crate::lab::first::inner;
 use crate::lab::quantised::{float_weight, in_front};
@@ -95,7 +95,7 @@ impl<'p, 'a> Trial<'p, 'a> {
         if undone.iter().any(|(pair, undo)| matches!(undo, Undo::Unquantised) && !pair.is_pair()) {
             return Ok(Effect::Nothing);
         }
-        self.look(&self.edited(undone))
+        self.look(&edited(self.probe, &self.model, undone))
     }
 
     /// The candidate's model with the culprit's tensor and the outputs to be seen.
@@ -123,34 +123,41 @@ impl<'p, 'a> Trial<'p, 'a> {
             verdict.metrics.as_ref().map_or(f64::NAN, |m| m.decibels()),
         );
         if verdict.status == Status::Agrees {
-            let right = &self.probe.finals.right[sample];
-            let agrees = |name: &String| match (right.get(name), values.get(name)) {
-                (Some(right), Some(got)) => lab.rules.judge_output(name, right, got).status == Status::Agrees,
-                _ => false,
-            };
-            return Ok(Effect::Agrees { outputs: lab.outputs.iter().all(agrees), before, after });
+            let agree = outputs(self.probe, model)?.is_some_and(|effect| effect.agree);
+            return Ok(Effect::Agrees { outputs: agree, before, after });
         }
         let helps = error(&verdict.metrics) < HELPED * error(&self.before)
             || (wrong(&verdict.metrics) as f64) < HELPED * wrong(&self.before) as f64;
         Ok(if helps { Effect::Helps { before, after } } else { Effect::Nothing })
     }
+}
 
-    /// The file with all of these undone: parameters first, which leave every node where it is.
-    fn edited(&self, undone: &[(&Pair, &Undo)]) -> ModelProto {
-        let (reference, candidate) = (&self.probe.lab.reference, &self.probe.lab.candidate);
-        let (mut model, mut gone) = (self.model.clone(), Vec::new());
-        for (pair, undo) in undone {
-            match undo {
-                Undo::Parameters(parameters) => model = mend(&model, &candidate.graph, pair, parameters),
-                Undo::Unquantised => gone.push(*pair),
-            }
+/// `model`, which has the candidate's nodes, with all of these undone: parameters first, which leave every node where it is.
+pub fn edited(probe: &Probe, model: &ModelProto, undone: &[(&Pair, &Undo)]) -> ModelProto {
+    let (reference, candidate) = (&probe.lab.reference, &probe.lab.candidate);
+    let (mut model, mut gone) = (model.clone(), Vec::new());
+    for (pair, undo) in undone {
+        match undo {
+            Undo::Parameters(parameters) => model = mend(&model, &candidate.graph, pair, parameters),
+            Undo::Unquantised => gone.push(*pair),
         }
-        let known = |name: &str| gone.iter().find(|p| p.tensor == name).and_then(|p| float_weight(reference, p));
-        let lost = |pair: &Pair| match pair.quantize {
-            Some(_) if !pair.weight => in_front(reference, candidate, pair).unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let float = Float { weight: &known, activations: &lost };
-        if gone.is_empty() { model } else { without(&model, &candidate.graph, &gone, &float) }
+    }
+    let known = |name: &str| gone.iter().find(|p| p.tensor == name).and_then(|p| float_weight(reference, p));
+    let lost = |pair: &Pair| match pair.quantize {
+        Some(_) if !pair.weight => in_front(reference, candidate, pair).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let float = Float { weight: &known, activations: &lost };
+    if gone.is_empty() { model } else { without(&model, &candidate.graph, &gone, &float) }
+}
+
+/// What an edit of the candidate's model makes of the outputs of all samples; `None` where it does not run. Fails where it was
+/// interrupted only.
+pub fn outputs(probe: &Probe, model: &ModelProto) -> Result<Option<found::Effect>, RunError> {
+    let lab = probe.lab;
+    match lab.candidate.run_model(model, &lab.candidate.types, &lab.feeds, &lab.outputs) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Err(_) => Ok(None),
+        Ok(values) => Ok(Some(found::Effect::of_samples(&probe.outputs_of(&values)))),
     }
 }

@@ -102,6 +102,15 @@ pub fn shortened(o: &Overrides) -> Vec<String> {
     groups
 }
 
+/// Do the settings stand before the nodes? Where these are no cure, or several and one setting is enough that costs nothing when
+/// the model runs.
+pub fn settings_first(o: &Overrides) -> bool {
+    let free = ["per_channel", "WeightSymmetric", "ActivationSymmetric", "reduce_range"];
+    let cheaper = o.settings.len() == 1 && free.contains(&o.settings[0].setting.as_str()) && o.nodes.len() > 1;
+    let verified = !o.settings.is_empty() && o.settings.iter().all(|s| s.verified);
+    verified && (!o.is_cure() || cheaper)
+}
+
 /// `or a setting of the quantiser, with every node quantised: per_channel = True: ...`
 pub fn settings(o: &Overrides) -> Option<String> {
     let rows: Vec<String> = o.settings.iter().map(|s| clean(&format!("{} = {}", s.setting, s.detail))).collect();
@@ -110,8 +119,12 @@ pub fn settings(o: &Overrides) -> Option<String> {
         false => "NOT verified: held-back samples do not agree",
     };
     let what = if rows.len() > 1 { "settings of the quantiser together" } else { "a setting of the quantiser" };
-    let or = if o.nodes.is_empty() { "" } else { "or " };
-    (!rows.is_empty()).then(|| format!("{or}{what}, with every node quantised: {} ({seen})", rows.join("; ")))
+    let or = if o.nodes.is_empty() || settings_first(o) { "" } else { "or " };
+    let every = match o.settings.iter().any(|s| s.setting == "nodes_to_exclude") {
+        true => "all other nodes",
+        false => "every node",
+    };
+    (!rows.is_empty()).then(|| format!("{or}{what}, with {every} quantised: {} ({seen})", rows.join("; ")))
 }
 
 /// `relative RMS error of the worst output: 0.913 before, 4.95e-4 after; 10 trials`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Told, tensor_name};
+use super::{Told, excluded, tensor_name};
 use crate::cure::export::{Content, Export, command, line, plain, plain_path};
 use crate::qdq::{Base, Setting};
 use crate::show::page::{Block, Words};
@@ -87,6 +87,17 @@ fn keywords(told: &Told) -> Value {
     if settings(told).is_empty() {
         nodes.clone_from(&told.excluded.ort);
         extra.insert("OpTypesToExcludeOutputQuantization".into(), json!(told.excluded.makers));
+    }
+    let gone: Vec<usize> = settings(told)
+        .iter()
+        .filter_map(|s| if let Setting::WithoutPairs(p) = s { Some(p) } else { None })
+        .flatten()
+        .copied()
+        .collect();
+    if !gone.is_empty() {
+        let excluded = excluded(told.remedy, &gone);
+        nodes = excluded.ort;
+        extra.insert("OpTypesToExcludeOutputQuantization".into(), json!(excluded.makers));
     }
     let ops: Vec<&String> = base.ops.iter().filter(|op| !has(&Setting::WithoutOp(op.to_string()))).collect();
     json!({
