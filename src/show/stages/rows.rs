@@ -36,7 +36,11 @@ fn cells(stage: &Stage, short: bool) -> Vec<Words> {
         figure(|m| cosine(m.cosine.0)),
         figure(|m| decibels(m.sqnr_db.0)),
         changed(&stage.decisions).into(),
-        stage.latency.as_ref().map_or("-".to_string(), |latency| seconds(latency.median.0)).into(),
+        stage
+            .latency
+            .as_ref()
+            .map_or("-".to_string(), |latency| format!("{} ms", number(latency.median.0 * 1e3)))
+            .into(),
         told(stage.verdict).into(),
         stage.against_previous.as_ref().map_or("-", |against| told(against.verdict)).into(),
     ]);
