@@ -178,7 +178,7 @@ fn list(out: &mut String, items: &[Words]) {
 fn bars(out: &mut String, bars: &[Bar], scale: &str) {
     *out += "<div class=\"bars\">\n";
     for Bar { role, name, error, text: told } in bars {
-        let (name, told) = (text(&capitalised(name)), text(told));
+        let (name, told) = (text(name), text(told));
         let Some(error) = error else {
             *out += &format!("<p><b>{name}</b> {told}</p>\n");
             continue;

@@ -73,10 +73,10 @@ fn names(culprits: &[Culprit]) -> Vec<String> {
 }
 
 fn bars(culprit: &Culprit) -> Block {
-    let accumulated = bar("accumulated", &culprit.accumulated);
+    let accumulated = bar("Accumulated", &culprit.accumulated);
     let local = culprit.local.as_ref().map_or_else(
-        || Bar { role: Role::Doubt, name: "local error".into(), error: None, text: UNMEASURED.into() },
-        |local| bar("local error", local),
+        || Bar { role: Role::Doubt, name: "Local error".into(), error: None, text: UNMEASURED.into() },
+        |local| bar("Local error", local),
     );
     Block::Figure(Figure::Bars(vec![local, accumulated], "relative RMS error, logarithmic: 1e-8 to 1"))
 }

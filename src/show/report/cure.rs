@@ -125,8 +125,8 @@ fn errors(o: &Overrides) -> Block {
         let share = if x.0.is_finite() { x.0 } else { f64::INFINITY };
         Bar { role, name: name.to_string(), error: Some(share), text: error(x) }
     };
-    let before = bar("before", o.error_before, false);
-    let after = (!o.nodes.is_empty()).then(|| bar("after", o.error_after, o.verified && !o.limited));
+    let before = bar("Before", o.error_before, false);
+    let after = (!o.nodes.is_empty()).then(|| bar("After", o.error_after, o.verified && !o.limited));
     let scale = "relative RMS error of the worst output, logarithmic: 1e-8 to 1";
     Block::Figure(Figure::Bars([before].into_iter().chain(after).collect(), scale))
 }

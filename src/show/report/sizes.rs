@@ -15,10 +15,12 @@ const AROUND: usize = 4;
 pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
     let mut blocks = Vec::new();
     if !report.sweep.is_empty() {
-        let table = table(report, density);
+        let few = table(report, false);
+        let all = format!("All {} sizes", report.sweep.len());
+        let fold = (report.sweep.len() > 2 * AROUND).then(|| Block::Fold(all.into(), vec![table(report, true)]));
         blocks.push(match density {
-            Short => table,
-            _ => Block::section("Sizes", vec![table]),
+            Short => few,
+            _ => Block::section("Sizes", [few].into_iter().chain(fold).collect()),
         });
     }
     if let Some(batch) = &report.batch {
@@ -34,7 +36,8 @@ pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
     blocks
 }
 
-fn table(report: &Report, density: Density) -> Block {
+/// Of all sizes, or of those around the first one that fails.
+fn table(report: &Report, all: bool) -> Block {
     use ColumnKind::*;
     let titles = [(Name, "size"), (Number, "max abs"), (Number, "cosine"), (Number, "beyond"), (State, "status")];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
@@ -45,7 +48,7 @@ fn table(report: &Report, density: Density) -> Block {
     };
     let mut rows = Vec::new();
     for (at, tried) in report.sweep.iter().enumerate() {
-        match density != Short || near(at) || at + 1 == report.sweep.len() {
+        match all || near(at) || at + 1 == report.sweep.len() {
             true => rows.push(Some(row(tried, report.first_bad_size.as_ref() == Some(&tried.size)))),
             false if rows.last().is_some_and(Option::is_some) => rows.push(None),
             false => {}

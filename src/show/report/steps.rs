@@ -13,16 +13,21 @@ const AROUND: usize = 4;
 /// All of it; nothing where nobody asked.
 pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
     let Some(decoding) = &report.decoding else { return Vec::new() };
-    let mut blocks = vec![table(report, density), Block::facts(facts(decoding, report))];
+    let mut blocks = vec![table(report, false), Block::facts(facts(decoding, report))];
     if density == Short {
         blocks.push(Block::Gap);
         return blocks;
+    }
+    if report.steps.len() > 2 * AROUND {
+        let all = format!("All {} steps", report.steps.len());
+        blocks.push(Block::Fold(all.into(), vec![table(report, true)]));
     }
     blocks.extend(Block::list(decoding.rules.iter().cloned()));
     vec![Block::section("Steps", blocks)]
 }
 
-fn table(report: &Report, density: Density) -> Block {
+/// Of all steps, or of those around the first one that fails.
+fn table(report: &Report, all: bool) -> Block {
     use ColumnKind::*;
     let titles = [
         (Name, "step"),
@@ -30,14 +35,14 @@ fn table(report: &Report, density: Density) -> Block {
         (Number, "cosine"),
         (Words, "tokens"),
         (State, "by the reference's state"),
-        (State, "by its own"),
+        (Words, "by its own"),
     ];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
     let bad = report.first_bad_step.or(report.decoding.as_ref().and_then(|decoding| decoding.first_token));
     let near = |at: usize| bad.map_or(at < 2 * AROUND, |bad| at.abs_diff(bad) <= AROUND);
     let mut rows = Vec::new();
     for (at, step) in report.steps.iter().enumerate() {
-        match density != Short || near(at) || at + 1 == report.steps.len() {
+        match all || near(at) || at + 1 == report.steps.len() {
             true => rows.push(Some(row(step, report.first_bad_step == Some(step.step)))),
             false if rows.last().is_some_and(Option::is_some) => rows.push(None),
             false => {}

@@ -2,7 +2,7 @@
 
 use super::{Block, Card, Verdict, of_outputs, role};
 use crate::found::stages::{Stage, Stages};
-use crate::found::words::{cosine, count, decibels, number, seconds, type_of};
+use crate::found::words::{cosine, count, decibels, number, type_of};
 use crate::found::{Decisions, Metrics, TensorResult};
 use crate::show::page::{Bar, Column, ColumnKind, Role, Row, Span, Words};
 
@@ -20,7 +20,7 @@ pub fn table(found: &Stages, short: bool) -> Block {
         column(Number, "changed", "decisions that are others than the reference's, of all", 70),
         column(Number, "a run", "median wall time of one sample, without the build, in a session that optimises nothing where it is ONNX Runtime's", 110),
         column(State, "reference", "against the reference", 0),
-        column(State, "before", "against the stage before", 0),
+        column(Words, "before", "against the stage before", 0),
     ]);
     Block::table(columns, found.stages.iter().map(|stage| Row::plain(cells(stage, short))).collect())
 }
