@@ -131,7 +131,7 @@ fn table(text: &str, all: Option<&'static str>) -> Table {
 }
 
 fn bars(text: &str) -> Vec<Bar> {
-    let bar = |error| Bar { role: Role::Good, name: "error".into(), error, text: text.into() };
+    let bar = |error| Bar { role: Role::Good, name: "Error".into(), error, text: text.into() };
     vec![bar(Some(1e-4)), bar(None)]
 }
 
