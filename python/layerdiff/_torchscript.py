@@ -25,7 +25,7 @@ ONE = {
     "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu", "erf": "Erf", "convolution": "Conv", "mm": "MatMul", "bmm": "MatMul",
     "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "pow": "Pow",
     "neg": "Neg", "abs": "Abs", "sin": "Sin", "cos": "Cos", "leaky_relu": "LeakyRelu", "where": "Where",
-    "max_pool2d_with_indices": "MaxPool", "avg_pool2d": "AveragePool", "embedding": "Gather", "cat": "Concat",
+    "mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "amin": "ReduceMin", "max_pool2d_with_indices": "MaxPool", "avg_pool2d": "AveragePool", "embedding": "Gather", "cat": "Concat",
     **dict.fromkeys(NORMS, "BatchNormalization"),
 }
 
@@ -35,7 +35,7 @@ LAST = {
     "convolution": {"ConvTranspose"}, "gelu": {"Mul"}, "silu": {"Mul", "Swish"}, "mish": {"Mul", "Mish"}, "hardswish": {"HardSwish"},
     "hardsigmoid": {"HardSigmoid"}, "hardtanh": {"Clip"}, "clamp": {"Clip"}, "clamp_min": {"Clip", "Max"}, "elu": {"Elu"},
     "softplus": {"Softplus"}, "_prelu_kernel": {"PRelu"}, "native_layer_norm": {"Add"}, "native_group_norm": {"Add", "GroupNormalization"},
-    "mean": {"ReduceMean"}, "sum": {"ReduceSum"}, "amax": {"ReduceMax"}, "transpose": {"Transpose"}, "t": {"Transpose"},
+    "masked_fill": {"Where"}, "arange": {"Range"}, "split": {"Split", "Slice"}, "stack": {"Concat"}, "empty": set(), "ones": {"ConstantOfShape"}, "zeros": {"ConstantOfShape"}, "transpose": {"Transpose"}, "t": {"Transpose"},
     "permute": {"Transpose"}, "rsub": {"Sub"}, "_scaled_dot_product_flash_attention_for_cpu": {"MatMul"},
     "_scaled_dot_product_efficient_attention": {"MatMul"}, "_scaled_dot_product_flash_attention": {"MatMul"},
     "_adaptive_avg_pool2d": {"GlobalAveragePool", "AveragePool"}, "_to_copy": {"Cast"}, "constant_pad_nd": {"Pad"},
@@ -52,7 +52,7 @@ INSIDE = {
     "_scaled_dot_product_efficient_attention": {"Transpose", "Mul", "Add", "Softmax", "Sqrt", "Div", "Where", "Cast", "Slice", "Shape"},
     "_scaled_dot_product_flash_attention": {"Transpose", "Mul", "Add", "Softmax", "Sqrt", "Div", "Where", "Cast", "Slice", "Shape"},
     "add": {"Mul"}, "sub": {"Mul"}, "rsub": {"Mul"}, "mean": {"Div"}, "hardswish": {"Add", "Clip", "Mul", "Div", "HardSigmoid"},
-    "leaky_relu": set(), "embedding": set(), "select": {"Gather"}, "slice": {"Constant"}, "expand": {"Where", "Equal", "Mul"},
+    "masked_fill": {"Cast", "Expand"}, "expand": {"Where", "Equal", "Mul"}, "arange": {"Cast"}, "stack": {"Unsqueeze"},
 }
 
 
@@ -84,7 +84,7 @@ class Run:
     calls: list = field(default_factory=list)
     operations: dict = field(default_factory=dict)
     counts: dict = field(default_factory=dict)
-    names: dict = field(default_factory=dict)
+    parameters: set = field(default_factory=set)
 
 
 def component(name):
@@ -101,7 +101,7 @@ def watch(module, args, kwargs):
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    run, stack = Run(), []
+    run, stack = Run(parameters={name for name, _ in module.named_parameters()}), []
 
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -134,12 +134,15 @@ def watch(module, args, kwargs):
 
     handles = []
     for name, one in module.named_modules():
-        run.names[one] = name
         handles += [one.register_forward_pre_hook(enter(name)), one.register_forward_hook(leave)]
+    # Encoder layers of PyTorch compute in one operation otherwise, and call none of their modules.
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), Watch():
             return module(*args, **kwargs), run
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for handle in handles:
             handle.remove()
 
@@ -185,11 +188,11 @@ def match(model, run, shapes):
     for way, operations in run.operations.items():
         if not _within(way, unsure):
             _one_by_one(way, operations, (model, by_way, shapes), found)
-    for way in unsure:
+    for way, part in unsure.items():
         for inner, nodes in by_way.items():
             if inner[: len(way)] == way:
-                why.update({name: f"{'/'.join(way)} ran several times, and which node is of which call is not sure"
-                            for node in nodes for name in node.output})
+                reason = f"{part} runs several times, and which node is of which call is not sure"
+                why.update({name: reason for node in nodes for name in node.output})
     return _agreed(found, why), why
 
 
@@ -198,8 +201,8 @@ def _within(way, unsure):
 
 
 def _unsure(run, by_way):
-    """Ways whose calls and nodes cannot be told apart: the exporter numbers the calls that have nodes left."""
-    unsure = set()
+    """Ways whose calls and nodes cannot be told apart, with the module: the exporter numbers the calls that have nodes left."""
+    unsure = {}
     for (parent, part), calls in run.counts.items():
         at = len(parent)
         there = {way[at] for way in by_way if len(way) > at and way[:at] == parent}
@@ -207,7 +210,7 @@ def _unsure(run, by_way):
         numbered = {name for name in there if name.startswith(f"{part}_") and name[len(part) + 1 :].isdigit()}
         mine = numbered | ({part} & there)
         if numbered & siblings or (len(mine) != calls and (numbered or calls > 1)):
-            unsure |= {(*parent, name) for name in mine}
+            unsure.update(dict.fromkeys([(*parent, name) for name in mine], part))
     return unsure
 
 
@@ -261,15 +264,9 @@ def _sure(model, run, call, place, value, chain):
         return None, f"it is made by {node.op_type}, but the module ends in aten.{base or 'nothing'}"
     if node.op_type in ("Conv", "ConvTranspose") and len(node.input) > 1:
         weight = node.input[1]
-        known = {name for name, _ in call_root(run).named_parameters()}
-        if weight in model.initializers and weight not in known:
+        if weight in model.initializers and weight not in run.parameters:
             return None, f"its weights {weight} are not the module's: something was folded into them"
     return value, None
-
-
-def call_root(run):
-    """The module that was captured: the one without a name."""
-    return next(module for module, name in run.names.items() if name == "")
 
 
 def _one_by_one(way, operations, graph, found):

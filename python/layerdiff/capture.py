@@ -147,8 +147,11 @@ def _same(eager, again, who, notes):
             notes.append(f"{who} gives another shape for output {at} than the module alone")
         elif not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             with np.errstate(all="ignore"):
-                apart = np.nanmax(np.abs(one.astype(np.float64) - other.astype(np.float64)))
-            notes.append(f"{who} gives output {at} with a max abs difference of {apart:.2e} to the module alone")
+                apart = np.nanmax(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0)
+                size = np.nanmax(np.abs(one.astype(np.float64)), initial=0)
+            # Kernels that fuse differently round differently; half precision has 3 digits.
+            if not apart <= size * (1e-5 if one.dtype.itemsize > 2 else 1e-2):
+                notes.append(f"{who} gives output {at} with a max abs difference of {apart:.2e} to the module alone")
 
 
 def _fit(model, shapes, found, why):
