@@ -103,6 +103,20 @@ def _reads(node):
     return names
 
 
+def weights(model):
+    """Name and value of every initializer, one after the other; those that an optimizer says it has rewritten are left out."""
+    from onnx import numpy_helper
+
+    rewritten = {name for node in model.nodes if _rewritten(node) for name in node.input}
+    for tensor in model.proto.graph.initializer:
+        if tensor.name not in rewritten:
+            yield tensor.name, numpy_helper.to_array(tensor, str(model.path.parent))
+
+
+def _rewritten(node):
+    return any(entry.key == "pkg.onnxscript.rewriter.rule_name" and "Fuse" in entry.value for entry in node.metadata_props)
+
+
 def shapes(model, feeds):
     """By tensor, the shape and element type that it has on `feeds`; those that cannot be known are left out."""
     known = _inferred(model, feeds)

@@ -35,7 +35,7 @@ LAST = {
     "convolution": {"ConvTranspose"}, "gelu": {"Mul"}, "silu": {"Mul", "Swish"}, "mish": {"Mul", "Mish"}, "hardswish": {"HardSwish"},
     "hardsigmoid": {"HardSigmoid"}, "hardtanh": {"Clip"}, "clamp": {"Clip"}, "clamp_min": {"Clip", "Max"}, "elu": {"Elu"},
     "softplus": {"Softplus"}, "_prelu_kernel": {"PRelu"}, "native_layer_norm": {"Add"}, "native_group_norm": {"Add", "GroupNormalization"},
-    "masked_fill": {"Where"}, "arange": {"Range"}, "split": {"Split", "Slice"}, "stack": {"Concat"}, "empty": set(), "ones": {"ConstantOfShape"}, "zeros": {"ConstantOfShape"}, "transpose": {"Transpose"}, "t": {"Transpose"},
+    "mean": {"GlobalAveragePool"}, "masked_fill": {"Where"}, "arange": {"Range"}, "split": {"Split", "Slice"}, "stack": {"Concat"}, "empty": set(), "ones": {"ConstantOfShape"}, "zeros": {"ConstantOfShape"}, "transpose": {"Transpose"}, "t": {"Transpose"},
     "permute": {"Transpose"}, "rsub": {"Sub"}, "_scaled_dot_product_flash_attention_for_cpu": {"MatMul"},
     "_scaled_dot_product_efficient_attention": {"MatMul"}, "_scaled_dot_product_flash_attention": {"MatMul"},
     "_adaptive_avg_pool2d": {"GlobalAveragePool", "AveragePool"}, "_to_copy": {"Cast"}, "constant_pad_nd": {"Pad"},

@@ -60,7 +60,7 @@ def capture(module, args, onnx="model.onnx", out="framework.npz", inputs="inputs
     feeds = _feeds(model, _values.given(module, args, kwargs))
     with torch.no_grad():
         eager = [_values.array(tensor) for tensor in _values.tensors(module(*args, **kwargs))]
-    notes = []
+    notes = _other_weights(module, model)
     shapes = _model.shapes(model, feeds)
     found, why = _inside(module, (args, kwargs, dynamic_shapes), model, shapes, (eager, notes))
     if len(eager) == len(model.outputs):
@@ -112,6 +112,20 @@ def _feeds(model, given):
             )
         feeds[one.name] = value
     return feeds
+
+
+def _other_weights(module, model):
+    """Notes on initializers that have the name and the shape of a parameter of the module, and hold something else."""
+    held, apart = dict(module.state_dict(keep_vars=True)), []
+    for name, there in _model.weights(model):
+        if name in held and (here := _values.array(held[name])) is not None and here.shape == there.shape and here.dtype == there.dtype:
+            if not np.array_equal(here, there, equal_nan=here.dtype.kind == "f"):
+                apart.append(name)
+    if not apart:
+        return []
+    shown = ", ".join(apart[:3]) + (", ..." if len(apart) > 3 else "")
+    many = f"{len(apart)} weights of {model.path} are not the module's" if len(apart) > 1 else f"a weight of {model.path} is not the module's"
+    return [f"{many}: {shown}"]
 
 
 def _said(dtype, dims):

@@ -115,7 +115,8 @@ def other_weights(exporter, folder):
     """A file of other weights than the module's: everything from there on diverges, nothing was matched by values."""
     _, args, _ = exported("mlp", exporter, folder)
     torch.manual_seed(1)
-    captured(folder, models.Mlp().eval(), args)
+    got = captured(folder, models.Mlp().eval(), args)
+    assert any("4 weights of" in note and "fc1.weight, fc1.bias, fc2.weight, ..." in note for note in got.notes), got.notes
     report = layerdiff(folder, "bisect")
     assert [culprit["node"]["index"] for culprit in report["culprits"]] == [0], report["culprits"]
 
