@@ -24,6 +24,7 @@ pub mod shard;
 pub mod sizes;
 pub mod stages;
 pub mod steps;
+mod torch;
 pub mod words;
 
 pub use advice::{KERNEL, LOWERED};
@@ -44,6 +45,7 @@ pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, Te
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
+pub use torch::{KnownBy, Torch};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

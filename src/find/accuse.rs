@@ -77,14 +77,14 @@ fn at_once(probe: &mut Probe, chosen: &[&Suspect]) -> Result<HashMap<usize, Comp
 
 /// `alone` is what its node gave by itself, where that is known already.
 fn culprit(probe: &mut Probe, suspect: &Suspect, alone: Option<Comparison>) -> Result<Culprit, RunError> {
-    let graph = &probe.lab.reference.graph;
+    let (model, graph) = (&probe.lab.reference.model.proto, &probe.lab.reference.graph);
     let node = graph.producer(suspect.item);
     let region = region(graph, suspect);
     let accumulated = measured(probe, suspect.item);
     let local = isolate::isolate(probe, suspect.item, region.len() > 1, accumulated.sample, alone)?;
     let agrees = |t: &usize| probe.results.get(*t).is_some_and(|r| r.status == Status::Agrees);
     let mut culprit = Culprit {
-        node: NodeRef::of(graph, node),
+        node: NodeRef::of(model, graph, node),
         tensor: probe.lab.key(suspect.item).to_string(),
         accumulated,
         local: local.metrics,
@@ -111,13 +111,13 @@ fn measured(probe: &Probe, tensor: usize) -> Metrics {
 
 /// Those whose error is lost, one a node. A node that is accused for another of its outputs is not among them.
 pub fn masked(probe: &Probe, narrowed: &Narrowed) -> Vec<Masked> {
-    let graph = &probe.lab.reference.graph;
+    let (model, graph) = (&probe.lab.reference.model.proto, &probe.lab.reference.graph);
     let node_of = |tensor: usize| graph.tensors[tensor].node;
     let mut seen: HashSet<usize> = narrowed.suspects.iter().map(|s| node_of(s.item)).collect();
     let firsts = narrowed.masked.iter().filter(|m| seen.insert(node_of(m.suspect.item)));
     firsts
         .map(|m| Masked {
-            node: NodeRef::of(graph, graph.producer(m.suspect.item)),
+            node: NodeRef::of(model, graph, graph.producer(m.suspect.item)),
             tensor: probe.lab.key(m.suspect.item).to_string(),
             accumulated: measured(probe, m.suspect.item),
             masked_by: graph.keys(&m.by),

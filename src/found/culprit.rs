@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::{clean, plural};
-use super::{Metrics, Real, Report};
+use super::{Metrics, Real, Report, Torch};
 use crate::graph::{Graph, Node};
+use crate::onnx::ModelProto;
 
 /// A node whose output diverges while its inputs agree.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -130,11 +131,14 @@ pub struct NodeRef {
     pub outputs: Vec<String>,
     /// `node/attribute` of the enclosing If, Loop or Scan, outermost first; null in the main graph.
     pub subgraph: Option<String>,
+    /// Where in a PyTorch program it comes from; absent where nothing says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torch: Option<Torch>,
 }
 
 impl NodeRef {
-    /// The node as its graph has it.
-    pub fn of(graph: &Graph, node: &Node) -> NodeRef {
+    /// The node as its graph has it; `model` is what the graph was built from.
+    pub fn of(model: &ModelProto, graph: &Graph, node: &Node) -> NodeRef {
         NodeRef {
             name: node.name.clone(),
             op_type: node.op_type.clone(),
@@ -143,6 +147,7 @@ impl NodeRef {
             inputs: node.reads.iter().map(|r| r.name.clone()).collect(),
             outputs: node.writes.iter().map(|t| graph.tensors[*t].name.clone()).collect(),
             subgraph: node.subgraph(),
+            torch: node.proto(model).and_then(Torch::of),
         }
     }
 

@@ -92,7 +92,7 @@ fn chosen(culprits: &[Culprit]) -> Vec<&Culprit> {
 /// a converted model hands out its constants as they were.
 fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
     let stores = matches!(probe.lab.candidate.lowering, Lowering::Convert(_) | Lowering::Backend(_));
-    let graph = &probe.lab.reference.graph;
+    let (model, graph) = (&probe.lab.reference.model.proto, &probe.lab.reference.graph);
     let constant = graph.tensor(&culprit.tensor).filter(|t| stores && graph.is_constant(*t))?;
     let mut readers = graph.nodes.iter().filter(|n| n.reads.iter().any(|r| r.source == Source::Tensor(constant)));
     let (node, result) = readers.find_map(|node| {
@@ -100,7 +100,7 @@ fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
         Some((node, results.find(|r| r.status == Status::Diverges)?))
     })?;
     Some(Culprit {
-        node: NodeRef::of(graph, node),
+        node: NodeRef::of(model, graph, node),
         tensor: result.name.clone(),
         accumulated: result.metrics.clone().unwrap_or_default(),
         local: None,

@@ -8,7 +8,8 @@ use crate::onnx::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodePro
 const LONE_INITIALIZERS: i64 = 4;
 
 /// Removes unused initializers, functions and opset imports, types of tensors that are gone, documentation, metadata
-/// and training information. An initializer that was also an input leaves as both.
+/// and training information. An initializer that was also an input leaves as both. What an exporter wrote beside a node stays: it says
+/// where in somebody's program the node comes from.
 pub fn clean(model: &mut ModelProto) {
     model.doc_string = None;
     model.metadata_props.clear();
@@ -63,7 +64,6 @@ fn clean_graph(graph: &mut GraphProto) {
 
 fn clean_node(node: &mut NodeProto) {
     node.doc_string = None;
-    node.metadata_props.clear();
     // Loop counts its two first inputs even where they are left out; other domains may do so as well.
     if matches!(node.domain(), "" | "ai.onnx") && !node.is("Loop") {
         while node.input.last().is_some_and(String::is_empty) {

@@ -107,6 +107,7 @@ fn facts(report: &Report, culprit: &Culprit, density: Density) -> Vec<Fact> {
         Full => vec![output, Fact::new("extent", extent)],
     };
     facts.push(Fact::strong("proof", proof(report, culprit)));
+    facts.extend(culprit.node.torch.iter().map(|torch| Fact::new("in PyTorch", torch.told())));
     if culprit.region.len() > 1 {
         let most = if density == Short { IN_DETAIL } else { culprit.region.len() };
         facts.push(Fact::strong("region", Words::names(&culprit.region, most)));
