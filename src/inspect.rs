@@ -1,6 +1,8 @@
-//! What a model or an engine is made of, and whether two of them fit together. Runs neither.
+//! What a model, an engine or a file of arrays is made of, and whether two of them fit together. Runs none of them.
 
 pub mod against;
+mod constants;
+pub mod data;
 mod defects;
 pub mod engine;
 pub mod facts;
@@ -8,6 +10,9 @@ pub mod file;
 pub mod model;
 pub mod page;
 mod port;
+mod statistics;
 mod tensorrt;
+pub mod tensors;
 pub mod types;
+mod untrained;
 mod weights;

@@ -2,12 +2,14 @@
 
 use std::io::Write;
 
+use anyhow::ensure;
+
 use crate::cli::{GlobalArgs, InspectArgs};
 use crate::found;
 use crate::found::Exit;
 use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
 use crate::inspect::file::File;
-use crate::inspect::{against, engine, model, page, types};
+use crate::inspect::{against, data, engine, model, page, tensors, types};
 use crate::terminal::{colour, width};
 
 /// `layerdiff inspect`: says on `out` what the file is made of; the exit status says whether the two of `--against`
@@ -15,6 +17,8 @@ use crate::terminal::{colour, width};
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;
     let other = args.against.as_deref().map(|path| File::open(path, global.links())).transpose()?;
+    let mixed = other.as_ref().is_some_and(|other| other.is_data() != file.is_data());
+    ensure!(!mixed, "--against: one is data and the other is not; name two models or engines, or two files of arrays");
     let subject = facts(&file, args, global)?;
     let against = other.as_ref().map(|other| facts(other, args, global)).transpose()?;
     let differences = match (&against, &other) {
@@ -35,9 +39,13 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
     Ok(match file {
         File::Model(source) => {
             let typing = types::typing(source, global.ort_library.as_deref());
-            Facts::Model(Box::new(model::facts(source, &typing, args.nodes)))
+            let mut facts = model::facts(source, &typing, args.nodes);
+            facts.tensors = tensors::of_model(source, &args.tensor)?;
+            Facts::Model(Box::new(facts))
         }
+        File::Data { path, samples } => Facts::Data(Box::new(data::facts(path, samples, &args.tensor)?)),
         File::Engine { path, bytes } => {
+            ensure!(args.tensor.is_empty(), "--tensor: {} is an engine, whose values cannot be had", path.display());
             Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
         }
     })

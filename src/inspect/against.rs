@@ -49,6 +49,7 @@ fn interfaces<'a>(subject: &'a Facts, other: &'a Facts) -> (Interface<'a>, Inter
     let of = |facts: &'a Facts, what| match facts {
         Facts::Model(m) => Interface { what, inputs: &m.inputs, outputs: &m.outputs },
         Facts::Engine(e) => Interface { what, inputs: &e.inputs, outputs: &e.outputs },
+        Facts::Data(_) => Interface { what, inputs: &[], outputs: &[] },
     };
     match (subject, other) {
         (Facts::Model(_), Facts::Engine(_)) => (of(subject, "the model"), of(other, "the engine")),

@@ -1,8 +1,12 @@
 //! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
 
+mod data;
 mod model;
+mod tensor;
 
+pub use data::*;
 pub use model::*;
+pub use tensor::*;
 
 use std::collections::HashMap;
 
@@ -31,7 +35,7 @@ pub struct Inspection {
     pub differences: Option<Differences>,
 }
 
-/// What is known of a file; in JSON the key `kind` says which of the two it is.
+/// What is known of a file; in JSON the key `kind` says which of them it is.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Facts {
@@ -39,6 +43,8 @@ pub enum Facts {
     Model(Box<ModelFacts>),
     /// A ready TensorRT engine.
     Engine(Box<EngineFacts>),
+    /// Arrays by name.
+    Data(Box<DataFacts>),
 }
 
 /// A count by name: nodes by operator, layers by kind, tensors by element type.

@@ -2,9 +2,11 @@
 //! terminal lays it out.
 
 mod against;
+mod data;
 mod engine;
 mod model;
 mod table;
+mod tensor;
 
 use super::facts::{Facts, Inspection};
 use crate::show::page::{Block, Card, Fact, Page, Role, Words};
@@ -17,6 +19,7 @@ pub fn render(found: &Inspection, nodes: bool, color: bool, width: usize) -> Str
         _ => match &found.subject {
             Facts::Model(facts) => model::blocks(facts),
             Facts::Engine(facts) => engine::blocks(facts, nodes),
+            Facts::Data(facts) => data::blocks(facts),
         },
     };
     text::write(&Page { blocks, ..Page::default() }, color, width)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Count, Dim, Port};
+use super::{Count, Dim, Port, TensorFacts};
 use crate::tensor::DType;
 
 /// What a model's file tells, and, where ONNX Runtime takes the model, what that infers.
@@ -49,6 +49,9 @@ pub struct ModelFacts {
     /// Only with `--nodes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<Vec<NodeFacts>>,
+    /// Only with `--tensor`: those of these names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<TensorFacts>,
 }
 
 /// A version of a domain's operators that the model imports.

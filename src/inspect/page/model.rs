@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{headed, under};
+use super::{headed, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -10,14 +10,24 @@ use crate::show::page::{Block, ColumnKind, Fact, Role};
 /// Subgraphs, functions and metadata told in full.
 const IN_DETAIL: usize = 8;
 
-/// Everything that is known of the model.
+/// Everything that is known of the model; where some of it was asked for by name, that alone.
 pub fn blocks(model: &ModelFacts) -> Vec<Block> {
-    let graphs = match model.subgraphs.len() {
-        0 => String::new(),
-        inner => format!(" in {}", plural(inner + 1, "graph")),
+    let parts = parts(model);
+    let mut blocks = match parts.is_empty() || model.node_list.is_some() {
+        true => whole(model),
+        false => vec![headed(Role::Strong, "model", summary(model), Vec::new())],
     };
-    let summary = format!("{}, {}{graphs}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes));
-    let mut blocks = vec![headed(Role::Strong, "model", summary, facts(model))];
+    blocks.extend(parts);
+    blocks
+}
+
+/// What flags ask for.
+fn parts(model: &ModelFacts) -> Vec<Block> {
+    model.tensors.iter().flat_map(tensor::blocks).collect()
+}
+
+fn whole(model: &ModelFacts) -> Vec<Block> {
+    let mut blocks = vec![headed(Role::Strong, "model", summary(model), facts(model))];
     blocks.extend(bindings(&model.inputs, &model.outputs));
     blocks.extend(operators(model));
     blocks.extend(largest(&model.weights));
@@ -26,6 +36,14 @@ pub fn blocks(model: &ModelFacts) -> Vec<Block> {
         blocks.extend(list.iter().map(node));
     }
     blocks
+}
+
+fn summary(model: &ModelFacts) -> String {
+    let graphs = match model.subgraphs.len() {
+        0 => String::new(),
+        inner => format!(" in {}", plural(inner + 1, "graph")),
+    };
+    format!("{}, {}{graphs}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes))
 }
 
 fn facts(model: &ModelFacts) -> Vec<Fact> {

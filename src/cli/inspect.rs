@@ -1,0 +1,33 @@
+//! The flags of `layerdiff inspect`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{Misplaced, second_to_inspect};
+
+/// What `layerdiff inspect` takes.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// An ONNX model, a TensorRT engine, or data (.npz, .npy, Polygraphy JSON, test_data_set folder)
+    #[arg(value_name = "MODEL|ENGINE|DATA")]
+    pub file: PathBuf,
+    /// A second one has another place
+    #[arg(hide = true, value_parser = second_to_inspect)]
+    pub second: Option<Misplaced>,
+    /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
+    #[arg(long, value_name = "MODEL|ENGINE")]
+    pub against: Option<PathBuf>,
+    /// List every node with its inputs and outputs (of an engine: every layer)
+    #[arg(long)]
+    pub nodes: bool,
+    /// The values of an initializer, a constant or an array: statistics, histogram, ranges by channel (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub tensor: Vec<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
+    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
+    pub trt_library: Option<PathBuf>,
+}
