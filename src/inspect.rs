@@ -7,6 +7,7 @@ mod defects;
 pub mod engine;
 pub mod facts;
 pub mod file;
+pub mod heads;
 pub mod model;
 pub mod page;
 mod port;

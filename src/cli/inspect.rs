@@ -24,6 +24,9 @@ pub struct InspectArgs {
     /// The values of an initializer, a constant or an array: statistics, histogram, ranges by channel (repeatable)
     #[arg(long, value_name = "NAME")]
     pub tensor: Vec<String>,
+    /// Names of the classes, one a line or as JSON: is there a head of as many?
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,

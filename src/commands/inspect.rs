@@ -9,7 +9,8 @@ use crate::found;
 use crate::found::Exit;
 use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
 use crate::inspect::file::File;
-use crate::inspect::{against, data, engine, model, page, tensors, types};
+use crate::inspect::{against, data, engine, heads, model, page, tensors, types};
+use crate::load::labels;
 use crate::terminal::{colour, width};
 
 /// `layerdiff inspect`: says on `out` what the file is made of; the exit status says whether the two of `--against`
@@ -40,6 +41,7 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
         File::Model(source) => {
             let typing = types::typing(source, global.ort_library.as_deref());
             let mut facts = model::facts(source, &typing, args.nodes);
+            facts.heads = heads::heads(source, &typing, labels(args)?);
             facts.tensors = tensors::of_model(source, &args.tensor)?;
             Facts::Model(Box::new(facts))
         }
@@ -49,6 +51,13 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
             Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
         }
     })
+}
+
+/// How many classes the file of `--labels` has names for.
+fn labels(args: &InspectArgs) -> anyhow::Result<Option<usize>> {
+    let read = args.labels.as_deref().map(labels::read).transpose()?;
+    let last = |(last, _): (&i64, &String)| usize::try_from(*last).map_or(0, |last| last + 1);
+    Ok(read.map(|names| names.last_key_value().map_or(0, last)))
 }
 
 /// As diff(1), for what users bind to.

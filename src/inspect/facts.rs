@@ -1,10 +1,12 @@
 //! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
 
 mod data;
+mod head;
 mod model;
 mod tensor;
 
 pub use data::*;
+pub use head::*;
 pub use model::*;
 pub use tensor::*;
 

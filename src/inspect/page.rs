@@ -4,6 +4,7 @@
 mod against;
 mod data;
 mod engine;
+mod head;
 mod model;
 mod table;
 mod tensor;

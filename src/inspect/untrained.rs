@@ -7,8 +7,8 @@ use crate::found::Real;
 use crate::found::words::number;
 use crate::tensor::Tensor;
 
-/// With fewer elements a normal distribution cannot be told from a uniform one.
-const FEWEST: u64 = 500;
+/// With fewer elements nothing can be ruled out.
+const FEWEST: u64 = 100;
 /// With fewer, some way to initialise a weight has nearly every standard deviation by chance.
 const PLENTY: u64 = 8000;
 /// Standard errors that a moment may be off.

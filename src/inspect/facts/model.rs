@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Count, Dim, Port, TensorFacts};
+use super::{Count, Dim, HeadFacts, Port, TensorFacts};
 use crate::tensor::DType;
 
 /// What a model's file tells, and, where ONNX Runtime takes the model, what that infers.
@@ -46,6 +46,8 @@ pub struct ModelFacts {
     pub defects: Vec<String>,
     /// What is to be known before TensorRT gets it.
     pub tensorrt: TensorRt,
+    /// Products behind outputs of two dimensions: classifiers, mostly.
+    pub heads: Vec<HeadFacts>,
     /// Only with `--nodes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<Vec<NodeFacts>>,

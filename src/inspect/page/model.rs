@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{headed, tensor, under};
+use super::{head, headed, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -54,6 +54,7 @@ fn facts(model: &ModelFacts) -> Vec<Fact> {
     facts.extend(weights(&model.weights));
     facts.push(Fact::new("computes in", computes(&model.computes)));
     facts.extend(model.quantised.iter().filter(|q| q.weights + q.activations > 0).flat_map(quantisation));
+    facts.extend(head::facts(&model.heads));
     facts.extend(inner_graphs(model));
     facts.extend(under(Role::Doubt, "defects", model.defects.iter().cloned()));
     if model.unnamed_nodes > 0 {
