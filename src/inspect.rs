@@ -15,5 +15,6 @@ mod statistics;
 mod tensorrt;
 pub mod tensors;
 pub mod types;
+mod undo;
 mod untrained;
 mod weights;

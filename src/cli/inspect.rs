@@ -15,8 +15,9 @@ pub struct InspectArgs {
     /// A second one has another place
     #[arg(hide = true, value_parser = second_to_inspect)]
     pub second: Option<Misplaced>,
-    /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
-    #[arg(long, value_name = "MODEL|ENGINE")]
+    /// Another one: what differs, and whether their inputs and outputs fit; of data, what makes the other of the first
+    /// (exit status 1 if they do not fit, or are not equal)
+    #[arg(long, value_name = "MODEL|ENGINE|DATA")]
     pub against: Option<PathBuf>,
     /// List every node with its inputs and outputs (of an engine: every layer)
     #[arg(long)]

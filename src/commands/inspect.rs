@@ -7,7 +7,7 @@ use anyhow::ensure;
 use crate::cli::{GlobalArgs, InspectArgs};
 use crate::found;
 use crate::found::Exit;
-use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
+use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA};
 use crate::inspect::file::File;
 use crate::inspect::{against, data, engine, heads, model, page, tensors, types};
 use crate::load::labels;
@@ -18,11 +18,12 @@ use crate::terminal::{colour, width};
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;
     let other = args.against.as_deref().map(|path| File::open(path, global.links())).transpose()?;
-    let mixed = other.as_ref().is_some_and(|other| other.is_data() != file.is_data());
+    let mixed = other.as_ref().is_some_and(|other| other.samples().is_some() != file.samples().is_some());
     ensure!(!mixed, "--against: one is data and the other is not; name two models or engines, or two files of arrays");
     let subject = facts(&file, args, global)?;
     let against = other.as_ref().map(|other| facts(other, args, global)).transpose()?;
     let differences = match (&against, &other) {
+        (_, Some(File::Data { samples, .. })) => file.samples().map(|own| against::of_data(own, samples, &args.tensor)),
         (Some(facts), Some(other)) => Some(against::differences(&subject, facts, (&file, other))),
         _ => None,
     };
@@ -62,5 +63,6 @@ fn labels(args: &InspectArgs) -> anyhow::Result<Option<usize>> {
 
 /// As diff(1), for what users bind to.
 fn fit(differences: &Differences) -> Exit {
-    if differences.mismatches.is_empty() { Exit::Agreed } else { Exit::Diverged }
+    let equal = differences.arrays.iter().all(|array| array.verdict == Relation::Equal);
+    if differences.mismatches.is_empty() && equal { Exit::Agreed } else { Exit::Diverged }
 }

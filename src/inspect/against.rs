@@ -1,6 +1,7 @@
 //! Two models, two engines, or one of each: what differs, and whether what runs the one can run the other. The interface decides
 //! the exit status; what differs inside is told as well.
 
+mod data;
 mod inside;
 mod shapes;
 
@@ -33,6 +34,9 @@ impl fmt::Display for Role {
         })
     }
 }
+
+/// Of two files of arrays; with `names` those arrays only.
+pub use data::differences as of_data;
 
 /// `files` are those that the facts come from: their weights are compared in place.
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Differences {

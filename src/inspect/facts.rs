@@ -3,11 +3,13 @@
 mod data;
 mod head;
 mod model;
+mod related;
 mod tensor;
 
 pub use data::*;
 pub use head::*;
 pub use model::*;
+pub use related::*;
 pub use tensor::*;
 
 use std::collections::HashMap;
@@ -139,12 +141,15 @@ pub struct Differences {
     pub narrower: Vec<Mismatch>,
     /// What is not the interface: opsets, operators, weights, nodes.
     pub inside: Vec<Inside>,
+    /// Of two files of arrays: how those that belong together differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arrays: Vec<Related>,
 }
 
 /// An input or output that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// Which kind of thing: `missing`, `dtype`, `rank`, `shape`; `narrower` among those that fit.
+    /// Which kind of thing: `missing`, `dtype`, `rank`, `shape`, `samples`; `narrower` among those that fit.
     pub code: &'static str,
     /// Of the input or output, as the subject calls it where it has it.
     pub tensor: String,

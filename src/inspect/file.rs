@@ -72,9 +72,9 @@ impl File {
 }
 
 impl File {
-    /// Arrays, and nothing that runs.
-    pub fn is_data(&self) -> bool {
-        matches!(self, File::Data { .. })
+    /// Of data, which does not run.
+    pub fn samples(&self) -> Option<&[Tensors]> {
+        if let File::Data { samples, .. } = self { Some(samples) } else { None }
     }
 }
 

@@ -6,6 +6,7 @@ mod data;
 mod engine;
 mod head;
 mod model;
+mod related;
 mod table;
 mod tensor;
 
@@ -16,6 +17,7 @@ use crate::show::text;
 /// As text for a terminal of `width` columns; `nodes` tells every node or layer.
 pub fn render(found: &Inspection, nodes: bool, color: bool, width: usize) -> String {
     let blocks = match (&found.against, &found.differences) {
+        (Some(Facts::Data(_)), Some(differences)) => related::blocks(differences),
         (Some(other), Some(differences)) => against::blocks(&found.subject, other, differences, nodes),
         _ => match &found.subject {
             Facts::Model(facts) => model::blocks(facts),
