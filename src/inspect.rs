@@ -2,6 +2,7 @@
 
 pub mod against;
 mod constants;
+pub mod coverage;
 pub mod data;
 mod defects;
 pub mod engine;

@@ -25,6 +25,9 @@ pub struct InspectArgs {
     /// The values of an initializer, a constant or an array: statistics, histogram, ranges by channel (repeatable)
     #[arg(long, value_name = "NAME")]
     pub tensor: Vec<String>,
+    /// What is quantised by operator, what is not and why, and the scales and ranges of every pair
+    #[arg(long)]
+    pub coverage: bool,
     /// Names of the classes, one a line or as JSON: is there a head of as many?
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,

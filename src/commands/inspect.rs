@@ -9,7 +9,7 @@ use crate::found;
 use crate::found::Exit;
 use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA};
 use crate::inspect::file::File;
-use crate::inspect::{against, data, engine, heads, model, page, tensors, types};
+use crate::inspect::{against, coverage, data, engine, heads, model, page, tensors, types};
 use crate::load::labels;
 use crate::terminal::{colour, width};
 
@@ -43,6 +43,7 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
             let typing = types::typing(source, global.ort_library.as_deref());
             let mut facts = model::facts(source, &typing, args.nodes);
             facts.heads = heads::heads(source, &typing, labels(args)?);
+            facts.coverage = args.coverage.then(|| coverage::coverage(source, &typing));
             facts.tensors = tensors::of_model(source, &args.tensor)?;
             Facts::Model(Box::new(facts))
         }

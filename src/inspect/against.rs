@@ -37,6 +37,7 @@ impl fmt::Display for Role {
 
 /// Of two files of arrays; with `names` those arrays only.
 pub use data::differences as of_data;
+pub(super) use inside::dotted;
 
 /// `files` are those that the facts come from: their weights are compared in place.
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Differences {

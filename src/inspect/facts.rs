@@ -1,11 +1,13 @@
 //! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
 
+mod coverage;
 mod data;
 mod head;
 mod model;
 mod related;
 mod tensor;
 
+pub use coverage::*;
 pub use data::*;
 pub use head::*;
 pub use model::*;

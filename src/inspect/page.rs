@@ -2,6 +2,7 @@
 //! terminal lays it out.
 
 mod against;
+mod coverage;
 mod data;
 mod engine;
 mod head;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Count, Dim, HeadFacts, Port, TensorFacts};
+use super::{Count, Coverage, Dim, HeadFacts, Port, TensorFacts};
 use crate::tensor::DType;
 
 /// What a model's file tells, and, where ONNX Runtime takes the model, what that infers.
@@ -51,6 +51,9 @@ pub struct ModelFacts {
     /// Only with `--nodes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<Vec<NodeFacts>>,
+    /// Only with `--coverage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// Only with `--tensor`: those of these names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tensors: Vec<TensorFacts>,

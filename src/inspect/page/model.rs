@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{head, headed, tensor, under};
+use super::{coverage, head, headed, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -23,7 +23,8 @@ pub fn blocks(model: &ModelFacts) -> Vec<Block> {
 
 /// What flags ask for.
 fn parts(model: &ModelFacts) -> Vec<Block> {
-    model.tensors.iter().flat_map(tensor::blocks).collect()
+    let tensors = model.tensors.iter().flat_map(tensor::blocks);
+    tensors.chain(model.coverage.iter().flat_map(coverage::blocks)).collect()
 }
 
 fn whole(model: &ModelFacts) -> Vec<Block> {
