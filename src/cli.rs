@@ -15,7 +15,7 @@ use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
 
 pub use convert::{ConvertArgs, Keep, Low};
-pub use inspect::InspectArgs;
+pub use inspect::{InspectArgs, NodeFilter};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
 pub use set::{EngineArgs, SetArgs};
 pub use stages::{StageArg, StagesArgs};

@@ -2,6 +2,7 @@
 
 pub mod against;
 mod constants;
+pub mod cost;
 pub mod coverage;
 pub mod data;
 mod defects;
@@ -9,6 +10,7 @@ pub mod engine;
 pub mod facts;
 pub mod file;
 pub mod heads;
+pub mod lint;
 pub mod model;
 pub mod page;
 mod port;

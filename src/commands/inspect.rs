@@ -7,9 +7,9 @@ use anyhow::ensure;
 use crate::cli::{GlobalArgs, InspectArgs};
 use crate::found;
 use crate::found::Exit;
-use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA};
+use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA, Severity};
 use crate::inspect::file::File;
-use crate::inspect::{against, coverage, data, engine, heads, model, page, tensors, types};
+use crate::inspect::{against, cost, coverage, data, engine, heads, lint, model, page, tensors, types};
 use crate::load::labels;
 use crate::terminal::{colour, width};
 
@@ -27,7 +27,8 @@ pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
         (Some(facts), Some(other)) => Some(against::differences(&subject, facts, (&file, other))),
         _ => None,
     };
-    let exit = differences.as_ref().map_or(Exit::Agreed, fit);
+    let fits = differences.as_ref().is_none_or(fit);
+    let exit = if fits && loads(&subject) { Exit::Agreed } else { Exit::Diverged };
     let found = Inspection { schema: SCHEMA, layerdiff: env!("CARGO_PKG_VERSION"), subject, against, differences };
     let shown = match args.json {
         true => found::json::pretty(&found)?,
@@ -40,16 +41,20 @@ pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
 fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result<Facts> {
     Ok(match file {
         File::Model(source) => {
-            let typing = types::typing(source, global.ort_library.as_deref());
+            let feeds = if args.nodes { cost::feeds(source, &args.shape)? } else { Vec::new() };
+            let typing = types::typing(source, global.ort_library.as_deref(), &feeds);
             let mut facts = model::facts(source, &typing, args.nodes);
+            facts.cost = facts.node_list.as_mut().map(|nodes| cost::costs(source, nodes, args.filter.as_ref(), &feeds));
             facts.heads = heads::heads(source, &typing, labels(args)?);
             facts.coverage = args.coverage.then(|| coverage::coverage(source, &typing));
+            facts.lint = args.lint.then(|| lint::lint(source, &typing, &facts));
             facts.tensors = tensors::of_model(source, &args.tensor)?;
             Facts::Model(Box::new(facts))
         }
         File::Data { path, samples } => Facts::Data(Box::new(data::facts(path, samples, &args.tensor)?)),
         File::Engine { path, bytes } => {
-            ensure!(args.tensor.is_empty(), "--tensor: {} is an engine, whose values cannot be had", path.display());
+            let asked = !args.tensor.is_empty() || args.coverage || args.lint;
+            ensure!(!asked, "--tensor, --coverage and --lint are about models, and {} is an engine", path.display());
             Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
         }
     })
@@ -62,8 +67,14 @@ fn labels(args: &InspectArgs) -> anyhow::Result<Option<usize>> {
     Ok(read.map(|names| names.last_key_value().map_or(0, last)))
 }
 
-/// As diff(1), for what users bind to.
-fn fit(differences: &Differences) -> Exit {
+/// Do both have what users bind to, and equal data?
+fn fit(differences: &Differences) -> bool {
     let equal = differences.arrays.iter().all(|array| array.verdict == Relation::Equal);
-    if differences.mismatches.is_empty() && equal { Exit::Agreed } else { Exit::Diverged }
+    differences.mismatches.is_empty() && equal
+}
+
+/// Did `--lint` find no error?
+fn loads(facts: &Facts) -> bool {
+    let Facts::Model(model) = facts else { return true };
+    !model.lint.iter().flatten().any(|finding| finding.severity == Severity::Error)
 }

@@ -1,15 +1,19 @@
 //! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
 
+mod cost;
 mod coverage;
 mod data;
 mod head;
+mod lint;
 mod model;
 mod related;
 mod tensor;
 
+pub use cost::*;
 pub use coverage::*;
 pub use data::*;
 pub use head::*;
+pub use lint::*;
 pub use model::*;
 pub use related::*;
 pub use tensor::*;

@@ -2,10 +2,12 @@
 //! terminal lays it out.
 
 mod against;
+mod cost;
 mod coverage;
 mod data;
 mod engine;
 mod head;
+mod lint;
 mod model;
 mod related;
 mod table;

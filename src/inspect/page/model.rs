@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{coverage, head, headed, tensor, under};
+use super::{cost, coverage, head, headed, lint, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -24,7 +24,8 @@ pub fn blocks(model: &ModelFacts) -> Vec<Block> {
 /// What flags ask for.
 fn parts(model: &ModelFacts) -> Vec<Block> {
     let tensors = model.tensors.iter().flat_map(tensor::blocks);
-    tensors.chain(model.coverage.iter().flat_map(coverage::blocks)).collect()
+    let coverage = model.coverage.iter().flat_map(coverage::blocks);
+    tensors.chain(coverage).chain(model.lint.iter().flat_map(|found| lint::blocks(found))).collect()
 }
 
 fn whole(model: &ModelFacts) -> Vec<Block> {
@@ -35,6 +36,7 @@ fn whole(model: &ModelFacts) -> Vec<Block> {
     if let Some(list) = &model.node_list {
         blocks.push(Block::Gap);
         blocks.extend(list.iter().map(node));
+        blocks.extend(model.cost.iter().flat_map(|total| cost::blocks(list, total)));
     }
     blocks
 }
