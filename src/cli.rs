@@ -2,6 +2,7 @@
 
 mod argv;
 mod convert;
+mod inspect;
 mod search;
 mod set;
 mod stages;
@@ -12,9 +13,9 @@ use std::path::PathBuf;
 use crate::load::Links;
 use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
-use values::{Misplaced, second_to_inspect};
 
 pub use convert::{ConvertArgs, Keep, Low};
+pub use inspect::{InspectArgs, NodeFilter};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
 pub use set::{EngineArgs, SetArgs};
 pub use stages::{StageArg, StagesArgs};
@@ -138,29 +139,6 @@ pub struct CompareArgs {
     /// Both sides, data, tolerance.
     #[command(flatten)]
     pub set: SetArgs,
-}
-
-/// What `layerdiff inspect` takes.
-#[derive(Args, Clone, Debug)]
-pub struct InspectArgs {
-    /// An ONNX model, or a TensorRT engine
-    #[arg(value_name = "MODEL|ENGINE")]
-    pub file: PathBuf,
-    /// A second one has another place
-    #[arg(hide = true, value_parser = second_to_inspect)]
-    pub second: Option<Misplaced>,
-    /// Another one: what differs, and whether their inputs and outputs fit (exit status 1 if they do not)
-    #[arg(long, value_name = "MODEL|ENGINE")]
-    pub against: Option<PathBuf>,
-    /// List every node with its inputs and outputs (of an engine: every layer)
-    #[arg(long)]
-    pub nodes: bool,
-    /// Print the findings as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
-    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
-    pub trt_library: Option<PathBuf>,
 }
 
 /// What `layerdiff merge` takes.

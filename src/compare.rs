@@ -14,7 +14,7 @@ mod stats;
 mod tests;
 mod widen;
 
-pub use scale::Scale;
+pub use scale::{Scale, each};
 pub use stats::{argmax_differs, to_f64};
 
 use serde::{Deserialize, Serialize};

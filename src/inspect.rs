@@ -1,13 +1,23 @@
-//! What a model or an engine is made of, and whether two of them fit together. Runs neither.
+//! What a model, an engine or a file of arrays is made of, and whether two of them fit together. Runs none of them.
 
 pub mod against;
+mod constants;
+pub mod cost;
+pub mod coverage;
+pub mod data;
 mod defects;
 pub mod engine;
 pub mod facts;
 pub mod file;
+pub mod heads;
+pub mod lint;
 pub mod model;
 pub mod page;
 mod port;
+mod statistics;
 mod tensorrt;
+pub mod tensors;
 pub mod types;
+mod undo;
+mod untrained;
 mod weights;

@@ -40,7 +40,7 @@ pub use relation::Relation;
 pub use results::Results;
 pub use side::{Lowering, Side};
 pub use sight::Sight;
-pub use survey::Survey;
+pub use survey::{Survey, Surveyed};
 pub use values::Values;
 pub use work::Work;
 

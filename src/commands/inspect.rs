@@ -2,12 +2,15 @@
 
 use std::io::Write;
 
+use anyhow::ensure;
+
 use crate::cli::{GlobalArgs, InspectArgs};
 use crate::found;
 use crate::found::Exit;
-use crate::inspect::facts::{Differences, Facts, Inspection, SCHEMA};
+use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA, Severity};
 use crate::inspect::file::File;
-use crate::inspect::{against, engine, model, page, types};
+use crate::inspect::{against, cost, coverage, data, engine, heads, lint, model, page, tensors, types};
+use crate::load::labels;
 use crate::terminal::{colour, width};
 
 /// `layerdiff inspect`: says on `out` what the file is made of; the exit status says whether the two of `--against`
@@ -15,13 +18,17 @@ use crate::terminal::{colour, width};
 pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let file = File::open(&args.file, global.links())?;
     let other = args.against.as_deref().map(|path| File::open(path, global.links())).transpose()?;
+    let mixed = other.as_ref().is_some_and(|other| other.samples().is_some() != file.samples().is_some());
+    ensure!(!mixed, "--against: one is data and the other is not; name two models or engines, or two files of arrays");
     let subject = facts(&file, args, global)?;
     let against = other.as_ref().map(|other| facts(other, args, global)).transpose()?;
     let differences = match (&against, &other) {
+        (_, Some(File::Data { samples, .. })) => file.samples().map(|own| against::of_data(own, samples, &args.tensor)),
         (Some(facts), Some(other)) => Some(against::differences(&subject, facts, (&file, other))),
         _ => None,
     };
-    let exit = differences.as_ref().map_or(Exit::Agreed, fit);
+    let fits = differences.as_ref().is_none_or(fit);
+    let exit = if fits && loads(&subject) { Exit::Agreed } else { Exit::Diverged };
     let found = Inspection { schema: SCHEMA, layerdiff: env!("CARGO_PKG_VERSION"), subject, against, differences };
     let shown = match args.json {
         true => found::json::pretty(&found)?,
@@ -34,16 +41,40 @@ pub fn run(args: &InspectArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
 fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result<Facts> {
     Ok(match file {
         File::Model(source) => {
-            let typing = types::typing(source, global.ort_library.as_deref());
-            Facts::Model(Box::new(model::facts(source, &typing, args.nodes)))
+            let feeds = if args.nodes { cost::feeds(source, &args.shape)? } else { Vec::new() };
+            let typing = types::typing(source, global.ort_library.as_deref(), &feeds);
+            let mut facts = model::facts(source, &typing, args.nodes);
+            facts.cost = facts.node_list.as_mut().map(|nodes| cost::costs(source, nodes, args.filter.as_ref(), &feeds));
+            facts.heads = heads::heads(source, &typing, labels(args)?);
+            facts.coverage = args.coverage.then(|| coverage::coverage(source, &typing));
+            facts.lint = args.lint.then(|| lint::lint(source, &typing, &facts));
+            facts.tensors = tensors::of_model(source, &args.tensor)?;
+            Facts::Model(Box::new(facts))
         }
+        File::Data { path, samples } => Facts::Data(Box::new(data::facts(path, samples, &args.tensor)?)),
         File::Engine { path, bytes } => {
+            let asked = !args.tensor.is_empty() || args.coverage || args.lint;
+            ensure!(!asked, "--tensor, --coverage and --lint are about models, and {} is an engine", path.display());
             Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
         }
     })
 }
 
-/// As diff(1), for what users bind to.
-fn fit(differences: &Differences) -> Exit {
-    if differences.mismatches.is_empty() { Exit::Agreed } else { Exit::Diverged }
+/// How many classes the file of `--labels` has names for.
+fn labels(args: &InspectArgs) -> anyhow::Result<Option<usize>> {
+    let read = args.labels.as_deref().map(labels::read).transpose()?;
+    let last = |(last, _): (&i64, &String)| usize::try_from(*last).map_or(0, |last| last + 1);
+    Ok(read.map(|names| names.last_key_value().map_or(0, last)))
+}
+
+/// Do both have what users bind to, and equal data?
+fn fit(differences: &Differences) -> bool {
+    let equal = differences.arrays.iter().all(|array| array.verdict == Relation::Equal);
+    differences.mismatches.is_empty() && equal
+}
+
+/// Did `--lint` find no error?
+fn loads(facts: &Facts) -> bool {
+    let Facts::Model(model) = facts else { return true };
+    !model.lint.iter().flatten().any(|finding| finding.severity == Severity::Error)
 }

@@ -152,8 +152,8 @@ fn alike(tensor: &Tensor, limit: f64, nonzero: bool) -> bool {
     }
 }
 
-/// Calls `f` with the elements, a block at a time.
-fn each(tensor: &Tensor, mut f: impl FnMut(&[f64])) {
+/// Calls `f` with the elements as f64, a block at a time, in order; a complex number is its magnitude, and strings give none.
+pub fn each(tensor: &Tensor, mut f: impl FnMut(&[f64])) {
     if tensor.dtype == DType::String {
         return;
     }

@@ -1,6 +1,7 @@
 //! Two models, two engines, or one of each: what differs, and whether what runs the one can run the other. The interface decides
 //! the exit status; what differs inside is told as well.
 
+mod data;
 mod inside;
 mod shapes;
 
@@ -34,6 +35,10 @@ impl fmt::Display for Role {
     }
 }
 
+/// Of two files of arrays; with `names` those arrays only.
+pub use data::differences as of_data;
+pub(super) use inside::dotted;
+
 /// `files` are those that the facts come from: their weights are compared in place.
 pub fn differences(subject: &Facts, other: &Facts, files: (&File, &File)) -> Differences {
     let (a, b) = interfaces(subject, other);
@@ -49,6 +54,7 @@ fn interfaces<'a>(subject: &'a Facts, other: &'a Facts) -> (Interface<'a>, Inter
     let of = |facts: &'a Facts, what| match facts {
         Facts::Model(m) => Interface { what, inputs: &m.inputs, outputs: &m.outputs },
         Facts::Engine(e) => Interface { what, inputs: &e.inputs, outputs: &e.outputs },
+        Facts::Data(_) => Interface { what, inputs: &[], outputs: &[] },
     };
     match (subject, other) {
         (Facts::Model(_), Facts::Engine(_)) => (of(subject, "the model"), of(other, "the engine")),

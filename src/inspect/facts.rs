@@ -1,8 +1,22 @@
 //! What `inspect` tells, as values: `layerdiff.inspect/1`, the JSON of `--json`. Keys are stable; nothing here reads a file.
 
+mod cost;
+mod coverage;
+mod data;
+mod head;
+mod lint;
 mod model;
+mod related;
+mod tensor;
 
+pub use cost::*;
+pub use coverage::*;
+pub use data::*;
+pub use head::*;
+pub use lint::*;
 pub use model::*;
+pub use related::*;
+pub use tensor::*;
 
 use std::collections::HashMap;
 
@@ -31,7 +45,7 @@ pub struct Inspection {
     pub differences: Option<Differences>,
 }
 
-/// What is known of a file; in JSON the key `kind` says which of the two it is.
+/// What is known of a file; in JSON the key `kind` says which of them it is.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Facts {
@@ -39,6 +53,8 @@ pub enum Facts {
     Model(Box<ModelFacts>),
     /// A ready TensorRT engine.
     Engine(Box<EngineFacts>),
+    /// Arrays by name.
+    Data(Box<DataFacts>),
 }
 
 /// A count by name: nodes by operator, layers by kind, tensors by element type.
@@ -131,12 +147,15 @@ pub struct Differences {
     pub narrower: Vec<Mismatch>,
     /// What is not the interface: opsets, operators, weights, nodes.
     pub inside: Vec<Inside>,
+    /// Of two files of arrays: how those that belong together differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arrays: Vec<Related>,
 }
 
 /// An input or output that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// Which kind of thing: `missing`, `dtype`, `rank`, `shape`; `narrower` among those that fit.
+    /// Which kind of thing: `missing`, `dtype`, `rank`, `shape`, `samples`; `narrower` among those that fit.
     pub code: &'static str,
     /// Of the input or output, as the subject calls it where it has it.
     pub tensor: String,

@@ -1,4 +1,4 @@
-//! The file that is inspected: an ONNX model, damaged or incomplete ones too, or an engine. Maps files; judges nothing.
+//! The file that is inspected: an ONNX model, damaged or incomplete ones too, an engine, or data. Maps files; judges nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use prost::Message;
 
+use super::data;
 use crate::graph::Graph;
 use crate::load::places::Search;
 use crate::load::testset::tensor_from_proto;
 use crate::load::{Links, Model, map};
 use crate::onnx::{GraphProto, ModelProto, TensorProto};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, Tensors};
 
 /// What the file is.
 pub enum File {
@@ -23,6 +24,13 @@ pub enum File {
         path: PathBuf,
         /// Of the file.
         bytes: u64,
+    },
+    /// Arrays by name.
+    Data {
+        /// As the user named it.
+        path: PathBuf,
+        /// By name; several where the file holds several.
+        samples: Vec<Tensors>,
     },
 }
 
@@ -45,7 +53,10 @@ pub struct Source {
 impl File {
     /// Maps it and looks at its first bytes. An error for what is neither, and for a file that cannot be read.
     pub fn open(path: &Path, links: Links) -> anyhow::Result<File> {
-        let bytes = map(path)?;
+        let bytes = if path.is_dir() { Bytes::new() } else { map(path)? };
+        if path.is_dir() || data::is_data(path, &bytes) {
+            return Ok(File::Data { path: path.to_path_buf(), samples: data::read(path)? });
+        }
         if is_engine(path, &bytes) {
             return Ok(File::Engine { path: path.to_path_buf(), bytes: bytes.len() as u64 });
         }
@@ -57,6 +68,13 @@ impl File {
         let model = model.map_err(|e| format!("{e:#}"));
         let source = Source { path: path.to_path_buf(), bytes: bytes.len() as u64, proto, model, graph, external };
         Ok(File::Model(Box::new(source)))
+    }
+}
+
+impl File {
+    /// Of data, which does not run.
+    pub fn samples(&self) -> Option<&[Tensors]> {
+        if let File::Data { samples, .. } = self { Some(samples) } else { None }
     }
 }
 

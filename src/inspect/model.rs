@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::facts::{Count, Function, ModelFacts, NodeFacts, Operand, Operator, Opset, Port, Quantised, Subgraph};
+use super::facts::{Cost, Count, Function, ModelFacts, NodeFacts, Operand, Operator, Opset, Port, Quantised, Subgraph};
 use super::file::Source;
 use super::port;
 use super::types::Typing;
@@ -155,6 +155,7 @@ fn list_nodes(graph: &GraphProto, prefix: &str, typing: &Typing, list: &mut Vec<
             subgraph: prefix.strip_suffix('/').map(str::to_string),
             inputs: node.input.iter().map(operand).collect(),
             outputs: node.output.iter().map(operand).collect(),
+            cost: Cost::default(),
         });
         for (attribute, inner) in node.subgraphs() {
             list_nodes(inner, &format!("{prefix}{}/{attribute}/", node_name(node)), typing, list);

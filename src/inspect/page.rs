@@ -2,9 +2,16 @@
 //! terminal lays it out.
 
 mod against;
+mod cost;
+mod coverage;
+mod data;
 mod engine;
+mod head;
+mod lint;
 mod model;
+mod related;
 mod table;
+mod tensor;
 
 use super::facts::{Facts, Inspection};
 use crate::show::page::{Block, Card, Fact, Page, Role, Words};
@@ -13,10 +20,12 @@ use crate::show::text;
 /// As text for a terminal of `width` columns; `nodes` tells every node or layer.
 pub fn render(found: &Inspection, nodes: bool, color: bool, width: usize) -> String {
     let blocks = match (&found.against, &found.differences) {
+        (Some(Facts::Data(_)), Some(differences)) => related::blocks(differences),
         (Some(other), Some(differences)) => against::blocks(&found.subject, other, differences, nodes),
         _ => match &found.subject {
             Facts::Model(facts) => model::blocks(facts),
             Facts::Engine(facts) => engine::blocks(facts, nodes),
+            Facts::Data(facts) => data::blocks(facts),
         },
     };
     text::write(&Page { blocks, ..Page::default() }, color, width)

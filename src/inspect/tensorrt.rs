@@ -78,7 +78,8 @@ pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
             ),
         );
     }
-    TensorRt { notes, profile: open.into_iter().filter_map(profile).collect() }
+    let decoder = facts.inputs.iter().any(is_cache);
+    TensorRt { notes, profile: open.into_iter().filter_map(|port| profile(port, decoder)).collect() }
 }
 
 fn named<'a>(ports: impl Iterator<Item = &'a Port>) -> Option<String> {
@@ -91,23 +92,49 @@ fn is_dynamic(port: &Port) -> bool {
     port.shape.as_ref().is_some_and(|shape| shape.iter().any(|d| !matches!(d, Dim::Fixed(_))))
 }
 
-/// `NAME=MIN:OPT:MAX` with sizes that are usual in such a place.
-fn profile(port: &Port) -> Option<String> {
+/// Does it hold what earlier steps of a decoder left?
+fn is_cache(port: &Port) -> bool {
+    let name = port.name.to_ascii_lowercase();
+    let open =
+        port.shape.as_ref().is_some_and(|s| s.len() >= 3 && s.iter().skip(1).any(|d| !matches!(d, Dim::Fixed(_))));
+    (name.contains("past") || name.contains("cache")) && open
+}
+
+/// `NAME=MIN:OPT:MAX` with sizes that are usual in such a place, of a model that may be a decoder.
+fn profile(port: &Port, decoder: bool) -> Option<String> {
     let shape = port.shape.as_ref()?;
     let sizes = |which: usize| {
         let size = |(at, dim): (usize, &Dim)| match dim {
             Dim::Fixed(n) => *n,
-            _ => usual(at, shape)[which],
+            _ => match usual(at, shape) {
+                LENGTH if decoder => step(dim, port)[which],
+                sizes => sizes[which],
+            },
         };
         sizes_text(&shape.iter().enumerate().map(size).collect::<Vec<_>>())
     };
     Some(format!("{}={}:{}:{}", port.name, sizes(0), sizes(1), sizes(2)))
 }
 
+/// Tokens, or frames.
+const LENGTH: [i64; 3] = [1, 128, 512];
+
+/// A length of a decoder with a cache: it begins with none of the past, goes on by one token, and a mask covers both.
+fn step(dim: &Dim, port: &Port) -> [i64; 3] {
+    let [past, total, tokens] = [[0, 128, 512], [1, 129, 1024], [1, 1, 512]];
+    let symbol = if let Dim::Symbol(name) = dim { name.to_ascii_lowercase() } else { String::new() };
+    match () {
+        () if symbol.contains('+') || symbol.contains("total") => total,
+        () if is_cache(port) || symbol.contains("past") => past,
+        () if port.name.to_ascii_lowercase().contains("mask") => total,
+        () => tokens,
+    }
+}
+
 /// By the symbol where it says something; else the first open dimension is the batch, unless a batch of one stands before it; of an
 /// image, the last two are its sides; any other is a length.
 fn usual(at: usize, shape: &[Dim]) -> [i64; 3] {
-    let [batch, side, length] = [[1, 1, 8], [32, 224, 640], [1, 128, 512]];
+    let [batch, side, length] = [[1, 1, 8], [32, 224, 640], LENGTH];
     let symbol = match &shape[at] {
         Dim::Symbol(name) => name.to_ascii_lowercase(),
         _ => String::new(),
@@ -152,7 +179,27 @@ mod tests {
         check(rows([Dim::Fixed(2), Dim::Open, Dim::Fixed(4)]), &["profile"], &["x=2x1x4:2x1x4:2x8x4"]);
         check(rows([Dim::Fixed(1), Dim::Open, Dim::Fixed(4)]), &["profile"], &["x=1x1x4:1x128x4:1x512x4"]);
         check(rows([symbol("seq_len"), symbol("batch"), Dim::Fixed(4)]), &["profile"], &["x=1x1x4:128x1x4:512x8x4"]);
+        let cache = vec![symbol("batch"), Dim::Fixed(12), symbol("past_sequence_length"), Dim::Fixed(64)];
+        check(
+            input("past_key_values.0.key", DType::Float32, Some(cache)),
+            &["profile"],
+            &["past_key_values.0.key=1x12x0x64:1x12x128x64:8x12x512x64"],
+        );
         check(input("s", DType::String, Some(vec![])), &["binding_type"], &[]);
         check(input("x", DType::Float32, None), &["no_rank"], &[]);
+    }
+
+    #[test]
+    fn a_decoder_begins_without_a_past() {
+        let two = |name: &str, dim: &str| input(name, DType::Int32, Some(vec![symbol("batch"), symbol(dim)]));
+        let cache = vec![symbol("batch"), Dim::Fixed(2), Dim::Open, Dim::Fixed(4)];
+        let inputs = vec![
+            two("input_ids", "sequence_length"),
+            two("attention_mask", "past_sequence_length + sequence_length"),
+            input("past_0", DType::Float32, Some(cache)),
+        ];
+        let got = notes(&ModelProto::default(), &ModelFacts { inputs, ..ModelFacts::default() });
+        let want = ["input_ids=1x1:1x1:8x512", "attention_mask=1x1:1x129:8x1024", "past_0=1x2x0x4:1x2x128x4:8x2x512x4"];
+        assert_eq!(got.profile, want);
     }
 }

@@ -7,12 +7,12 @@ use super::facts::{Computes, Count, Dim, Inferred};
 use super::file::Source;
 use super::port;
 use crate::graph::node_name;
-use crate::lab::Survey;
+use crate::lab::{Survey, Surveyed};
 use crate::mark::Types;
 use crate::onnx::{GraphProto, NodeProto};
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library};
-use crate::tensor::DType;
+use crate::tensor::{DType, Tensors};
 
 /// Types and declared shapes by tensor key (`if_3/then_branch/y`).
 #[derive(Default)]
@@ -23,29 +23,34 @@ pub struct Typing {
     why: Option<String>,
 }
 
-/// Asks the ONNX Runtime that `ort` names, or the one of this user.
-pub fn typing(source: &Source, ort: Option<&Path>) -> Typing {
+/// Asks the ONNX Runtime that `ort` names, or the one of this user; with `feeds` shapes are those for inputs like these.
+pub fn typing(source: &Source, ort: Option<&Path>, feeds: &[Tensors]) -> Typing {
     let mut typing = Typing::default();
     if let Some(main) = source.main() {
         typing.declare(main, "");
     }
-    match infer(source, ort) {
-        Ok(types) => typing.types.extend(types),
+    typing.shapes.extend(feeds.iter().flatten().map(|(name, fed)| (name.clone(), fixed(&fed.shape))));
+    match infer(source, ort, feeds) {
+        Ok(surveyed) => typing.learn(source, surveyed, feeds),
         Err(why) => typing.why = Some(why),
     }
     typing
 }
 
-fn infer(source: &Source, ort: Option<&Path>) -> Result<Types, String> {
+fn infer(source: &Source, ort: Option<&Path>, feeds: &[Tensors]) -> Result<Surveyed, String> {
     let model = source.model.as_ref().map_err(String::clone)?;
     let graph = source.graph.as_ref().map_err(String::clone)?;
     let library = library::find(ort).map_err(|e| e.to_string())?;
     let ort = Runtime::start(&library.path).map_err(|e| e.to_string())?;
-    match Survey::of(&ort, model, graph, &[]) {
-        Ok(surveyed) => Ok(surveyed.survey.types),
+    match Survey::of(&ort, model, graph, feeds) {
+        Ok(surveyed) => Ok(surveyed),
         Err(RunError::Build { reason, .. }) => Err(format!("ONNX Runtime refuses the model: {}", first_line(&reason))),
         Err(other) => Err(other.to_string()),
     }
+}
+
+fn fixed(shape: &[usize]) -> Vec<Dim> {
+    shape.iter().map(|d| Dim::Fixed(*d as i64)).collect()
 }
 
 fn first_line(text: &str) -> &str {
@@ -53,6 +58,27 @@ fn first_line(text: &str) -> &str {
 }
 
 impl Typing {
+    /// What was inferred is more than what is declared; what only a run tells, a run on the feeds tells.
+    fn learn(&mut self, source: &Source, surveyed: Surveyed, feeds: &[Tensors]) {
+        let Surveyed { survey, session } = surveyed;
+        let Ok(graph) = &source.graph else { return };
+        let mut unknown = Vec::new();
+        for (number, tensor) in graph.tensors.iter().enumerate() {
+            // ONNX Runtime says the same of a scalar and of a shape that it does not know.
+            match survey.shape(&tensor.key).filter(|shape| !shape.is_empty()) {
+                Some(shape) => drop(self.shapes.insert(tensor.key.clone(), fixed(shape))),
+                None if graph.producer(number).scope.is_empty() => unknown.push(tensor.key.clone()),
+                None => {}
+            }
+        }
+        self.types.extend(survey.types);
+        if let Some(feed) = feeds.first().filter(|_| !unknown.is_empty())
+            && let Ok(ran) = session.shapes(feed, &unknown)
+        {
+            self.shapes.extend(ran.into_iter().map(|(key, shape)| (key, fixed(&shape))));
+        }
+    }
+
     /// The element type of what `name` means in the subgraph `prefix` (`if_3/then_branch/`; empty in the main graph).
     pub fn of(&self, prefix: &str, name: &str) -> Option<DType> {
         visible(prefix, name).find_map(|key| self.types.get(&key).copied())

@@ -111,6 +111,12 @@ fn asked_of(ort: &Runtime, model: &Model) -> impl Fn(&ModelProto) -> Result<type
 }
 
 impl Everything {
+    /// Shapes that only a run tells, of these tensors of the main graph, for one feed.
+    pub fn shapes(mut self, feed: &Tensors, names: &[String]) -> Result<HashMap<String, Vec<usize>>, RunError> {
+        let values = self.0.run(std::slice::from_ref(feed), names)?;
+        Ok(values.into_iter().flatten().map(|(name, value)| (name, value.shape)).collect())
+    }
+
     /// What the reference puts out, by sample, where the session does what it does.
     pub(super) fn outputs(mut self, feeds: &[Tensors], names: &[String]) -> Result<Answer, RunError> {
         let (values, seconds) = timed(feeds, |feed| {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Count, Dim, Port};
+use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, Port, TensorFacts, Total};
 use crate::tensor::DType;
 
 /// What a model's file tells, and, where ONNX Runtime takes the model, what that infers.
@@ -46,9 +46,23 @@ pub struct ModelFacts {
     pub defects: Vec<String>,
     /// What is to be known before TensorRT gets it.
     pub tensorrt: TensorRt,
+    /// Products behind outputs of two dimensions: classifiers, mostly.
+    pub heads: Vec<HeadFacts>,
     /// Only with `--nodes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_list: Option<Vec<NodeFacts>>,
+    /// Only with `--nodes`: what all nodes cost together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Total>,
+    /// Only with `--coverage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// Only with `--lint`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lint: Option<Vec<Finding>>,
+    /// Only with `--tensor`: those of these names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<TensorFacts>,
 }
 
 /// A version of a domain's operators that the model imports.
@@ -250,6 +264,8 @@ pub struct NodeFacts {
     pub inputs: Vec<Operand>,
     /// By position; one that is left out has an empty name.
     pub outputs: Vec<Operand>,
+    /// What running it costs.
+    pub cost: Cost,
 }
 
 /// A tensor that a node reads or makes.
@@ -259,6 +275,6 @@ pub struct Operand {
     pub name: String,
     /// Inferred or declared; null where it is not known.
     pub dtype: Option<DType>,
-    /// Where the file declares it.
+    /// Where the file declares it, or ONNX Runtime infers it.
     pub shape: Option<Vec<Dim>>,
 }

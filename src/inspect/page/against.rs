@@ -57,6 +57,7 @@ fn file(facts: &Facts) -> String {
                 clean(&e.version)
             )
         }
+        Facts::Data(d) => format!("data {}, {}, {}", clean(&d.path), plural(d.arrays.len(), "array"), bytes(d.bytes)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{headed, under};
+use super::{cost, coverage, head, headed, lint, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -10,22 +10,43 @@ use crate::show::page::{Block, ColumnKind, Fact, Role};
 /// Subgraphs, functions and metadata told in full.
 const IN_DETAIL: usize = 8;
 
-/// Everything that is known of the model.
+/// Everything that is known of the model; where some of it was asked for by name, that alone.
 pub fn blocks(model: &ModelFacts) -> Vec<Block> {
-    let graphs = match model.subgraphs.len() {
-        0 => String::new(),
-        inner => format!(" in {}", plural(inner + 1, "graph")),
+    let parts = parts(model);
+    let mut blocks = match parts.is_empty() || model.node_list.is_some() {
+        true => whole(model),
+        false => vec![headed(Role::Strong, "model", summary(model), Vec::new())],
     };
-    let summary = format!("{}, {}{graphs}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes));
-    let mut blocks = vec![headed(Role::Strong, "model", summary, facts(model))];
+    blocks.extend(parts);
+    blocks
+}
+
+/// What flags ask for.
+fn parts(model: &ModelFacts) -> Vec<Block> {
+    let tensors = model.tensors.iter().flat_map(tensor::blocks);
+    let coverage = model.coverage.iter().flat_map(coverage::blocks);
+    tensors.chain(coverage).chain(model.lint.iter().flat_map(|found| lint::blocks(found))).collect()
+}
+
+fn whole(model: &ModelFacts) -> Vec<Block> {
+    let mut blocks = vec![headed(Role::Strong, "model", summary(model), facts(model))];
     blocks.extend(bindings(&model.inputs, &model.outputs));
     blocks.extend(operators(model));
     blocks.extend(largest(&model.weights));
     if let Some(list) = &model.node_list {
         blocks.push(Block::Gap);
         blocks.extend(list.iter().map(node));
+        blocks.extend(model.cost.iter().flat_map(|total| cost::blocks(list, total)));
     }
     blocks
+}
+
+fn summary(model: &ModelFacts) -> String {
+    let graphs = match model.subgraphs.len() {
+        0 => String::new(),
+        inner => format!(" in {}", plural(inner + 1, "graph")),
+    };
+    format!("{}, {}{graphs}, {}", clean(&model.path), plural(model.nodes, "node"), bytes(model.bytes))
 }
 
 fn facts(model: &ModelFacts) -> Vec<Fact> {
@@ -36,6 +57,7 @@ fn facts(model: &ModelFacts) -> Vec<Fact> {
     facts.extend(weights(&model.weights));
     facts.push(Fact::new("computes in", computes(&model.computes)));
     facts.extend(model.quantised.iter().filter(|q| q.weights + q.activations > 0).flat_map(quantisation));
+    facts.extend(head::facts(&model.heads));
     facts.extend(inner_graphs(model));
     facts.extend(under(Role::Doubt, "defects", model.defects.iter().cloned()));
     if model.unnamed_nodes > 0 {
