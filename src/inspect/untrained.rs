@@ -229,7 +229,9 @@ mod tests {
         check(judged(&[768, 8], |_, r| 0.02 / 15f64.sqrt() * r.normal().powi(3)), "kurtosis");
         check(judged(&[768, 8], |_, r| 0.0437 * r.normal()), "no usual initialisation");
         // Some rows have grown at the cost of others.
-        let grown = |at: usize, r: &mut Random| if at / 8 % 2 == 0 { 0.024 * r.normal() } else { 0.015 * r.normal() };
+        let grown = |at: usize, r: &mut Random| {
+            if (at / 8).is_multiple_of(2) { 0.024 * r.normal() } else { 0.015 * r.normal() }
+        };
         check(judged(&[768, 8], grown), "no");
         check(
             judged(&[768, 8], |at, r| 0.0198 * r.normal() + 0.003 * ((at % 8) as f64 - 3.5) / 2.3),

@@ -47,7 +47,8 @@ impl View {
 
     fn without_axis(&self, axis: usize) -> View {
         let mut view = self.with(Step::new("squeeze", format!("axis {axis} of one taken away")));
-        (view.shape.remove(axis), view.strides.remove(axis));
+        view.shape.remove(axis);
+        view.strides.remove(axis);
         view
     }
 
