@@ -73,7 +73,7 @@ pub enum Command {
     Stages(Box<StagesArgs>),
     /// Convert to FP16 or BF16 with explicit Casts; any node can stay in FP32
     Convert(Box<ConvertArgs>),
-    /// Say what a model or an engine is made of, and whether two of them fit together
+    /// Say what a model, an engine or data is made of, and whether two of them fit together
     Inspect(InspectArgs),
     /// Make one report of those of all shards (--shard I/N)
     Merge(MergeArgs),

@@ -1,6 +1,8 @@
-//! What a model, an engine or a file of arrays is made of, and whether two of them fit together. Runs none of them.
+//! What a model, an engine or a file of arrays is made of, and whether two of them fit together. Runs none of them, but a
+//! model whose shapes nothing else tells, once, where its layers' cost is asked for.
 
 pub mod against;
+mod arrays;
 mod constants;
 pub mod cost;
 pub mod coverage;

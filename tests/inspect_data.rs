@@ -68,6 +68,7 @@ fn a_preparation_of_images_is_told_step_by_step() {
 fn the_same_data_is_equal() {
     let data = testdata("string_model/inputs.npz");
     assert_eq!(against(&data, &data, &[]).status, 0);
+    assert_eq!(inspect(&data, &["--json"]).subject()["samples"], 1);
     let said = against(&real_model("cls.npz"), &real_model("cls.npz"), &["--json"]);
     let pair = &said.json()["differences"]["arrays"][0];
     assert_eq!((said.status, &pair["verdict"], &pair["max_abs"]), (0, &"equal".into(), &0.0.into()));

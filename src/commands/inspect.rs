@@ -1,4 +1,5 @@
-//! `layerdiff inspect`: what a model or an engine is made of, and whether two of them fit together. Runs neither.
+//! `layerdiff inspect`: what a model, an engine or data is made of, and whether two of them fit together. Runs none of them, but
+//! a model whose shapes `--nodes` cannot have otherwise, once.
 
 use std::io::Write;
 
@@ -53,8 +54,12 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
         }
         File::Data { path, samples } => Facts::Data(Box::new(data::facts(path, samples, &args.tensor)?)),
         File::Engine { path, bytes } => {
-            let asked = !args.tensor.is_empty() || args.coverage || args.lint;
-            ensure!(!asked, "--tensor, --coverage and --lint are about models, and {} is an engine", path.display());
+            let asked = !args.tensor.is_empty() || args.coverage || args.lint || args.filter.is_some();
+            ensure!(
+                !asked,
+                "--tensor, --coverage, --lint and --filter are about models, and {} is an engine",
+                path.display()
+            );
             Facts::Engine(Box::new(engine::read(path, *bytes, args.trt_library.as_deref())?))
         }
     })

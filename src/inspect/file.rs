@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use prost::Message;
 
-use super::data;
+use super::arrays;
 use crate::graph::Graph;
 use crate::load::places::Search;
 use crate::load::testset::tensor_from_proto;
@@ -54,8 +54,10 @@ impl File {
     /// Maps it and looks at its first bytes. An error for what is neither, and for a file that cannot be read.
     pub fn open(path: &Path, links: Links) -> anyhow::Result<File> {
         let bytes = if path.is_dir() { Bytes::new() } else { map(path)? };
-        if path.is_dir() || data::is_data(path, &bytes) {
-            return Ok(File::Data { path: path.to_path_buf(), samples: data::read(path)? });
+        // A model may be called .pb as well.
+        let model = || ModelProto::decode(bytes.clone()).is_ok_and(|m| is_model(&m));
+        if path.is_dir() || (arrays::is_data(path, &bytes) && !model()) {
+            return Ok(File::Data { path: path.to_path_buf(), samples: arrays::read(path)? });
         }
         if is_engine(path, &bytes) {
             return Ok(File::Engine { path: path.to_path_buf(), bytes: bytes.len() as u64 });

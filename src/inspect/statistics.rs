@@ -10,7 +10,7 @@ const BINS: usize = 16;
 /// The largest FP16.
 const LARGEST: f64 = 65504.0;
 /// The smallest normal FP16, and what rounds to 0: half of the smallest subnormal one.
-const NORMAL: f64 = 6.103515625e-5;
+const NORMAL: f64 = 1.0 / 16_384.0;
 const VANISHES: f64 = 1.0 / 33_554_432.0;
 
 /// `None` for strings, and where there are no elements.

@@ -34,6 +34,15 @@ pub fn relate(one: &Tensor, other: &Tensor) -> Related {
     if one.as_strings().is_some() != other.as_strings().is_some() {
         return Related { text: format!("one is text and the other is not: {}", both.types()), ..empty };
     }
+    // As numbers they are magnitudes, and 64-bit integers lose their last digits.
+    if matches!(one.dtype, DType::Complex64 | DType::Complex128) || one.dtype == other.dtype && !one.dtype.is_float() {
+        if one.identical(other) {
+            return Related { verdict: Relation::Equal, max_abs: Some(Real(0.0)), text: "equal".to_string(), ..empty };
+        }
+        if one.dtype.bits() > 32 && both.found().is_some_and(|found| found.is_nothing()) {
+            return Related { text: "they differ in digits that no float64 has".to_string(), ..empty };
+        }
+    }
     match both.found() {
         Some(found) => both.told(found, empty),
         None => both.unexplained(empty),
@@ -55,6 +64,13 @@ struct Found {
     view: View,
     shift: Option<Shift>,
     line: Line,
+}
+
+impl Found {
+    /// The two are one as they are.
+    fn is_nothing(&self) -> bool {
+        self.view.steps.is_empty() && self.shift.is_none() && self.line == Line::same()
+    }
 }
 
 impl<'a> Both<'a> {

@@ -1,4 +1,5 @@
 //! What `layerdiff inspect` says on real files.
+#![allow(dead_code)] // each test file uses its part
 
 use std::path::Path;
 

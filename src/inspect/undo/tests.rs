@@ -100,3 +100,14 @@ fn what_nothing_explains_is_said_so() {
     assert_eq!(relate(&text("a"), &text("a")).verdict, Relation::Equal);
     assert_eq!(relate(&text("a"), &text("b")).verdict, Relation::Different);
 }
+
+#[test]
+fn large_integers_and_complex_numbers_are_equal_by_their_bits() {
+    let ids = |last: i64| Tensor::i64(&[9], &[1, 2, 3, 4, 5, 6, 7, 8, last]);
+    assert_eq!(relate(&ids(1 << 60), &ids(1 << 60)).verdict, Relation::Equal);
+    let got = relate(&ids(1 << 60), &ids((1 << 60) + 1));
+    assert_eq!((got.verdict, got.text.as_str()), (Relation::Different, "they differ in digits that no float64 has"));
+    let complex = |re: f32, im: f32| Tensor::from_vec(DType::Complex64, vec![1], vec![re, im]);
+    assert_eq!(relate(&complex(3.0, 4.0), &complex(3.0, 4.0)).verdict, Relation::Equal);
+    assert_eq!(relate(&complex(3.0, 4.0), &complex(4.0, 3.0)).verdict, Relation::Different);
+}
