@@ -1,7 +1,7 @@
-"""What an exported program gives for the names of `torch.onnx.export(dynamo=True)`: ONNX values are called as nodes of its graph are.
+"""What an exported program gives for the names of `torch.onnx.export(dynamo=True)`: ONNX values are called as its nodes are.
 
-The module is exported once more, the same way, and its graph is run node by node. A value is sure where the ONNX node says that it
-came from the node of that name, the words for that node are the same on both sides, and so are those of all nodes above it.
+The module is exported once more, the same way, and its graph is run node by node. A value is sure where the ONNX node says that
+it came from the node of that name, the words for that node are the same on both sides, and so are those of all nodes above it.
 """
 
 import operator

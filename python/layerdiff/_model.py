@@ -114,7 +114,9 @@ def weights(model):
 
 
 def _rewritten(node):
-    return any(entry.key == "pkg.onnxscript.rewriter.rule_name" and "Fuse" in entry.value for entry in node.metadata_props)
+    return any(
+        entry.key == "pkg.onnxscript.rewriter.rule_name" and "Fuse" in entry.value for entry in node.metadata_props
+    )
 
 
 def shapes(model, feeds):
@@ -166,10 +168,16 @@ def _measured(model, feeds, names):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(model.path.parent.resolve()))
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(model.path.parent.resolve())
+    )
     try:
         session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         values = session.run(names, feeds)
     except Exception:
         return {}
-    return {name: (value.shape, value.dtype) for name, value in zip(names, values) if isinstance(value, np.ndarray)}
+    return {
+        name: (value.shape, value.dtype)
+        for name, value in zip(names, values, strict=True)
+        if isinstance(value, np.ndarray)
+    }

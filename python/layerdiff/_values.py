@@ -30,7 +30,7 @@ def tensors(value):
 
 
 def given(module, args, kwargs):
-    """The tensors a call of `module` is given, in order, each with the name of its parameter of `forward`, if it has one alone."""
+    """The tensors a call of `module` is given, in order, each with the name of forward's parameter if it is alone in it."""
     import inspect
 
     try:

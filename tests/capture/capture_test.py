@@ -57,12 +57,16 @@ def exported(name, exporter, folder, **options):
     module, args, kwargs, outputs = models.each()[name]
     path = folder / "model.onnx"
     dynamo = exporter == "dynamo"
-    torch.onnx.export(module.eval(), args, path, kwargs=kwargs, dynamo=dynamo, output_names=outputs, verbose=False, **options)
+    torch.onnx.export(
+        module.eval(), args, path, kwargs=kwargs, dynamo=dynamo, output_names=outputs, verbose=False, **options
+    )
     return module, args, kwargs
 
 
 def captured(folder, module, args, kwargs=None, **options):
-    return capture(module, args, folder / "model.onnx", folder / "framework.npz", folder / "inputs.npz", kwargs, **options)
+    return capture(
+        module, args, folder / "model.onnx", folder / "framework.npz", folder / "inputs.npz", kwargs, **options
+    )
 
 
 def layerdiff(folder, command, model="model.onnx"):
@@ -116,7 +120,9 @@ def other_weights(exporter, folder):
     _, args, _ = exported("mlp", exporter, folder)
     torch.manual_seed(1)
     got = captured(folder, models.Mlp().eval(), args)
-    assert any("4 weights of" in note and "fc1.weight, fc1.bias, fc2.weight, ..." in note for note in got.notes), got.notes
+    assert any("4 weights of" in note and "fc1.weight, fc1.bias, fc2.weight, ..." in note for note in got.notes), (
+        got.notes
+    )
     report = layerdiff(folder, "bisect")
     assert [culprit["node"]["index"] for culprit in report["culprits"]] == [0], report["culprits"]
 
@@ -170,12 +176,16 @@ def refused(_, folder):
         raise AssertionError("no error")
 
     module.train()
-    assert error(module, args).endswith("call module.eval() first") and "(Cnn) is in training mode" in error(module, args)
+    assert error(module, args).endswith("call module.eval() first") and "(Cnn) is in training mode" in error(
+        module, args
+    )
     module.eval()
     module.head[1].train()
     assert error(module, args).startswith("head.1 (Dropout): in training mode"), error(module, args)
     module.eval()
-    assert "float32 [2, 3, 16, 16], and the module was given float32 [2, 3, 8, 8]" in error(module, (torch.randn(2, 3, 8, 8),))
+    assert "float32 [2, 3, 16, 16], and the module was given float32 [2, 3, 8, 8]" in error(
+        module, (torch.randn(2, 3, 8, 8),)
+    )
     assert "float64" in error(module.double(), (args[0].double(),))
     assert "was given a, b" in error(Pair().eval(), (args[0], args[0]))
 
