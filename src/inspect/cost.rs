@@ -42,8 +42,8 @@ pub fn costs(source: &Source, nodes: &mut Vec<NodeFacts>, filter: Option<&NodeFi
     }
     let mut total = Total { shapes: shapes(feeds), ..Total::default() };
     let counted = || nodes.iter().filter(|n| n.op_type != "Constant");
-    total.flops = counted().filter_map(|n| n.cost.flops).sum();
-    total.bytes = counted().filter_map(|n| n.cost.bytes).sum();
+    total.flops = counted().filter_map(|n| n.cost.flops).fold(0, u64::saturating_add);
+    total.bytes = counted().filter_map(|n| n.cost.bytes).fold(0, u64::saturating_add);
     total.unknown = counted().filter(|n| n.cost.flops.is_none()).count();
     total.operators = by_operator(counted(), total.flops);
     let all = total.flops;
@@ -75,7 +75,8 @@ fn cost(facts: &NodeFacts, proto: &NodeProto) -> Cost {
     };
     let shapes =
         Shapes { reads: facts.inputs.iter().map(shape).collect(), makes: facts.outputs.iter().map(shape).collect() };
-    let bytes = facts.inputs.iter().chain(&facts.outputs).map(bytes).sum();
+    let mut all = facts.inputs.iter().chain(&facts.outputs).map(bytes);
+    let bytes = all.try_fold(0u64, |sum, bytes| Some(sum.saturating_add(bytes?)));
     Cost { flops: flops(proto, &shapes), share: None, bytes }
 }
 
@@ -92,8 +93,8 @@ fn together<'n>(name: &str, nodes: impl Iterator<Item = &'n NodeFacts>, all: u64
     let mut sum = OperatorCost { name: name.to_string(), ..OperatorCost::default() };
     for node in nodes {
         sum.nodes += 1;
-        sum.flops += node.cost.flops.unwrap_or(0);
-        sum.bytes += node.cost.bytes.unwrap_or(0);
+        sum.flops = sum.flops.saturating_add(node.cost.flops.unwrap_or(0));
+        sum.bytes = sum.bytes.saturating_add(node.cost.bytes.unwrap_or(0));
     }
     sum.share = Real(if all > 0 { sum.flops as f64 / all as f64 } else { 0.0 });
     sum

@@ -111,8 +111,15 @@ const BY_ELEMENT: [&str; 53] = [
     "Tanh",
 ];
 
-/// `None` where a shape that it takes is not known, or there is no formula.
+/// No tensor has as many elements; whatever a damaged file says is cut there, so that products are still numbers.
+const MOST: u128 = 1 << 60;
+
+/// `None` where a shape that it takes is not known, there is no formula, or no number holds the result.
 pub fn flops(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
+    u64::try_from(operations(node, shapes)?).ok()
+}
+
+fn operations(node: &NodeProto, shapes: &Shapes) -> Option<u128> {
     let op = node.op_type();
     if MOVES.contains(&op) {
         return Some(0);
@@ -128,13 +135,13 @@ pub fn flops(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
         | "FusedMatMul"
         | "MatMulIntegerToFloat"
         | "DynamicQuantizeMatMul"
-        | "QLinearMatMul" => Some(2 * made()? * shapes.reads.first()?.as_ref()?.last().copied()? as u64),
+        | "QLinearMatMul" => Some(2 * made()? * shapes.reads.first()?.as_ref()?.last().copied()? as u128),
         "Gemm" | "FusedGemm" | "QGemm" => {
             let turned = node.attr("transA").is_some_and(|a| a.i() != 0);
-            let length = shapes.reads.first()?.as_ref()?.get(usize::from(!turned)).copied()? as u64;
+            let length = shapes.reads.first()?.as_ref()?.get(usize::from(!turned)).copied()? as u128;
             Some(2 * made()? * length + with_bias(node.input.get(2), made()?))
         }
-        "MatMulNBits" => Some(2 * made()? * u64::try_from(node.attr("K")?.i()).ok()?),
+        "MatMulNBits" => Some(2 * made()? * u128::try_from(node.attr("K")?.i()).ok()?),
         "Einsum" => einsum(node, shapes),
         "LSTM" | "GRU" | "RNN" => recurrent(op, shapes),
         "Softmax" | "LogSoftmax" => Some(5 * made()?),
@@ -149,49 +156,53 @@ pub fn flops(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
             Some(made()? * if node.attr("mode").is_some_and(|m| m.s() == b"linear") { 8 } else { 0 })
         }
         _ if op.starts_with("Reduce") || op.starts_with("Global") || op.starts_with("Arg") || op == "CumSum" => read(),
-        "Sum" | "Mean" => Some(made()? * node.input.len().saturating_sub(1) as u64),
+        "Sum" | "Mean" => Some(made()? * node.input.len().saturating_sub(1) as u128),
         _ if BY_ELEMENT.contains(&op) => made(),
         _ => None,
     }
 }
 
-fn elements(shape: &[usize]) -> u64 {
-    shape.iter().map(|d| *d as u64).product()
+fn elements(shape: &[usize]) -> u128 {
+    shape.iter().fold(1, |n: u128, d| n.saturating_mul(*d as u128)).min(MOST)
 }
 
-fn with_bias(bias: Option<&String>, made: u64) -> u64 {
+fn with_bias(bias: Option<&String>, made: u128) -> u128 {
     if bias.is_some_and(|name| !name.is_empty()) { made } else { 0 }
 }
 
 /// Elements of a filter for one element of one channel: all axes of the weight but the first.
-fn kernel(shapes: &Shapes, slot: usize) -> Option<u64> {
+fn kernel(shapes: &Shapes, slot: usize) -> Option<u128> {
     Some(elements(shapes.reads.get(slot)?.as_ref()?.get(1..)?))
 }
 
-fn convolution(shapes: &Shapes, slot: usize, bias: Option<&String>) -> Option<u64> {
+fn convolution(shapes: &Shapes, slot: usize, bias: Option<&String>) -> Option<u128> {
     let made = elements(shapes.makes.first()?.as_ref()?);
     Some(2 * made * kernel(shapes, slot)? + with_bias(bias, made))
 }
 
-fn pooled(node: &NodeProto) -> Option<u64> {
-    node.attr("kernel_shape")?.ints.iter().try_fold(1u64, |n, k| n.checked_mul(u64::try_from(*k).ok()?))
+fn pooled(node: &NodeProto) -> Option<u128> {
+    node.attr("kernel_shape")?
+        .ints
+        .iter()
+        .try_fold(1u128, |n, k| n.checked_mul(u128::try_from(*k).ok()?))
+        .map(|n| n.min(MOST))
 }
 
 /// Every combination of letters is one multiplication for each operand but the first, and one addition.
-fn einsum(node: &NodeProto, shapes: &Shapes) -> Option<u64> {
+fn einsum(node: &NodeProto, shapes: &Shapes) -> Option<u128> {
     let equation = String::from_utf8(node.attr("equation")?.s().to_vec()).ok()?;
     let terms = equation.split("->").next()?.split(',');
-    let mut sizes: HashMap<char, u64> = HashMap::new();
+    let mut sizes: HashMap<char, u128> = HashMap::new();
     for (term, shape) in terms.zip(&shapes.reads) {
         let letters: Vec<char> = term.chars().filter(|c| !c.is_whitespace()).collect();
         let shape = shape.as_ref().filter(|shape| shape.len() == letters.len())?;
-        sizes.extend(letters.into_iter().zip(shape.iter().map(|d| *d as u64)));
+        sizes.extend(letters.into_iter().zip(shape.iter().map(|d| *d as u128)));
     }
-    Some(sizes.values().product::<u64>() * shapes.reads.len() as u64)
+    Some(sizes.values().fold(1, |n: u128, d| n.saturating_mul(*d)).min(MOST) * shapes.reads.len() as u128)
 }
 
 /// Gates by both products, and what is done by element to make a state of them.
-fn recurrent(op: &str, shapes: &Shapes) -> Option<u64> {
+fn recurrent(op: &str, shapes: &Shapes) -> Option<u128> {
     let (gates, by_element) = match op {
         "LSTM" => (4, 11),
         "GRU" => (3, 9),
@@ -199,8 +210,9 @@ fn recurrent(op: &str, shapes: &Shapes) -> Option<u64> {
     };
     let [steps, batch, features] = <[usize; 3]>::try_from(shapes.reads.first()?.clone()?).ok()?;
     let [directions, _, hidden] = <[usize; 3]>::try_from(shapes.reads.get(2)?.clone()?).ok()?;
+    let [features, hidden] = [features, hidden].map(|d| d.min(1 << 24) as u128);
     let one = 2 * gates * hidden * (features + hidden) + by_element * hidden;
-    Some((steps * batch * directions * one) as u64)
+    Some(elements(&[steps, batch, directions]) * one)
 }
 
 #[cfg(test)]
