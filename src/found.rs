@@ -43,7 +43,7 @@ pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
 pub use notes::{Note, Who};
-pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
+pub use overrides::{CureKind, Overrides, Price, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
 pub use torch::{KnownBy, Torch};
 

@@ -105,6 +105,11 @@ fn a_converted_model_runs_elsewhere_and_its_cure_has_a_price() {
     let cure = report.overrides.unwrap();
     assert_eq!((cure.nodes, cure.verified, cure.minimal), (vec!["mask_where".to_string()], true, true));
     let price = (cure.latency_before.unwrap().0, cure.latency_after.unwrap().0);
+    let spread = cure.price.as_ref().unwrap();
+    assert!(
+        spread.before.least.0 <= price.0 && price.1 <= spread.after.most.0 && spread.reference.is_some(),
+        "{spread:?}"
+    );
     assert!(price.0 > 0.0 && price.1 > 0.0, "{price:?}");
     // What was verified is what is offered.
     let mixed = layerdiff::load::Model::load(&dir.path().join("overrides/model.mixed.onnx")).unwrap();

@@ -30,7 +30,7 @@ fn answers(report: &Report) -> String {
     let mut cure = report.overrides.clone();
     if let Some(cure) = &mut cure {
         cure.builds = 0;
-        (cure.latency_before, cure.latency_after) = (None, None);
+        (cure.latency_before, cure.latency_after, cure.price) = (None, None, None);
         cure.files.clear();
     }
     format!("{:#?}\n{:#?}\n{:#?}\n{:#?}", report.verdict, report.culprits, cure, report.sensitivity)

@@ -63,4 +63,17 @@ fn a_folder_of_saved_outputs() {
     let report = run.report();
     assert_eq!((run.status, report.verdict, report.samples.len()), (1, Verdict::Diverged, 12), "{}", run.stderr);
     assert!(run.stdout.contains("sample 10 (10.npz)"), "{}", run.stdout);
+    // Each shard of the inputs has its own outputs.
+    let inputs = inputs.to_str().unwrap();
+    let status = |shard: &str| layerdiff("compare", &model, &["-c", &saved, "-i", inputs, "--shard", shard]).status;
+    assert_eq!((status("1/2"), status("2/2")), (1, 0));
+    // Outputs of other samples are no answer.
+    std::fs::rename(dir.path().join("out/3.npz"), dir.path().join("out/33.npz")).unwrap();
+    let run = layerdiff("compare", &model, &["-c", &saved, "-i", inputs]);
+    assert!(run.status == 2 && run.stderr.contains("store them under the names of the samples"), "{}", run.stderr);
+    std::fs::remove_file(dir.path().join("out/33.npz")).unwrap();
+    let run = layerdiff("compare", &model, &["-c", &saved, "-i", inputs]);
+    assert!(run.status == 2 && run.stderr.contains("11 files of outputs for 12 samples"), "{}", run.stderr);
+    let run = layerdiff("compare", &model, &["-c", &saved, "-i", inputs, "--batch-check"]);
+    assert!(run.status == 2 && run.stderr.contains("stores the outputs of one size"), "{}", run.stderr);
 }

@@ -95,6 +95,20 @@ fn sizes_of_a_sweep_and_nodes_alone() {
     assert!(run.status == 2 && run.stderr.contains("not a search"), "{}", run.stderr);
 }
 
+/// Shards of other flags are of another run.
+#[test]
+fn shards_of_different_runs_are_refused() {
+    let model = testdata("wrong_axis/model.onnx");
+    let args = ["-c", "ort:fp16", "--samples", "4"];
+    let one = layerdiff("compare", &model, &[&args[..], &["--shard", "1/2"]].concat());
+    let other = layerdiff("compare", &model, &[&args[..], &["--shard", "2/2", "--rtol", "5"]].concat());
+    let folders = [one.dir.path().join("out"), other.dir.path().join("out")];
+    let dir = tempfile::tempdir().unwrap();
+    let output = program().arg("merge").args(&folders).arg("-o").arg(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("different flags"), "{said}");
+}
+
 /// The name of the first open dimension.
 fn first_dimension(model: &Path) -> String {
     let run = layerdiff("compare", model, &["-c", "ort:fp16", "--sweep", "nothing=1"]);

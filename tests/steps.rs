@@ -70,6 +70,25 @@ fn a_cache_that_drifts() {
     check("drift", 2);
 }
 
+/// Without a cache, each step reads the whole text: the tokens are those of a loop by hand.
+#[test]
+fn a_decoder_without_a_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, tokens) = faulty("plain", 3, dir.path());
+    let ran = run("compare", dir.path(), "ort:fp16", &["--steps", "6"]);
+    let report = ran.report();
+    let said: Vec<String> = report.steps.iter().map(|s| s.tokens.as_ref().unwrap().reference[0].to_string()).collect();
+    assert_eq!(said.join(" "), tokens, "{}", ran.stdout);
+    let empty = dir.path().join("empty.npz");
+    let prompt = dir.path().join("prompt.npz");
+    for (inputs, want) in [(vec![&empty], "is empty"), (vec![&prompt, &prompt], "one prompt, and there are 2")] {
+        let mut args = vec!["-c", "ort:fp16", "--steps", "3"];
+        inputs.iter().for_each(|path| args.extend(["-i", path.to_str().unwrap()]));
+        let wrong = layerdiff("compare", &dir.path().join("model.onnx"), &args);
+        assert_eq!((wrong.status, wrong.stderr.contains(want)), (2, true), "{}", wrong.stderr);
+    }
+}
+
 #[test]
 fn a_healthy_decoder_agrees_in_fp16_and_the_wiring_is_checked() {
     let dir = tempfile::tempdir().unwrap();

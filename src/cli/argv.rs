@@ -1,6 +1,6 @@
 //! The same comparison with other sides, as words of a command line: what `layerdiff stages` says to run next.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{EngineArgs, GlobalArgs, SetArgs};
 
@@ -55,6 +55,26 @@ impl SetArgs {
         words.engine(&self.engine);
         words.libraries(global);
         words.0
+    }
+}
+
+impl SetArgs {
+    /// A hash of what decides the answer besides the model, which has a hash of its own: data by the names of its files, sides,
+    /// tolerance. Where a machine has its files does not count.
+    pub fn fingerprint(&self, more: &[String]) -> String {
+        let name = |path: &PathBuf| PathBuf::from(path.file_name().unwrap_or_default());
+        let here = SetArgs {
+            model: PathBuf::new(),
+            inputs: self.inputs.iter().map(name).collect(),
+            labels: self.labels.as_ref().map(name),
+            memory: None,
+            engine: EngineArgs { trt_library: None, timing_cache: None, devices: None, ..self.engine.clone() },
+            ..self.clone()
+        };
+        let mut words = here.words("", &GlobalArgs::default(), &[("--reference", self.reference.to_string())]);
+        words.extend(self.candidate.as_ref().map(|spec| spec.to_string()));
+        words.extend(more.iter().cloned());
+        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(words.join("\0").as_bytes()))
     }
 }
 

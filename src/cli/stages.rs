@@ -43,7 +43,7 @@ fn stage() -> impl TypedValueParser<Value = StageArg> {
 /// `NAME=SPEC`, or a SPEC that is its own name. A SPEC may have an equals sign too, but behind something that no name has.
 fn parse(text: &OsStr) -> Result<StageArg, String> {
     let bytes = text.as_encoded_bytes();
-    let named = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b' ');
+    let named = |b: &u8| !matches!(b, b':' | b'@' | b'=');
     let equals = bytes.iter().position(|b| !named(b)).filter(|at| *at > 0 && bytes[*at] == b'=');
     match equals {
         Some(at) => {

@@ -136,7 +136,7 @@ impl Run<'_> {
 
     fn note_shard(&mut self) {
         let most = self.plan.cure.map_or(0, CureArgs::each_alone);
-        let shard = self.plan.set.shard.map(|part| part.shard(Shared::Nodes, most));
+        let shard = self.plan.set.shard.map(|part| part.shard(Shared::Nodes, most, &self.plan.set.fingerprint(&[])));
         self.frame.findings.opening.shard = shard;
     }
 
@@ -156,7 +156,9 @@ impl Run<'_> {
             let groups = story::story(probe, &culprits, &self.progress)?;
             self.tell_story(|story| story.groups = groups);
         }
-        if let Some(reproducer) = self.plan.reproducer {
+        // What shows over many steps only is no small model's failure.
+        let drifts = self.frame.findings.opening.steps.share().is_some();
+        if let Some(reproducer) = self.plan.reproducer.filter(|_| !drifts) {
             self.frame.tell();
             self.reproduce(probe, reproducer)?;
         }

@@ -12,7 +12,7 @@ use super::hand_over;
 use crate::cli::{Cli, Command, GlobalArgs, SetArgs, StagesArgs};
 use crate::found::shard::Shard;
 use crate::found::stages::{Against, Bisected, Latency, STAGES, Stage, Stages, Truth, together};
-use crate::found::{Exit, Note, Sure, Verdict, json};
+use crate::found::{Exit, Kind, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
 use crate::open::line::{self, Line, Ran};
@@ -138,6 +138,10 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
     })?;
     let rows = truth::rows(right, output);
     let classes = of_shard(classes, line.opening.shard.as_ref());
+    let width = first.get(output).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(0);
+    if let Some(class) = classes.iter().find(|class| **class >= width) {
+        bail!("--truth {}: class {class} is none of '{output}', which has {width}, from 0", path.display());
+    }
     ensure!(
         rows == classes.len(),
         "--truth {}: it has {} true classes for {rows} rows of '{output}'; give one for each row of each sample",
@@ -188,8 +192,9 @@ fn find(next: &[String], global: &GlobalArgs, dir: &Path) -> anyhow::Result<Bise
         let sure = if known.sure == Sure::Shown { "cause" } else { "likely cause" };
         Some(format!("{sure}: {}", known.evidence))
     });
+    let region = report.culprits.first().filter(|culprit| culprit.kind == Kind::Region).map_or(0, |c| c.region.len());
     let culprits = report.culprits.iter().map(|culprit| culprit.node.told()).collect();
-    Ok(Bisected { report: path.display().to_string(), verdict: report.verdict, culprits, cause })
+    Ok(Bisected { report: path.display().to_string(), verdict: report.verdict, culprits, region, cause })
 }
 
 /// Files, then stdout.

@@ -51,6 +51,12 @@ pub fn fits(shards: &[Shard]) -> Result<(), String> {
     if shards.iter().any(|s| (s.of, s.what, s.total) != (first.of, first.what, first.total)) {
         return Err("the reports are shards of different runs".to_string());
     }
+    if let Some(other) = shards.iter().find(|shard| shard.run != first.run) {
+        return Err(format!(
+            "shards {}/{} and {}/{} were run with different flags; run one of them again",
+            first.index, first.of, other.index, other.of
+        ));
+    }
     let mut done: Vec<usize> = shards.iter().flat_map(|shard| shard.members.iter().copied()).collect();
     done.sort_unstable();
     if let Some(two) = done.windows(2).find(|two| two[0] == two[1]) {
@@ -243,7 +249,7 @@ mod tests {
     use crate::found::shard::Part;
 
     fn report(index: usize, errors: &[f64]) -> Report {
-        let shard = Part { index, of: 2 }.shard(Shared::Samples, 3);
+        let shard = Part { index, of: 2 }.shard(Shared::Samples, 3, "");
         let worst = errors.iter().copied().fold(0.0, f64::max);
         let sample = errors.iter().position(|x| *x == worst).unwrap_or(0);
         let metrics = Metrics { max_abs: Real(worst), sample, elements: 1, ..Metrics::apart(sample) };

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Real;
+use super::stages::Latency;
 
 /// What becomes of the nodes of a cure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +49,9 @@ pub struct Overrides {
     /// Seconds with these nodes kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_after: Option<Real>,
+    /// The same with their spread, and what the reference takes on the same data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// Models that were tried.
     pub builds: usize,
     /// Paths by consumer: who reads the file.
@@ -73,6 +77,18 @@ pub struct Overrides {
     /// Of how many settings and sets of them it was tried, each on the file itself.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settings_tried: usize,
+}
+
+/// What a cure costs where the candidate has a time of its own; each is of repeated runs after one to warm up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Price {
+    /// The candidate with nothing kept.
+    pub before: Latency,
+    /// The candidate with these nodes kept.
+    pub after: Latency,
+    /// The reference, in a session that optimises nothing where it is ONNX Runtime's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Latency>,
 }
 
 fn is_zero(count: &usize) -> bool {

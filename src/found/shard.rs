@@ -16,6 +16,8 @@ pub struct Shard {
     pub members: Vec<usize>,
     /// Of all shards together.
     pub total: usize,
+    /// What all shards of one run have in common: the flags, by their hash.
+    pub run: String,
 }
 
 /// What was shared among shards.
@@ -51,9 +53,9 @@ pub fn parse_part(text: &str) -> Result<Part, String> {
 
 impl Part {
     /// Its own of `total`: every N-th, so that all shards have as much to do.
-    pub fn shard(self, what: Shared, total: usize) -> Shard {
+    pub fn shard(self, what: Shared, total: usize, run: &str) -> Shard {
         let members = (self.index - 1..total).step_by(self.of).collect();
-        Shard { index: self.index, of: self.of, what, members, total }
+        Shard { index: self.index, of: self.of, what, members, total, run: run.to_string() }
     }
 }
 
@@ -67,7 +69,7 @@ mod tests {
         for wrong in ["0/4", "5/4", "1", "a/b", "1/0"] {
             assert!(parse_part(wrong).unwrap_err().contains("is no shard"), "{wrong}");
         }
-        let of = |index| Part { index, of: 3 }.shard(Shared::Samples, 5).members;
+        let of = |index| Part { index, of: 3 }.shard(Shared::Samples, 5, "").members;
         assert_eq!([of(1), of(2), of(3)], [vec![0, 3], vec![1, 4], vec![2]]);
     }
 }

@@ -129,6 +129,9 @@ pub struct Bisected {
     pub verdict: Verdict,
     /// Its culprits, in topological order.
     pub culprits: Vec<String>,
+    /// The first one is the end of so many nodes, of which nobody knows which is to blame; 0 where it is one node.
+    #[serde(default)]
+    pub region: usize,
     /// The first one's cause, as far as one was shown or is likely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,

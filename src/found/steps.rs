@@ -21,6 +21,8 @@ pub struct Decoding {
     pub rules: Vec<String>,
     /// The first step, from 0, after which the two sides go on with different tokens; null where they never do.
     pub first_token: Option<usize>,
+    /// The step whose state the rest of the report is about.
+    pub searched: usize,
     /// Every step alone is within tolerance, and fed by its own outputs the candidate leaves it: from this step on.
     pub drifts_from: Option<usize>,
 }

@@ -151,8 +151,8 @@ impl Side {
         Ok(self.backend.run(&Job::new(self.model.lean(model), feeds, outputs))?.values)
     }
 
-    /// Seconds of one run of the built model on the first feed, where the backend can tell: the median over `runs`.
-    pub fn latency(&self, work: &Work, runs: usize) -> Result<Option<f64>, RunError> {
+    /// Seconds of each of `runs` of the built model on the first feed, where the backend can tell.
+    pub fn latency(&self, work: &Work, runs: usize) -> Result<Option<Vec<f64>>, RunError> {
         question::latency(&*self.backend, self.job(work)?, runs)
     }
 

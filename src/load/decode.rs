@@ -55,8 +55,9 @@ impl Decode {
     /// What is done from step to step, a sentence each.
     pub fn told(&self) -> Vec<String> {
         let feedback = self.feedback.iter().map(|(output, input)| format!("output '{output}' becomes input '{input}'"));
+        let how = if self.feedback.is_empty() { "is put behind" } else { "becomes" };
         let token =
-            self.token.iter().map(|(scores, ids)| format!("the best of the last row of '{scores}' becomes '{ids}'"));
+            self.token.iter().map(|(scores, ids)| format!("the best of the last row of '{scores}' {how} '{ids}'"));
         let rules = self.rules.iter().map(|(input, rule)| format!("input '{input}' {}", rule.told()));
         token.chain(feedback).chain(rules).collect()
     }
@@ -98,11 +99,24 @@ impl Decode {
         if let Some((scores, ids)) = &self.token {
             let made = outputs.get(scores).ok_or_else(|| format!("there is no output '{scores}' to go on with"))?;
             let like = feed.get(ids).ok_or_else(|| format!("there is no input '{ids}' to go on with"))?;
-            next.insert(ids.clone(), integers(like.dtype, &last_best(made), like.shape.len())?);
+            let new = integers(like.dtype, &last_best(made), like.shape.len())?;
+            // Without a cache the model reads the whole text again.
+            let ids_now = match self.feedback.is_empty() {
+                true => behind(like, &new, like.shape.len().saturating_sub(1))
+                    .ok_or_else(|| format!("the token cannot be put behind '{ids}'"))?,
+                false => new,
+            };
+            next.insert(ids.clone(), ids_now);
         }
         for (input, rule) in &self.rules {
             let Some(before) = feed.get(input) else { continue };
-            let grown = grown(before, *rule, tokens.unwrap_or(1));
+            let grown = match (self.feedback.is_empty(), rule) {
+                (true, Rule::Position) => {
+                    let last = before.shape.len().saturating_sub(1);
+                    grown(before, *rule, 1).and_then(|one| behind(before, &one, last))
+                }
+                _ => grown(before, *rule, tokens.unwrap_or(1)),
+            };
             next.insert(
                 input.clone(),
                 grown.ok_or_else(|| format!("input '{input}' of {} {:?} cannot grow", before.dtype, before.shape))?,

@@ -173,7 +173,10 @@ fn fitted(picture: &RgbImage, fit: Fit, [height, width]: [usize; 2]) -> RgbImage
     match fit {
         Fit::Stretch => imageops::resize(picture, width, height, FilterType::Triangle),
         Fit::Crop(share) => {
-            let large = by(ratios.0.max(ratios.1) * share);
+            // As torchvision has it: the longer side is cut to a whole number, not rounded.
+            let factor = ratios.0.max(ratios.1) * share;
+            let whole = |own: u32| (f64::from(own) * factor + 1e-9).floor();
+            let large = resized(whole(own_height), whole(own_width));
             let (x, y) = (large.width().saturating_sub(width) / 2, large.height().saturating_sub(height) / 2);
             imageops::crop_imm(&large, x, y, width, height).to_image()
         }

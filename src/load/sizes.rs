@@ -23,6 +23,8 @@ pub type Size = BTreeMap<String, usize>;
 
 /// Rows of a batch at least: those that there are come again.
 pub const ROWS: usize = 4;
+/// Elements of an input at most.
+const LARGEST: usize = 1 << 31;
 /// Sizes of one dimension at most.
 const MOST: usize = 10_000;
 
@@ -57,8 +59,16 @@ pub fn begin(specs: &[InputSpec], sweeps: &[Sweep], batch: bool) -> Vec<(String,
     }
 }
 
-/// The named dimension of the rows: the first axis of the first input that leaves it open and names it.
+/// The named dimension of the rows: the one that is called batch, else the first axis of the first input that leaves it open
+/// and names it.
 pub fn row_dimension(specs: &[InputSpec]) -> Option<String> {
+    let named = specs.iter().flat_map(|spec| &spec.dims).find_map(|dim| match dim {
+        Dim::Named(name) if name.to_ascii_lowercase().contains("batch") && !name.contains('+') => Some(name.clone()),
+        _ => None,
+    });
+    if named.is_some() {
+        return named;
+    }
     specs.iter().find_map(|spec| match spec.dims.first() {
         Some(Dim::Named(name)) => Some(name.clone()),
         _ => None,
@@ -67,7 +77,15 @@ pub fn row_dimension(specs: &[InputSpec]) -> Option<String> {
 
 /// Does the model have such a dimension, and leave it open?
 pub fn check(specs: &[InputSpec], sweeps: &[Sweep]) -> anyhow::Result<()> {
-    sweeps.iter().try_for_each(|sweep| axes(specs, &sweep.dim).map(drop))
+    for (number, Sweep { dim, .. }) in sweeps.iter().enumerate() {
+        axes(specs, dim)?;
+        ensure!(!dim.contains('+'), "--sweep {dim}: it follows from what it is made of; sweep one of those");
+        ensure!(
+            sweeps[..number].iter().all(|other| other.dim != *dim),
+            "--sweep {dim} is there twice; write its sizes in one list: {dim}=1,2,4"
+        );
+    }
+    Ok(())
 }
 
 /// Every combination of sizes, the smallest sample first.
@@ -110,6 +128,12 @@ pub fn sized(sample: &Tensors, specs: &[InputSpec], size: &Size) -> anyhow::Resu
 
 fn resize(sample: &mut Tensors, input: &str, axis: usize, size: usize) -> anyhow::Result<()> {
     let Some(tensor) = sample.get_mut(input) else { return Ok(()) };
+    let own = tensor.shape.get(axis).copied().unwrap_or(1).max(1);
+    let elements = (tensor.elements() / own).max(1).checked_mul(size);
+    ensure!(
+        elements.is_some_and(|n| n <= LARGEST),
+        "--sweep: input '{input}' with axis {axis} of {size} does not fit into memory; give smaller sizes"
+    );
     *tensor = tensor.resized(axis, size).with_context(|| {
         format!(
             "--sweep: input '{input}' has the shape {:?}, and axis {axis} of it cannot be made {size}",
@@ -156,6 +180,9 @@ fn axes<'a>(specs: &'a [InputSpec], dim: &str) -> anyhow::Result<Vec<(&'a str, u
         && let (Some(spec), Ok(axis)) = (specs.iter().find(|spec| spec.name == input), axis.parse::<usize>())
     {
         match spec.dims.get(axis) {
+            Some(Dim::Named(name)) => {
+                bail!("--sweep {dim}: the model calls that axis '{name}', and others may share it; sweep {name}")
+            }
             Some(Dim::Fixed(n)) => bail!("--sweep {dim}: the model fixes that axis at {n}; nothing else can be fed"),
             None if !spec.dims.contains(&Dim::Rest) => bail!("--sweep {dim}: '{input}' has {} axes", spec.dims.len()),
             _ => return Ok(vec![(spec.name.as_str(), axis)]),

@@ -1,7 +1,7 @@
 //! Every backend of layerdiff, by the SPEC that asks for it: how it starts, and the libraries that it loads. A new one is an
 //! arm in each of the two; what has many flags of its own has a file of its own (`engine`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 
@@ -62,7 +62,16 @@ pub fn start(
         }
         Place::TensorRt => engine::start(spec, &args.engine, model, graph)?,
         Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
-        Place::Saved(path) => (Box::new(Saved::load(path, &outputs(), args.memory())?), Lowering::None),
+        Place::Saved(path) => (Box::new(stored(path, &outputs(), args)?), Lowering::None),
+    })
+}
+
+/// Stored tensors; a shard of the inputs has the same shard of what was stored for them.
+fn stored(path: &Path, outputs: &[String], args: &SetArgs) -> anyhow::Result<Saved> {
+    let saved = Saved::load(path, outputs, args.memory())?;
+    Ok(match args.shard.filter(|_| args.sweep.is_empty()) {
+        Some(part) => saved.every(part.index - 1, part.of),
+        None => saved,
     })
 }
 

@@ -65,6 +65,11 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         (all, paths.join(", "))
     };
     let first = feeds.first().context("the inputs hold no sample; give at least one")?;
+    if let Some((_, ids)) = decode.as_ref().and_then(|decode| decode.token.as_ref()) {
+        ensure!(feeds.len() == 1, "--steps decodes one prompt, and there are {}; give one", feeds.len());
+        let tokens = first.get(ids).map_or(0, Tensor::elements);
+        ensure!(tokens > 0, "--steps: the prompt '{ids}' is empty; give one token at least");
+    }
     let info = InputsInfo { source, synthetic, samples: feeds.len(), tensors: described(first), files };
     Ok((feeds, info))
 }
@@ -72,11 +77,6 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
 /// The first step of a decoder needs no cache, mask or positions from the user.
 fn complete(feeds: &mut [Tensors], specs: &[InputSpec], decode: Option<&Decode>) -> anyhow::Result<()> {
     let Some(decode) = decode else { return Ok(()) };
-    ensure!(
-        decode.token.is_none() || feeds.len() == 1,
-        "--steps decodes one sample, and there are {}; give one",
-        feeds.len()
-    );
     feeds.iter_mut().for_each(|feed| decode::complete(feed, specs, decode));
     Ok(())
 }

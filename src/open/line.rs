@@ -59,7 +59,10 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
-    let (feeds, inputs, shard) = part::samples(set, feeds, inputs)?;
+    args.stages
+        .iter()
+        .try_for_each(|stage| part::stored(set, &stage.spec, &inputs.files).with_context(|| told(stage)))?;
+    let (feeds, inputs, shard) = part::samples(set, &fingerprint(args), feeds, inputs)?;
     let mut stages = Vec::new();
     for stage in &args.stages {
         let side = sides::side(&stage.spec, &model, global, set).with_context(|| told(stage))?;
@@ -101,6 +104,13 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let (labels, dir) = (data::labels(set)?, places::dir(set));
     let reference = Ran::of("reference", reference, Ok(answer));
     Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, dir, survey })
+}
+
+/// What all shards of one pipeline have in common.
+fn fingerprint(args: &StagesArgs) -> String {
+    let mut more: Vec<String> = args.stages.iter().map(|stage| format!("{}={}", stage.name, stage.spec)).collect();
+    more.extend(args.truth.as_ref().map(|path| path.display().to_string()));
+    args.set.fingerprint(&more)
 }
 
 fn told(stage: &StageArg) -> String {

@@ -51,7 +51,7 @@ pub fn asked(
     if args.sweep.is_empty() {
         return Ok((feeds, Asked::One, None));
     }
-    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len()));
+    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len(), &args.fingerprint(&[])));
     let sizes: Vec<sizes::Size> = match &shard {
         Some(shard) => shard.members.iter().filter_map(|number| sizes.get(*number).cloned()).collect(),
         None => sizes,

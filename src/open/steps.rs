@@ -55,8 +55,11 @@ impl Both<'_> {
         let (reference, candidate) = (&*reference, &*candidate);
         let pair = Pair { reference, candidate, survey: &survey, args, labels: &labels, outputs: plan.outputs };
         let judged = Judged { pair, decode, states: &states, right: &right, got: &got, own: &own };
-        let steps = judged.steps()?;
+        let mut steps = judged.steps()?;
         let chosen = chosen(&steps);
+        if let Some(decoding) = &mut steps.decoding {
+            decoding.searched = chosen;
+        }
         let state = states.get(chosen).cloned().context("no step was decoded")?;
         Ok((steps, state))
     }

@@ -84,7 +84,7 @@ pub fn told(question: &Question) -> Told {
             let output = |name: &String| super::Output { name: name.clone(), dtype: None, shape: Vec::new() };
             Told::Outputs(job.outputs.iter().map(output).collect())
         }
-        Question::Latency { job, runs } => Told::Seconds((runs * 10 + feeds(job)) as f64),
+        Question::Latency { job, runs } => Told::Seconds(vec![(runs * 10 + feeds(job)) as f64]),
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),
         Question::Routes => Told::Routes("-a=[on|off]".to_string()),
     }

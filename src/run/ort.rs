@@ -227,7 +227,7 @@ impl Backend for Ort {
         Ok(match question {
             Question::Outputs(job) => Told::Outputs(self.open(&job.model)?.outputs),
             Question::Latency { job, runs } => match job.feeds.first() {
-                Some(feed) => latency(&mut self.open(&job.model)?, feed, *runs)?.map_or(Told::Nothing, Told::Seconds),
+                Some(feed) => Told::Seconds(latency(&mut self.open(&job.model)?, feed, *runs)?),
                 None => Told::Nothing,
             },
             Question::Engine | Question::Routes => Told::Nothing,
@@ -235,8 +235,8 @@ impl Backend for Ort {
     }
 }
 
-/// The median of `runs`, after one to warm up.
-fn latency(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Option<f64>, RunError> {
+/// Seconds of each of `runs`, after one to warm up.
+fn latency(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Vec<f64>, RunError> {
     session.run(feed, &[])?;
     let mut seconds = Vec::with_capacity(runs);
     for _ in 0..runs {
@@ -244,8 +244,7 @@ fn latency(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Option<
         session.run(feed, &[])?;
         seconds.push(started.elapsed().as_secs_f64());
     }
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds.get(runs / 2).copied())
+    Ok(seconds)
 }
 
 /// What is known of the provider before any model.

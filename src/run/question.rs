@@ -31,8 +31,8 @@ pub enum Told {
     Nothing,
     /// To [`Question::Outputs`].
     Outputs(Vec<Output>),
-    /// To [`Question::Latency`].
-    Seconds(f64),
+    /// To [`Question::Latency`]: of each run.
+    Seconds(Vec<f64>),
     /// To [`Question::Engine`].
     Engine(Engine),
     /// To [`Question::Routes`].
@@ -79,8 +79,8 @@ pub fn outputs(backend: &dyn Backend, job: Job) -> Result<Vec<Output>, RunError>
     }
 }
 
-/// Seconds of one run of the job's model; `None` where there is no such number.
-pub fn latency(backend: &dyn Backend, job: Job, runs: usize) -> Result<Option<f64>, RunError> {
+/// Seconds of every one of so many runs of the job's model, after one to warm up; `None` where there is no such number.
+pub fn latency(backend: &dyn Backend, job: Job, runs: usize) -> Result<Option<Vec<f64>>, RunError> {
     match backend.ask(&Question::Latency { job, runs })? {
         Told::Seconds(seconds) => Ok(Some(seconds)),
         Told::Nothing => Ok(None),

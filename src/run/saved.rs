@@ -37,6 +37,12 @@ impl Saved {
         Saved { about: About { gives, ..About::plain(info) }, samples, names }
     }
 
+    /// The samples from `first` on, every `step`-th.
+    pub fn every(mut self, first: usize, step: usize) -> Saved {
+        self.samples = self.samples.into_iter().skip(first).step_by(step.max(1)).collect();
+        self
+    }
+
     /// Names of the stored tensors, of all samples: what can be compared.
     pub fn stored(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)

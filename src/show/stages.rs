@@ -65,8 +65,9 @@ fn banner(found: &Stages) -> Banner {
 
 fn headline(found: &Stages) -> (&'static str, String) {
     let (model, of) = (clean(file_name(&found.model.path)), plural(found.stages.len(), "stage"));
+    let verb = if found.stages.len() == 1 { "agrees" } else { "agree" };
     match (found.verdict, &found.first_broken) {
-        (Verdict::Agreed, _) => ("agreed", format!("{of} of {model} agree with {}", found.reference.told())),
+        (Verdict::Agreed, _) => ("agreed", format!("{of} of {model} {verb} with {}", found.reference.told())),
         (Verdict::Diverged, Some(stage)) => {
             ("diverged", format!("stage '{}' is the first of {of} of {model} to break", clean(stage)))
         }
@@ -95,7 +96,10 @@ fn bisected(found: &Bisected) -> Vec<Fact> {
     let told = match (found.verdict, found.culprits.as_slice()) {
         (_, [first, more @ ..]) => {
             let others = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            format!("the first node to go wrong is '{}'{others}", clean(first))
+            match found.region {
+                0 => format!("the first node to go wrong is '{}'{others}", clean(first)),
+                n => format!("somewhere in the {} that end with '{}'{others}", plural(n, "node"), clean(first)),
+            }
         }
         (Verdict::Agreed, []) => "between the last good stage and this one nothing diverges".to_string(),
         (_, []) => "no single node was found".to_string(),

@@ -142,7 +142,35 @@ def wrong(model, kind, rng):
     return model, step, victim
 
 
+def without_cache(seed):
+    """Reads the whole text in every step: the mean of what was said, turned and scored."""
+    net = Net(seed, 0)
+    x = net.node("Gather", [net.matrix("embed", VOCABULARY, WIDTH, 4.0), "input_ids"], "tok")
+    x = net.node("CumSum", [x, net.weight("axis", np.int64(1))], "sum")
+    x = net.node("Tanh", [net.node("MatMul", [x, net.matrix("w", WIDTH, WIDTH)], "proj")], "act")
+    net.nodes.append(helper.make_node("MatMul", [x, net.matrix("head.w", WIDTH, VOCABULARY)], ["logits"], name="head"))
+    ids = helper.make_tensor_value_info("input_ids", I, ["batch", "seq"])
+    scores = helper.make_tensor_value_info("logits", F, ["batch", "seq", VOCABULARY])
+    graph = helper.make_graph(net.nodes, "plain", [ids], [scores], net.weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def main(kind, seed, folder):
+    if kind == "plain":
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        model = without_cache(int(seed))
+        onnx.save(model, Path(folder) / "model.onnx")
+        prompt = np.random.default_rng(int(seed)).integers(0, VOCABULARY, (1, PROMPT))
+        np.savez(Path(folder) / "prompt.npz", input_ids=prompt)
+        np.savez(Path(folder) / "empty.npz", input_ids=prompt[:, :0])
+        said = prompt
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        for _ in range(6):
+            best = session.run(None, {"input_ids": said})[0][:, -1].argmax(-1)
+            said = np.concatenate([said, best[:, None]], 1)
+        return print("tokens", *said[0, PROMPT:])
     model, rng = build(int(seed))
     other, step, victim = wrong(model, kind, rng)
     folder = Path(folder)

@@ -182,7 +182,7 @@ fn sensitivity(
     ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
     ranked.truncate(most);
     if let Some(part) = part {
-        let own = part.shard(Shared::Nodes, ranked.len()).members;
+        let own = part.shard(Shared::Nodes, ranked.len(), "").members;
         ranked = own.into_iter().filter_map(|number| ranked.get(number).copied()).collect();
     }
     let sets: Vec<Vec<usize>> = ranked.iter().flat_map(|(node, ..)| alone(remedy, *node)).collect();

@@ -34,7 +34,7 @@ pub fn cure(probe: &Probe, outputs: &[String], locals: Locals, frame: &Frame, go
         let notes = whole_tf32(candidate).into_iter().filter(|_| goal == Goal::Cure).collect();
         return Ended::well(Cure { notes, ..Cure::default() });
     };
-    let remedy = InFloat32::new(candidate, low, locals, &probe.lab.feeds);
+    let remedy = InFloat32::new((candidate, &probe.lab.reference), low, locals, &probe.lab.feeds);
     let bench = Bench::new(probe, outputs);
     let trials = bench.trials(frame.holdout, |set, feeds| {
         let kept = keys(candidate, set);
@@ -52,6 +52,7 @@ fn whole_tf32(candidate: &Side) -> Option<CureNote> {
 /// Nodes kept in float32 while the others run in `low`.
 struct InFloat32<'a> {
     side: &'a Side,
+    reference: &'a Side,
     low: Low,
     locals: Locals,
     units: Units,
@@ -59,11 +60,11 @@ struct InFloat32<'a> {
 }
 
 impl<'a> InFloat32<'a> {
-    fn new(side: &'a Side, low: Low, locals: Locals, feeds: &'a [Tensors]) -> InFloat32<'a> {
+    fn new((side, reference): (&'a Side, &'a Side), low: Low, locals: Locals, feeds: &'a [Tensors]) -> InFloat32<'a> {
         let rank = |node: usize| locals.get(&node).map_or(0.0, |l| l.error);
         let ranks = (0..side.graph.nodes.len()).map(rank).collect();
         let units = Units::new(&side.graph, cure::groups(&side.graph), may_be_kept(side, low), ranks);
-        InFloat32 { side, low, locals, units, feeds }
+        InFloat32 { side, reference, low, locals, units, feeds }
     }
 }
 
@@ -91,7 +92,7 @@ impl Remedy for InFloat32<'_> {
     fn price(&self, nodes: &[usize], found: &mut Overrides, progress: &Progress) -> Result<Vec<CureNote>, RunError> {
         progress.step("the price of the overrides");
         let kept = keys(self.side, nodes);
-        price::latency(self.side, &kept, &self.feeds[0], found)?;
+        price::latency((self.side, self.reference), &kept, &self.feeds[0], found)?;
         price::ignored(self.side, nodes, &kept, &self.feeds[..1])
     }
 

@@ -1,28 +1,44 @@
 //! What a cure costs where the candidate has a price of its own: latency, and whether the builder did as it was told.
 
-use crate::found::{CureNote, Overrides, Real};
-use crate::lab::{Lowering, Side};
+use crate::found::stages::Latency;
+use crate::found::{CureNote, Overrides, Price};
+use crate::lab::{Lowering, Side, Work};
 use crate::precision::Kept;
 use crate::run::{Layer, RunError};
 use crate::tensor::Tensors;
 
-/// Runs that a latency is the median of.
+/// Runs that are timed.
 const RUNS: usize = 15;
 
-/// The candidate's latency with nothing kept in FP32, and with `kept`. An emulation has none.
-pub fn latency(side: &Side, kept: &Kept, feed: &Tensors, found: &mut Overrides) -> Result<(), RunError> {
+/// The candidate's latency with nothing kept in FP32, and with `kept`, beside the reference's. An emulation has none.
+pub fn latency(
+    (side, reference): (&Side, &Side),
+    kept: &Kept,
+    feed: &Tensors,
+    found: &mut Overrides,
+) -> Result<(), RunError> {
     if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
         return Ok(());
     }
-    let work = side.work(std::slice::from_ref(feed), &[]);
-    let time = |kept: &Kept| match side.latency(&work.clone().keeping(kept), RUNS) {
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        // It ran in the search: a price that cannot be told takes nothing from the cure.
-        Err(_) => Ok(None),
-        Ok(seconds) => Ok(seconds.map(Real)),
-    };
-    (found.latency_before, found.latency_after) = (time(&Kept::new())?, time(kept)?);
+    let feeds = std::slice::from_ref(feed);
+    let nothing = Kept::new();
+    let before = time(side, &side.work(feeds, &[]).keeping(&nothing))?;
+    let after = time(side, &side.work(feeds, &[]).keeping(kept))?;
+    if let (Some(before), Some(after)) = (before, after) {
+        (found.latency_before, found.latency_after) = (Some(before.median), Some(after.median));
+        let reference = if reference.runs() { time(reference, &reference.work(feeds, &[]))? } else { None };
+        found.price = Some(Price { before, after, reference });
+    }
     Ok(())
+}
+
+/// It ran in the search: a price that cannot be told takes nothing from the cure.
+fn time(side: &Side, work: &Work) -> Result<Option<Latency>, RunError> {
+    match side.latency(work, RUNS) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Err(_) => Ok(None),
+        Ok(seconds) => Ok(seconds.and_then(|seconds| Latency::of(&seconds))),
+    }
 }
 
 /// Nodes that a builder was told to keep in FP32 and did not. Only a builder that chooses precisions by itself can do that.

@@ -142,6 +142,7 @@ pub(super) fn told(set: &Smallest, units: &Units, kind: CureKind) -> Overrides {
         error_after: Real(set.error_after),
         latency_before: None,
         latency_after: None,
+        price: None,
         builds: set.trials,
         files: BTreeMap::new(),
         groups: set.groups.clone(),

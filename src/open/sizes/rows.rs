@@ -1,7 +1,7 @@
 //! The rows of a batch: alone, repeated, and together. A row that is another one in its batch is wrong whatever the others are,
 //! unless the model mixes rows by itself: then so does the reference.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::found::sizes::{Batch, BatchOf, RowOfBatch};
 use crate::found::{Status, Verdict};
@@ -14,8 +14,8 @@ use crate::open::stand::Pair;
 use crate::run::RunError;
 use crate::tensor::{Tensor, Tensors};
 
-/// Rows that are looked at, of a larger one.
-const MOST: usize = 8;
+/// Rows at most: each takes two more runs.
+const MOST: usize = 256;
 
 /// A batch, and where its rows are.
 pub struct Rows {
@@ -36,7 +36,8 @@ impl Rows {
             batch.get(input)?.shape.get(*axis).copied()
         };
         let own = size(&batch).context("--batch-check: no input has rows")?;
-        let count = own.clamp(ROWS, MOST);
+        ensure!(own <= MOST, "--batch-check looks at up to {MOST} rows, and there are {own}; give fewer");
+        let count = own.max(ROWS);
         for (input, axis) in &axes {
             let Some(tensor) = batch.get_mut(input) else { continue };
             let whole = tensor.shape.get(*axis) == Some(&own);
@@ -131,6 +132,11 @@ fn worst<'o>(rules: &Rules, outputs: &'o [String], pairs: &[(Place, Place)]) -> 
     let mut worst = (Status::NotCompared, None);
     for output in outputs {
         for ((values, row, count), (other, at, of)) in pairs {
+            // What does not grow with the batch has no rows.
+            let first = |values: &Tensors| values.get(output)?.shape.first().copied();
+            if first(values).zip(first(other)).is_none_or(|(many, few)| many * of != few * count) {
+                continue;
+            }
             let row = values.get(output).and_then(|tensor| part(tensor, *row, *count));
             let other = other.get(output).and_then(|tensor| part(tensor, *at, *of));
             let (Some(got), Some(right)) = (row, other) else { continue };

@@ -3,7 +3,7 @@
 use super::Density::{self, Short};
 use crate::found::steps::{Decoding, StepVerdict, Tokens};
 use crate::found::words::{cosine, number};
-use crate::found::{Metrics, Report};
+use crate::found::{Metrics, Report, Verdict};
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Words};
 use crate::show::stages::{told, worst};
 
@@ -88,10 +88,19 @@ fn facts(decoding: &Decoding, report: &Report) -> Vec<Fact> {
     facts.push(match (report.first_bad_step, decoding.drifts_from) {
         (_, Some(from)) => Fact::strong(
             "steps",
-            format!("each alone is within tolerance; fed by its own outputs the candidate leaves it at step {from}, and the search asks which node adds most"),
+            format!("each alone is within tolerance; fed by its own outputs the candidate leaves it at step {from}. What follows is of step {}, whose own error is the largest, with a {}-th of the tolerance: which node adds most; no reproducer shows a drift", decoding.searched, report.steps.len()),
         ),
         (Some(step), None) => Fact::strong("steps", format!("step {step} is the first to diverge with the reference's state")),
-        (None, None) => Fact::new("steps", format!("{} agree, with the reference's state and with its own", report.steps.len())),
+        (None, None) => {
+            let of = report.steps.len();
+            let agree = report.steps.iter().filter(|step| step.verdict == Verdict::Agreed).count();
+            let own = report.steps.iter().all(|step| step.own.is_some());
+            let how = if own { "with the reference's state and with its own" } else { "with the reference's state" };
+            match agree == of {
+                true => Fact::new("steps", format!("{of} agree, {how}")),
+                false => Fact::doubtful("steps", format!("{agree} of {of} agree, {how}; the others have no answer")),
+            }
+        }
     });
     facts.extend(
         decoding

@@ -16,7 +16,12 @@ pub fn headline(report: &Report) -> (&'static str, String) {
         };
     }
     let size = report.first_bad_size.as_ref().map_or(String::new(), |size| format!(" at {}", sizes::told(size)));
-    let step = report.first_bad_step.map_or(String::new(), |step| format!(" at step {step}"));
+    let step = report.first_bad_step.map_or(String::new(), |step| {
+        match report.decoding.as_ref().and_then(|d| d.drifts_from) {
+            Some(from) => format!(", drifting from step {from} on"),
+            None => format!(" at step {step}"),
+        }
+    });
     let pair = format!("{} against {}{size}{step}", report.candidate.told(), report.reference.told());
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),

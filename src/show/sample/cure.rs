@@ -24,6 +24,7 @@ pub fn overrides() -> Overrides {
         error_after: Real(2.1e-4),
         latency_before: None,
         latency_after: None,
+        price: None,
         builds: 11,
         files: files.map(|(consumer, file)| (consumer.into(), format!("bert.layerdiff/overrides/{file}"))).into(),
         groups: vec!["LayerNorm '/norm': Pow, ReduceMean".into()],

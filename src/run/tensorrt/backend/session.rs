@@ -78,8 +78,8 @@ impl Session {
         self.collect(outputs)
     }
 
-    /// Seconds that a run takes, without copies: the median of `runs`, after one to warm up.
-    pub fn latency(&mut self, feed: &Tensors, runs: usize) -> Result<f64, RunError> {
+    /// Seconds that each of `runs` takes, without copies, after one to warm up.
+    pub fn latency(&mut self, feed: &Tensors, runs: usize) -> Result<Vec<f64>, RunError> {
         self.bind(feed)?;
         self.execute()?;
         let mut seconds = Vec::with_capacity(runs.max(1));
@@ -89,8 +89,7 @@ impl Session {
             self.device.synchronise()?;
             seconds.push(start.elapsed().as_secs_f64());
         }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[seconds.len() / 2])
+        Ok(seconds)
     }
 
     /// Shapes, values and memory for everything that goes in or comes out.
