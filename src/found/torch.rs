@@ -1,7 +1,7 @@
 //! Where in a PyTorch program a node comes from: what the exporter wrote beside the node, or what the node's name says.
 //! Reads one node; knows no graph, and runs nothing.
 //!
-//! `torch.onnx.export` writes `pkg.torch.onnx.*` into `metadata_props` of every node (since PyTorch 2.6, `dynamo=True`). The older
+//! `torch.onnx.export` writes `pkg.torch.onnx.*` into `metadata_props` of every node (`dynamo=True`; seen with PyTorch 2.9 and 2.15). The older
 //! exporter, by TorchScript, writes none, and names nodes after the modules: `/encoder/layer.0/attention/query/MatMul`.
 
 use schemars::JsonSchema;
