@@ -61,7 +61,7 @@ def capture(
     """
     import torch
 
-    args, kwargs = (args,) if isinstance(args, torch.Tensor) else tuple(args), dict(kwargs or {})
+    args, kwargs = tuple(args) if isinstance(args, (tuple, list)) else (args,), dict(kwargs or {})
     _no_training(module)
     model = _model.read(onnx)
     feeds = _feeds(model, _values.given(module, args, kwargs))
@@ -157,9 +157,8 @@ def _inside(module, call, model, shapes, told):
         try:
             outputs, nodes = _dynamo.watch(module, args, kwargs, dynamic_shapes)
         except Exception as error:
-            notes.append(
-                f"the module could not be exported again, so tensors inside have no value: {str(error).splitlines()[0]}"
-            )
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            notes.append(f"the module could not be exported again, so tensors inside have no value: {reason}")
             return {}, dict.fromkeys(model.computed, "the module could not be exported again")
         _same(eager, outputs, "the exported program, before it becomes ONNX,", notes)
         return _dynamo.match(model, nodes)

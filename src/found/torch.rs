@@ -1,8 +1,8 @@
 //! Where in a PyTorch program a node comes from: what the exporter wrote beside the node, or what the node's name says.
 //! Reads one node; knows no graph, and runs nothing.
 //!
-//! `torch.onnx.export` writes `pkg.torch.onnx.*` into `metadata_props` of every node (since PyTorch 2.6, `dynamo=True`). The older
-//! exporter, by TorchScript, writes none, and names nodes after the modules: `/encoder/layer.0/attention/query/MatMul`.
+//! `torch.onnx.export(dynamo=True)` writes `pkg.torch.onnx.*` into `metadata_props` of every node (seen with PyTorch 2.9 and 2.15).
+//! The older exporter, by TorchScript, writes none, and names nodes after the modules: `/encoder/layer.0/query/MatMul`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,14 +49,16 @@ impl Torch {
         }
         let scope = if self.scope.is_empty() { "the model itself" } else { &self.scope };
         let module = self.module.iter().map(|module| format!(" ({module})"));
-        let line = |source: &String| source.split(" in ").next().map(file_name).unwrap_or_default();
-        let source = self.source.iter().map(|source| format!(", {}", line(source)));
+        let source = self.source.iter().map(|source| format!(", {}", file_and_line(source)));
         clean(&std::iter::once(scope.to_string()).chain(module).chain(source).collect::<String>())
     }
 }
 
-fn file_name(path: &str) -> String {
-    path.rsplit(['/', '\\']).next().unwrap_or(path).to_string()
+/// `model.py:213` of `/home/u/model.py:213 in forward`.
+fn file_and_line(source: &str) -> &str {
+    let line =
+        source.rsplit_once(" in ").filter(|(_, function)| !function.contains(':')).map_or(source, |(line, _)| line);
+    line.rsplit(['/', '\\']).next().unwrap_or(line)
 }
 
 fn told_beside(node: &NodeProto) -> Option<Torch> {

@@ -43,6 +43,8 @@ fn the_line_is_the_programs_own() {
     assert_eq!(source("File \"C:\\m\\n.py\", line 7").unwrap(), "C:\\m\\n.py:7");
     let torch = Torch { scope: "a".into(), source: Some("C:\\m\\n.py:7".into()), ..Torch::default() };
     assert_eq!(torch.told(), "a, n.py:7");
+    assert_eq!(file_and_line("/home/all in one/m.py:3 in forward"), "m.py:3");
+    assert_eq!(file_and_line("/home/all in one/m.py:3"), "m.py:3");
 }
 
 #[test]
