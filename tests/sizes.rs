@@ -96,7 +96,7 @@ fn what_is_no_size_is_told() {
         (&["--sweep", "x:2=1,2", "--shape", "x=1x4x8"], "fixes that axis at 8"),
         (&["--sweep", "seq"], "is no sweep"),
         (&["--sweep", "seq=1", "--sweep", "seq=2"], "is there twice"),
-        (&["--sweep", "x:1=1,2"], "the model calls that axis 'seq'"),
+        (&["--sweep", "seq=1", "--sweep", "x:1=2"], "is there twice"),
         (&["--sweep", "seq=9223372036854775807", "--shape", "x=1x4x8"], "does not fit into memory"),
         (&["--sweep", "seq=1,2", "--samples", "2", "--shape", "x=1x2x8"], "there are 2; give one"),
     ] {

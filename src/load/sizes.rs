@@ -77,13 +77,13 @@ pub fn row_dimension(specs: &[InputSpec]) -> Option<String> {
 
 /// Does the model have such a dimension, and leave it open?
 pub fn check(specs: &[InputSpec], sweeps: &[Sweep]) -> anyhow::Result<()> {
-    for (number, Sweep { dim, .. }) in sweeps.iter().enumerate() {
-        axes(specs, dim)?;
+    let mut swept = Vec::new();
+    for Sweep { dim, .. } in sweeps {
         ensure!(!dim.contains('+'), "--sweep {dim}: it follows from what it is made of; sweep one of those");
-        ensure!(
-            sweeps[..number].iter().all(|other| other.dim != *dim),
-            "--sweep {dim} is there twice; write its sizes in one list: {dim}=1,2,4"
-        );
+        for axis in axes(specs, dim)? {
+            ensure!(!swept.contains(&axis), "--sweep {dim} is there twice; write its sizes in one list: {dim}=1,2,4");
+            swept.push(axis);
+        }
     }
     Ok(())
 }
@@ -172,17 +172,16 @@ fn axes<'a>(specs: &'a [InputSpec], dim: &str) -> anyhow::Result<Vec<(&'a str, u
         let axes = spec.dims.iter().enumerate().filter(|(_, own)| matches!(own, Dim::Named(name) if name == dim));
         axes.map(move |(axis, _)| (spec.name.as_str(), axis))
     };
-    let axes: Vec<_> = specs.iter().flat_map(named).collect();
-    if !axes.is_empty() {
-        return Ok(axes);
+    let known: Vec<_> = specs.iter().flat_map(named).collect();
+    if !known.is_empty() {
+        return Ok(known);
     }
     if let Some((input, axis)) = dim.rsplit_once(':')
         && let (Some(spec), Ok(axis)) = (specs.iter().find(|spec| spec.name == input), axis.parse::<usize>())
     {
         match spec.dims.get(axis) {
-            Some(Dim::Named(name)) => {
-                bail!("--sweep {dim}: the model calls that axis '{name}', and others may share it; sweep {name}")
-            }
+            // Others may share it.
+            Some(Dim::Named(name)) => return axes(specs, name),
             Some(Dim::Fixed(n)) => bail!("--sweep {dim}: the model fixes that axis at {n}; nothing else can be fed"),
             None if !spec.dims.contains(&Dim::Rest) => bail!("--sweep {dim}: '{input}' has {} axes", spec.dims.len()),
             _ => return Ok(vec![(spec.name.as_str(), axis)]),
