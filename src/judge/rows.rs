@@ -33,7 +33,7 @@ impl Rules {
         };
         let mut worst: Option<(Badness, usize)> = None;
         for number in 0..count {
-            let (r, c) = (row(reference, number)?, row(candidate, number)?);
+            let (r, c) = (reference.part(0, number..number + 1)?, candidate.part(0, number..number + 1)?);
             let compared = compare::compare(&r, &c, tolerance);
             let mismatched = compared.metrics.as_ref().map_or(1, |m| m.mismatched);
             let diverges = match &decided {
@@ -53,20 +53,6 @@ impl Rules {
         rows.worst = worst.map(|(_, number)| number);
         Some(rows)
     }
-}
-
-/// One row, with its axis; `None` for packed types, whose rows may begin inside of a byte.
-fn row(tensor: &Tensor, number: usize) -> Option<Tensor> {
-    let count = *tensor.shape.first()?;
-    let mut shape = tensor.shape.clone();
-    shape[0] = 1;
-    if let Some(texts) = tensor.as_strings() {
-        let width = texts.len() / count;
-        return Tensor::strings(shape, texts[number * width..][..width].to_vec()).ok();
-    }
-    let bytes = tensor.shared().filter(|_| tensor.dtype.bits() >= 8)?;
-    let length = bytes.len() / count;
-    Tensor::new(tensor.dtype, shape, bytes.slice(number * length..(number + 1) * length)).ok()
 }
 
 #[cfg(test)]

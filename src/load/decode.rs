@@ -102,7 +102,7 @@ impl Decode {
             let new = integers(like.dtype, &last_best(made), like.shape.len())?;
             // Without a cache the model reads the whole text again.
             let ids_now = match self.feedback.is_empty() {
-                true => behind(like, &new, like.shape.len().saturating_sub(1))
+                true => Tensor::joined(&[like, &new], like.shape.len().saturating_sub(1))
                     .ok_or_else(|| format!("the token cannot be put behind '{ids}'"))?,
                 false => new,
             };
@@ -113,7 +113,7 @@ impl Decode {
             let grown = match (self.feedback.is_empty(), rule) {
                 (true, Rule::Position) => {
                     let last = before.shape.len().saturating_sub(1);
-                    grown(before, *rule, 1).and_then(|one| behind(before, &one, last))
+                    grown(before, *rule, 1).and_then(|one| Tensor::joined(&[before, &one], last))
                 }
                 _ => grown(before, *rule, tokens.unwrap_or(1)),
             };
@@ -138,30 +138,12 @@ fn joined(before: &Tensor, made: &Tensor, tokens: Option<usize>) -> Result<Tenso
     match (differ.as_slice(), tokens) {
         ([], _) => Ok(made.clone()),
         ([axis], Some(tokens)) if made.shape[*axis] == tokens && before.shape[*axis] > tokens => {
-            behind(before, made, *axis).ok_or_else(|| "the new tokens cannot be put behind the old ones".to_string())
+            Tensor::joined(&[before, made], *axis)
+                .ok_or_else(|| "the new tokens cannot be put behind the old ones".to_string())
         }
         ([_], _) => Ok(made.clone()),
         _ => Err(format!("it has the shape {:?}, and the input had {:?}", made.shape, before.shape)),
     }
-}
-
-fn behind(before: &Tensor, made: &Tensor, axis: usize) -> Option<Tensor> {
-    let to_front = |tensor: &Tensor, axis: usize| {
-        let positions = tensor.shape[axis];
-        (0..positions).map(|at| tensor.picked(axis, &[at])).collect::<Option<Vec<_>>>()
-    };
-    let (a, b) = (to_front(before, axis)?, to_front(made, axis)?);
-    // Along the axis, position by position: rows in front of it stay apart.
-    let parts: Vec<Tensor> = a.into_iter().chain(b).collect();
-    let outer: usize = before.shape[..axis].iter().product();
-    let wide: usize = before.shape[axis + 1..].iter().product::<usize>() * before.dtype.bits() / 8;
-    let mut bytes = Vec::with_capacity(outer * parts.len() * wide);
-    for row in 0..outer {
-        parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes()[row * wide..(row + 1) * wide]));
-    }
-    let mut shape = before.shape.clone();
-    shape[axis] = parts.len();
-    Tensor::new(before.dtype, shape, bytes).ok()
 }
 
 /// By row of the batch, the best of the last position: of `[batch, tokens, vocabulary]` or `[batch, vocabulary]`.

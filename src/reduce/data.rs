@@ -4,7 +4,6 @@
 
 mod cut;
 mod groups;
-mod slice;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};

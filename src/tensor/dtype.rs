@@ -145,6 +145,11 @@ impl DType {
         }
     }
 
+    /// Does every element begin at a byte of its own? Strings do, in a way of theirs; packed types do not.
+    pub fn whole_bytes(self) -> bool {
+        self == DType::String || self.bits() >= 8
+    }
+
     /// Bits of one element; 0 for strings, which have no fixed size.
     pub fn bits(self) -> usize {
         use DType::*;

@@ -157,7 +157,7 @@ fn part(tensor: &Tensor, row: usize, count: usize) -> Option<Tensor> {
     if each == 0 || first % count != 0 {
         return None;
     }
-    tensor.picked(0, &(row * each..(row + 1) * each).collect::<Vec<_>>())
+    tensor.part(0, row * each..(row + 1) * each)
 }
 
 /// The axis of the rows of each input.
@@ -182,7 +182,7 @@ fn together(feeds: &[Tensors], axes: &[(String, usize)]) -> Option<Tensors> {
     let mut batch = first.clone();
     for (input, _) in axes {
         let parts: Vec<&Tensor> = feeds.iter().filter_map(|feed| feed.get(input)).collect();
-        batch.insert(input.clone(), Tensor::stacked(&parts)?);
+        batch.insert(input.clone(), Tensor::joined(&parts, 0)?);
     }
     Some(batch)
 }

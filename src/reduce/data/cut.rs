@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use indexmap::IndexMap;
 
-use super::slice::{slice, whole_bytes};
 use crate::load::testset::{tensor_from_proto, tensor_to_proto};
 use crate::onnx::{DimValue, Dimension, GraphProto, TensorProto, TensorShapeProto, TypeValue, ValueInfoProto};
 use crate::reduce::Case;
@@ -49,7 +48,7 @@ impl Whole {
         let mut other = 0;
         let fixed = sound::parameters(&case.model);
         for (name, value) in &case.feeds {
-            match whole_bytes(value.dtype) && !fixed.contains(name) {
+            match value.dtype.whole_bytes() && !fixed.contains(name) {
                 true => tensors.push(Part::new(name, value.clone(), true)),
                 false => other += bytes(value),
             }
@@ -60,7 +59,7 @@ impl Whole {
             }
             let inline = || tensor_from_proto(proto).ok();
             let value = (!fixed.contains(proto.name())).then(|| inline().or_else(|| payload(proto))).flatten();
-            match value.filter(|v| whole_bytes(v.dtype) && !steers(v)) {
+            match value.filter(|v| v.dtype.whole_bytes() && !steers(v)) {
                 Some(value) => tensors.push(Part::new(proto.name(), value, false)),
                 None => other += proto.payload_len().unwrap_or(0) as u64,
             }
@@ -156,7 +155,7 @@ impl Whole {
         }
         for (t, part) in self.tensors.iter().enumerate() {
             let of = cuts.range((t, 0)..(t + 1, 0)).map(|((_, axis), range)| (*axis, range.clone()));
-            let Some(value) = of.into_iter().try_fold(part.value.clone(), |v, (axis, r)| slice(&v, axis, r)) else {
+            let Some(value) = of.into_iter().try_fold(part.value.clone(), |v, (axis, r)| v.part(axis, r)) else {
                 continue;
             };
             if value.shape != part.shape {
