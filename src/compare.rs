@@ -96,7 +96,7 @@ fn compare_strings(reference: &[String], candidate: &[String], shape: &[usize]) 
     let mut different = (0..reference.len()).filter(|i| reference[*i] != candidate[*i]);
     let first = different.next();
     let none = Metrics { cosine: Real(1.0), sqnr_db: Real(f64::INFINITY), ..Metrics::default() };
-    let errors = if first.is_some() { without_error(none) } else { none };
+    let errors = if first.is_some() { none.without_error() } else { none };
     Metrics {
         mismatched: first.iter().count() as u64 + different.count() as u64,
         elements: reference.len() as u64,
@@ -137,24 +137,7 @@ fn metrics(sums: &Sums, histogram: &Histogram, format: Format, shape: &[usize]) 
     };
     // The rest does not stand for the tensor where NaN or infinities are in other places, or where there is no rest.
     let no_pair = sums.finite == 0 && elements > 0;
-    if sums.odd > 0 || no_pair { without_error(metrics) } else { metrics }
-}
-
-/// The counts and the range stay; how far apart the two are has no number.
-fn without_error(metrics: Metrics) -> Metrics {
-    let none = Real(f64::NAN);
-    Metrics {
-        max_abs: none,
-        mean_abs: none,
-        p99_abs: none,
-        max_rel: none,
-        mean_rel: none,
-        rmse: none,
-        cosine: none,
-        sqnr_db: none,
-        max_ulp: none,
-        ..metrics
-    }
+    if sums.odd > 0 || no_pair { metrics.without_error() } else { metrics }
 }
 
 fn cosine(sums: &Sums) -> f64 {

@@ -93,7 +93,7 @@ pub struct Report {
     pub sweep: Vec<sizes::SizeVerdict>,
     /// The smallest size of a sweep that diverges: the rest of the report is about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_bad_size: Option<std::collections::BTreeMap<String, usize>>,
+    pub first_bad_size: Option<sizes::Size>,
     /// The rows of a batch, alone and together, where they were asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<sizes::Batch>,

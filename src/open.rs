@@ -43,6 +43,7 @@ use crate::load::Model;
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
 use crate::tensor::Tensors;
+use stand::Both;
 
 /// Two sides that have run for the first time.
 pub struct Opened {
@@ -90,9 +91,10 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false };
-    let Chosen { feeds, inputs, sizes, steps, sizes_shared } =
-        chosen(args, (&mut reference, &mut candidate), &plan, inputs)?;
-    let rules = Rules { labels: data::labels(args)?, share: steps.share(), ..data::rules(args, &candidate) };
+    let labels = data::labels(args)?;
+    let both = Both { reference: &mut reference, candidate: &mut candidate, args, labels: &labels, plan };
+    let Chosen { feeds, inputs, sizes, steps, sizes_shared } = chosen(both, inputs)?;
+    let rules = Rules { labels, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
     let reading = asked.read(&reference, Found::of(&candidate, global, &args.engine), Some(&rules));
@@ -137,33 +139,29 @@ struct Chosen {
 }
 
 /// All of the data as it is, unless other sizes or steps are asked for: then the one that fails first.
-fn chosen(
-    args: &SetArgs,
-    (reference, candidate): (&mut Side, &mut Side),
-    plan: &Plan,
-    inputs: InputsInfo,
-) -> anyhow::Result<Chosen> {
-    let told = |inputs: InputsInfo, feed: &Tensors| InputsInfo {
-        samples: 1,
-        tensors: data::described(feed),
-        files: Vec::new(),
-        ..inputs
+fn chosen(both: Both, inputs: InputsInfo) -> anyhow::Result<Chosen> {
+    let feeds = both.plan.feeds;
+    let all = |feeds: Vec<Tensors>, inputs: InputsInfo| Chosen {
+        feeds,
+        inputs,
+        sizes: Sizes::default(),
+        steps: Steps::default(),
+        sizes_shared: None,
     };
-    if let Some(decode) = specs::decode(args, reference)? {
-        let both = steps::Both { reference, candidate, args, plan: Plan { ..*plan } };
-        let (steps, state) = both.decode(&decode)?;
-        let inputs = told(inputs, &state);
-        return Ok(Chosen { feeds: vec![state], inputs, sizes: Sizes::default(), steps, sizes_shared: None });
+    let one = |feed: Tensors, inputs: InputsInfo| {
+        let told = InputsInfo { samples: 1, tensors: data::described(&feed), files: Vec::new(), ..inputs };
+        all(vec![feed], told)
+    };
+    if let Some(decode) = specs::decode(both.args, both.reference)? {
+        let (steps, state) = steps::decode(both, &decode)?;
+        return Ok(Chosen { steps, ..one(state, inputs) });
     }
-    let (tried, asked, sizes_shared) = sizes::asked(args, reference, plan.feeds.to_vec())?;
-    let both = sizes::Both { reference, candidate, args, plan: Plan { feeds: &tried, ..*plan } };
-    let (sizes, chosen) = both.try_all(&asked)?;
-    if let sizes::Asked::One = asked {
-        return Ok(Chosen { feeds: tried, inputs, sizes, steps: Steps::default(), sizes_shared });
+    if !sizes::is_asked(both.args) {
+        return Ok(all(feeds.to_vec(), inputs));
     }
-    let feed = tried[chosen].clone();
-    let inputs = told(inputs, &feed);
-    Ok(Chosen { feeds: vec![feed], inputs, sizes, steps: Steps::default(), sizes_shared })
+    let (tried, asked, sizes_shared) = sizes::asked(both.args, both.reference, feeds)?;
+    let (sizes, chosen) = sizes::try_all(Both { plan: Plan { feeds: &tried, ..both.plan }, ..both }, &asked)?;
+    Ok(Chosen { sizes, sizes_shared, ..one(tried[chosen].clone(), inputs) })
 }
 
 /// What else is to be known before the first run.

@@ -17,7 +17,6 @@ pub mod ort;
 pub mod pool;
 pub mod question;
 pub mod ready;
-pub mod recorded;
 pub mod saved;
 pub mod tensorrt;
 mod threads;

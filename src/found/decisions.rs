@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::{index, number};
-use super::{Note, Real, Status};
+use super::{Metrics, Note, Real, Status};
 
 /// What the final outputs say besides how far they are apart.
 #[derive(Clone, Debug, Default)]
@@ -146,6 +146,34 @@ pub struct CommandVerdict {
     /// Why it has no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl SampleVerdict {
+    /// The worst of these outputs.
+    pub fn of(sample: usize, outputs: Vec<OutputOfSample>) -> SampleVerdict {
+        let with = |status: Status| outputs.iter().any(|output| output.status == status);
+        let status = match (with(Status::Diverges), with(Status::NotCompared)) {
+            (true, _) => Status::Diverges,
+            (false, true) => Status::NotCompared,
+            (false, false) => Status::Agrees,
+        };
+        SampleVerdict { sample, status, outputs }
+    }
+}
+
+impl OutputOfSample {
+    /// What a comparison says of it, where there was one.
+    pub fn of(name: &str, status: Status, why: Option<String>, metrics: Option<&Metrics>) -> OutputOfSample {
+        OutputOfSample {
+            name: name.to_string(),
+            status,
+            why,
+            beyond: metrics.map(|m| Real(m.mismatched as f64 / m.elements.max(1) as f64)),
+            max_abs: metrics.map(|m| m.max_abs),
+            sqnr_db: metrics.map(|m| m.sqnr_db),
+            rows: None,
+        }
+    }
 }
 
 impl Decisions {

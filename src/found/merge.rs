@@ -5,9 +5,10 @@ pub mod stages;
 use std::collections::BTreeMap;
 
 use super::shard::{Shard, Shared};
+use super::sizes::{Size, order};
 use super::{
-    Decisions, InputsInfo, Metrics, OutputOfSample, Real, Report, SampleVerdict, SearchInfo, Status, TensorResult,
-    Verdict, of_outputs,
+    Decisions, InputsInfo, Metrics, OutputOfSample, Report, SampleVerdict, SearchInfo, Status, TensorResult, Verdict,
+    of_outputs,
 };
 
 /// One report of all shards of one run. An error says what does not fit.
@@ -83,22 +84,25 @@ fn samples(mut merged: Report, reports: &[Report], shards: &[Shard]) -> Report {
     merged.samples = samples_of_all(&alone.iter().map(Vec::as_slice).collect::<Vec<_>>(), shards);
     let inputs: Vec<_> = reports.iter().map(|report| &report.inputs).collect();
     merged.inputs = inputs_of_all(&inputs, shards);
-    let unanswered = reports.iter().find(|report| report.verdict == Verdict::Inconclusive);
-    (merged.verdict, merged.why) = match (of_outputs(&merged.outputs), unanswered) {
-        ((Verdict::Agreed, _), Some(report)) => (Verdict::Inconclusive, report.why.clone()),
-        (of_outputs, _) => of_outputs,
-    };
+    let silent = reports.iter().find(|report| report.verdict == Verdict::Inconclusive);
+    (merged.verdict, merged.why) = answer(&merged.outputs, silent.map(|report| report.why.clone()));
     merged
+}
+
+/// One shard without an answer, and why, keeps the whole from being an agreement.
+fn answer(outputs: &[TensorResult], silent: Option<Option<String>>) -> (Verdict, Option<String>) {
+    match (of_outputs(outputs), silent) {
+        ((Verdict::Agreed, _), Some(why)) => (Verdict::Inconclusive, why),
+        (outputs, _) => outputs,
+    }
 }
 
 /// The rest of the report is about the smallest size that fails; where none does, about the largest.
 fn sizes(mut merged: Report, reports: &[Report]) -> Report {
     let mut sweep: Vec<_> = reports.iter().flat_map(|report| report.sweep.clone()).collect();
-    sweep.sort_by_key(|tried| {
-        (tried.size.values().product::<usize>(), tried.size.values().copied().collect::<Vec<_>>())
-    });
+    sweep.sort_by_key(|tried| order(&tried.size));
     let chosen = |verdict: Verdict| sweep.iter().find(|tried| tried.verdict == verdict).map(|tried| tried.size.clone());
-    let about = |report: &&Report, size: &BTreeMap<String, usize>| report.first_bad_size.as_ref() == Some(size);
+    let about = |report: &&Report, size: &Size| report.first_bad_size.as_ref() == Some(size);
     let bad = chosen(Verdict::Diverged).and_then(|size| reports.iter().find(|report| about(report, &size)));
     let silent = reports.iter().find(|report| report.verdict == Verdict::Inconclusive);
     let largest = reports.iter().max_by_key(|report| report.sweep.last().map(|t| t.size.values().product::<usize>()));
@@ -196,23 +200,8 @@ pub fn of_one(outputs: &[TensorResult], told: &[SampleVerdict]) -> Vec<SampleVer
     if !told.is_empty() {
         return told.to_vec();
     }
-    let one = |output: &TensorResult| OutputOfSample {
-        name: output.name.clone(),
-        status: output.status,
-        why: output.why.clone(),
-        beyond: output.metrics.as_ref().map(|m| Real(m.mismatched as f64 / m.elements.max(1) as f64)),
-        max_abs: output.metrics.as_ref().map(|m| m.max_abs),
-        sqnr_db: output.metrics.as_ref().map(|m| m.sqnr_db),
-        rows: None,
-    };
-    let outputs: Vec<OutputOfSample> = outputs.iter().map(one).collect();
-    let with = |status: Status| outputs.iter().any(|output| output.status == status);
-    let status = match (with(Status::Diverges), with(Status::NotCompared)) {
-        (true, _) => Status::Diverges,
-        (false, true) => Status::NotCompared,
-        (false, false) => Status::Agrees,
-    };
-    vec![SampleVerdict { sample: 0, status, outputs }]
+    let one = |o: &TensorResult| OutputOfSample::of(&o.name, o.status, o.why.clone(), o.metrics.as_ref());
+    vec![SampleVerdict::of(0, outputs.iter().map(one).collect())]
 }
 
 /// The data of all shards.
@@ -246,6 +235,7 @@ fn search(merged: &Report, reports: &[Report]) -> SearchInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::found::Real;
     use crate::found::shard::Part;
 
     fn report(index: usize, errors: &[f64]) -> Report {

@@ -244,6 +244,11 @@ impl Metrics {
     /// Of two tensors whose shapes or kinds of value differ: no element of one could be set against the other's, so that no
     /// number stands for them.
     pub fn apart(sample: usize) -> Metrics {
+        Metrics { sample, ..Metrics::default() }.without_error()
+    }
+
+    /// The counts and the range stay; how far apart the two are has no number.
+    pub fn without_error(self) -> Metrics {
         let none = Real(f64::NAN);
         Metrics {
             max_abs: none,
@@ -255,8 +260,7 @@ impl Metrics {
             cosine: none,
             sqnr_db: none,
             max_ulp: none,
-            sample,
-            ..Metrics::default()
+            ..self
         }
     }
 

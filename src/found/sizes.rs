@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Status, TensorResult, Verdict};
 
+/// The size of each swept dimension: `{"batch": 2}`.
+pub type Size = BTreeMap<String, usize>;
+
+/// By which sizes are put in order: the smallest sample first.
+pub fn order(size: &Size) -> (usize, Vec<usize>) {
+    (size.values().product(), size.values().copied().collect())
+}
+
 /// All that was tried before one size was chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes {
@@ -21,7 +29,7 @@ pub struct Sizes {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SizeVerdict {
     /// By dimension: `{"batch": 2}`.
-    pub size: BTreeMap<String, usize>,
+    pub size: Size,
     /// Candidate against reference.
     pub verdict: Verdict,
     /// Why there is no answer: a size that an engine was not built for, for example.
@@ -76,7 +84,7 @@ impl RowOfBatch {
 
 impl Sizes {
     /// The smallest size that diverges.
-    pub fn first_bad(&self) -> Option<&BTreeMap<String, usize>> {
+    pub fn first_bad(&self) -> Option<&Size> {
         self.sweep.iter().find(|tried| tried.verdict == Verdict::Diverged).map(|tried| &tried.size)
     }
 
@@ -102,7 +110,7 @@ impl Sizes {
 }
 
 /// `batch=2, seq=16`
-pub fn told(size: &BTreeMap<String, usize>) -> String {
+pub fn told(size: &Size) -> String {
     size.iter().map(|(dim, n)| format!("{dim}={n}")).collect::<Vec<_>>().join(", ")
 }
 

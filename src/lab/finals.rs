@@ -7,8 +7,7 @@ use super::{Lab, Values};
 use crate::compare::Comparison;
 use crate::found::words::number;
 use crate::found::{
-    CommandVerdict, Counts, DecisionKind, Decisions, Judged, Note, OutputOfSample, Real, SampleVerdict, Status,
-    TensorResult,
+    CommandVerdict, Counts, DecisionKind, Decisions, Judged, Note, OutputOfSample, SampleVerdict, Status, TensorResult,
 };
 use crate::run::{Built, RunError};
 use crate::tensor::{Tensor, Tensors};
@@ -118,16 +117,10 @@ impl<'a> Output<'a> {
             let (r, c) = self.pairs[sample];
             lab.rules.rows(self.name, (r?, c?), count, verdict)
         });
+        let why = verdict.map_or(Some("a side gave no value for it".to_string()), |v| v.why.clone());
+        let status = verdict.map_or(Status::NotCompared, |v| v.status);
         let metrics = verdict.and_then(|v| v.metrics.as_ref());
-        OutputOfSample {
-            name: self.name.clone(),
-            status: verdict.map_or(Status::NotCompared, |v| v.status),
-            why: verdict.map_or(Some("a side gave no value for it".to_string()), |v| v.why.clone()),
-            beyond: metrics.map(|m| Real(m.mismatched as f64 / m.elements.max(1) as f64)),
-            max_abs: metrics.map(|m| m.max_abs),
-            sqnr_db: metrics.map(|m| m.sqnr_db),
-            rows,
-        }
+        OutputOfSample { rows, ..OutputOfSample::of(self.name, status, why, metrics) }
     }
 }
 
@@ -137,14 +130,8 @@ fn samples(lab: &Lab, outputs: &[Output]) -> Vec<SampleVerdict> {
     let of_sample = |(sample, feed): (usize, &Tensors)| {
         let batch = batch(feed);
         let outputs: Vec<OutputOfSample> = outputs.iter().map(|o| o.of_sample(lab, sample, batch)).collect();
-        let with = |status: Status| outputs.iter().any(|output| output.status == status);
-        let status = match (with(Status::Diverges), with(Status::NotCompared)) {
-            (true, _) => Status::Diverges,
-            (false, true) => Status::NotCompared,
-            (false, false) => Status::Agrees,
-        };
         let told = several || outputs.iter().any(|output| output.rows.is_some());
-        told.then_some(SampleVerdict { sample, status, outputs })
+        told.then(|| SampleVerdict::of(sample, outputs))
     };
     lab.feeds.iter().enumerate().filter_map(of_sample).collect()
 }

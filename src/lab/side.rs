@@ -8,7 +8,7 @@ use crate::load::Model;
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
-use crate::run::recorded::Recorded;
+use crate::run::saved::Saved;
 use crate::run::{About, Backend, Observe, RunError, question};
 use crate::spec::{Low, Place, Spec};
 use crate::tensor::{DType, Tensors};
@@ -67,7 +67,7 @@ impl Side {
     pub fn recorded(&self, values: Vec<Tensors>) -> anyhow::Result<Side> {
         Ok(Side {
             spec: self.spec.clone(),
-            backend: Arc::new(Recorded::new(self.about().clone(), values)),
+            backend: Arc::new(Saved::recorded(self.about().clone(), values)),
             model: self.model.clone(),
             graph: Graph::new(&self.model.proto)?,
             deployed: self.deployed.clone(),

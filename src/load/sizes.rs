@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 
 use super::samples::{Dim, InputSpec};
+use crate::found::sizes::{Size, order};
 use crate::names::did_you_mean;
 use crate::tensor::Tensors;
 
@@ -17,9 +18,6 @@ pub struct Sweep {
     /// Each once, the smallest first.
     pub sizes: Vec<usize>,
 }
-
-/// The size of each swept dimension.
-pub type Size = BTreeMap<String, usize>;
 
 /// Rows of a batch at least: those that there are come again.
 pub const ROWS: usize = 4;
@@ -99,7 +97,7 @@ pub fn combinations(sweeps: &[Sweep]) -> Vec<Size> {
         };
         all = all.iter().flat_map(|size| sweep.sizes.iter().map(move |n| with(size, n))).collect();
     }
-    all.sort_by_key(|size| (size.values().product::<usize>(), size.values().copied().collect::<Vec<_>>()));
+    all.sort_by_key(order);
     all
 }
 

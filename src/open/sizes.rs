@@ -3,14 +3,14 @@
 
 mod rows;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
-use super::stand::{Pair, Stand};
-use super::{data, specs};
+use super::specs;
+use super::stand::{Both, Pair, Stand};
 use crate::cli::SetArgs;
 use crate::found::Verdict;
 use crate::found::shard::{Shard, Shared};
-use crate::found::sizes::{SizeVerdict, Sizes};
+use crate::found::sizes::{Size, SizeVerdict, Sizes};
 use crate::lab::Side;
 use crate::lab::first::{self, Plan};
 use crate::load::sizes;
@@ -20,39 +20,34 @@ use rows::Rows;
 
 /// The data in the sizes that are to be tried.
 pub enum Asked {
-    /// As it is.
-    One,
     /// Every size of a sweep.
-    Sweep(Vec<sizes::Size>),
+    Sweep(Vec<Size>),
     /// A batch, then each row alone, then each row repeated.
     Rows(Rows),
 }
 
-/// The samples of all that is to be tried: `feeds` as they are, where nothing is.
+/// Is anything to be tried besides the data as it is?
+pub fn is_asked(args: &SetArgs) -> bool {
+    args.batch_check || !args.sweep.is_empty()
+}
+
+/// The samples of all that is to be tried.
 pub fn asked(
     args: &SetArgs,
     reference: &Side,
-    feeds: Vec<Tensors>,
+    feeds: &[Tensors],
 ) -> anyhow::Result<(Vec<Tensors>, Asked, Option<Shard>)> {
     let specs = specs::input_specs(reference)?;
     if args.batch_check {
-        let rows = Rows::of(&feeds, &specs)?;
+        let rows = Rows::of(feeds, &specs)?;
         return Ok((rows.samples()?, Asked::Rows(rows), None));
     }
-    let sizes = sizes::combinations(&args.sweep);
-    let [sample] = feeds.as_slice() else {
-        ensure!(
-            args.sweep.is_empty(),
-            "--sweep makes one sample larger and smaller, and there are {}; give one",
-            feeds.len()
-        );
-        return Ok((feeds, Asked::One, None));
+    let [sample] = feeds else {
+        bail!("--sweep makes one sample larger and smaller, and there are {}; give one", feeds.len())
     };
-    if args.sweep.is_empty() {
-        return Ok((feeds, Asked::One, None));
-    }
+    let sizes = sizes::combinations(&args.sweep);
     let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len(), &args.fingerprint(&[])));
-    let sizes: Vec<sizes::Size> = match &shard {
+    let sizes: Vec<Size> = match &shard {
         Some(shard) => shard.members.iter().filter_map(|number| sizes.get(*number).cloned()).collect(),
         None => sizes,
     };
@@ -61,39 +56,17 @@ pub fn asked(
     Ok((samples, Asked::Sweep(sizes), shard))
 }
 
-/// Both sides, on every size.
-pub struct Both<'a> {
-    /// The run that is believed.
-    pub reference: &'a mut Side,
-    /// The run under suspicion.
-    pub candidate: &'a mut Side,
-    /// The user's tolerance.
-    pub args: &'a SetArgs,
-    /// All of the samples.
-    pub plan: Plan<'a>,
-}
-
-impl Both<'_> {
-    /// Runs everything, and says which sample the search goes on with.
-    pub fn try_all(self, asked: &Asked) -> anyhow::Result<(Sizes, usize)> {
-        if matches!(asked, Asked::One) {
-            return Ok((Sizes::default(), 0));
-        }
-        let Both { reference, candidate, args, plan } = self;
-        let rewritten = candidate.rewrites() && candidate.spec.model.is_none();
-        let (survey, answer) = first::reference(reference, rewritten, &plan)?;
-        let right = each(answer, &plan, |plan| first::unmarked(reference, plan))?;
-        let answer = first::candidate(reference, candidate, &survey, &plan);
-        let got = each(answer, &plan, |plan| first::unmarked(candidate, plan))?;
-        let labels = data::labels(args)?;
-        let (reference, candidate) = (&*reference, &*candidate);
-        let pair = Pair { reference, candidate, survey: &survey, args, labels: &labels, outputs: plan.outputs };
-        let judged = Judged { pair, plan: &plan, right, got };
-        match asked {
-            Asked::One => Ok((Sizes::default(), 0)),
-            Asked::Sweep(sizes) => judged.sweep(sizes),
-            Asked::Rows(rows) => judged.rows(rows),
-        }
+/// Runs both sides on every size, and says which sample the search goes on with.
+pub fn try_all(mut both: Both, asked: &Asked) -> anyhow::Result<(Sizes, usize)> {
+    let plan = Plan { ..both.plan };
+    let (survey, answer) = both.survey(plan.feeds)?;
+    let right = each(answer, &plan, |plan| first::unmarked(both.reference, plan))?;
+    let answer = first::candidate(both.reference, both.candidate, &survey, &plan);
+    let got = each(answer, &plan, |plan| first::unmarked(both.candidate, plan))?;
+    let judged = Judged { pair: both.pair(&survey), plan: &plan, right, got };
+    match asked {
+        Asked::Sweep(sizes) => judged.sweep(sizes),
+        Asked::Rows(rows) => judged.rows(rows),
     }
 }
 
@@ -136,8 +109,8 @@ impl Judged<'_> {
         })
     }
 
-    fn sweep(&self, sizes: &[sizes::Size]) -> anyhow::Result<(Sizes, usize)> {
-        let tried = |(sample, size): (usize, &sizes::Size)| {
+    fn sweep(&self, sizes: &[Size]) -> anyhow::Result<(Sizes, usize)> {
+        let tried = |(sample, size): (usize, &Size)| {
             let Stand { verdict, why, outputs, .. } = self.stand(sample)?;
             Ok(SizeVerdict { size: size.clone(), verdict, why, outputs })
         };

@@ -5,9 +5,38 @@ use crate::cli::SetArgs;
 use crate::found::{Counts, Judged, TensorResult, ToleranceInfo, Verdict, of_outputs};
 use crate::judge::allowance::looser;
 use crate::judge::{Labels, Rules};
-use crate::lab::first::First;
+use crate::lab::first::{self, First, Plan};
 use crate::lab::{Finals, Lab, Side, Survey, Values};
+use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
+
+/// Two sides before their first run, on all that is to be tried.
+pub struct Both<'a> {
+    /// The run that is believed.
+    pub reference: &'a mut Side,
+    /// The run under suspicion.
+    pub candidate: &'a mut Side,
+    /// The user's tolerance.
+    pub args: &'a SetArgs,
+    /// What classes are called.
+    pub labels: &'a Labels,
+    /// The data, and what is asked for.
+    pub plan: Plan<'a>,
+}
+
+impl Both<'_> {
+    /// What is known of the reference's model, and what it gives for `feeds`, which are of the plan.
+    pub fn survey(&mut self, feeds: &[Tensors]) -> Result<(Survey, Result<Answer, RunError>), RunError> {
+        let rewritten = self.candidate.rewrites() && self.candidate.spec.model.is_none();
+        first::reference(self.reference, rewritten, &Plan { feeds, ..self.plan })
+    }
+
+    /// The same two, to be set against each other.
+    pub fn pair<'b>(&'b self, survey: &'b Survey) -> Pair<'b> {
+        let Both { reference, candidate, args, labels, plan } = self;
+        Pair { reference, candidate, survey, args, labels, outputs: plan.outputs }
+    }
+}
 
 /// Two sides that have run.
 pub struct Pair<'a> {

@@ -3,10 +3,8 @@
 
 use anyhow::Context;
 
-use super::data;
 use super::sizes::each;
-use super::stand::{Pair, Stand};
-use crate::cli::SetArgs;
+use super::stand::{Both, Pair, Stand};
 use crate::found::Verdict;
 use crate::found::steps::{Decoding, OwnStep, StepVerdict, Steps, Tokens};
 use crate::lab::Side;
@@ -15,53 +13,38 @@ use crate::load::decode::Decode;
 use crate::run::RunError;
 use crate::tensor::Tensors;
 
-/// Both sides, step by step.
-pub struct Both<'a> {
-    /// The run that is believed.
-    pub reference: &'a mut Side,
-    /// The run under suspicion.
-    pub candidate: &'a mut Side,
-    /// The user's tolerance.
-    pub args: &'a SetArgs,
-    /// The first step's inputs, and the user's values for later ones.
-    pub plan: Plan<'a>,
+/// What became of the steps of both sides, and the inputs that the search goes on with.
+pub fn decode(mut both: Both, decode: &Decode) -> anyhow::Result<(Steps, Tensors)> {
+    let plan = Plan { ..both.plan };
+    let (survey, answer) = both.survey(plan.feeds.get(..1).context("there is no first step")?)?;
+    answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
+    let mut asked: Vec<String> = plan.outputs.to_vec();
+    asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
+    let right = both.reference.perform(&both.reference.work(plan.feeds, &asked).decoding(decode));
+    let right = right.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?.values;
+    let states = states(decode, plan.feeds, &right)?;
+    let every = Plan { feeds: &states, outputs: &asked, ..plan };
+    let answer = first::candidate(both.reference, both.candidate, &survey, &every);
+    let got = each(answer, &every, |plan| first::unmarked(both.candidate, plan))?;
+    let own = by_itself(both.candidate, decode, &every)?;
+    let judged = Judged { pair: both.pair(&survey), decode, states: &states, right: &right, got: &got, own: &own };
+    let mut steps = judged.steps()?;
+    let chosen = chosen(&steps);
+    if let Some(decoding) = &mut steps.decoding {
+        decoding.searched = chosen;
+    }
+    let state = states.get(chosen).cloned().context("no step was decoded")?;
+    Ok((steps, state))
 }
 
-impl Both<'_> {
-    /// What became of the steps, and the inputs that the search goes on with.
-    pub fn decode(self, decode: &Decode) -> anyhow::Result<(Steps, Tensors)> {
-        let Both { reference, candidate, args, plan } = self;
-        let rewritten = candidate.rewrites() && candidate.spec.model.is_none();
-        let start = Plan { feeds: plan.feeds.get(..1).context("there is no first step")?, ..plan };
-        let (survey, answer) = first::reference(reference, rewritten, &start)?;
-        answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
-        let mut asked: Vec<String> = plan.outputs.to_vec();
-        asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
-        let right = reference.perform(&reference.work(plan.feeds, &asked).decoding(decode));
-        let right = right.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?.values;
-        let states = states(decode, plan.feeds, &right)?;
-        let every = Plan { feeds: &states, outputs: &asked, ..plan };
-        let answer = first::candidate(reference, candidate, &survey, &every);
-        let got = each(answer, &every, |plan| first::unmarked(candidate, plan))?;
-        let own = match candidate.runs() {
-            true => candidate.perform(&candidate.work(&states, &asked).decoding(decode)).map(|answer| answer.values),
-            false => Ok(Vec::new()),
-        };
-        let own = match own {
-            Err(RunError::Interrupted) => return Err(RunError::Interrupted.into()),
-            other => other.unwrap_or_default(),
-        };
-        let labels = data::labels(args)?;
-        let (reference, candidate) = (&*reference, &*candidate);
-        let pair = Pair { reference, candidate, survey: &survey, args, labels: &labels, outputs: plan.outputs };
-        let judged = Judged { pair, decode, states: &states, right: &right, got: &got, own: &own };
-        let mut steps = judged.steps()?;
-        let chosen = chosen(&steps);
-        if let Some(decoding) = &mut steps.decoding {
-            decoding.searched = chosen;
-        }
-        let state = states.get(chosen).cloned().context("no step was decoded")?;
-        Ok((steps, state))
+/// What the candidate decodes from its own outputs; nothing where it cannot.
+fn by_itself(candidate: &Side, decode: &Decode, every: &Plan) -> Result<Vec<Tensors>, RunError> {
+    if !candidate.runs() {
+        return Ok(Vec::new());
+    }
+    match candidate.values(&candidate.work(every.feeds, every.outputs).decoding(decode)) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        other => Ok(other.unwrap_or_default()),
     }
 }
 

@@ -29,6 +29,13 @@ impl Saved {
         Ok(saved)
     }
 
+    /// What ran before, once more: the outputs of a run that is over, by sample. It is all that its backend was, and runs
+    /// nothing.
+    pub fn recorded(about: About, samples: Vec<Tensors>) -> Saved {
+        let names = samples.iter().flat_map(|s| s.keys().cloned()).collect();
+        Saved { about, samples, names }
+    }
+
     fn new(path: &Path, samples: Vec<Tensors>) -> Saved {
         let names: IndexSet<String> = samples.iter().flat_map(|s| s.keys().cloned()).collect();
         let info =

@@ -1,9 +1,9 @@
 //! Shards of one pipeline as one. Values only.
 
-use super::{decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, worst_of_all};
+use super::{answer, decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, worst_of_all};
 use crate::found::shard::Shard;
 use crate::found::stages::{Against, Latency, Stage, Stages, TrueRow, Truth, together};
-use crate::found::{Real, Verdict, of_outputs};
+use crate::found::{Real, Verdict};
 
 /// One of all shards of one run. An error says what does not fit.
 pub fn merge(mut all: Vec<Stages>) -> Result<Stages, String> {
@@ -44,7 +44,7 @@ fn stage(of: &[&Stage], shards: &[Shard]) -> Stage {
     let samples: Vec<_> = samples.iter().map(Vec::as_slice).collect();
     let outputs = worst_of_all(&outputs, shards);
     let silent = of.iter().find(|one| one.verdict == Verdict::Inconclusive);
-    let (verdict, why) = answer(of_outputs(&outputs), silent.map(|one| one.why.clone()));
+    let (verdict, why) = answer(&outputs, silent.map(|one| one.why.clone()));
     let first = of.first().map(|one| (*one).clone()).unwrap_or_default();
     Stage {
         verdict,
@@ -58,14 +58,6 @@ fn stage(of: &[&Stage], shards: &[Shard]) -> Stage {
     }
 }
 
-/// One shard without an answer keeps the whole from being an agreement.
-fn answer(outputs: (Verdict, Option<String>), silent: Option<Option<String>>) -> (Verdict, Option<String>) {
-    match (outputs, silent) {
-        ((Verdict::Agreed, _), Some(why)) => (Verdict::Inconclusive, why),
-        (outputs, _) => outputs,
-    }
-}
-
 fn against(of: &[&Stage], shards: &[Shard]) -> Option<Against> {
     let all: Vec<&Against> = of.iter().filter_map(|one| one.against_previous.as_ref()).collect();
     let first = all.first().filter(|_| all.len() == of.len())?;
@@ -73,7 +65,7 @@ fn against(of: &[&Stage], shards: &[Shard]) -> Option<Against> {
     let decisions: Vec<_> = all.iter().map(|one| one.decisions.as_slice()).collect();
     let outputs = worst_of_all(&outputs, shards);
     let silent = all.iter().find(|one| one.verdict == Verdict::Inconclusive).map(|one| one.why.clone());
-    let (verdict, why) = answer(of_outputs(&outputs), silent);
+    let (verdict, why) = answer(&outputs, silent);
     Some(Against { stage: first.stage.clone(), verdict, why, outputs, decisions: decisions_of_all(&decisions, shards) })
 }
 
