@@ -104,7 +104,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="this one only")
     parser.add_argument("--kind", default="", help="only kinds with this in their name")
-    parser.add_argument("--models", type=Path, nargs="*", default=[venv.ROOT / "target/models", Path("/work/zoo/models")])
+    parser.add_argument("--models", type=Path, nargs="*", default=[venv.ROOT / "target/models"])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, help="keep every pair of files and report in this folder")
     parser.add_argument("--out", type=Path)

@@ -9,7 +9,6 @@ import venv
 if __name__ == "__main__":
     venv.inside("tools")
 
-import argparse
 import itertools
 import json
 import subprocess
@@ -21,27 +20,8 @@ import numpy as np
 import onnxruntime
 
 sys.path.insert(0, str(venv.ROOT / "tests/sizes"))
+import fault_corpus
 import faults
-
-SEQ, BATCH = list(range(1, 25)), [1, 2, 3, 4]
-
-
-def main():
-    options = argparse.ArgumentParser(usage=__doc__)
-    options.add_argument("layerdiff")
-    options.add_argument("--cases", type=int, default=21)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("-v", action="store_true")
-    args = options.parse_args()
-    right = 0
-    for number in range(args.cases):
-        kind = faults.KINDS[number % len(faults.KINDS)]
-        wrong = judge(args.layerdiff, kind, args.seed * 1000 + number)
-        right += not wrong
-        if wrong or args.v:
-            print(f"{kind} {number}: {wrong or 'right'}")
-    print(f"{right} of {args.cases} right")
-
 
 def judge(layerdiff, kind, seed):
     """What is wrong in the answer; empty where nothing is."""
@@ -96,4 +76,4 @@ def smallest(folder, sweep):
 
 
 if __name__ == "__main__":
-    main()
+    fault_corpus.run(__doc__, faults.KINDS, 21, judge)

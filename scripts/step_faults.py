@@ -9,7 +9,6 @@ import venv
 if __name__ == "__main__":
     venv.inside("tools")
 
-import argparse
 import json
 import subprocess
 import sys
@@ -18,25 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(venv.ROOT / "tests/steps"))
 import decoders
+import fault_corpus
 
 STEPS = 16
-
-
-def main():
-    options = argparse.ArgumentParser(usage=__doc__)
-    options.add_argument("layerdiff")
-    options.add_argument("--cases", type=int, default=32)
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("-v", action="store_true")
-    args = options.parse_args()
-    right = 0
-    for number in range(args.cases):
-        kind = decoders.KINDS[number % len(decoders.KINDS)]
-        wrong = judge(args.layerdiff, kind, args.seed * 1000 + number)
-        right += not wrong
-        if wrong or args.v:
-            print(f"{kind} {number}: {wrong or 'right'}")
-    print(f"{right} of {args.cases} right")
 
 
 def judge(layerdiff, kind, seed):
@@ -63,4 +46,4 @@ def judge(layerdiff, kind, seed):
 
 
 if __name__ == "__main__":
-    main()
+    fault_corpus.run(__doc__, decoders.KINDS, 32, judge)

@@ -4,17 +4,12 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
-use common::{Run, layerdiff, root};
+use common::{Run, layerdiff, run_python};
 use layerdiff::found::{CureKind, Report, Sure, Verdict};
 
 fn make(kind: &str, dir: &Path, more: &[&str]) {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
-    let script = root().join("tests/qdq/dynamic.py");
-    let output = Command::new(python).arg(script).arg(kind).arg(dir).args(more).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run_python([&["tests/qdq/dynamic.py", kind, dir.to_str().unwrap()], more].concat());
 }
 
 fn run(command: &str, dir: &Path, candidate: &str, args: &[&str]) -> Run {

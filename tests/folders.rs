@@ -2,17 +2,8 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{layerdiff, real_model, root};
+use common::{layerdiff, real_model, run_python};
 use layerdiff::found::Verdict;
-
-fn python(code: &str, args: &[&std::path::Path]) {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
-    let output = Command::new(python).arg("-c").arg(code).args(args).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Four pictures of a real classifier; a candidate that is wrong on the third alone.
 #[test]
@@ -56,7 +47,7 @@ fn a_folder_of_saved_outputs() {
                 \x20   if i == 10: o = [y + 0.1 for y in o]\n\
                 \x20   np.savez(d/'out'/f'{i}.npz', **dict(zip([v.name for v in s.get_outputs()], o)))\n";
     let (model, data) = (real_model("opennsfw.onnx"), real_model("opennsfw.npz"));
-    python(code, &[&model, dir.path(), &data]);
+    run_python(["-c", code, model.to_str().unwrap(), dir.path().to_str().unwrap(), data.to_str().unwrap()]);
     let inputs = dir.path().join("in");
     let saved = format!("saved:{}", dir.path().join("out").display());
     let run = layerdiff("compare", &model, &["-c", &saved, "-i", inputs.to_str().unwrap()]);

@@ -4,9 +4,7 @@ mod common;
 #[path = "common/said.rs"]
 mod said;
 
-use std::process::Command;
-
-use common::{real_model, root, testdata};
+use common::{real_model, run_python, testdata};
 use said::inspect;
 use serde_json::Value;
 
@@ -19,12 +17,9 @@ fn a_real_model_through_the_real_quantiser() {
     let dir = tempfile::tempdir().unwrap();
     let (model, options) = (dir.path().join("q.onnx"), dir.path().join("options.json"));
     std::fs::write(&options, r#"{"nodes_to_exclude": ["fc_nsfw/MatMul", "Conv__580"]}"#).unwrap();
-    let python = root().join("target/venv/bin/python");
-    let mut quantise = Command::new(&python);
-    quantise.arg(root().join("tests/qdq/quantise.py")).arg(real_model("opennsfw.onnx"));
-    quantise.arg(real_model("opennsfw.npz")).arg(&model).args(["channel", "", "1"]).arg(&options);
-    let output = quantise.output().unwrap_or_else(|e| panic!("{}: {e}", python.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let [float, data] = ["opennsfw.onnx", "opennsfw.npz"].map(real_model);
+    let [float, data, made, options] = [&float, &data, &model, &options].map(|path| path.to_str().unwrap());
+    run_python(["tests/qdq/quantise.py", float, data, made, "channel", "", "1", options]);
 
     let said = inspect(&model, &["--coverage", "--json"]);
     let coverage = &said.subject()["coverage"];

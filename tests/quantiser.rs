@@ -4,27 +4,15 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
-use common::{layerdiff, root};
+use common::{layerdiff, python, root, run_python};
 use layerdiff::found::{Overrides, Sure, Verdict};
-
-fn python() -> Command {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
-    Command::new(python)
-}
-
-fn runs(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Makes a model of `kind` and its broken file, wants these settings of it, and quantises the model with them.
 fn check(kind: &str, want: &[(&str, &str)]) {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
-    runs(python().arg(root().join("tests/qdq/settings.py")).arg(kind).arg(dir.path()));
+    run_python(["tests/qdq/settings.py", kind, dir.path().to_str().unwrap()]);
     let (model, inputs) = (file("model.onnx"), file("inputs.npz"));
     let inputs = inputs.to_str().unwrap();
     let candidate = format!("ort@{}", file("quantised.onnx").display());
@@ -35,7 +23,8 @@ fn check(kind: &str, want: &[(&str, &str)]) {
     assert!(found.settings.iter().all(|s| s.verified) && found.settings_tried > 0, "{found:?}");
     assert!(run.stdout.contains("every node quantised"), "{}", run.stdout);
     let again = file("again.onnx");
-    runs(python().arg(&found.files["quantise"]).args([&model, &again]).arg(inputs));
+    let [float, quantised] = [&model, &again].map(|path| path.to_str().unwrap());
+    run_python([found.files["quantise"].as_str(), float, quantised, inputs]);
     assert_eq!(verdict(&model, &again, inputs), Verdict::Agreed);
     listed(&found);
 }
@@ -74,13 +63,9 @@ fn a_tensor_that_needs_sixteen_bits() {
 /// Bisects a product of integers against a processor without VNNI.
 fn without_vnni(kind: &str) -> common::Run {
     let dir = tempfile::tempdir().unwrap();
-    runs(python().arg(root().join("tests/qdq/settings.py")).arg(kind).arg(dir.path()));
+    run_python(["tests/qdq/settings.py", kind, dir.path().to_str().unwrap()]);
     let double = root().join("tests/qdq/saturating.py");
-    let double = format!(
-        "exec:'{}' '{}' {{model}} {{inputs}} {{outputs}}",
-        root().join("target/venv/bin/python").display(),
-        double.display()
-    );
+    let double = format!("exec:'{}' '{}' {{model}} {{inputs}} {{outputs}}", python().display(), double.display());
     let inputs = dir.path().join("inputs.npz");
     let args = ["-c", &double, "-i", inputs.to_str().unwrap(), "--no-reduce", "--no-overrides"];
     layerdiff("bisect", &dir.path().join("model.onnx"), &args)

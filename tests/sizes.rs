@@ -3,19 +3,13 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use common::{Run, layerdiff, root};
+use common::{Run, layerdiff, python, run_python};
 use layerdiff::found::Verdict;
 
 /// Writes the two models of `tests/sizes/faults.py`; the node that is wrong.
 fn faulty(kind: &str, seed: u32, dir: &Path) -> String {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
-    let script = root().join("tests/sizes/faults.py");
-    let output = Command::new(python).arg(script).args([kind, &seed.to_string()]).arg(dir).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_string()
+    run_python(["tests/sizes/faults.py", kind, &seed.to_string(), dir.to_str().unwrap()])
 }
 
 fn run(command: &str, dir: &Path, args: &[&str]) -> Run {
@@ -69,7 +63,7 @@ fn a_size_without_an_answer_is_told() {
     let dir = tempfile::tempdir().unwrap();
     faulty("odd", 1, dir.path());
     let model: PathBuf = dir.path().join("model.onnx");
-    let python = root().join("target/venv/bin/python");
+    let python = python();
     let program = dir.path().join("small.py");
     let text = "import sys, numpy as np, onnxruntime as rt\n\
                 m, i, o = sys.argv[1:]\n\

@@ -3,19 +3,13 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
 
-use common::{Run, layerdiff, root};
+use common::{Run, layerdiff, run_python};
 use layerdiff::found::Verdict;
 
 /// Writes the two models of `tests/steps/decoders.py`; the step that fails and the node that is wrong.
 fn faulty(kind: &str, seed: u32, dir: &Path) -> (Option<usize>, String) {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
-    let script = root().join("tests/steps/decoders.py");
-    let output = Command::new(python).arg(script).args([kind, &seed.to_string()]).arg(dir).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    let said = run_python(["tests/steps/decoders.py", kind, &seed.to_string(), dir.to_str().unwrap()]);
     let (step, node) = said.split_once(' ').unwrap();
     (step.parse().ok(), node.to_string())
 }

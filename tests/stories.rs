@@ -4,14 +4,12 @@ mod common;
 
 use std::process::Command;
 
-use common::{real_model, root};
+use common::{python, real_model, root};
 
 #[test]
 fn every_story_ends_well() {
-    let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
     real_model("rec.onnx");
-    let output = Command::new(python)
+    let output = Command::new(python())
         .arg(root().join("scripts/stories.py"))
         .arg(env!("CARGO_BIN_EXE_layerdiff"))
         .output()

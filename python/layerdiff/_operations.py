@@ -101,6 +101,9 @@ LAST = {
     "pixel_shuffle": {"DepthToSpace"},
 }
 
+# What the inside of a fused attention becomes.
+ATTENTION = {"Transpose", "Mul", "Add", "Softmax", "Sqrt", "Div", "Where", "Cast", "Slice", "Shape"}
+
 # By operation, what it may be made of besides.
 INSIDE = {
     "addmm": {"MatMul", "Mul"},
@@ -112,42 +115,9 @@ INSIDE = {
     "native_layer_norm": {"ReduceMean", "Sub", "Pow", "Sqrt", "Div", "Mul"},
     "native_group_norm": {"InstanceNormalization", "Reshape", "Mul", "Shape", "Gather", "Cast"},
     "convolution": {"Add"},
-    "_scaled_dot_product_flash_attention_for_cpu": {
-        "Transpose",
-        "Mul",
-        "Add",
-        "Softmax",
-        "Sqrt",
-        "Div",
-        "Where",
-        "Cast",
-        "Slice",
-        "Shape",
-    },
-    "_scaled_dot_product_efficient_attention": {
-        "Transpose",
-        "Mul",
-        "Add",
-        "Softmax",
-        "Sqrt",
-        "Div",
-        "Where",
-        "Cast",
-        "Slice",
-        "Shape",
-    },
-    "_scaled_dot_product_flash_attention": {
-        "Transpose",
-        "Mul",
-        "Add",
-        "Softmax",
-        "Sqrt",
-        "Div",
-        "Where",
-        "Cast",
-        "Slice",
-        "Shape",
-    },
+    "_scaled_dot_product_flash_attention_for_cpu": ATTENTION,
+    "_scaled_dot_product_efficient_attention": ATTENTION,
+    "_scaled_dot_product_flash_attention": ATTENTION,
     "add": {"Mul"},
     "sub": {"Mul"},
     "rsub": {"Mul"},

@@ -10,6 +10,7 @@ mod mixed;
 pub mod model;
 mod names;
 mod nodes;
+mod outcome;
 mod readme;
 mod script;
 mod trtexec;
@@ -17,6 +18,7 @@ mod trtexec;
 pub use autocast::anchored;
 pub use folder::{Content, Export, Folder, LIST, MIXED, coded, command, line, plain, plain_path, pretty};
 pub use names::named;
+pub use outcome::with_outcome;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -52,6 +52,20 @@ pub fn real_model(name: &str) -> PathBuf {
     path
 }
 
+/// Python with ONNX, ONNX Runtime and NumPy; the test fails, with the command, when it is not there.
+pub fn python() -> PathBuf {
+    let python = root().join("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing: run scripts/venv.sh tools", python.display());
+    python
+}
+
+/// What that Python prints, told these words: a script of this project and its arguments, or `-c` and some code.
+pub fn run_python<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> String {
+    let output = Command::new(python()).current_dir(root()).args(words).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
 pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_layerdiff"))
 }

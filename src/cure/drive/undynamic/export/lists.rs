@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Kind, Told};
-use crate::cure::export::{Content, Export, line, pretty};
+use crate::cure::export::{Content, Export, line, pretty, with_outcome};
 use crate::show::page::Block;
 
 /// For `onnxruntime.quantization.quantize_dynamic`.
@@ -75,19 +75,12 @@ fn list(told: &Told) -> anyhow::Result<String> {
         let effect = &remedy.effects[u];
         json!({"name": file.restored[u].name, "local": effect.local, "outputs": effect.outputs})
     };
-    pretty(&json!({
+    let list = json!({
         "schema": "layerdiff.unquantised/1",
         "model": remedy.candidate.model.path.to_string_lossy(),
         "nodes": told.units().map(node).collect::<Vec<_>>(),
         "groups": found.groups,
         "losses": (0..file.units.len()).map(losses).collect::<Vec<_>>(),
-        "settings": found.settings,
-        "verified": found.verified,
-        "limited": found.limited,
-        "minimal": found.minimal,
-        "why": found.why,
-        "measure": "relative RMS error of the worst output",
-        "error_before": found.error_before,
-        "error_after": found.error_after,
-    }))
+    });
+    pretty(&with_outcome(list, found))
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Told, Unquantised};
 use crate::cure::drive::unquantise::misfits::Misfit;
-use crate::cure::export::{Content, Export, pretty};
+use crate::cure::export::{Content, Export, pretty, with_outcome};
 
 /// The list for scripts, always written.
 pub fn export<'a>() -> Export<Told<'a>> {
@@ -24,20 +24,13 @@ fn list(told: &Told) -> anyhow::Result<String> {
         let pair = &quantised.pairs[m.pair];
         json!({"tensor": pair.tensor, "what": m.what, "removed": told.is_removed(pair)})
     };
-    pretty(&json!({
+    let list = json!({
         "schema": "layerdiff.unquantised/1",
         "model": candidate.model.path.to_string_lossy(),
         "nodes": told.nodes.iter().map(node).collect::<Vec<_>>(),
         "groups": found.groups,
         "removed": told.removed.iter().map(|p| p.tensor.as_str()).collect::<Vec<_>>(),
         "misfits": misfits.iter().map(misfit).collect::<Vec<_>>(),
-        "settings": found.settings,
-        "verified": found.verified,
-        "limited": found.limited,
-        "minimal": found.minimal,
-        "why": found.why,
-        "measure": "relative RMS error of the worst output",
-        "error_before": found.error_before,
-        "error_after": found.error_after,
-    }))
+    });
+    pretty(&with_outcome(list, found))
 }
