@@ -24,6 +24,7 @@ pub mod shard;
 pub mod sizes;
 pub mod stages;
 pub mod steps;
+mod times;
 mod torch;
 pub mod words;
 
@@ -43,8 +44,9 @@ pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
 pub use notes::{Note, Who};
-pub use overrides::{CureKind, Overrides, Price, QuantiserSetting, Routes, Sensitivity};
+pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
+pub use times::{NodePrice, NodeShare, Price, Times, shares};
 pub use torch::{KnownBy, Torch};
 
 use schemars::JsonSchema;
@@ -157,6 +159,9 @@ pub struct Report {
     /// the tolerance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision_limited: Option<PrecisionLimited>,
+    /// How long both sides take, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Times>,
     /// A side ended the process that it ran in, so that there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,

@@ -27,6 +27,7 @@ mod results;
 mod side;
 mod sight;
 mod survey;
+pub mod times;
 mod values;
 mod work;
 mod worst;

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod question;
 pub mod ready;
 pub mod saved;
+pub mod session;
 pub mod tensorrt;
 mod threads;
 #[cfg(test)]
@@ -27,7 +28,8 @@ pub mod worker;
 pub use about::{About, Builder, Doubt, Gives, Tf32};
 pub use engine::{Binding, Built, Engine, Layer};
 pub use job::{Against, Answer, How, Job, Judged, Observe};
-pub use question::{Output, Question, Told};
+pub use question::{NodeTime, Output, Question, Timed, Told};
+pub use session::{Level, SessionOptions};
 pub use threads::{at_the_same_time, join};
 
 pub use crate::failure::RunError;

@@ -323,9 +323,9 @@ fn one_build_serves_latency_and_runs_and_tells_its_settings() {
             Options { timing_cache: Some(cache.clone()), workspace: Some(1 << 28), level: Some(2), ..options(version) };
         let (worker, log) = logged(more.clone());
         let (model, x) = (marked(&[]), feed(numbers(&[2, 4])));
-        let seconds = question::latency(&worker, Job::new(model.clone(), std::slice::from_ref(&x), &[]), 3);
+        let seconds = question::latency(&worker, Job::new(model.clone(), std::slice::from_ref(&x), &[]), 3, true);
         let seconds = seconds.unwrap().unwrap();
-        assert!(seconds.len() == 3 && seconds.iter().all(|s| *s > 0.0), "{seconds:?}");
+        assert!(seconds.runs.len() == 3 && seconds.runs.iter().all(|s| *s > 0.0), "{seconds:?}");
         let answer = build(&worker, &model, &[x.clone(), x.clone()], &names(&["y"]), &How::default()).unwrap();
         assert_eq!(answer.values.len(), 2);
         assert!(answer.built.is_some_and(|built| built.seconds > 0.0 && !built.layers.is_empty()));

@@ -100,6 +100,9 @@ pub struct SetArgs {
     /// Bytes of tensors held at once, both sides together (1G, 500M) [default: half of what is free]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,
+    /// How long do both sides take, as they are deployed: the median of so many runs [default: 15]
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "15", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub latency: Option<u64>,
     /// Keep both runs' values of the measured tensors
     #[arg(long, value_name = "FILE.npz")]
     pub save_tensors: Option<PathBuf>,

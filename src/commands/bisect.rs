@@ -99,6 +99,7 @@ pub fn go_on(
         }
         Ok(mut probe) => {
             run.frame.findings.halted = run.stages(&mut probe).err();
+            run.frame.time(&lab, &run.progress);
             probe.values.take_saved()
         }
     };

@@ -42,6 +42,7 @@ fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
             frame.tell();
             frame.findings.halted = measure(&mut probe, &progress).err();
             frame.findings.measured = probe.measured();
+            frame.time(&lab, &progress);
             probe.values.take_saved()
         }
     };

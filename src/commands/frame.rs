@@ -8,8 +8,9 @@ use super::hand_over::{self, Shown};
 use crate::cli::SetArgs;
 use crate::found::experiment::Experiment;
 use crate::found::{Findings, Verdict, assemble, verdict};
-use crate::lab::Unstarted;
+use crate::lab::{Lab, Unstarted};
 use crate::open::early;
+use crate::progress::Progress;
 use crate::run::RunError;
 use crate::tensor::Tensors;
 
@@ -36,6 +37,16 @@ impl Frame<'_> {
     /// Do the outputs diverge, by all that is known?
     pub fn diverges(&self) -> bool {
         verdict(&self.findings).0 == Verdict::Diverged
+    }
+
+    /// What both sides take, where that was asked for and nothing ended the run.
+    pub fn time(&mut self, lab: &Lab, progress: &Progress) {
+        let Some(runs) = self.set.latency.filter(|_| self.findings.halted.is_none()) else { return };
+        progress.step("the time that both sides take");
+        match lab.times(runs as usize) {
+            Ok(times) => self.findings.measured.times = Some(times),
+            Err(interrupted) => self.findings.halted = Some(interrupted),
+        }
     }
 
     /// The two sides never stood side by side.

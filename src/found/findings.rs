@@ -3,7 +3,7 @@
 
 use super::{
     BackendInfo, Crash, Culprit, Cure, Differences, Environment, Group, InputsInfo, Judged, Masked, ModelInfo, Note,
-    PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, ToleranceInfo,
+    PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
 };
 use crate::failure::RunError;
 
@@ -182,6 +182,8 @@ pub struct Measured {
     pub counts: Counts,
     /// How tensors were made visible, where that is a choice.
     pub observed: Vec<String>,
+    /// What both sides take, where that was asked for.
+    pub times: Option<Times>,
     /// What else is to be known.
     pub notes: Vec<Note>,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Price;
 use super::Real;
-use super::stages::Latency;
 
 /// What becomes of the nodes of a cure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,18 +77,6 @@ pub struct Overrides {
     /// Of how many settings and sets of them it was tried, each on the file itself.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settings_tried: usize,
-}
-
-/// What a cure costs where the candidate has a time of its own; each is of repeated runs after one to warm up.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Price {
-    /// The candidate with nothing kept.
-    pub before: Latency,
-    /// The candidate with these nodes kept.
-    pub after: Latency,
-    /// The reference, in a session that optimises nothing where it is ONNX Runtime's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Latency>,
 }
 
 fn is_zero(count: &usize) -> bool {

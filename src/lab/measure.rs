@@ -106,6 +106,7 @@ impl Probe<'_> {
             tensors: self.results.all().cloned().collect(),
             counts: self.ledger.counts.clone(),
             observed: if engine { self.sight.ways.iter().map(word).collect() } else { Vec::new() },
+            times: None,
             notes: copied.into_iter().chain(perturbed).collect(),
         }
     }

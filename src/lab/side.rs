@@ -150,6 +150,11 @@ impl Side {
         self.about().runs()
     }
 
+    /// Does anything run, so that it takes a time?
+    pub fn has_time(&self) -> bool {
+        self.runs() || self.is_engine()
+    }
+
     /// Calls that run at the same time.
     pub fn width(&self) -> usize {
         self.about().width

@@ -11,7 +11,7 @@ use crate::load::decode::Decode;
 use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
-use crate::run::{Against, Answer, How, Job, Observe, RunError, question};
+use crate::run::{Against, Answer, How, Job, Observe, RunError, SessionOptions, Timed, question};
 use crate::spec::Low;
 use crate::tensor::{DType, Tensors};
 use crate::types;
@@ -56,6 +56,11 @@ impl<'a> Work<'a> {
     /// Step by step, each from its own outputs.
     pub fn decoding(self, decode: &'a Decode) -> Work<'a> {
         Work { decode: Some(decode), ..self }
+    }
+
+    /// In a session of ONNX Runtime that is made like this.
+    pub fn in_session(self, session: SessionOptions) -> Work<'a> {
+        Work { how: How { session, ..self.how }, ..self }
     }
 
     /// With these knobs of the compiler.
@@ -151,9 +156,10 @@ impl Side {
         Ok(self.backend.run(&Job::new(self.model.lean(model), feeds, outputs))?.values)
     }
 
-    /// Seconds of each of `runs` of the built model on the first feed, where the backend can tell.
-    pub fn latency(&self, work: &Work, runs: usize) -> Result<Option<Vec<f64>>, RunError> {
-        question::latency(&*self.backend, self.job(work)?, runs)
+    /// What `runs` of the model take on the first feed, as it is deployed; `None` where the backend has no time of its own.
+    pub fn latency(&self, work: &Work, runs: usize, by_node: bool) -> Result<Option<Timed>, RunError> {
+        let work = work.clone().in_session(SessionOptions::deployed());
+        question::latency(&*self.backend, self.job(&work)?, runs, by_node)
     }
 
     /// Builds a model the way this side runs its own, and runs nothing.

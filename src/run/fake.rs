@@ -63,7 +63,7 @@ impl Backend for Fake {
 pub fn every_question(job: &Job) -> Vec<Question> {
     let all = vec![
         Question::Outputs(job.clone()),
-        Question::Latency { job: job.clone(), runs: 3 },
+        Question::Latency { job: job.clone(), runs: 3, by_node: true },
         Question::Engine,
         Question::Routes,
     ];
@@ -84,7 +84,10 @@ pub fn told(question: &Question) -> Told {
             let output = |name: &String| super::Output { name: name.clone(), dtype: None, shape: Vec::new() };
             Told::Outputs(job.outputs.iter().map(output).collect())
         }
-        Question::Latency { job, runs } => Told::Seconds(vec![(runs * 10 + feeds(job)) as f64]),
+        Question::Latency { job, runs, by_node } => {
+            let nodes = if *by_node { vec![super::NodeTime::default()] } else { Vec::new() };
+            Told::Time(super::Timed { runs: vec![(runs * 10 + feeds(job)) as f64], nodes })
+        }
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),
         Question::Routes => Told::Routes("-a=[on|off]".to_string()),
     }

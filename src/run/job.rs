@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::engine::Built;
+use super::session::SessionOptions;
 use crate::compare::{Comparison, Tolerance};
 use crate::failure::RunError;
 use crate::load::Lean;
@@ -44,6 +45,9 @@ pub struct How {
     pub observe: Observe,
     /// Knobs of the compiler.
     pub route: Option<String>,
+    /// What ONNX Runtime may make of it first.
+    #[serde(default)]
+    pub session: SessionOptions,
 }
 
 /// Ways to see inside an engine.

@@ -10,6 +10,7 @@ mod reason;
 mod round;
 pub mod runtime;
 mod session;
+mod time;
 mod value;
 
 pub use provider::Provider;
@@ -20,7 +21,6 @@ use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use ort::ErrorCode;
 use ort::environment::Environment;
@@ -32,7 +32,7 @@ use reason::{one_line, reason};
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
 use super::job;
-use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Told};
+use super::{About, Answer, Backend, Doubt, Job, Level, Question, RunError, SessionOptions, Told};
 use crate::found::BackendInfo;
 use crate::interrupt;
 use crate::load::Lean;
@@ -129,12 +129,17 @@ impl Ort {
 
     /// Builds a session; its weights stay in their files.
     pub fn open(&self, model: &Lean) -> Result<Session, RunError> {
-        self.build_session(model).map_err(|e| self.told(e))
+        self.open_as(model, &SessionOptions::default(), None)
+    }
+
+    /// The same as `options` say; it writes a profile to a file whose name begins with `profile`.
+    fn open_as(&self, model: &Lean, options: &SessionOptions, profile: Option<&Path>) -> Result<Session, RunError> {
+        self.build_session(model, options, profile).map_err(|e| self.told(e))
     }
 
     /// Is a model one that it can load? Nothing is run.
     pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
-        match self.build_session(model) {
+        match self.build_session(model, &SessionOptions::default(), None) {
             Ok(_) => Ok(Loads::Yes),
             Err(Failure::Refused(e)) if e.code() == ErrorCode::NotImplemented => {
                 Ok(Loads::NoKernel(reason(&e, self.lacks.as_deref())))
@@ -154,8 +159,16 @@ impl Ort {
         }
     }
 
-    fn build_session(&self, model: &Lean) -> Result<Session, Failure> {
-        let mut builder = self.builder(model)?;
+    fn build_session(
+        &self,
+        model: &Lean,
+        options: &SessionOptions,
+        profile: Option<&Path>,
+    ) -> Result<Session, Failure> {
+        let mut builder = self.builder(model, options)?;
+        if let Some(profile) = profile {
+            builder = builder.with_profiling(profile).map_err(|e| Failure::Refused(e.into()))?;
+        }
         let emulated = model.mentions(ROUND_DOMAIN);
         if emulated {
             let domain = round::domain()?;
@@ -182,12 +195,18 @@ impl Ort {
         self.provider.name().map_or("ONNX Runtime".to_string(), |name| format!("ONNX Runtime with {name}"))
     }
 
-    fn builder(&self, model: &Lean) -> ort::Result<SessionBuilder> {
+    fn builder(&self, model: &Lean, options: &SessionOptions) -> ort::Result<SessionBuilder> {
         let folder = model.folder.to_string_lossy();
+        let level = match options.level {
+            Level::Off => GraphOptimizationLevel::Disable,
+            Level::Basic => GraphOptimizationLevel::Level1,
+            Level::Extended => GraphOptimizationLevel::Level2,
+            Level::All => GraphOptimizationLevel::All,
+        };
         let builder = SessionBuilder::new(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
-            .with_optimization_level(GraphOptimizationLevel::Disable)?
-            .with_prepacking(false)?
+            .with_optimization_level(level)?
+            .with_prepacking(options.prepack)?
             .with_intra_op_spinning(false)?
             .with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         Ok(builder)
@@ -199,10 +218,9 @@ impl Backend for Ort {
         &self.about
     }
 
-    /// It has nothing to choose in how a model is built.
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let Job { feeds, outputs, .. } = job;
-        let mut session = self.open(&job.model)?;
+        let mut session = self.open_as(&job.model, &job.how.session, None)?;
         let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
             Some((against, Ok(comparer))) => (against, comparer),
             plain => {
@@ -226,25 +244,12 @@ impl Backend for Ort {
     fn ask(&self, question: &Question) -> Result<Told, RunError> {
         Ok(match question {
             Question::Outputs(job) => Told::Outputs(self.open(&job.model)?.outputs),
-            Question::Latency { job, runs } => match job.feeds.first() {
-                Some(feed) => Told::Seconds(latency(&mut self.open(&job.model)?, feed, *runs)?),
-                None => Told::Nothing,
-            },
+            Question::Latency { job, runs, by_node } => {
+                time::time(self, job, *runs, *by_node)?.map_or(Told::Nothing, Told::Time)
+            }
             Question::Engine | Question::Routes => Told::Nothing,
         })
     }
-}
-
-/// Seconds of each of `runs`, after one to warm up.
-fn latency(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Vec<f64>, RunError> {
-    session.run(feed, &[])?;
-    let mut seconds = Vec::with_capacity(runs);
-    for _ in 0..runs {
-        let started = Instant::now();
-        session.run(feed, &[])?;
-        seconds.push(started.elapsed().as_secs_f64());
-    }
-    Ok(seconds)
 }
 
 /// What is known of the provider before any model.

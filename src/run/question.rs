@@ -11,12 +11,14 @@ use crate::tensor::DType;
 pub enum Question<J = Job> {
     /// What are the outputs of the job's model, once it is built? Nothing is run.
     Outputs(J),
-    /// How long does a run of the job's model take, on its first feed: the median of `runs`, after one to warm up?
+    /// How long do runs of the job's model take, on its first feed, after one to warm up?
     Latency {
         /// Its model, and the feed that is run.
         job: J,
-        /// Timed runs, of which the median counts; at least one.
+        /// Timed runs; at least one. Fewer are enough where one takes long.
         runs: usize,
+        /// Where does the time go? A backend that can tell runs a few times more for it.
+        by_node: bool,
     },
     /// The engine that it was started with.
     Engine,
@@ -31,12 +33,34 @@ pub enum Told {
     Nothing,
     /// To [`Question::Outputs`].
     Outputs(Vec<Output>),
-    /// To [`Question::Latency`]: of each run.
-    Seconds(Vec<f64>),
+    /// To [`Question::Latency`].
+    Time(Timed),
     /// To [`Question::Engine`].
     Engine(Engine),
     /// To [`Question::Routes`].
     Routes(String),
+}
+
+/// What runs of a model took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timed {
+    /// Seconds of each.
+    pub runs: Vec<f64>,
+    /// Where the time of one goes, in the order in which they run; empty where that is not told.
+    pub nodes: Vec<NodeTime>,
+}
+
+/// What one node, or layer, of what was built takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeTime {
+    /// As the backend calls it: what was fused is one.
+    pub node: String,
+    /// Its operator, or the kind of its layer.
+    pub op_type: String,
+    /// What runs it, where the backend has several.
+    pub provider: String,
+    /// Of the run in the middle.
+    pub seconds: f64,
 }
 
 /// One output of a model that was built.
@@ -63,7 +87,7 @@ impl<J> Question<J> {
     pub fn with<K, E>(self, change: impl FnOnce(J) -> Result<K, E>) -> Result<Question<K>, E> {
         Ok(match self {
             Question::Outputs(job) => Question::Outputs(change(job)?),
-            Question::Latency { job, runs } => Question::Latency { job: change(job)?, runs },
+            Question::Latency { job, runs, by_node } => Question::Latency { job: change(job)?, runs, by_node },
             Question::Engine => Question::Engine,
             Question::Routes => Question::Routes,
         })
@@ -79,10 +103,11 @@ pub fn outputs(backend: &dyn Backend, job: Job) -> Result<Vec<Output>, RunError>
     }
 }
 
-/// Seconds of every one of so many runs of the job's model, after one to warm up; `None` where there is no such number.
-pub fn latency(backend: &dyn Backend, job: Job, runs: usize) -> Result<Option<Vec<f64>>, RunError> {
-    match backend.ask(&Question::Latency { job, runs })? {
-        Told::Seconds(seconds) => Ok(Some(seconds)),
+/// What so many runs of the job's model take, after one to warm up, and where the time goes; `None` where there is no such
+/// number.
+pub fn latency(backend: &dyn Backend, job: Job, runs: usize, by_node: bool) -> Result<Option<Timed>, RunError> {
+    match backend.ask(&Question::Latency { job, runs, by_node })? {
+        Told::Time(timed) => Ok(Some(timed)),
         Told::Nothing => Ok(None),
         _ => Err(astray(backend)),
     }

@@ -14,6 +14,7 @@ mod run;
 mod sizes;
 mod steps;
 mod tensors;
+mod times;
 mod verdict;
 
 use super::page::{Block, Fact, Figure, Page};
@@ -87,6 +88,7 @@ fn short(report: &Report) -> Page {
             }
         }
     }
+    blocks.extend(times::blocks(report, Short));
     blocks.push(Block::Warnings(report.warnings.clone()));
     Page { blocks, ..Page::default() }
 }
@@ -161,6 +163,7 @@ fn ticket(report: &Report) -> Page {
     }
     blocks.extend(tensors::outputs(report, "Outputs", Ticket));
     blocks.extend(judged::section(report, Ticket));
+    blocks.extend(times::blocks(report, Ticket));
     blocks.push(run::reproduce(report));
     blocks.push(run::environment(report));
     let version = format!("layerdiff {}", report.layerdiff);
@@ -188,6 +191,7 @@ fn full(report: &Report) -> Page {
     }
     blocks.extend(tensors::outputs(report, "The model's outputs", Full));
     blocks.extend(judged::section(report, Full));
+    blocks.extend(times::blocks(report, Full));
     blocks.extend(tensors::all(report));
     blocks.push(run::found(report));
     blocks.extend(run::again(report));

@@ -44,6 +44,11 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// All samples; one at least.
+    pub fn feeds(&self) -> &'a [Tensors] {
+        self.feeds
+    }
+
     /// Trials of which `run` makes the outputs: it runs the candidate on some samples with the nodes of a set cured. The
     /// last `holdout` samples confirm.
     pub fn trials<'b>(

@@ -92,7 +92,12 @@ impl Remedy for InFloat32<'_> {
     fn price(&self, nodes: &[usize], found: &mut Overrides, progress: &Progress) -> Result<Vec<CureNote>, RunError> {
         progress.step("the price of the overrides");
         let kept = keys(self.side, nodes);
-        price::latency((self.side, self.reference), &kept, &self.feeds[0], found)?;
+        let nothing = Kept::new();
+        let work = self.side.work(&self.feeds[..1], &[]);
+        let (before, after) = (work.clone().keeping(&nothing), work.keeping(&kept));
+        if self.side.lowering != Lowering::None {
+            price::latency((self.side, self.reference), (&before, &after), found)?;
+        }
         price::ignored(self.side, nodes, &kept, &self.feeds[..1])
     }
 

@@ -1,7 +1,7 @@
 //! What a cure costs where the candidate has a price of its own: latency, and whether the builder did as it was told.
 
-use crate::found::stages::Latency;
-use crate::found::{CureNote, Overrides, Price};
+use crate::found::{CureNote, NodePrice, Overrides, Price, Real};
+use crate::lab::times::{Took, time};
 use crate::lab::{Lowering, Side, Work};
 use crate::precision::Kept;
 use crate::run::{Layer, RunError};
@@ -10,35 +10,28 @@ use crate::tensor::Tensors;
 /// Runs that are timed.
 const RUNS: usize = 15;
 
-/// The candidate's latency with nothing kept in FP32, and with `kept`, beside the reference's. An emulation has none.
+/// What the candidate takes as it is and with the nodes of the cure changed, beside the reference; nothing where the candidate
+/// has no time of its own.
 pub fn latency(
     (side, reference): (&Side, &Side),
-    kept: &Kept,
-    feed: &Tensors,
+    (before, after): (&Work, &Work),
     found: &mut Overrides,
 ) -> Result<(), RunError> {
-    if matches!(side.lowering, Lowering::None | Lowering::Emulate(_)) {
-        return Ok(());
-    }
-    let feeds = std::slice::from_ref(feed);
-    let nothing = Kept::new();
-    let before = time(side, &side.work(feeds, &[]).keeping(&nothing))?;
-    let after = time(side, &side.work(feeds, &[]).keeping(kept))?;
-    if let (Some(before), Some(after)) = (before, after) {
-        (found.latency_before, found.latency_after) = (Some(before.median), Some(after.median));
-        let reference = if reference.runs() { time(reference, &reference.work(feeds, &[]))? } else { None };
-        found.price = Some(Price { before, after, reference });
-    }
+    // The cure is what was built last, and may be at hand.
+    let Some(cured) = time(side, after, RUNS)? else { return Ok(()) };
+    let Some(whole) = time(side, before, RUNS)? else { return Ok(()) };
+    let beside = time(reference, &reference.work(before.feeds, &[]), RUNS)?;
+    (found.latency_before, found.latency_after) = (Some(whole.latency.median), Some(cured.latency.median));
+    let nodes = found.nodes.iter().filter_map(|node| of_node(node, &whole, &cured)).collect();
+    let reference = beside.map(|took| took.latency);
+    found.price = Some(Price { before: whole.latency, after: cured.latency, reference, nodes });
     Ok(())
 }
 
-/// It ran in the search: a price that cannot be told takes nothing from the cure.
-fn time(side: &Side, work: &Work) -> Result<Option<Latency>, RunError> {
-    match side.latency(work, RUNS) {
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        Err(_) => Ok(None),
-        Ok(seconds) => Ok(seconds.and_then(|seconds| Latency::of(&seconds))),
-    }
+/// A node that is there under its own name before and after.
+fn of_node(node: &str, before: &Took, after: &Took) -> Option<NodePrice> {
+    let of = |took: &Took| took.nodes.iter().find(|n| n.node == node).map(|n| Real(n.seconds));
+    Some(NodePrice { node: node.to_string(), before: of(before)?, after: of(after)? })
 }
 
 /// Nodes that a builder was told to keep in FP32 and did not. Only a builder that chooses precisions by itself can do that.

@@ -11,11 +11,12 @@ use std::path::Path;
 
 use super::bench::Bench;
 use super::frame::{Frame, Goal, Remedy};
+use super::price;
 use super::trials::Trials;
 use crate::cure::export::MIXED;
 use crate::cure::{Smallest, Units};
 use crate::failure::Ended;
-use crate::found::{Cure, CureKind, Overrides};
+use crate::found::{Cure, CureKind, CureNote, Overrides};
 use crate::graph::Graph;
 use crate::lab::first::inner;
 use crate::lab::{Probe, Side, quantised};
@@ -25,6 +26,7 @@ use crate::onnx::ModelProto;
 use crate::progress::Progress;
 use crate::qdq::dynamic::{self, Partners, Restored, Unit};
 use crate::run::RunError;
+use crate::tensor::Tensors;
 use effects::Effect;
 
 /// The overrides and the sensitivity of nodes, where the candidate is a file whose operators quantise, and more of them than there
@@ -38,7 +40,7 @@ pub fn undynamic(probe: &mut Probe, outputs: &[String], frame: &Frame, goal: Goa
         Err(e) => return Some(Ended { value: Cure::default(), halted: Some(e) }),
     };
     let bench = Bench::new(probe, outputs);
-    let remedy = Undynamic::new(&lab.reference, &lab.candidate, &file, effects);
+    let remedy = Undynamic::new((&lab.reference, &lab.candidate, &lab.feeds[..1]), &file, effects);
     let trials = bench
         .trials(frame.holdout, |set, feeds| lab.candidate.run_model(&file.without(set), &file.types, feeds, outputs));
     let mut reached = frame.reach(goal, &remedy, &trials);
@@ -132,6 +134,8 @@ impl File {
 struct Undynamic<'a> {
     reference: &'a Side,
     candidate: &'a Side,
+    /// The first sample.
+    feeds: &'a [Tensors],
     file: &'a File,
     /// By unit.
     effects: Vec<Effect>,
@@ -139,13 +143,17 @@ struct Undynamic<'a> {
 }
 
 impl<'a> Undynamic<'a> {
-    fn new(reference: &'a Side, candidate: &'a Side, file: &'a File, effects: Vec<Effect>) -> Undynamic<'a> {
+    fn new(
+        (reference, candidate, feeds): (&'a Side, &'a Side, &'a [Tensors]),
+        file: &'a File,
+        effects: Vec<Effect>,
+    ) -> Undynamic<'a> {
         let mut ranks = vec![0.0; file.float.nodes.len()];
         // Finite: what a unit loses, its reader does not lose again.
         file.nodes.iter().zip(&effects).for_each(|(node, effect)| ranks[*node] = effect.rank().min(f64::MAX));
         // Each alone: what stands around a product is not quantised.
         let units = Units::new(&file.float, Vec::new(), file.nodes.clone(), ranks);
-        Undynamic { reference, candidate, file, effects, units }
+        Undynamic { reference, candidate, feeds, file, effects, units }
     }
 
     /// The nodes of all units, what does most first.
@@ -202,6 +210,15 @@ impl Remedy for Undynamic<'_> {
 
     fn remark(&self, _nodes: &[usize]) -> Option<String> {
         None
+    }
+
+    fn price(&self, nodes: &[usize], found: &mut Overrides, progress: &Progress) -> Result<Vec<CureNote>, RunError> {
+        progress.step("the price of the overrides");
+        let (side, file) = (self.candidate, self.file);
+        let cured = file.without(nodes);
+        let on = |model| side.work(self.feeds, &[]).on(model, &file.types);
+        price::latency((side, self.reference), (&on(&file.model.proto), &on(&cured)), found)?;
+        Ok(Vec::new())
     }
 
     fn export(&self, dir: &Path, set: &Smallest, found: &Overrides) -> anyhow::Result<BTreeMap<String, String>> {

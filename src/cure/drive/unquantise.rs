@@ -13,10 +13,11 @@ use std::path::Path;
 
 use super::bench::Bench;
 use super::frame::{Frame, Goal, Remedy};
+use super::price;
 use super::trials::{Trials, sorted};
 use crate::cure::{self, Smallest, Units};
 use crate::failure::Ended;
-use crate::found::{Cure, CureKind, Overrides, TensorResult};
+use crate::found::{Cure, CureKind, CureNote, Overrides, TensorResult};
 use crate::graph::Graph;
 use crate::lab::quantised::{self, lost};
 use crate::lab::{Probe, Side};
@@ -24,6 +25,7 @@ use crate::onnx::{ModelProto, TensorProto};
 use crate::progress::Progress;
 use crate::qdq::{self, Activation, Float, Pair};
 use crate::run::RunError;
+use crate::tensor::Tensors;
 use losses::Loss;
 use misfits::{Misfit, readers};
 use settings::{Quantiser, Settings};
@@ -55,7 +57,8 @@ pub fn unquantise(
         candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
     });
     let quantiser = Quantiser { all: &all, trials: &other_settings, dear: candidate.is_engine() };
-    let remedy = Unquantised::new(reference, candidate, quantised, losses, accumulated, quantiser);
+    let feeds = &bench.feeds()[..1];
+    let remedy = Unquantised::new((reference, candidate, feeds), quantised, losses, accumulated, quantiser);
     let trials = bench.trials(frame.holdout, |set, feeds| {
         let model = quantised.without(&bench.model, candidate, set);
         candidate.run_model(&model, &candidate.types, feeds, &bench.outputs)
@@ -67,6 +70,8 @@ pub fn unquantise(
 struct Unquantised<'a> {
     reference: &'a Side,
     candidate: &'a Side,
+    /// The first sample.
+    feeds: &'a [Tensors],
     quantised: &'a Quantised,
     /// By pair.
     losses: Vec<Option<Loss>>,
@@ -83,8 +88,7 @@ struct Unquantised<'a> {
 
 impl<'a> Unquantised<'a> {
     fn new(
-        reference: &'a Side,
-        candidate: &'a Side,
+        (reference, candidate, feeds): (&'a Side, &'a Side, &'a [Tensors]),
         quantised: &'a Quantised,
         losses: Vec<Option<Loss>>,
         accumulated: &'a [TensorResult],
@@ -95,7 +99,19 @@ impl<'a> Unquantised<'a> {
         let lost = |node: usize| losses[*worst.get(&node)?].as_ref().map(|loss| loss.relative);
         let units = units(quantised, &lost, &misfits);
         let settings = OnceCell::new();
-        Unquantised { reference, candidate, quantised, losses, worst, misfits, units, accumulated, quantiser, settings }
+        Unquantised {
+            reference,
+            candidate,
+            feeds,
+            quantised,
+            losses,
+            worst,
+            misfits,
+            units,
+            accumulated,
+            quantiser,
+            settings,
+        }
     }
 }
 
@@ -132,6 +148,15 @@ impl Remedy for Unquantised<'_> {
 
     fn remark(&self, nodes: &[usize]) -> Option<String> {
         misfits::told(self.quantised, &self.misfits, nodes)
+    }
+
+    fn price(&self, nodes: &[usize], found: &mut Overrides, progress: &Progress) -> Result<Vec<CureNote>, RunError> {
+        progress.step("the price of the overrides");
+        let (side, whole) = (self.candidate, &self.candidate.model.proto);
+        let cured = self.quantised.without(whole, side, nodes);
+        let on = |model| side.work(self.feeds, &[]).on(model, &side.types);
+        price::latency((side, self.reference), (&on(whole), &on(&cured)), found)?;
+        Ok(Vec::new())
     }
 
     /// Where there is no cure, the losses alone are worth a look.

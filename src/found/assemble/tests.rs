@@ -241,7 +241,7 @@ fn the_search_is_told_as_it_was() {
     };
     let tensors = vec![output("a", Status::Agrees, None), output("b", Status::NotCompared, Some("fused away"))];
     let opening = Opening { strategy: "ddmin".to_string(), ..Opening::default() };
-    let measured = Measured { tensors, counts, observed: vec!["debug".to_string()], notes: Vec::new() };
+    let measured = Measured { tensors, counts, observed: vec!["debug".to_string()], times: None, notes: Vec::new() };
     let findings = Findings { opening, measured, ..diverged() };
     let report = assemble(&Experiment::default(), &findings);
     let search = &report.search;

@@ -53,6 +53,12 @@ impl Session {
         Ok(kept)
     }
 
+    /// Closes its profile, where it writes one; the path of the file.
+    pub(super) fn end_profiling(&mut self) -> Result<String, RunError> {
+        let failed = self.failed();
+        self.session.end_profiling().map_err(failed)
+    }
+
     /// What becomes of an error of a run.
     fn failed(&self) -> impl Fn(ort::Error) -> RunError + use<> {
         let (backend, lacks) = (self.backend.clone(), self.lacks.clone());

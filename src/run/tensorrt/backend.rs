@@ -32,7 +32,7 @@ use crate::onnx::{GraphProto, ModelProto};
 use crate::run::cuda::{self, Cuda, CudaError};
 use crate::run::job::each;
 use crate::run::{
-    About, Answer, Backend, Binding, Built, Doubt, Engine, Job, Layer, Observe, Question, RunError, Told,
+    About, Answer, Backend, Binding, Built, Doubt, Engine, Job, Layer, Observe, Question, RunError, Timed, Told,
 };
 
 /// A library that builds engines on one GPU, or one ready engine.
@@ -184,10 +184,11 @@ impl Backend for TensorRt {
         match question {
             // It says nothing of outputs before it has built for data.
             Question::Outputs(_) => Ok(Told::Nothing),
-            Question::Latency { job, runs } => {
+            Question::Latency { job, runs, .. } => {
                 let Some(feed) = job.feeds.first() else { return Ok(Told::Nothing) };
                 let mut state = self.state();
-                self.ready(&mut state, job)?.session.latency(feed, *runs).map(Told::Seconds)
+                let runs = self.ready(&mut state, job)?.session.latency(feed, *runs)?;
+                Ok(Told::Time(Timed { runs, nodes: Vec::new() }))
             }
             Question::Engine => self.told_engine(),
             Question::Routes => self.told_routes(),

@@ -8,7 +8,7 @@ use crate::load::Lean;
 use crate::run::fake::{self, Fake};
 use crate::run::ort::Provider;
 use crate::run::worker::{What, serve};
-use crate::run::{Against, How, Observe};
+use crate::run::{Against, How, Observe, SessionOptions};
 use crate::tensor::{Tensor, Tensors};
 
 /// What the worker does in its next run, told in its environment.
@@ -269,7 +269,12 @@ fn every_question_and_ability_goes_through() {
 fn a_job_arrives_whole() {
     let rooms = Rooms::open().unwrap();
     let feed = |x| Tensors::from([("x".to_string(), Tensor::f32(&[1], &[x]))]);
-    let how = How { float32: vec!["n".to_string()], observe: Observe::Unfused, route: Some("-a=off".to_string()) };
+    let how = How {
+        float32: vec!["n".to_string()],
+        observe: Observe::Unfused,
+        route: Some("-a=off".to_string()),
+        session: SessionOptions::deployed(),
+    };
     let tolerance = Tolerance { atol: 1.0, rtol: 2.0 };
     let against = Against {
         reference: vec![feed(3.0), feed(4.0)],

@@ -1,7 +1,9 @@
 //! The sentences on overrides, case by case.
 
 use super::*;
+use crate::found::stages::Latency;
 use crate::found::words::clean;
+use crate::found::{CureKind, Real};
 use crate::show::page::Span;
 use crate::show::sample::{hostile_report, overrides, sample_report};
 use crate::spec::Precision;
@@ -108,6 +110,40 @@ fn errors_before_and_after() {
         |o| (o.error_before, o.nodes) = (Real(f64::NAN), Vec::new()),
         price,
         "relative RMS error of the worst output: NaN or Inf with nothing in FP32; 11 trials",
+    );
+}
+
+#[test]
+fn what_it_costs_in_milliseconds() {
+    let of = |seconds: [f64; 3]| Latency::of(&seconds).unwrap();
+    let priced = |before, after: [f64; 3]| {
+        move |o: &mut Overrides| {
+            o.nodes = vec!["a".into(), "b".into()];
+            let nodes = vec![NodePrice { node: "a".into(), before: Real(1e-4), after: Real(3e-4) }];
+            o.price = Some(Price { before: of(before), after: of(after), reference: None, nodes });
+            (o.latency_before, o.latency_after) = (Some(Real(before[1])), Some(Real(after[1])));
+        }
+    };
+    let say = |o: &Overrides| latency(o).unwrap_or_default();
+    check(
+        priced([2.3e-3, 2.4e-3, 2.5e-3], [2.7e-3, 2.8e-3, 2.9e-3]),
+        say,
+        "latency 2.40 ms (2.30 to 2.50 in 3 runs) before, 2.80 ms (2.70 to 2.90 in 3 runs) after: in FP32 they cost 0.400 ms of 2.80 (\"a\" 0.100 to 0.300 ms)",
+    );
+    check(
+        priced([2.3e-3, 2.4e-3, 2.5e-3], [2.3e-3, 2.5e-3, 2.6e-3]),
+        |o| cost(o, o.price.as_ref().unwrap()),
+        "in FP32 they cost less than runs scatter",
+    );
+    check(
+        priced([2.3e-3, 2.4e-3, 2.5e-3], [1.3e-3, 1.4e-3, 1.5e-3]),
+        |o| {
+            cost(
+                &Overrides { kind: CureKind::Unquantised, nodes: vec!["a".into()], ..o.clone() },
+                o.price.as_ref().unwrap(),
+            )
+        },
+        "left unquantised it saves 1.00 ms",
     );
 }
 

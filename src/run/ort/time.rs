@@ -1,0 +1,137 @@
+//! How long a session takes, run by run, and where the time goes: node by node, as the runtime's own profile tells.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use super::{Ort, Session};
+use crate::run::question::{NodeTime, Timed};
+use crate::run::{Job, RunError};
+use crate::scratch;
+use crate::tensor::Tensors;
+
+/// Runs that are profiled.
+const PROFILED: usize = 5;
+
+/// Behind the name of a node, in the profile.
+const KERNEL: &str = "_kernel_time";
+
+/// One event of a profile, as far as it is read here.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    cat: String,
+    #[serde(default)]
+    name: String,
+    /// Microseconds.
+    #[serde(default)]
+    dur: f64,
+    #[serde(default)]
+    args: Args,
+}
+
+#[derive(Default, Deserialize)]
+struct Args {
+    #[serde(default)]
+    op_name: String,
+    #[serde(default)]
+    provider: String,
+}
+
+/// Of `runs` of the job's model on its first feed, after one to warm up; `None` without a feed. The nodes are those that the
+/// session has: what was fused is one, under the name that the runtime gives it.
+pub(super) fn time(ort: &Ort, job: &Job, runs: usize, by_node: bool) -> Result<Option<Timed>, RunError> {
+    let Some(feed) = job.feeds.first() else { return Ok(None) };
+    let runs = seconds(&mut ort.open_as(&job.model, &job.how.session, None)?, feed, runs)?;
+    let nodes = if by_node { nodes(ort, job, feed)? } else { Vec::new() };
+    Ok(Some(Timed { runs, nodes }))
+}
+
+fn seconds(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Vec<f64>, RunError> {
+    session.run(feed, &[])?;
+    let mut seconds = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let started = Instant::now();
+        session.run(feed, &[])?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    Ok(seconds)
+}
+
+/// The same session once more, with the runtime's profile on: it costs time itself, so that the runs above are without it.
+fn nodes(ort: &Ort, job: &Job, feed: &Tensors) -> Result<Vec<NodeTime>, RunError> {
+    let folder = scratch::folder().map_err(|e| RunError::exchange("the profile of ONNX Runtime")(e.into()))?;
+    let mut session = ort.open_as(&job.model, &job.how.session, Some(&folder.path().join("profile")))?;
+    for _ in 0..=PROFILED {
+        session.run(feed, &[])?;
+    }
+    let text = fs::read_to_string(session.end_profiling()?).unwrap_or_default();
+    // A profile that cannot be read tells nothing; the runs were measured all the same.
+    Ok(read(&text, PROFILED))
+}
+
+/// The median of the last `runs` of every node, in the order in which they first ran.
+fn read(profile: &str, runs: usize) -> Vec<NodeTime> {
+    let events: Vec<Event> = serde_json::from_str(profile).unwrap_or_default();
+    let mut place: HashMap<String, usize> = HashMap::new();
+    let mut found: Vec<(Event, Vec<f64>)> = Vec::new();
+    for event in events.into_iter().filter(|event| event.cat == "Node" && event.name.ends_with(KERNEL)) {
+        let at = *place.entry(event.name.clone()).or_insert(found.len());
+        let seconds = event.dur * 1e-6;
+        match found.get_mut(at) {
+            Some((_, times)) => times.push(seconds),
+            None => found.push((event, vec![seconds])),
+        }
+    }
+    found.into_iter().map(|(event, times)| told(event, &times, runs)).collect()
+}
+
+/// A node in a loop runs more than once a run: its times are added up.
+fn told(event: Event, times: &[f64], runs: usize) -> NodeTime {
+    let each = (times.len() / (runs + 1)).max(1);
+    let mut of_runs: Vec<f64> = times.chunks(each).skip(1).map(|run| run.iter().sum()).collect();
+    if of_runs.is_empty() {
+        of_runs = vec![times.iter().sum()];
+    }
+    of_runs.sort_by(f64::total_cmp);
+    NodeTime {
+        node: event.name.trim_end_matches(KERNEL).to_string(),
+        op_type: event.args.op_name,
+        provider: event.args.provider,
+        seconds: of_runs[of_runs.len() / 2],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, us: u32) -> String {
+        format!(
+            r#"{{"cat":"Node","pid":1,"dur":{us},"ts":1,"ph":"X","name":"{name}_kernel_time","args":{{"op_name":"Conv","provider":"CPUExecutionProvider","node_index":"3"}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_first_run_is_to_warm_up_and_the_middle_one_counts() {
+        let events: Vec<String> = [90, 5, 1, 2].iter().flat_map(|us| [event("a", *us), event("b", us + 1)]).collect();
+        let text = format!(r#"[{{"cat":"Session","name":"model_run","dur":7,"args":{{}}}},{}]"#, events.join(","));
+        let told: Vec<_> = read(&text, 3).into_iter().map(|n| (n.node, n.op_type, (n.seconds * 1e6).round())).collect();
+        assert_eq!(told, [("a".into(), "Conv".into(), 2.0), ("b".into(), "Conv".to_string(), 3.0)]);
+    }
+
+    #[test]
+    fn a_node_in_a_loop_is_added_up() {
+        let events: Vec<String> = [9, 9, 1, 2, 3, 4].iter().map(|us| event("a", *us)).collect();
+        let told = read(&format!("[{}]", events.join(",")), 2);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].seconds * 1e6).round(), 7.0);
+    }
+
+    #[test]
+    fn what_is_no_profile_tells_nothing() {
+        assert!(read("[{", 3).is_empty() && read("", 3).is_empty());
+    }
+}
