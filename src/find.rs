@@ -6,6 +6,7 @@ mod explain;
 pub mod inside;
 pub mod isolate;
 mod narrow;
+pub mod optimizer;
 mod raise;
 pub mod rank;
 mod regrown;

@@ -20,6 +20,7 @@ mod metrics;
 mod notes;
 mod overrides;
 mod real;
+mod session;
 pub mod shard;
 pub mod sizes;
 pub mod stages;
@@ -46,6 +47,7 @@ pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, Te
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use real::Real;
+pub use session::{MadeNode, Optimizers, SessionInfo};
 pub use times::{NodePrice, NodeShare, Price, Times, shares};
 pub use torch::{KnownBy, Torch};
 
@@ -159,6 +161,9 @@ pub struct Report {
     /// the tolerance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision_limited: Option<PrecisionLimited>,
+    /// The session that gave the verdict, where it is ONNX Runtime's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionInfo>,
     /// How long both sides take, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Times>,

@@ -138,6 +138,8 @@ pub struct Probe<'a> {
     pub ledger: Ledger,
     /// How tensors are made visible.
     pub sight: Sight,
+    /// What the candidate puts out in the session that its tensors are looked at in, by sample; `None` where that was not run.
+    undisturbed: Option<Vec<Tensors>>,
 }
 
 /// There are no two runs to measure between.
@@ -165,7 +167,11 @@ impl<'a> Probe<'a> {
         }
         values.ahead.everything = first.marked;
         let (results, sight) = (Results::of(lab, &finals), Sight::new(wish.observe));
-        let mut probe = Probe { lab, finals, values, results, ledger, sight };
+        let undisturbed = match lab.candidate.deploys {
+            Some(_) => first.plain,
+            None => Some(finals.unmarked.clone()),
+        };
+        let mut probe = Probe { lab, finals, values, results, ledger, sight, undisturbed };
         if !probe.values.reference.is_empty() {
             probe.note_absent(0..lab.tensors());
         }

@@ -8,6 +8,7 @@ mod backends;
 pub mod choose;
 pub mod crashed;
 pub mod data;
+mod deployed;
 pub mod early;
 mod engine;
 pub mod line;
@@ -80,7 +81,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         Wanted::Table => part::samples(args, &args.fingerprint(&[]), feeds, inputs)?,
         _ => (feeds, inputs, None),
     };
-    let mut candidate = sides::side(&candidate, &model, global, args)?;
+    let mut candidate = sides::candidate(&candidate, &model, global, args)?;
     data::check_inputs(&reference, &candidate)?;
     sides::show_sparse(&mut reference)?;
     sides::show_sparse(&mut candidate)?;
@@ -97,7 +98,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let rules = Rules { labels, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
-    let reading = asked.read(&reference, Found::of(&candidate, global, &args.engine), Some(&rules));
+    let reading =
+        asked.read(&reference, Found::of(&candidate, &args.session.of_candidate(global), &args.engine), Some(&rules));
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
@@ -111,7 +113,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.notes.extend(data::not_finite(&feeds));
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
-    let (survey, first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
+    let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
     findings.opening.crash = crash;
     let known = allow::Known {
         reference: &reference,
@@ -125,7 +127,10 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.tolerance = rules.told(&outputs);
     findings.opening.notes.extend(truth::notes(&reference, &candidate, &survey.types));
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
-    let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
+    let mut lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
+    let (session, note) = deployed::settle(&mut lab, &mut first)?;
+    findings.opening.session = session;
+    findings.opening.notes.extend(note);
     Ok(Opened { lab, first, experiment, findings, dir })
 }
 

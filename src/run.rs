@@ -29,7 +29,7 @@ pub use about::{About, Builder, Doubt, Gives, Tf32};
 pub use engine::{Binding, Built, Engine, Layer};
 pub use job::{Against, Answer, How, Job, Judged, Observe};
 pub use question::{NodeTime, Output, Question, Timed, Told};
-pub use session::{Level, SessionOptions};
+pub use session::{Level, Optimised, OptimisedNode, SessionOptions};
 pub use threads::{at_the_same_time, join};
 
 pub use crate::failure::RunError;

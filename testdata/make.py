@@ -15,13 +15,13 @@ sys.dont_write_bytecode = True
 import shutil
 from pathlib import Path
 
-from maker import bad, control_flow, formats, healthy, judgement, overflow, quantised, readme, second_file
+from maker import bad, control_flow, deployed, formats, healthy, judgement, overflow, quantised, readme, second_file
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    parts = (overflow, control_flow, second_file, healthy, formats, judgement, quantised)
+    parts = (overflow, control_flow, second_file, healthy, formats, judgement, quantised, deployed)
     cases = [case for part in parts for case in part.cases()]
     files = {}
     for case in cases:

@@ -52,6 +52,7 @@ impl SetArgs {
             words.flag("--outputs", &self.outputs.join(","));
         }
         words.number("--memory", self.memory);
+        words.0.extend(self.session.words());
         words.engine(&self.engine);
         words.libraries(global);
         words.0

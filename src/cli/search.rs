@@ -53,6 +53,8 @@ pub enum By {
     Precision,
     /// The knobs of the compiler that make it appear (TensorRT 11.1 or newer)
     BuildRoute,
+    /// The optimizers of ONNX Runtime, or its prepacking, that make it appear
+    Optimizer,
 }
 
 /// How tensors inside an engine are made visible.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::session::SessionArgs;
 use super::values::{
     Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
 };
@@ -113,6 +114,9 @@ pub struct SetArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How the candidate's session is made.
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// How engines are built.
     #[command(flatten)]
     pub engine: EngineArgs,

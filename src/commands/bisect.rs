@@ -14,7 +14,7 @@ use crate::cure::drive::frame::{self as cure, Goal};
 use crate::cure::drive::{precision, undynamic, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
-use crate::find::{self, inside, route, story, trust, undo};
+use crate::find::{self, inside, optimizer, route, story, trust, undo};
 use crate::found::experiment::Experiment;
 use crate::found::shard::Shared;
 use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
@@ -31,6 +31,9 @@ use crate::search::Answer;
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
+
+/// Sessions that a search for optimizers may cost.
+const OPTIMIZERS: usize = 100;
 
 /// What is wanted: to find, and to cut out what was found.
 pub struct Plan<'a> {
@@ -124,7 +127,7 @@ impl Run<'_> {
         self.frame.findings.measured = probe.measured();
         deliver::clear(&self.frame.dir);
         investigated?;
-        if self.plan.search.by == By::BuildRoute {
+        if matches!(self.plan.search.by, By::BuildRoute | By::Optimizer) {
             return Ok(());
         }
         self.note_shard();
@@ -225,9 +228,29 @@ impl Run<'_> {
                     frame.tell();
                 });
                 frame.findings.found = Some(found.value);
-                found.halted.map_or(Ok(()), Err)
+                found.halted.map_or(Ok(()), Err)?;
+                if optimizer::is_to_blame(probe) { self.optimizers(probe) } else { Ok(()) }
+            }
+            By::Optimizer if optimizer::is_to_blame(probe) => self.optimizers(probe),
+            By::Optimizer => {
+                frame.findings.ranking.notes.push(Note::PlainFailsAlike);
+                Ok(())
             }
         }
+    }
+
+    /// What of the runtime makes the failure, and which culprits that explains.
+    fn optimizers(&mut self, probe: &Probe) -> Result<(), RunError> {
+        let Run { frame, progress, .. } = self;
+        frame.tell();
+        let found = optimizer::optimizers(probe, OPTIMIZERS, progress)?;
+        if let Some(culprits) = frame.findings.found.as_mut().and_then(|found| found.culprits.as_mut()) {
+            optimizer::explain(culprits, &found);
+        }
+        if let Some(session) = frame.findings.opening.session.as_mut() {
+            session.optimizers = Some(found);
+        }
+        Ok(())
     }
 
     /// A reproducer for each culprit that is worth one.
@@ -272,6 +295,7 @@ fn wanted(search: &SearchArgs) -> Wanted {
         By::Tensors => Wanted::Culprits,
         By::Precision => Wanted::Precision,
         By::BuildRoute => Wanted::Routes,
+        By::Optimizer => Wanted::Optimizers,
     }
 }
 
@@ -294,6 +318,10 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
     ensure!(
         plan.search.by != By::BuildRoute || candidate.is_engine(),
         "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
+    );
+    ensure!(
+        plan.search.by != By::Optimizer || candidate.deploys.is_some() || candidate.fuses(),
+        "--by optimizer turns optimizers of ONNX Runtime off; use a candidate that is deployed in it (ort@MODEL, ort-NAME), and not --optimization off"
     );
     Ok(())
 }

@@ -96,7 +96,10 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         tolerance,
         emulation,
         stored: !theirs.runs(),
-        alike: mine.on_cpu() && theirs.on_cpu() && mine.about().info.version == theirs.about().info.version,
+        alike: mine.on_cpu()
+            && theirs.on_cpu()
+            && !theirs.fuses()
+            && mine.about().info.version == theirs.about().info.version,
         engine: theirs.is_engine(),
         read_right: misread.tried,
     };

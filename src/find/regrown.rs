@@ -20,7 +20,7 @@ pub fn reconsidered(probe: &mut Probe, mut narrowed: Narrowed) -> Result<Narrowe
     }
     let lab = probe.lab;
     // In a low precision many small errors add up, and each is a little to blame.
-    if lab.candidate.is_engine() || !lab.candidate.is_plain() {
+    if lab.candidate.fuses() || !lab.candidate.is_plain() {
         return Ok(narrowed);
     }
     let mut order: Vec<usize> = (0..narrowed.masked.len()).collect();

@@ -64,6 +64,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         sensitivity: cure.sensitivity.clone(),
         ranking: ranking.rows.clone(),
         precision_limited: ranking.limited.clone(),
+        session: opening.session.clone(),
         latency: measured.times.clone(),
         crash: opening.crash.clone(),
         environment: opening.environment.clone(),

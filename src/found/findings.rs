@@ -61,6 +61,8 @@ pub enum Wanted {
     Routes,
     /// Which nodes must stay in float32?
     Precision,
+    /// Which optimizers of the runtime make the failure?
+    Optimizers,
     /// What is the smallest model that a command fails on?
     Check,
 }
@@ -90,6 +92,8 @@ pub struct Opening {
     pub sizes: super::sizes::Sizes,
     /// Step by step, of a model that decodes.
     pub steps: super::steps::Steps,
+    /// The session that gave the verdict, where it is ONNX Runtime's.
+    pub session: Option<super::SessionInfo>,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
     /// The process of a side ended with the whole model, when both were run for the first time.

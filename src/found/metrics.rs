@@ -271,7 +271,7 @@ impl Metrics {
             return format!("no element was compared{apart}");
         }
         if self.mismatched == 0 && self.max_abs.0 == 0.0 {
-            return "none, the values are equal".into();
+            return "none, every value is the same".into();
         }
         let mut text = String::new();
         if self.cand_nonfinite + self.ref_nonfinite > 0 {
@@ -351,7 +351,7 @@ mod tests {
         assert!(overflow.nonfinite());
         let fine = Metrics { elements: 5, sqnr_db: Real(f64::INFINITY), ..Metrics::default() };
         assert_eq!(fine.extent(1), "all 5 elements within tolerance");
-        assert_eq!(fine.told(), "none, the values are equal");
+        assert_eq!(fine.told(), "none, every value is the same");
         assert_eq!(fine.relative_rms(), Some(0.0));
         assert_eq!(Metrics { sqnr_db: Real(f64::NAN), ..fine }.relative_rms(), None);
         let apart = Metrics::apart(2);

@@ -70,6 +70,13 @@ pub enum Note {
         /// What of it the low precision does not hold, in words and numbers.
         why: String,
     },
+    /// The optimizers were asked about, and the plain session fails as the deployed one does.
+    PlainFailsAlike,
+    /// A file of half precision on the CPU is one thing, and rounded after every node another.
+    RoundedOtherwise {
+        /// What the CPU does with the file agrees.
+        agrees: bool,
+    },
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -205,16 +212,25 @@ impl fmt::Display for Note {
                     "that '{node}' ({op_type}) agrees holds only where the device keeps its statistics in FP32{more}: {why}"
                 )
             }
+            Note::PlainFailsAlike => f.write_str(
+                "the plain session, which optimises nothing and packs no weights, fails alike, so no optimizer is to blame: look for the node, without --by optimizer",
+            ),
+            Note::RoundedOtherwise { agrees: true } => f.write_str(
+                "on this CPU ONNX Runtime leaves out roundings to half precision and the file agrees; rounded after every node it diverges, and so it may on a device: see ort:fp16@FILE",
+            ),
+            Note::RoundedOtherwise { agrees: false } => f.write_str(
+                "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees",
+            ),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",
             ),
             Note::Disturbed(1) => {
-                f.write_str("marking tensors changed the engine's own outputs in one build; nothing was concluded from it")
+                f.write_str("marking tensors changed the candidate's own outputs in one build; nothing was concluded from it")
             }
             Note::Disturbed(n) => write!(
                 f,
-                "marking tensors changed the engine's own outputs in {n} builds; nothing was concluded from them"
+                "marking tensors changed the candidate's own outputs in {n} builds; nothing was concluded from them"
             ),
             Note::RankingNeedsBuild => f.write_str(
                 "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out",

@@ -24,7 +24,7 @@ use crate::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, attribute_type,
 };
 use crate::precision::Kept;
-use crate::run::Observe;
+use crate::run::{Observe, SessionOptions};
 use crate::spec::Spec;
 use crate::tensor::{DType, Tensor, Tensors};
 use crate::types;
@@ -187,6 +187,8 @@ impl World {
             lowering,
             kept: Kept::new(),
             half: false,
+            session: SessionOptions::default(),
+            deploys: None,
             deployed: None,
             types: types.clone(),
         };
@@ -243,6 +245,7 @@ impl SetUp {
         First {
             reference: everything.then(|| reference.run(&all, feeds, &keys).unwrap()),
             unmarked: unmarked.map(|answer| answer.values),
+            plain: None,
             built: None,
             marked: everything.then(|| candidate.run(&all, feeds, &keys)),
         }

@@ -8,7 +8,7 @@ use super::Side;
 use super::survey::{Survey, Surveyed};
 use crate::mark;
 use crate::run::ort::Runtime;
-use crate::run::{Answer, Built, Observe, RunError, join};
+use crate::run::{Answer, Built, RunError, join};
 use crate::tensor::Tensors;
 
 /// What a thread that runs it is called.
@@ -32,8 +32,10 @@ pub struct Plan<'a> {
 pub struct First {
     /// All values of the reference, where they fit.
     pub reference: Option<Vec<Tensors>>,
-    /// The candidate's outputs, unmarked; its failure is an answer that the report tells.
+    /// The candidate's outputs, unmarked, in the session that gives the verdict; its failure is an answer that the report tells.
     pub unmarked: Result<Vec<Tensors>, RunError>,
+    /// Its outputs in the session that its tensors are looked at in, where that is another one and was run.
+    pub plain: Option<Vec<Tensors>>,
     /// What the unmarked candidate was built of, where it tells.
     pub built: Option<Built>,
     /// All values of the candidate, where they were asked for and fit.
@@ -43,7 +45,7 @@ pub struct First {
 impl First {
     /// Of a run that ended before there were any values.
     pub fn failed(why: RunError) -> First {
-        First { reference: None, unmarked: Err(why), built: None, marked: None }
+        First { reference: None, unmarked: Err(why), plain: None, built: None, marked: None }
     }
 }
 
@@ -127,7 +129,7 @@ pub fn candidate(reference: &Side, candidate: &mut Side, survey: &Survey, plan: 
 
 /// A side whose model is known by then, on all of the data.
 pub fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
-    candidate.see(&inner(candidate, plan.outputs), plan.feeds, plan.outputs, Observe::Outputs)
+    candidate.see_deployed(&inner(candidate, plan.outputs), plan.feeds, plan.outputs)
 }
 
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {
@@ -154,7 +156,7 @@ fn finish(
             Err(e) => (Err(e), None),
         };
         let marked = marked.map(|thread| join(thread, CANDIDATE));
-        Ok((survey, First { reference: values?, unmarked, built, marked }))
+        Ok((survey, First { reference: values?, unmarked, plain: None, built, marked }))
     })
 }
 

@@ -54,9 +54,7 @@ impl Probe<'_> {
                 (values, disturbance)
             }
             // The unmarked engine was built and ran: it is the marks that this one cannot bear.
-            Err(e) if other.is_engine() && e != RunError::Interrupted => {
-                (Vec::new(), Some(format!("with it marked, {e}")))
-            }
+            Err(e) if other.fuses() && e != RunError::Interrupted => (Vec::new(), Some(format!("with it marked, {e}"))),
             Err(e) => return Err(e),
         };
         self.values.keep(reference, by_tensor(&other.graph, candidate));
@@ -76,7 +74,7 @@ impl Probe<'_> {
     pub fn values_of(&mut self, tensors: &[usize]) -> Result<(), RunError> {
         let pairs = self.lab.comparable(tensors.iter().copied().filter(|t| !self.values.fixed.contains_key(t)));
         // An engine is not built once more for what may be forgotten or was never seen by any run.
-        let engine = self.lab.candidate.is_engine();
+        let engine = self.lab.candidate.fuses();
         if engine {
             self.see_again(tensors)?;
         }

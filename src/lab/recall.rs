@@ -57,7 +57,7 @@ impl Probe<'_> {
         }
         self.results.note_absent(&look.absent);
         let way = self.relearn(&look.asked, look.learnt);
-        if self.lab.candidate.is_engine() {
+        if self.lab.candidate.fuses() {
             self.ledger.earlier.unseen.extend(way.map(|way| (look.asked, way)));
         }
     }
@@ -65,7 +65,7 @@ impl Probe<'_> {
     /// Where marks disturb nothing, what was marked together does not matter: of `asked`, those are answered that any earlier
     /// look saw. Batches are cut by the memory that is free.
     pub(super) fn take_over_parts(&mut self, asked: &[Asked]) {
-        if self.ledger.earlier.is_empty() || self.lab.candidate.is_engine() {
+        if self.ledger.earlier.is_empty() || self.lab.candidate.fuses() {
             return;
         }
         let mut known: HashMap<&str, (&TensorResult, usize)> = HashMap::new();

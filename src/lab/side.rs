@@ -9,7 +9,7 @@ use crate::mark::Types;
 use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
 use crate::run::saved::Saved;
-use crate::run::{About, Backend, Observe, RunError, question};
+use crate::run::{About, Backend, Observe, RunError, SessionOptions, question};
 use crate::spec::{Low, Place, Spec};
 use crate::tensor::{DType, Tensors};
 
@@ -58,6 +58,10 @@ pub struct Side {
     pub kept: Kept,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
     pub half: bool,
+    /// How its sessions are made where its tensors are looked at: the plain one, unless only what is deployed fails.
+    pub session: SessionOptions,
+    /// How the session is made that gives the verdict, where it is not the one above: as people deploy it.
+    pub deploys: Option<SessionOptions>,
     /// Element types of the side's own model, where `lowering`, `half` or a branch needs them.
     pub types: Types,
 }
@@ -74,6 +78,8 @@ impl Side {
             lowering: self.lowering,
             kept: self.kept.clone(),
             half: self.half,
+            session: self.session.clone(),
+            deploys: self.deploys.clone(),
             types: self.types.clone(),
         })
     }
@@ -98,6 +104,8 @@ impl Side {
             lowering: self.lowering,
             kept: Kept::new(),
             half: self.half,
+            session: self.session.clone(),
+            deploys: None,
             types,
         })
     }
@@ -143,6 +151,17 @@ impl Side {
     /// Does marking cost it something?
     pub fn is_engine(&self) -> bool {
         self.about().is_engine()
+    }
+
+    /// What it makes of a model, in words.
+    pub fn built(&self) -> &'static str {
+        if self.is_engine() { "the engine" } else { "the session" }
+    }
+
+    /// May marking change what it computes? An engine is built anew around whatever is marked, and so is a session that
+    /// optimises.
+    pub fn fuses(&self) -> bool {
+        self.is_engine() || !self.session.is_plain()
     }
 
     /// Does it run models, parts of models included? Stored tensors and ready engines do not.

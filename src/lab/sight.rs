@@ -148,9 +148,18 @@ impl Probe<'_> {
             self.give_up(asked, &why);
             return Ok(());
         }
+        // Builds of an engine are dear; of a session that optimises, whatever can be seen is looked for.
+        let depth = if self.lab.candidate.is_engine() { 1 } else { usize::MAX };
+        self.look_in_halves(asked, first, depth)
+    }
+
+    /// What disturbed when it was marked together, in halves, and halves of those, as deep as it goes.
+    fn look_in_halves(&mut self, asked: &[Asked], way: Observe, depth: usize) -> Result<(), RunError> {
         for half in asked.chunks(asked.len().div_ceil(HALVES)) {
-            if let Some(why) = self.look_marked(half, first)? {
-                self.give_up(half, &why);
+            match self.look_marked(half, way)? {
+                None => {}
+                Some(why) if depth <= 1 || half.len() == 1 => self.give_up(half, &why),
+                Some(_) => self.look_in_halves(half, way, depth - 1)?,
             }
         }
         Ok(())
@@ -218,9 +227,9 @@ impl Probe<'_> {
 
     /// What a marked run says against itself: its final outputs are not those of the unmarked run.
     pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
-        let pairs = marked.iter().zip(&self.finals.unmarked);
+        let pairs = marked.iter().zip(self.undisturbed.iter().flatten());
         let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
-        if !self.lab.candidate.is_engine() {
+        if !self.lab.candidate.fuses() {
             // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
             self.ledger.counts.perturbed |=
                 common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
@@ -228,6 +237,8 @@ impl Probe<'_> {
         }
         let mut moved = common
             .filter(|(name, value, now)| self.lab.rules.judge_output(name, value, now).status == Status::Diverges);
-        moved.next().map(|(name, ..)| format!("marking it changes what the engine computes (output '{name}' moved)"))
+        moved.next().map(|(name, ..)| {
+            format!("marking it changes what {} computes (output '{name}' moved)", self.lab.candidate.built())
+        })
     }
 }

@@ -11,7 +11,7 @@ use crate::load::decode::Decode;
 use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
-use crate::run::{Against, Answer, How, Job, Observe, RunError, SessionOptions, Timed, question};
+use crate::run::{Against, Answer, How, Job, Observe, Optimised, RunError, SessionOptions, Timed, question};
 use crate::spec::Low;
 use crate::tensor::{DType, Tensors};
 use crate::types;
@@ -74,7 +74,8 @@ impl Side {
     pub fn work<'a>(&'a self, feeds: &'a [Tensors], outputs: &'a [String]) -> Work<'a> {
         let model = self.deployed.as_ref().unwrap_or(&self.model.proto);
         let (types, kept) = (&self.types, &self.kept);
-        Work { model, types, kept, feeds, outputs, how: How::default(), against: None, decode: None }
+        let how = How { session: self.session.clone(), ..How::default() };
+        Work { model, types, kept, feeds, outputs, how, against: None, decode: None }
     }
 
     /// Builds and runs.
@@ -105,6 +106,13 @@ impl Side {
             return self.perform(&work);
         }
         self.perform(&work.on(&self.marked(tensors), &self.types))
+    }
+
+    /// The same in the session that gives the verdict.
+    pub fn see_deployed(&self, tensors: &[usize], feeds: &[Tensors], outputs: &[String]) -> Result<Answer, RunError> {
+        let session = self.deploys.as_ref().unwrap_or(&self.session).clone();
+        let marked = self.marked(tensors);
+        self.perform(&self.work(feeds, outputs).on(&marked, &self.types).in_session(session))
     }
 
     /// As [`Side::run`], with what the backend can compare compared where it lies.
@@ -162,6 +170,12 @@ impl Side {
         question::latency(&*self.backend, self.job(&work)?, runs, by_node)
     }
 
+    /// What the session of `work` makes of its model; an error where the backend has no sessions.
+    pub fn optimised(&self, work: &Work) -> Result<Optimised, RunError> {
+        let none = || RunError::Missing(format!("{} has no optimizers that can be told apart", self.spec));
+        question::optimised(&*self.backend, self.job(work)?)?.ok_or_else(none)
+    }
+
     /// Builds a model the way this side runs its own, and runs nothing.
     pub fn builds(&self, work: &Work) -> Result<(), RunError> {
         question::outputs(&*self.backend, self.job(work)?).map(drop)
@@ -199,7 +213,8 @@ impl Side {
             }
             Lowering::Products if work.kept.is_empty() => None,
             Lowering::Products => Some(self.rewritten(work, precision::split)?),
-            Lowering::None | Lowering::Backend(_) if self.half => {
+            // In a session that optimises, nothing is to be seen: it runs the file.
+            Lowering::None | Lowering::Backend(_) if self.half && work.how.session.is_plain() => {
                 Some(self.rewritten(work, |m, types, _| precision::expose(m, types))?)
             }
             Lowering::None | Lowering::Backend(_) => None,

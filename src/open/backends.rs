@@ -37,7 +37,12 @@ pub fn start(
                 spec.precision
             );
             let library = library::find(global.ort_library.as_deref())?;
-            (Box::new(Runtime::start(&library.path)?), low.map_or(Lowering::None, Lowering::Emulate))
+            let other = global.ort_library.is_some() && global.ort_library == args.session.candidate_ort_library;
+            let backend: Box<dyn Backend> = match other {
+                true => Box::new(Worker::start(&Task::new(library.path, Provider::Cpu))?),
+                false => Box::new(Runtime::start(&library.path)?),
+            };
+            (backend, low.map_or(Lowering::None, Lowering::Emulate))
         }
         Place::Provider(name) => {
             ensure!(

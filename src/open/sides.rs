@@ -11,7 +11,7 @@ use crate::load::{Model, sparse};
 use crate::mark::Types;
 use crate::precision::Kept;
 use crate::qdq;
-use crate::run::Tf32;
+use crate::run::{SessionOptions, Tf32};
 use crate::spec::{Low, Place, Precision, Spec};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
@@ -31,9 +31,36 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         lowering,
         kept: Kept::new(),
         half: false,
+        session: SessionOptions::default(),
+        deploys: None,
         deployed: None,
         types: Types::new(),
     })
+}
+
+/// The same as a candidate: the verdict comes from the session that people deploy, unless an emulation has none or the user
+/// wants none.
+pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
+    let side = match &args.session.candidate_ort_library {
+        None => side(spec, model, global, args)?,
+        Some(_) => {
+            ensure!(
+                matches!(spec.place, Place::Cpu | Place::Provider(_)),
+                "--candidate-ort-library is another ONNX Runtime, and '{spec}' is none; leave it out, or use ort or ort-NAME"
+            );
+            side(spec, model, &args.session.of_candidate(global), args)?
+        }
+    };
+    match has_sessions(&side) {
+        true => Ok(Side { session: args.session.plain(), deploys: args.session.deployed(), ..side }),
+        false => Ok(side),
+    }
+}
+
+/// Does ONNX Runtime run its files as they are?
+fn has_sessions(side: &Side) -> bool {
+    let runtime = matches!(side.spec.place, Place::Cpu | Place::Provider(_));
+    runtime && !matches!(side.lowering, Lowering::Emulate(_))
 }
 
 /// Sparse constants are looked at as what they stand for.

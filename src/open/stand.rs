@@ -84,7 +84,7 @@ impl Pair<'_> {
         sides::show_sparse(&mut reference)?;
         sides::show_sparse(&mut candidate)?;
         sides::show_integers(&mut reference, &mut candidate)?;
-        let first = First { reference: Some(right), unmarked: Ok(got), built: None, marked: None };
+        let first = First { reference: Some(right), unmarked: Ok(got), plain: None, built: None, marked: None };
         let known = allow::Known {
             reference: &reference,
             candidate: &candidate,

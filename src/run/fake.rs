@@ -64,13 +64,18 @@ pub fn every_question(job: &Job) -> Vec<Question> {
     let all = vec![
         Question::Outputs(job.clone()),
         Question::Latency { job: job.clone(), runs: 3, by_node: true },
+        Question::Optimised(job.clone()),
         Question::Engine,
         Question::Routes,
     ];
     // A new kind of question is missing above as long as it is missing here.
     for question in &all {
         match question {
-            Question::Outputs(_) | Question::Latency { .. } | Question::Engine | Question::Routes => {}
+            Question::Outputs(_)
+            | Question::Latency { .. }
+            | Question::Optimised(_)
+            | Question::Engine
+            | Question::Routes => {}
         }
     }
     all
@@ -87,6 +92,9 @@ pub fn told(question: &Question) -> Told {
         Question::Latency { job, runs, by_node } => {
             let nodes = if *by_node { vec![super::NodeTime::default()] } else { Vec::new() };
             Told::Time(super::Timed { runs: vec![(runs * 10 + feeds(job)) as f64], nodes })
+        }
+        Question::Optimised(job) => {
+            Told::Optimised(super::Optimised { applied: job.outputs.clone(), ..super::Optimised::default() })
         }
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),
         Question::Routes => Told::Routes("-a=[on|off]".to_string()),

@@ -5,6 +5,7 @@
 
 mod cuda;
 pub mod library;
+mod optimised;
 mod provider;
 mod reason;
 mod round;
@@ -61,6 +62,38 @@ pub enum Loads {
     Refused(String),
 }
 
+/// What is to be heard of a session besides its values.
+enum Watch<'a> {
+    Nothing,
+    /// It writes a profile to a file whose name begins so.
+    Profile(&'a Path),
+    /// What its optimizers do.
+    Optimizers {
+        /// Gets every line of the runtime's log about the session.
+        log: Arc<dyn Fn(&str) + Send + Sync>,
+        /// Where the graph that they made is written.
+        model: Option<&'a Path>,
+    },
+}
+
+impl Watch<'_> {
+    fn over(self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+        Ok(match self {
+            Watch::Nothing => builder,
+            Watch::Profile(file) => builder.with_profiling(file)?,
+            Watch::Optimizers { log, model } => {
+                let builder = builder.with_log_level(LogLevel::Info)?;
+                let builder =
+                    builder.with_logger(Arc::new(move |_, _: &str, _: &str, _: &str, text: &str| log(text)))?;
+                match model {
+                    Some(model) => builder.with_optimized_model_path(model)?,
+                    None => builder,
+                }
+            }
+        })
+    }
+}
+
 /// Why no session was built.
 enum Failure {
     /// By ONNX Runtime.
@@ -83,6 +116,9 @@ impl From<RunError> for Failure {
 
 /// One environment a process: ONNX Runtime has no more.
 static ENVIRONMENT: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
+
+/// The entry that turns optimizers off, by their names.
+const WITHOUT: &str = "optimization.disable_specified_optimizers";
 
 /// Why a session is not built whose description cannot be read.
 const IMPOSSIBLE: &str = "an output would have a dimension below zero (a kernel larger than its input, for one)";
@@ -129,17 +165,17 @@ impl Ort {
 
     /// Builds a session; its weights stay in their files.
     pub fn open(&self, model: &Lean) -> Result<Session, RunError> {
-        self.open_as(model, &SessionOptions::default(), None)
+        self.open_as(model, &SessionOptions::default(), Watch::Nothing)
     }
 
-    /// The same as `options` say; it writes a profile to a file whose name begins with `profile`.
-    fn open_as(&self, model: &Lean, options: &SessionOptions, profile: Option<&Path>) -> Result<Session, RunError> {
-        self.build_session(model, options, profile).map_err(|e| self.told(e))
+    /// The same as `options` say, watched.
+    fn open_as(&self, model: &Lean, options: &SessionOptions, watch: Watch) -> Result<Session, RunError> {
+        self.build_session(model, options, watch).map_err(|e| self.told(e))
     }
 
     /// Is a model one that it can load? Nothing is run.
     pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
-        match self.build_session(model, &SessionOptions::default(), None) {
+        match self.build_session(model, &SessionOptions::default(), Watch::Nothing) {
             Ok(_) => Ok(Loads::Yes),
             Err(Failure::Refused(e)) if e.code() == ErrorCode::NotImplemented => {
                 Ok(Loads::NoKernel(reason(&e, self.lacks.as_deref())))
@@ -159,22 +195,14 @@ impl Ort {
         }
     }
 
-    fn build_session(
-        &self,
-        model: &Lean,
-        options: &SessionOptions,
-        profile: Option<&Path>,
-    ) -> Result<Session, Failure> {
-        let mut builder = self.builder(model, options)?;
-        if let Some(profile) = profile {
-            builder = builder.with_profiling(profile).map_err(|e| Failure::Refused(e.into()))?;
-        }
+    fn build_session(&self, model: &Lean, options: &SessionOptions, watch: Watch) -> Result<Session, Failure> {
+        let mut builder = watch.over(self.builder(model, options)?)?;
         let emulated = model.mentions(ROUND_DOMAIN);
         if emulated {
             let domain = round::domain()?;
             builder = builder.with_operators(domain).map_err(|e| Failure::Refused(e.into()))?;
         }
-        builder = self.provide(builder)?;
+        builder = self.provide(builder, &options.provider)?;
         let canceler = builder.canceler();
         let busy = interrupt::busy(move || drop(canceler.cancel()));
         // ONNX Runtime checks whether a domain of operators is known, then adds it: two first sessions at a time collide.
@@ -203,12 +231,18 @@ impl Ort {
             Level::Extended => GraphOptimizationLevel::Level2,
             Level::All => GraphOptimizationLevel::All,
         };
-        let builder = SessionBuilder::new(&self.environment)?
+        let mut builder = SessionBuilder::new(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(level)?
             .with_prepacking(options.prepack)?
             .with_intra_op_spinning(false)?
             .with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
+        if !options.without.is_empty() {
+            builder = builder.with_config_entry(WITHOUT, options.without.join(";"))?;
+        }
+        for (key, value) in &options.entries {
+            builder = builder.with_config_entry(key, value)?;
+        }
         Ok(builder)
     }
 }
@@ -220,7 +254,7 @@ impl Backend for Ort {
 
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
         let Job { feeds, outputs, .. } = job;
-        let mut session = self.open_as(&job.model, &job.how.session, None)?;
+        let mut session = self.open_as(&job.model, &job.how.session, Watch::Nothing)?;
         let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
             Some((against, Ok(comparer))) => (against, comparer),
             plain => {
@@ -247,6 +281,7 @@ impl Backend for Ort {
             Question::Latency { job, runs, by_node } => {
                 time::time(self, job, *runs, *by_node)?.map_or(Told::Nothing, Told::Time)
             }
+            Question::Optimised(job) => Told::Optimised(optimised::optimised(self, job)?),
             Question::Engine | Question::Routes => Told::Nothing,
         })
     }

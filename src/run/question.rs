@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Engine, Job, RunError};
+use super::{Backend, Engine, Job, Optimised, RunError};
 use crate::tensor::DType;
 
 /// A question; `J` is the job in it, which on its way to another process lies packed.
@@ -20,6 +20,8 @@ pub enum Question<J = Job> {
         /// Where does the time go? A backend that can tell runs a few times more for it.
         by_node: bool,
     },
+    /// What does a session as the job has it make of the job's model? Nothing is run.
+    Optimised(J),
     /// The engine that it was started with.
     Engine,
     /// The knobs of its compiler, as it tells them.
@@ -35,6 +37,8 @@ pub enum Told {
     Outputs(Vec<Output>),
     /// To [`Question::Latency`].
     Time(Timed),
+    /// To [`Question::Optimised`].
+    Optimised(Optimised),
     /// To [`Question::Engine`].
     Engine(Engine),
     /// To [`Question::Routes`].
@@ -88,6 +92,7 @@ impl<J> Question<J> {
         Ok(match self {
             Question::Outputs(job) => Question::Outputs(change(job)?),
             Question::Latency { job, runs, by_node } => Question::Latency { job: change(job)?, runs, by_node },
+            Question::Optimised(job) => Question::Optimised(change(job)?),
             Question::Engine => Question::Engine,
             Question::Routes => Question::Routes,
         })
@@ -108,6 +113,15 @@ pub fn outputs(backend: &dyn Backend, job: Job) -> Result<Vec<Output>, RunError>
 pub fn latency(backend: &dyn Backend, job: Job, runs: usize, by_node: bool) -> Result<Option<Timed>, RunError> {
     match backend.ask(&Question::Latency { job, runs, by_node })? {
         Told::Time(timed) => Ok(Some(timed)),
+        Told::Nothing => Ok(None),
+        _ => Err(astray(backend)),
+    }
+}
+
+/// What a session makes of the job's model; nothing where the backend has no sessions.
+pub fn optimised(backend: &dyn Backend, job: Job) -> Result<Option<Optimised>, RunError> {
+    match backend.ask(&Question::Optimised(job))? {
+        Told::Optimised(optimised) => Ok(Some(optimised)),
         Told::Nothing => Ok(None),
         _ => Err(astray(backend)),
     }

@@ -11,6 +11,7 @@ mod judged;
 mod masked;
 mod ranking;
 mod run;
+mod session;
 mod sizes;
 mod steps;
 mod tensors;

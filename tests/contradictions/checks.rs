@@ -191,7 +191,7 @@ fn shapes(told: &Told) -> Vec<String> {
         wrong.push(format!("{page} counts none"));
     }
     if apart && told.report.culprits.len() == 1 {
-        wrong.extend(saying(told, "the values are equal").iter().map(|page| format!("{page}: equal, and apart")));
+        wrong.extend(saying(told, "every value is the same").iter().map(|page| format!("{page}: equal, and apart")));
     }
     let engine = told.report.candidate.spec.starts_with("trt");
     wrong.extend(saying(told, "static build").iter().filter(|_| !engine).map(|page| format!("{page}: a static build")));

@@ -142,7 +142,7 @@ impl Worlds {
             hunt.tell(tensors.len(), 1);
             let seen = probe.look_explained(explained, &tensors).map_err(Halt::Failed)?.unwrap_or_default();
             let undisturbed = seen.outputs.iter().filter(|o| o.status == Status::Diverges).count() == bad.len();
-            let believed = undisturbed || !probe.lab.candidate.is_engine();
+            let believed = undisturbed || !probe.lab.candidate.fuses();
             let answer = |tensor: &usize| {
                 let key = probe.lab.key(*tensor);
                 let result = seen.tensors.iter().find(|r| believed && r.name == key);

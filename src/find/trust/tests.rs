@@ -82,6 +82,8 @@ fn with(spec: &str, backend: impl Backend + 'static) -> Side {
         lowering: Lowering::None,
         kept: Kept::new(),
         half: false,
+        session: Default::default(),
+        deploys: None,
         deployed: None,
         types: Types::new(),
     }

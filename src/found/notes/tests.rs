@@ -50,6 +50,18 @@ fn all() -> Vec<(Note, &'static str)> {
         ),
         (Note::MoreCulprits(3), "there are more culprits than --max-culprits 3"),
         (
+            Note::PlainFailsAlike,
+            "the plain session, which optimises nothing and packs no weights, fails alike, so no optimizer is to blame: look for the node, without --by optimizer",
+        ),
+        (
+            Note::RoundedOtherwise { agrees: true },
+            "on this CPU ONNX Runtime leaves out roundings to half precision and the file agrees; rounded after every node it diverges, and so it may on a device: see ort:fp16@FILE",
+        ),
+        (
+            Note::RoundedOtherwise { agrees: false },
+            "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees",
+        ),
+        (
             Note::Copied(words("NVRTC is missing")),
             "the GPU's values were copied to the host and compared there: NVRTC is missing",
         ),
@@ -59,11 +71,11 @@ fn all() -> Vec<(Note, &'static str)> {
         ),
         (
             Note::Disturbed(1),
-            "marking tensors changed the engine's own outputs in one build; nothing was concluded from it",
+            "marking tensors changed the candidate's own outputs in one build; nothing was concluded from it",
         ),
         (
             Note::Disturbed(2),
-            "marking tensors changed the engine's own outputs in 2 builds; nothing was concluded from them",
+            "marking tensors changed the candidate's own outputs in 2 builds; nothing was concluded from them",
         ),
         (
             Note::RankingNeedsBuild,
@@ -130,6 +142,8 @@ fn number(note: &Note) -> usize {
         Note::UnusedTf32 => 6,
         Note::MoreCulprits(_) => 7,
         Note::Copied(_) => 8,
+        Note::PlainFailsAlike => 27,
+        Note::RoundedOtherwise { .. } => 28,
         Note::Perturbed => 9,
         Note::Disturbed(_) => 10,
         Note::RankingNeedsBuild => 11,
@@ -163,7 +177,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..27).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..29).collect::<Vec<_>>());
 }
 
 #[test]

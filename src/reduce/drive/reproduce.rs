@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cli::{GlobalArgs, ReproducerArgs, SetArgs};
+use crate::cli::{GlobalArgs, Level, ReproducerArgs, SessionArgs, SetArgs};
 use crate::failure::Ended;
 use crate::find::isolate;
 use crate::found::{Culprit, Kind, NodeRef, Note, Reduced, Reproducers, Status};
@@ -108,6 +108,12 @@ fn stand_in(probe: &Probe, culprit: &Culprit) -> Option<Culprit> {
     })
 }
 
+/// How the candidate's session is made where the search looked at it: what was cut out fails in that one.
+fn session(args: &SetArgs, candidate: &Side) -> Vec<String> {
+    let plain = candidate.deploys.is_some().then_some(Level::Off);
+    SessionArgs { optimization: plain.or(args.session.optimization), ..args.session.clone() }.words()
+}
+
 /// One culprit's reproducer, or why there is none.
 fn one(
     probe: &mut Probe,
@@ -124,6 +130,7 @@ fn one(
     };
     let (reference, candidate, rules) = (&probe.lab.reference, &probe.lab.candidate, &probe.lab.rules);
     let minimal = smaller.minimal;
+    let session = session(request.set, candidate);
     let told = Told {
         args: request.set,
         global: request.global,
@@ -131,6 +138,7 @@ fn one(
         candidate: &candidate.spec,
         tolerance: rules,
         own_model: judge.own_model,
+        session: &session,
     };
     let delivery = Delivery {
         dir: request.dir,

@@ -46,6 +46,15 @@ pub struct Told<'a> {
     pub tolerance: &'a judge::Rules,
     /// The truth is what was stored, since the candidate's model is another.
     pub own_model: bool,
+    /// How the candidate's session is made, as words of a command line.
+    pub session: &'a [String],
+}
+
+impl Told<'_> {
+    /// Tolerance, session and engine as words of a command line about `case`.
+    fn flags(&self, case: &ModelProto) -> Vec<String> {
+        flags(self.args, case).into_iter().chain(self.session.iter().cloned()).collect()
+    }
 }
 
 /// The story of a wrong tensor.
@@ -64,7 +73,7 @@ pub fn of_culprit(culprit: &Culprit, about: &About, told: &Told, case: &Case, no
         how: How::Compare {
             reference: told.reference.to_string(),
             candidate: told.candidate.to_string(),
-            flags: flags(told.args, &case.model),
+            flags: told.flags(&case.model),
             bounds: bounds(told.tolerance, case),
             own_model: told.own_model,
         },
@@ -156,7 +165,7 @@ pub fn prove(told: &Told, model: &Path) -> Result<Proof, RunError> {
     command.arg("compare").arg(model);
     command.args(["--candidate", &told.candidate.for_this_model(), "--reference"]).arg(&reference);
     let written = Model::load(model).map_err(|e| failed(format!("{e:#}")))?;
-    command.arg("--inputs").arg(&data).args(flags(told.args, &written.proto));
+    command.arg("--inputs").arg(&data).args(told.flags(&written.proto));
     command.arg("-o").arg(out.path()).arg("--quiet").args(libraries(told.global, &told.args.engine));
     // It needs no process that outlives it: we do, and a crash of it is an answer to us.
     command.env(PARENT, std::process::id().to_string());

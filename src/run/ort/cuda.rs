@@ -10,6 +10,7 @@ use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{self, ExecutionProviderDispatch};
 
 use super::library::{Env, site_packages};
+use super::provider::with;
 use crate::run::RunError;
 use crate::run::cuda::driver_is_present;
 use crate::run::tensorrt::library::loader_folders;
@@ -70,13 +71,14 @@ struct Missing {
 }
 
 /// CUDA as one of ONNX Runtime's providers on a GPU, with float32 products in TF32 or in full.
-pub fn provider(tf32: bool, device: usize) -> ExecutionProviderDispatch {
+pub fn provider(tf32: bool, device: usize, options: &[(String, String)]) -> ExecutionProviderDispatch {
     // Always said, since versions differ in what they take for granted. By timing (the default), the same convolution may get
     // another kernel in each session, and rows of two sessions could not be compared; the heuristic depends on shapes and GPU
     // alone. The fixed algorithm builds sessions faster (2 s instead of 11 for a detector in FP16, every tensor marked), but takes
     // tensor cores for no convolution of float32 and is 40 times slower: not what is deployed (measured on an H200, cuDNN 9).
     let cuda = ep::CUDA::default().with_tf32(tf32).with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic);
-    cuda.with_device_id(i32::try_from(device).unwrap_or(i32::MAX)).build().error_on_failure()
+    let cuda = cuda.with_device_id(i32::try_from(device).unwrap_or(i32::MAX));
+    with(cuda, options).build().error_on_failure()
 }
 
 /// Loads what the CUDA provider beside ONNX Runtime's `library` needs. What it may need later and is nowhere comes back as a

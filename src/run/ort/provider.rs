@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ort::ep::{self, ExecutionProviderDispatch};
+use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,11 @@ impl Ort {
     }
 
     /// The session will run on this provider; an error where there is no device of it.
-    pub(super) fn provide(&self, builder: SessionBuilder) -> Result<SessionBuilder, RunError> {
+    pub(super) fn provide(
+        &self,
+        builder: SessionBuilder,
+        options: &[(String, String)],
+    ) -> Result<SessionBuilder, RunError> {
         let refused = |e: ort::Error<SessionBuilder>| {
             let reason = reason(&e, self.lacks.as_deref());
             RunError::Missing(format!("{} could not start its provider: {reason}", self.name()))
@@ -96,13 +100,13 @@ impl Ort {
                         "no device of provider '{name}' here; there are: {offered}"
                     )));
                 }
-                builder.with_devices(devices, None).map_err(refused)
+                builder.with_devices(devices, Some(options)).map_err(refused)
             }
             Provider::Cuda { tf32, device } => {
-                builder.with_execution_providers([cuda::provider(*tf32, *device)]).map_err(refused)
+                builder.with_execution_providers([cuda::provider(*tf32, *device, options)]).map_err(refused)
             }
             Provider::Built(name) => {
-                let provider = built_in(name).ok_or_else(|| {
+                let provider = built_in(name, options).ok_or_else(|| {
                     RunError::Missing(format!(
                         "execution provider '{name}' is unknown; use cuda, tensorrt or openvino, or name its plug-in library with --ep-library {name}=PATH"
                     ))
@@ -113,13 +117,18 @@ impl Ort {
     }
 }
 
-fn built_in(name: &str) -> Option<ExecutionProviderDispatch> {
+fn built_in(name: &str, options: &[(String, String)]) -> Option<ExecutionProviderDispatch> {
     let provider = match name {
-        "tensorrt" => ep::TensorRT::default().build(),
-        "openvino" => ep::OpenVINO::default().build(),
+        "tensorrt" => with(ep::TensorRT::default(), options).build(),
+        "openvino" => with(ep::OpenVINO::default(), options).build(),
         _ => return None,
     };
     Some(provider.error_on_failure())
+}
+
+/// With the user's options, the last of a name counts.
+pub(super) fn with<P: ArbitrarilyConfigurableExecutionProvider>(provider: P, options: &[(String, String)]) -> P {
+    options.iter().fold(provider, |provider, (key, value)| provider.with_arbitrary_config(key, value))
 }
 
 /// `ggml`, `GGML` and `GgmlExecutionProvider` are the same provider.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Ort, Session};
+use super::{Ort, Session, Watch};
 use crate::run::question::{NodeTime, Timed};
 use crate::run::{Job, RunError};
 use crate::scratch;
@@ -44,7 +44,7 @@ struct Args {
 /// session has: what was fused is one, under the name that the runtime gives it.
 pub(super) fn time(ort: &Ort, job: &Job, runs: usize, by_node: bool) -> Result<Option<Timed>, RunError> {
     let Some(feed) = job.feeds.first() else { return Ok(None) };
-    let runs = seconds(&mut ort.open_as(&job.model, &job.how.session, None)?, feed, runs)?;
+    let runs = seconds(&mut ort.open_as(&job.model, &job.how.session, Watch::Nothing)?, feed, runs)?;
     let nodes = if by_node { nodes(ort, job, feed)? } else { Vec::new() };
     Ok(Some(Timed { runs, nodes }))
 }
@@ -63,7 +63,7 @@ fn seconds(session: &mut Session, feed: &Tensors, runs: usize) -> Result<Vec<f64
 /// The same session once more, with the runtime's profile on: it costs time itself, so that the runs above are without it.
 fn nodes(ort: &Ort, job: &Job, feed: &Tensors) -> Result<Vec<NodeTime>, RunError> {
     let folder = scratch::folder().map_err(|e| RunError::exchange("the profile of ONNX Runtime")(e.into()))?;
-    let mut session = ort.open_as(&job.model, &job.how.session, Some(&folder.path().join("profile")))?;
+    let mut session = ort.open_as(&job.model, &job.how.session, Watch::Profile(&folder.path().join("profile")))?;
     for _ in 0..=PROFILED {
         session.run(feed, &[])?;
     }

@@ -1,7 +1,7 @@
 //! How it was found: the run, the data, the machine, the reproducers, and the command to see it again. Each fact is said by
 //! one function; the orders of them are a medium's.
 
-use super::{cure, engine, judged};
+use super::{Density, cure, engine, judged, session};
 use crate::found::words::{bytes, clean, count, plural, seconds, setting, shell, type_of};
 use crate::found::{InputTensor, InputsInfo, Reduced, Report};
 use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Span, Words};
@@ -15,6 +15,7 @@ pub fn short(report: &Report) -> [Block; 2] {
     facts.extend([search(report), tolerance(report), inputs(&report.inputs)]);
     let chosen = |why: &String| format!("{}, chosen because {why}", report.candidate.told());
     facts.extend(report.candidate.why.iter().map(|why| Fact::new("candidate", chosen(why))));
+    facts.extend(session::facts(report, Density::Short));
     facts.extend(engine::trust(report));
     let all = reproducers(report);
     for reduced in all {
@@ -41,6 +42,7 @@ pub fn reproduce(report: &Report) -> Block {
     facts.push(inputs(&report.inputs));
     facts.extend(report.inputs.tensors.iter().map(input));
     facts.push(tolerance(report));
+    facts.extend(session::facts(report, Density::Ticket));
     facts.extend(engine::trust(report));
     facts.extend(engine::routes(report));
     facts.push(search(report));
@@ -71,6 +73,7 @@ pub fn found(report: &Report) -> Block {
     run.push(Fact::new("reference", report.reference.described()));
     run.push(Fact::new("candidate", report.candidate.described()));
     run.extend(report.candidate.why.iter().map(|why| Fact::new("chosen because", why.clone())));
+    run.extend(session::facts(report, Density::Full));
     run.extend(engine::trust(report));
     run.extend(engine::routes(report));
     run.push(Fact::new("whole run", seconds(report.seconds)));

@@ -1,0 +1,109 @@
+//! Which session the search looks at. The verdict is that of the session that people deploy; where it diverges, the plain one
+//! is run too: if it fails alike, tensors are looked at in it, where marking changes nothing; else only what the runtime makes
+//! of the model fails, and tensors are looked at in the deployed one, as far as marking does not disturb it.
+
+use crate::found::{Note, SessionInfo, Status, Verdict};
+use crate::lab::first::{First, inner};
+use crate::lab::{Lab, Side};
+use crate::run::{Level, RunError, SessionOptions};
+use crate::search::Answer;
+use crate::spec::Place;
+use crate::tensor::Tensors;
+
+/// What is told of the candidate's session; nothing where ONNX Runtime does not run it. Chooses the session of the search.
+pub fn settle(lab: &mut Lab, first: &mut First) -> Result<(Option<SessionInfo>, Option<Note>), RunError> {
+    let Some(mut info) = info(&lab.candidate) else { return Ok((None, None)) };
+    let (Some(deployed), Ok(values)) = (lab.candidate.deploys.clone(), first.unmarked.clone()) else {
+        return Ok((Some(info), None));
+    };
+    let right = right(lab, first)?;
+    let failed = lab.tried(&lab.outputs, &right, &values, 0)?.answer == Answer::Bad;
+    // A file of half precision is another thing on a device that computes in it.
+    if !failed && !lab.candidate.half {
+        return Ok((Some(info), None));
+    }
+    let side = &lab.candidate;
+    let plain = match side.see(&inner(side, &lab.outputs), &lab.feeds, &lab.outputs, Default::default()) {
+        Ok(answer) => answer.values,
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        Err(e) => {
+            info.plain_why = Some(e.to_string());
+            search_in(lab, first, deployed);
+            return Ok((Some(info), None));
+        }
+    };
+    info.plain = Some(match lab.tried(&lab.outputs, &right, &plain, 0)?.answer {
+        Answer::Good => Verdict::Agreed,
+        Answer::Bad => Verdict::Diverged,
+        Answer::Unknown => Verdict::Inconclusive,
+    });
+    let note = note(side, !failed, info.plain);
+    match !failed || alike(lab, &right, &values, &plain) {
+        true => first.plain = Some(plain),
+        false => search_in(lab, first, deployed),
+    }
+    Ok((Some(info), note))
+}
+
+/// What the CPU does with a file of half precision is not what a device does that computes in it: the plain session rounds after
+/// every node of it.
+fn note(candidate: &Side, agrees: bool, plain: Option<Verdict>) -> Option<Note> {
+    let parted = matches!((agrees, plain), (true, Some(Verdict::Diverged)) | (false, Some(Verdict::Agreed)));
+    (parted && candidate.half && candidate.on_cpu()).then_some(Note::RoundedOtherwise { agrees })
+}
+
+/// Tensors are looked at in the deployed session.
+fn search_in(lab: &mut Lab, first: &mut First, session: SessionOptions) {
+    lab.candidate.session = session;
+    lab.candidate.deploys = None;
+    // That was of the plain one.
+    first.marked = None;
+}
+
+/// Does the plain session diverge in every output in which the deployed one does?
+fn alike(lab: &Lab, right: &[Tensors], deployed: &[Tensors], plain: &[Tensors]) -> bool {
+    let diverges = |values: &[Tensors], name: &String| {
+        right.iter().zip(values).any(|(right, got)| match (right.get(name), got.get(name)) {
+            (Some(right), Some(got)) => lab.rules.judge_output(name, right, got).status == Status::Diverges,
+            _ => false,
+        })
+    };
+    lab.outputs.iter().all(|name| !diverges(deployed, name) || diverges(plain, name))
+}
+
+/// The reference's outputs: of its first run, else of another one.
+fn right(lab: &Lab, first: &First) -> Result<Vec<Tensors>, RunError> {
+    let known = |values: &Tensors| -> Option<Tensors> {
+        lab.outputs.iter().map(|name| Some((name.clone(), values.get(name)?.clone()))).collect()
+    };
+    let of_first = first.reference.as_ref().and_then(|values| values.iter().map(known).collect());
+    match of_first {
+        Some(right) => Ok(right),
+        None => lab.reference.run(&inner(&lab.reference, &lab.outputs), &lab.feeds, &lab.outputs),
+    }
+}
+
+/// How the session is made that gives the verdict.
+fn info(side: &Side) -> Option<SessionInfo> {
+    if !matches!(side.spec.place, Place::Cpu | Place::Provider(_)) {
+        return None;
+    }
+    let session = side.deploys.as_ref().unwrap_or(&side.session);
+    let options = session.entries.iter().chain(&session.provider).map(|(key, value)| format!("{key}={value}"));
+    Some(SessionInfo {
+        optimization: word(session.level).to_string(),
+        prepacking: session.prepack,
+        options: options.collect(),
+        ..SessionInfo::default()
+    })
+}
+
+/// As `--optimization` has it.
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Off => "off",
+        Level::Basic => "basic",
+        Level::Extended => "extended",
+        Level::All => "all",
+    }
+}
