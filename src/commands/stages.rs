@@ -16,6 +16,7 @@ use crate::found::{Exit, Kind, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
 use crate::open::line::{self, Line, Ran};
+use crate::open::places;
 use crate::open::stand::Stand;
 use crate::progress::Progress;
 use crate::show::{files, stages as pages};
@@ -34,6 +35,11 @@ const USUAL: &str = "ort";
 pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
+    let dir = places::dir(&args.set);
+    places::check(&dir, &[JSON, HTML, MARKDOWN])?;
+    if args.bisect {
+        places::check(&dir.join(BISECT), &[files::JSON])?;
+    }
     progress.step("loading");
     let line = line::run(args, global, &progress)?;
     progress.step("comparing the stages");
@@ -65,7 +71,6 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         seconds: 0.0,
         stages,
     };
-    let dir = line.dir.clone();
     drop(line);
     if args.bisect && !found.next.is_empty() {
         found.bisect = Some(find(&found.next, global, &dir)?);
@@ -84,7 +89,7 @@ fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
         let before = before.filter(|before| before.values.is_ok() && ran.values.is_ok());
         stages.push(Stage {
             name: ran.name.clone(),
-            spec: ran.side.spec.to_string(),
+            spec: ran.spec.to_string(),
             verdict,
             why,
             backend: ran.info(),
@@ -111,16 +116,22 @@ fn because(stages: &[Stage], at: usize) -> String {
     let off: Vec<String> = off.map(|output| format!("'{}'", output.name)).collect();
     let off =
         if off.len() > 4 { format!("{} and {} more", off[..4].join(", "), off.len() - 4) } else { off.join(", ") };
-    let good = stages[..at].iter().rev().find(|stage| stage.verdict == Verdict::Agreed);
-    let before = match (good, &stage.against_previous) {
+    let good = stages[..at].iter().rposition(|stage| stage.verdict == Verdict::Agreed);
+    let silent: Vec<String> =
+        stages[good.map_or(0, |good| good + 1)..at].iter().map(|s| format!("'{}'", s.name)).collect();
+    let unknown = match silent.as_slice() {
+        [] => String::new(),
+        [..] => format!("; {} between them gave no answer, and may be where it breaks", silent.join(", ")),
+    };
+    let before = match (good.map(|good| &stages[good]), &stage.against_previous) {
         (Some(good), Some(against)) if against.verdict == Verdict::Agreed => {
             format!(
                 "; it is within tolerance of '{}' before it, so the error grew over several stages; '{}' still agrees",
                 against.stage, good.name
             )
         }
-        (Some(good), _) => format!("; '{}' before it still agrees", good.name),
-        (None, _) => "; no stage before it agrees, so the break is between the reference and it".to_string(),
+        (Some(good), _) => format!("; '{}' before it still agrees{unknown}", good.name),
+        (None, _) => format!("; no stage before it agrees, so the break is between the reference and it{unknown}"),
     };
     format!("stage '{}' diverges from the reference in {off}{before}", stage.name)
 }
@@ -167,10 +178,9 @@ fn of_shard(classes: Vec<usize>, shard: Option<&Shard>) -> Vec<usize> {
 /// tensors marked stands in the reference's place.
 fn next(set: &SetArgs, global: &GlobalArgs, line: &Line, stages: &[Stage], broken: usize) -> Vec<String> {
     let before = line.stages.iter().zip(stages).take(broken).rev();
-    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.side.runs());
-    let good = good.find(|(ran, _)| !ran.side.is_engine()).map(|(ran, _)| &ran.side.spec);
-    let reference = good.unwrap_or(&set.reference).to_string();
-    let mut sides = vec![("--candidate", line.stages[broken].side.spec.to_string())];
+    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.is_open());
+    let reference = good.next().map_or(&set.reference, |(ran, _)| &ran.spec).to_string();
+    let mut sides = vec![("--candidate", line.stages[broken].spec.to_string())];
     sides.extend((reference != USUAL).then_some(("--reference", reference)));
     set.words("bisect", global, &sides)
 }

@@ -1,12 +1,14 @@
 //! A pipeline instead of a pair: one reference and any number of stages, each loaded and run once on the same data; and how one
-//! of these runs stands to another, judged by the rules that `compare` judges by.
+//! of these runs stands to another, judged by the rules that `compare` judges by. A stage that cannot be loaded or run has a
+//! reason in the place of values, and keeps no other stage from its row.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::io;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 
 use super::stand::{Pair, Stand};
-use super::{data, named, opening, part, places, sides};
+use super::{data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StageArg, StagesArgs};
 use crate::found::{BackendInfo, Opening};
 use crate::judge::Labels;
@@ -16,6 +18,7 @@ use crate::load::Model;
 use crate::progress::Progress;
 use crate::run::ort::{Runtime, library};
 use crate::run::{Answer, RunError};
+use crate::spec::Spec;
 use crate::tensor::Tensors;
 
 /// All that has run.
@@ -33,8 +36,6 @@ pub struct Line<'a> {
     pub outputs: Vec<String>,
     /// What classes are called.
     pub labels: Labels,
-    /// Where the report goes.
-    pub dir: PathBuf,
     survey: Survey,
 }
 
@@ -42,10 +43,12 @@ pub struct Line<'a> {
 pub struct Ran {
     /// What the user calls it.
     pub name: String,
-    /// What ran.
-    pub side: Side,
-    /// What it gave, by sample; its failure is an answer that is told.
-    pub values: Result<Vec<Tensors>, RunError>,
+    /// What it was to run.
+    pub spec: Spec,
+    /// What ran; `None` where it could not be loaded.
+    pub side: Option<Side>,
+    /// What it gave, by sample; else why it gave nothing, which is an answer that is told.
+    pub values: Result<Vec<Tensors>, String>,
     /// By sample, as far as the backend tells.
     seconds: Vec<f64>,
 }
@@ -59,20 +62,15 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
-    args.stages
-        .iter()
-        .try_for_each(|stage| part::stored(set, &stage.spec, &inputs.files).with_context(|| told(stage)))?;
+    let files = inputs.files.clone();
     let (feeds, inputs, shard) = part::samples(set, &fingerprint(args), feeds, inputs)?;
-    let mut stages = Vec::new();
-    for stage in &args.stages {
-        let side = sides::side(&stage.spec, &model, global, set).with_context(|| told(stage))?;
-        data::check_inputs(&reference, &side).with_context(|| told(stage))?;
-        named::check(set, &reference, &side).with_context(|| told(stage))?;
-        data::outputs(set, &reference, &side).with_context(|| told(stage))?;
-        stages.push(side);
-    }
+    // What the flags name must be there: a stage that has it not is told, and a misspelt name is no stage's fault.
+    named::check(set, &reference, &reference)?;
     let outputs = data::outputs(set, &reference, &reference)?;
     named::metrics(set, &outputs, &reference)?;
+    let labels = data::labels(set)?;
+    let loading = Loading { model: &model, global, set, reference: &reference, files: &files, outputs: &outputs };
+    let stages = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);
     opening.shard = shard;
@@ -80,7 +78,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     opening.model.sha256 = model.sha256();
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
     progress.step("reference");
-    let rewritten = stages.iter().any(|side| side.rewrites() && side.spec.model.is_none());
+    let rewritten = stages.iter().flatten().any(|side| side.rewrites() && side.spec.model.is_none());
     let ran = first::reference(&mut reference, rewritten, &plan);
     let (survey, answer) = match ran.and_then(|(survey, answer)| Ok((survey, answer?))) {
         Ok(ran) => ran,
@@ -89,8 +87,15 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
         Err(other) => return Err(other.into()),
     };
     let mut ran = Vec::new();
-    for (stage, mut side) in args.stages.iter().zip(stages) {
+    for (stage, side) in args.stages.iter().zip(stages) {
         progress.step(format!("stage {} of {}: {}", ran.len() + 1, args.stages.len(), stage.name));
+        let mut side = match side {
+            Ok(side) => side,
+            Err(why) => {
+                ran.push(Ran::unloaded(stage, why));
+                continue;
+            }
+        };
         // The reference once more would be no second opinion.
         let answer = match stage.spec == set.reference {
             true => Ok(Answer { values: answer.values.clone(), seconds: answer.seconds.clone(), ..Answer::default() }),
@@ -101,9 +106,56 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
         }
         ran.push(Ran::of(&stage.name, side, answer));
     }
-    let (labels, dir) = (data::labels(set)?, places::dir(set));
     let reference = Ran::of("reference", reference, Ok(answer));
-    Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, dir, survey })
+    Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, survey })
+}
+
+/// What every stage is loaded with.
+struct Loading<'a> {
+    model: &'a Model,
+    global: &'a GlobalArgs,
+    set: &'a SetArgs,
+    reference: &'a Side,
+    /// What each sample was read from, of all shards.
+    files: &'a [String],
+    /// Names of the tensors that decide.
+    outputs: &'a [String],
+}
+
+impl Loading<'_> {
+    /// The stage, or why it cannot be loaded or fed; only Ctrl-C ends the pipeline here.
+    fn stage(&self, stage: &StageArg) -> anyhow::Result<Result<Side, String>> {
+        let side = self.side(&stage.spec);
+        let absent = |cause: &(dyn Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
+        };
+        let absent = side.as_ref().is_err_and(|e| e.chain().any(absent));
+        let advice = if absent { "; make that file, or correct its path in --stage" } else { "" };
+        Ok(told(side)?.map_err(|why| why + advice))
+    }
+
+    fn side(&self, spec: &Spec) -> anyhow::Result<Side> {
+        part::stored(self.set, spec, self.files)?;
+        let side = sides::side(spec, self.model, self.global, self.set)?;
+        data::check_inputs(self.reference, &side)?;
+        named::check(self.set, self.reference, &side)?;
+        data::outputs(self.set, self.reference, &side)?;
+        ensure!(
+            side.runs() || self.outputs.iter().any(|name| side.stores(name)),
+            "'{spec}' holds none of {}; store the tensors under the names of the model's outputs",
+            self.outputs.join(", ")
+        );
+        Ok(side)
+    }
+}
+
+/// A failure as the reason that is told; Ctrl-C is none.
+fn told<T>(answer: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(e) if e.chain().any(|cause| matches!(cause.downcast_ref(), Some(RunError::Interrupted))) => Err(e),
+        Err(e) => Ok(Err(format!("{e:#}"))),
+    }
 }
 
 /// What all shards of one pipeline have in common.
@@ -111,10 +163,6 @@ fn fingerprint(args: &StagesArgs) -> String {
     let mut more: Vec<String> = args.stages.iter().map(|stage| format!("{}={}", stage.name, stage.spec)).collect();
     more.extend(args.truth.as_ref().map(|path| path.display().to_string()));
     args.set.fingerprint(&more)
-}
-
-fn told(stage: &StageArg) -> String {
-    format!("stage '{}'", stage.name)
 }
 
 fn check(args: &StagesArgs) -> anyhow::Result<()> {
@@ -142,40 +190,56 @@ impl Ran {
     fn of(name: &str, side: Side, answer: Result<Answer, RunError>) -> Ran {
         let (values, seconds) = match answer {
             Ok(Answer { values, seconds, .. }) => (Ok(values), seconds),
-            Err(e) => (Err(e), Vec::new()),
+            Err(e) => (Err(e.to_string()), Vec::new()),
         };
-        Ran { name: name.to_string(), side, values, seconds }
+        Ran { name: name.to_string(), spec: side.spec.clone(), side: Some(side), values, seconds }
+    }
+
+    fn unloaded(stage: &StageArg, why: String) -> Ran {
+        let (name, spec) = (stage.name.clone(), stage.spec.clone());
+        Ran { name, spec, side: None, values: Err(why), seconds: Vec::new() }
     }
 
     /// How long each sample took; an emulation has no time of its own.
     pub fn times(&self) -> &[f64] {
-        if matches!(self.side.lowering, Lowering::Emulate(_)) { &[] } else { &self.seconds }
+        let emulated = self.side.as_ref().is_some_and(|side| matches!(side.lowering, Lowering::Emulate(_)));
+        if emulated { &[] } else { &self.seconds }
     }
 
-    /// For the report.
+    /// For the report: of what could not be loaded, what was asked for.
     pub fn info(&self) -> BackendInfo {
-        sides::info(&self.side, None)
+        match &self.side {
+            Some(side) => sides::info(side, None),
+            None => BackendInfo { spec: self.spec.to_string(), ..BackendInfo::default() },
+        }
+    }
+
+    /// Can it stand in the reference's place, with any tensor marked at no cost?
+    pub fn is_open(&self) -> bool {
+        self.side.as_ref().is_some_and(|side| side.runs() && !side.is_engine())
+    }
+
+    /// What it gave, and what gave it.
+    fn given(&self) -> Result<(&Side, &Vec<Tensors>), String> {
+        let values = self.values.as_ref().map_err(String::clone)?;
+        let side = self.side.as_ref().ok_or("it could not be loaded")?;
+        Ok((side, values))
     }
 }
 
 impl Line<'_> {
     /// How `candidate` stands to `believed`, both of this line.
     pub fn stand(&self, believed: &Ran, candidate: &Ran) -> anyhow::Result<Stand> {
-        let (right, got) = match (&believed.values, &candidate.values) {
-            (_, Err(why)) => return Ok(Stand::without(why.to_string())),
+        let ((reference, right), (candidate, got)) = match (believed.given(), candidate.given()) {
+            (_, Err(why)) => return Ok(Stand::without(why)),
             (Err(_), _) => {
                 return Ok(Stand::without(format!("stage '{}' gave nothing to compare with", believed.name)));
             }
-            (Ok(right), Ok(got)) => (right.clone(), got.clone()),
+            (Ok(right), Ok(got)) => (right, got),
         };
-        let pair = Pair {
-            reference: &believed.side,
-            candidate: &candidate.side,
-            survey: &self.survey,
-            args: self.args,
-            labels: &self.labels,
-            outputs: &self.outputs,
-        };
-        pair.stand(&self.feeds, right, got)
+        let (survey, labels) = (&self.survey, &self.labels);
+        let pair = Pair { reference, candidate, survey, args: self.args, labels, outputs: &self.outputs };
+        let stand = told(pair.stand(&self.feeds, right.clone(), got.clone()))?;
+        Ok(stand.unwrap_or_else(Stand::without))
     }
 }

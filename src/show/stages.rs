@@ -72,7 +72,17 @@ fn headline(found: &Stages) -> (&'static str, String) {
             ("diverged", format!("stage '{}' is the first of {of} of {model} to break", clean(stage)))
         }
         (Verdict::Diverged, None) => ("diverged", format!("a stage of {model} breaks")),
-        (Verdict::Inconclusive, _) => ("inconclusive", format!("not every stage of {model} could be compared")),
+        (Verdict::Inconclusive, _) => ("inconclusive", unknown(found, &of, &model)),
+    }
+}
+
+/// No stage diverges, and some gave no answer.
+fn unknown(found: &Stages, of: &str, model: &str) -> String {
+    let silent = found.stages.iter().filter(|stage| stage.verdict == Verdict::Inconclusive).count();
+    match found.stages.len() - silent {
+        0 => format!("no stage of {model} could be compared"),
+        1 => format!("{silent} of {of} of {model} could not be compared; the other one agrees"),
+        _ => format!("{silent} of {of} of {model} could not be compared; the others agree"),
     }
 }
 

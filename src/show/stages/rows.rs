@@ -116,7 +116,7 @@ fn card(stage: &Stage) -> Card {
     blocks.extend(Block::list(changes));
     let deed = Some(format!(
         "{} ({})",
-        told(stage.verdict),
+        if stage.verdict == Verdict::Inconclusive { "gives no answer" } else { told(stage.verdict) },
         of_outputs(&stage.outputs).1.unwrap_or_else(|| stage.spec.clone())
     ));
     Card {
