@@ -5,10 +5,9 @@ mod rows;
 mod truth;
 
 use super::page::{Banner, Block, Card, Fact, Figure, Page, Role, Section, Words};
-pub use rows::{told, worst};
 
 use super::{html, markdown, text};
-use crate::found::stages::{Bisected, Stages};
+use crate::found::stages::{Bisected, Stage, Stages};
 use crate::found::words::{clean, file_name, plural, seconds, shell};
 use crate::found::{Verdict, of_outputs};
 
@@ -69,7 +68,9 @@ fn headline(found: &Stages) -> (&'static str, String) {
     match (found.verdict, &found.first_broken) {
         (Verdict::Agreed, _) => ("agreed", format!("{of} of {model} {verb} with {}", found.reference.told())),
         (Verdict::Diverged, Some(stage)) => {
-            ("diverged", format!("stage '{}' is the first of {of} of {model} to break", clean(stage)))
+            let broken = found.stages.iter().find(|one| one.name == *stage);
+            let at = broken.and_then(Stage::first_bad).map_or(String::new(), |at| format!(", at {at}"));
+            ("diverged", format!("stage '{}' is the first of {of} of {model} to break{at}", clean(stage)))
         }
         (Verdict::Diverged, None) => ("diverged", format!("a stage of {model} breaks")),
         (Verdict::Inconclusive, _) => ("inconclusive", unknown(found, &of, &model)),
@@ -88,7 +89,8 @@ fn unknown(found: &Stages, of: &str, model: &str) -> String {
 
 /// Why, what was found, and what to run next.
 fn facts(found: &Stages) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = found.why.iter().map(|why| Fact::strong("because", why.clone())).collect();
+    let mut facts = rows::lines(found);
+    facts.extend(found.why.iter().map(|why| Fact::strong("because", why.clone())));
     facts.extend(found.bisect.iter().flat_map(bisected));
     let silent = found.stages.iter().filter(|stage| stage.verdict == Verdict::Inconclusive);
     let why = |why: &Option<String>| why.clone().unwrap_or_else(|| "it gave no answer".to_string());
