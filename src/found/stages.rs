@@ -231,16 +231,22 @@ impl Stage {
         self.decoding.is_some() || !self.sweep.is_empty() || self.batch.is_some()
     }
 
-    /// The first step, size or row that is to blame: `step 4`, `batch=2, seq=3`, `row 2`; `step 3 on` where the stage drifts
-    /// from there on.
+    /// The first step, size or row that diverges: `step 4`, `batch=2, seq=3`, `row 2`.
     pub fn first_bad(&self) -> Option<String> {
-        if let Some(from) = self.decoding.as_ref().and_then(|decoding| decoding.drifts_from) {
-            return Some(format!("step {from} on"));
-        }
         let step = self.first_bad_step.map(|step| format!("step {step}"));
         let size = || self.first_bad_size.as_ref().map(told);
         let row = || self.batch.as_ref()?.first_bad_row.map(|row| format!("row {row}"));
         step.or_else(size).or_else(row)
+    }
+
+    /// The same at the end of a sentence: `, at step 4`, `, drifting from step 4 on`; nothing where none diverges.
+    pub fn place(&self) -> String {
+        let drifts = self.decoding.as_ref().is_some_and(|decoding| decoding.drifts_from.is_some());
+        match self.first_bad() {
+            Some(bad) if drifts => format!(", drifting from {bad} on"),
+            Some(bad) => format!(", at {bad}"),
+            None => String::new(),
+        }
     }
 }
 

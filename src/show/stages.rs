@@ -32,7 +32,13 @@ pub fn markdown(found: &Stages) -> String {
 
 fn full(found: &Stages) -> Page {
     let mut blocks = vec![Block::Banner(banner(found)), Block::Warnings(found.warnings.clone())];
-    let what = "Each stage against the reference on the same data, and against the stage before it.";
+    let tried = found.stages.iter().any(Stage::is_tried);
+    let rows =
+        " A row is about its stage's first step or size that diverges; where none does, about the last that agrees.";
+    let what = format!(
+        "Each stage against the reference on the same data, and against the stage before it.{}",
+        if tried { rows } else { "" }
+    );
     let bars = Block::Figure(Figure::Bars(
         rows::bars(found),
         "relative RMS error of the worst output, logarithmic: 1e-8 to 1",
@@ -69,7 +75,7 @@ fn headline(found: &Stages) -> (&'static str, String) {
         (Verdict::Agreed, _) => ("agreed", format!("{of} of {model} {verb} with {}", found.reference.told())),
         (Verdict::Diverged, Some(stage)) => {
             let broken = found.stages.iter().find(|one| one.name == *stage);
-            let at = broken.and_then(Stage::first_bad).map_or(String::new(), |at| format!(", at {at}"));
+            let at = broken.map(Stage::place).unwrap_or_default();
             ("diverged", format!("stage '{}' is the first of {of} of {model} to break{at}", clean(stage)))
         }
         (Verdict::Diverged, None) => ("diverged", format!("a stage of {model} breaks")),

@@ -13,8 +13,8 @@ const NAMED: usize = 4;
 /// What the numbers say of the stage that broke.
 pub fn because(stages: &[Stage], at: usize) -> String {
     let stage = &stages[at];
-    let place = stage.first_bad().map_or(String::new(), |place| format!(" at {place}"));
-    format!("stage '{}' diverges from the reference{}{place}{}", stage.name, outputs(stage), since(stages, at))
+    let (name, place) = (&stage.name, stage.place());
+    format!("stage '{name}' diverges from the reference{}{place}{}", outputs(stage), since(stages, at))
 }
 
 /// In which outputs; of what no output shows (a row of a batch, a drift), why.
@@ -38,25 +38,33 @@ fn since(stages: &[Stage], at: usize) -> String {
         [] => String::new(),
         _ => format!("; {} between them gave no answer, and may be where it breaks", silent.join(", ")),
     };
-    match (good.map(|good| &stages[good]), &stages[at].against_previous) {
-        (Some(good), Some(against)) if against.verdict == Verdict::Agreed => {
+    // Within the wide tolerance of a coarser stage much is.
+    let near = stages[at].against_previous.as_ref();
+    let near = near.filter(|against| against.verdict == Verdict::Agreed && !coarser(&stages[at - 1], &stages[at]));
+    match (good.map(|good| &stages[good]), near) {
+        (Some(good), Some(against)) => {
             format!(
                 "; it is within tolerance of '{}' before it, so the error grew over several stages; '{}' still agrees",
                 against.stage, good.name
             )
         }
-        (Some(good), _) => format!("; '{}' before it still agrees{unknown}", good.name),
+        (Some(good), None) => format!("; '{}' before it still agrees{unknown}", good.name),
         (None, _) => format!("; no stage before it agrees, so the break is between the reference and it{unknown}"),
     }
+}
+
+/// May the first stage be further off than the second one?
+fn coarser(stage: &Stage, than: &Stage) -> bool {
+    stage.tolerance.rtol.0 > than.tolerance.rtol.0
 }
 
 /// The command that searches between the last good stage and the first bad one, on the same data, sizes and steps. The last good
 /// stage that can be run with tensors marked, and that is no coarser than the bad one, stands in the reference's place: what is
 /// rounded there would be found in its stead.
 pub fn next(set: &SetArgs, global: &GlobalArgs, line: &Line, stages: &[Stage], broken: usize) -> Vec<String> {
-    let coarser = |stage: &Stage| stage.tolerance.rtol.0 > stages[broken].tolerance.rtol.0;
+    let coarse = |stage: &Stage| coarser(stage, &stages[broken]);
     let before = line.stages.iter().zip(stages).take(broken).rev();
-    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.is_open() && !coarser(stage));
+    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.is_open() && !coarse(stage));
     let reference = good.next().map_or(&set.reference, |(ran, _)| &ran.spec).to_string();
     let mut sides = vec![("--candidate", line.stages[broken].spec.to_string())];
     sides.extend((reference != USUAL).then_some(("--reference", reference)));
