@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, ensure};
 
 use crate::cli::SetArgs;
 use crate::files;
@@ -32,10 +32,12 @@ pub fn check(dir: &Path, names: &[&str]) -> anyhow::Result<()> {
     for path in names.iter().map(|name| dir.join(name)) {
         files::ensure_writable(&path)?;
     }
-    let advice = || format!("no report can be written into {}; name another folder with -o", dir.display());
-    let folder = nearest(dir).with_context(advice)?;
-    ensure!(folder.is_dir(), "{} is no folder, so {}", folder.display(), advice());
-    json::beside(folder).map(drop).with_context(advice)
+    let failed =
+        |why: String| anyhow!("no report can be written into {}: {why}; name another folder with -o", dir.display());
+    let folder = nearest(dir).map_err(|e| failed(e.to_string()))?;
+    ensure!(folder.is_dir(), failed(format!("{} is no folder", folder.display())));
+    // What the system says names a file that is gone by then.
+    json::beside(folder).map(drop).map_err(|e| failed(e.kind().to_string()))
 }
 
 /// The folder itself, else the nearest one above it that is there: the others are made in it.

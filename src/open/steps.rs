@@ -10,7 +10,7 @@ use crate::found::steps::{Decoding, OwnStep, StepVerdict, Steps, Tokens};
 use crate::lab::first::{self, Plan};
 use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
-use crate::run::RunError;
+use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 
 /// The reference, decoded.
@@ -34,7 +34,7 @@ pub fn reference(reference: &mut Side, rewritten: bool, decode: &Decode, plan: &
     answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
     let mut asked: Vec<String> = plan.outputs.to_vec();
     asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
-    let answer = reference.perform(&reference.work(plan.feeds, &asked).decoding(decode));
+    let answer = decoded(reference, decode, &Plan { outputs: &asked, ..*plan });
     let answer = answer.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?;
     let states = states(decode, plan.feeds, &answer.values)?;
     Ok(Decoded { survey, states, asked, values: answer.values.into_iter().map(Ok).collect(), seconds: answer.seconds })
@@ -45,10 +45,16 @@ pub fn by_itself(candidate: &Side, decode: &Decode, every: &Plan) -> Result<Vec<
     if !candidate.runs() {
         return Ok(Vec::new());
     }
-    match candidate.values(&candidate.work(every.feeds, every.outputs).decoding(decode)) {
+    match decoded(candidate, decode, every) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        other => Ok(other.unwrap_or_default()),
+        other => Ok(other.map(|answer| answer.values).unwrap_or_default()),
     }
+}
+
+/// Step by step from its own outputs, with what is asked for inside of the model visible.
+fn decoded(side: &Side, decode: &Decode, plan: &Plan) -> Result<Answer, RunError> {
+    let marked = side.marked(&first::inner(side, plan.outputs));
+    side.perform(&side.work(plan.feeds, plan.outputs).on(&marked, &side.types).decoding(decode))
 }
 
 /// What became of the steps of a candidate, and the step that is looked into.

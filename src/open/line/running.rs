@@ -48,7 +48,7 @@ impl Running<'_> {
         match told(self.right.judged(self.pair(&side), &gave))? {
             Ok(tried) => {
                 let Gave { values, seconds, .. } = gave;
-                let values = Ok(deciding(values, self.plan.outputs));
+                let values = some(deciding(values, self.plan.outputs));
                 Ok(Ran { name, spec, side: Some(side), values, tried, seconds })
             }
             Err(why) => Ok(none(Some(side), why)),
@@ -72,4 +72,12 @@ impl Running<'_> {
 pub fn deciding(mut values: Values, outputs: &[String]) -> Values {
     values.iter_mut().flatten().for_each(|values| values.retain(|name, _| outputs.contains(name)));
     values
+}
+
+/// Values, if there are any; else what the first failure says stands for all.
+fn some(values: Values) -> Result<Values, String> {
+    match values.first() {
+        Some(Err(e)) if values.iter().all(Result::is_err) => Err(e.to_string()),
+        _ => Ok(values),
+    }
 }
