@@ -211,6 +211,21 @@ fn what_no_row_can_tell_is_a_mistake() {
     }
 }
 
+/// The reason outlives the shards.
+#[test]
+fn a_stage_that_no_shard_can_load_is_told_in_the_whole() {
+    let (model, inputs) = (testdata("wrong_axis/model.onnx"), testdata("wrong_axis/inputs.npz"));
+    let inputs = inputs.to_str().unwrap();
+    let pipeline = ["--stage", "gone=ort@gone.onnx", "--stage", "ort", "-i", inputs, "-i", inputs];
+    let shards = ["1/2", "2/2"].map(|shard| stages(&model, &[&pipeline[..], &["--shard", shard]].concat()));
+    let dir = tempfile::tempdir().unwrap();
+    let mut merge = program();
+    merge.arg("merge").args(shards.iter().map(|run| run.dir.path().join("out"))).arg("-o").arg(dir.path());
+    let said = merge.output().unwrap();
+    let said = (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned());
+    assert!(said.0 == Some(3) && said.1.contains("stage 'gone': cannot open gone.onnx"), "{said:?}");
+}
+
 /// Before any model is loaded.
 #[test]
 fn a_folder_that_takes_no_report_is_told_at_once() {

@@ -92,7 +92,7 @@ fn samples(mut merged: Report, reports: &[Report], shards: &[Shard]) -> Report {
 /// One shard without an answer, and why, keeps the whole from being an agreement.
 fn answer(outputs: &[TensorResult], silent: Option<Option<String>>) -> (Verdict, Option<String>) {
     match (of_outputs(outputs), silent) {
-        ((Verdict::Agreed, _), Some(why)) => (Verdict::Inconclusive, why),
+        ((Verdict::Agreed | Verdict::Inconclusive, own), Some(why)) => (Verdict::Inconclusive, why.or(own)),
         (outputs, _) => outputs,
     }
 }
@@ -215,7 +215,7 @@ pub fn samples_of_all(of: &[&[SampleVerdict]], shards: &[Shard]) -> Vec<SampleVe
 
 /// A run of one sample does not tell it apart from its outputs: they are the sample's.
 pub fn of_one(outputs: &[TensorResult], told: &[SampleVerdict]) -> Vec<SampleVerdict> {
-    if !told.is_empty() {
+    if !told.is_empty() || outputs.is_empty() {
         return told.to_vec();
     }
     let one = |o: &TensorResult| OutputOfSample::of(&o.name, o.status, o.why.clone(), o.metrics.as_ref());

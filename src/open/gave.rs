@@ -22,23 +22,33 @@ pub fn seconds(answer: &Result<Answer, RunError>) -> Vec<f64> {
     answer.as_ref().map(|answer| answer.seconds.clone()).unwrap_or_default()
 }
 
-/// By sample: its outputs, or why there are none. Where all together fail, each is tried alone.
+/// By sample: its outputs, or why there are none. Where all together fail, each is tried alone; but what cannot be built for the
+/// first one either, for the same reason, is built for none.
 pub fn each(
     answer: Result<Answer, RunError>,
     plan: &Plan,
     run: impl Fn(&Plan) -> Result<Answer, RunError>,
 ) -> Result<Values, RunError> {
-    let one = |feed: &Tensors| {
-        let plan = Plan { feeds: std::slice::from_ref(feed), ..*plan };
-        match run(&plan) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            Err(e) => Ok(Err(e)),
-            Ok(mut answer) => Ok(Ok(answer.values.pop().unwrap_or_default())),
-        }
+    let all = match answer {
+        Ok(answer) => return Ok(answer.values.into_iter().map(Ok).collect()),
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        Err(e) => e,
     };
-    match answer {
-        Ok(answer) => Ok(answer.values.into_iter().map(Ok).collect()),
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        Err(_) => plan.feeds.iter().map(one).collect(),
+    let mut values = Values::new();
+    for feed in plan.feeds {
+        match run(&Plan { feeds: std::slice::from_ref(feed), ..*plan }) {
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+            Err(e) if values.is_empty() && e == all && is_of_no_sample(&e) => {
+                return Ok(vec![Err(e); plan.feeds.len()]);
+            }
+            Err(e) => values.push(Err(e)),
+            Ok(mut answer) => values.push(Ok(answer.values.pop().unwrap_or_default())),
+        }
     }
+    Ok(values)
+}
+
+/// Did it fail before it saw any data?
+fn is_of_no_sample(e: &RunError) -> bool {
+    matches!(e, RunError::Build { .. } | RunError::Missing(_))
 }
