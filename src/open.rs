@@ -11,6 +11,7 @@ pub mod data;
 mod deployed;
 pub mod early;
 mod engine;
+mod gave;
 pub mod line;
 mod named;
 pub mod opening;
@@ -21,6 +22,7 @@ mod sizes;
 mod specs;
 pub mod stand;
 mod steps;
+pub mod tried;
 mod truth;
 pub mod untouched;
 
@@ -45,6 +47,7 @@ use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
 use crate::tensor::Tensors;
 use stand::Both;
+use tried::{Course, Right};
 
 /// Two sides that have run for the first time.
 pub struct Opened {
@@ -157,16 +160,16 @@ fn chosen(both: Both, inputs: InputsInfo) -> anyhow::Result<Chosen> {
         let told = InputsInfo { samples: 1, tensors: data::described(&feed), files: Vec::new(), ..inputs };
         all(vec![feed], told)
     };
-    if let Some(decode) = specs::decode(both.args, both.reference)? {
-        let (steps, state) = steps::decode(both, &decode)?;
-        return Ok(Chosen { steps, ..one(state, inputs) });
+    let (course, tried, sizes_shared) = Course::of(both.args, both.reference, feeds, &both.args.fingerprint(&[]))?;
+    if let Course::Data = course {
+        return Ok(all(tried, inputs));
     }
-    if !sizes::is_asked(both.args) {
-        return Ok(all(feeds.to_vec(), inputs));
-    }
-    let (tried, asked, sizes_shared) = sizes::asked(both.args, both.reference, feeds)?;
-    let (sizes, chosen) = sizes::try_all(Both { plan: Plan { feeds: &tried, ..both.plan }, ..both }, &asked)?;
-    Ok(Chosen { sizes, sizes_shared, ..one(tried[chosen].clone(), inputs) })
+    let plan = Plan { feeds: &tried, ..both.plan };
+    let right = Right::of(both.reference, both.rewritten(), &course, &plan)?;
+    let gave = right.run(both.reference, both.candidate, &plan)?;
+    let tried = right.judged(both.pair(&right.survey), &gave)?;
+    let state = right.state(&tried)?;
+    Ok(Chosen { sizes: tried.sizes, steps: tried.steps, sizes_shared, ..one(state, inputs) })
 }
 
 /// What else is to be known before the first run.

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Run, layerdiff, real_model, testdata};
+use common::{Run, layerdiff, program, real_model, testdata};
 use layerdiff::found::Verdict;
 use layerdiff::found::stages::Stages;
 use layerdiff::load::npz;
@@ -135,4 +135,105 @@ fn a_stage_that_fails_is_told() {
         (3, Verdict::Inconclusive, Verdict::Agreed)
     );
     assert!(run.stdout.contains("no answer"), "{}", run.stdout);
+}
+
+/// A missing engine, a broken file, a provider that nobody knows, stored outputs that are absent or of another model: each is told
+/// in its own row, and the others are compared.
+#[test]
+fn a_stage_that_cannot_be_loaded_is_told_in_its_row() {
+    let (model, inputs) = (testdata("wrong_axis/model.onnx"), testdata("wrong_axis/inputs.npz"));
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("broken.onnx"), "no model").unwrap();
+    npz::write(Path::new(&at("other.npz")), &Tensors::from_iter([("other".to_string(), Tensor::f32(&[1], &[0.0]))]))
+        .unwrap();
+    let stages_of = [
+        ("fp32", "ort".to_string()),
+        ("missing", format!("ort@{}", at("missing.onnx"))),
+        ("after", "ort".to_string()),
+        ("broken", format!("ort@{}", at("broken.onnx"))),
+        ("provider", "ort-cudda".to_string()),
+        ("engine", format!("trt@{}", at("model.plan"))),
+        ("absent", format!("saved:{}", at("absent.npz"))),
+        ("other", format!("saved:{}", at("other.npz"))),
+        ("fp16", "ort:fp16".to_string()),
+    ];
+    let mut args = vec!["-i".to_string(), inputs.display().to_string()];
+    args.extend(stages_of.iter().flat_map(|(name, spec)| ["--stage".to_string(), format!("{name}={spec}")]));
+    // No library of TensorRT, whatever this machine has.
+    args.extend(["--trt-library".to_string(), at("libnvinfer.so")]);
+    let run = stages(&model, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let told = found(&run);
+    use Verdict::*;
+    let row = |name, verdict| (name, verdict, None);
+    let mut want: Vec<_> = stages_of.iter().map(|(name, _)| row(*name, Inconclusive)).collect();
+    for agreed in [0, 2, 8] {
+        want[agreed].1 = Agreed;
+    }
+    assert_eq!((run.status, verdicts(&told)), (3, want), "{}", run.stderr);
+    let page = |name: &str| std::fs::read_to_string(run.dir.path().join("out").join(name)).unwrap();
+    let (markdown, html) = (page("stages.md"), page("stages.html"));
+    for (stage, want) in [
+        ("missing", "correct its path in --stage"),
+        ("broken", "broken.onnx"),
+        ("provider", "did you mean 'ort-cuda'"),
+        ("engine", "libnvinfer.so"),
+        ("absent", "absent.npz"),
+        ("other", "holds none of"),
+    ] {
+        let why = told.stages.iter().find(|one| one.name == stage).and_then(|one| one.why.clone()).unwrap();
+        assert!(why.contains(want) && !why.contains('\n'), "{stage}: {why}");
+        let words: String = run.stdout.split_whitespace().collect();
+        assert!(words.contains(&format!("stage'{stage}':")), "{}", run.stdout);
+        assert!(markdown.contains(&format!("'{stage}'")) && html.contains(stage), "{markdown}");
+    }
+    assert!(told.stages[1].backend.spec.contains("missing.onnx") && told.next.is_empty(), "{}", run.stdout);
+}
+
+/// One that diverges decides, whatever else could not be loaded; a reference or a flag that is wrong is a mistake.
+#[test]
+fn what_no_row_can_tell_is_a_mistake() {
+    let (model, inputs) = (testdata("qdq_bad_scale/model.onnx"), testdata("qdq_bad_scale/inputs.npz"));
+    let qdq = format!("qdq=ort@{}", testdata("qdq_bad_scale/candidate.onnx").display());
+    let inputs = inputs.to_str().unwrap();
+    let pipeline = ["--stage", "fp16=ort:fp16", "--stage", "gone=ort@gone.onnx", "--stage", &qdq, "-i", inputs];
+    let run = stages(&model, &pipeline);
+    let told = found(&run);
+    assert_eq!((run.status, told.first_broken.as_deref()), (1, Some("qdq")), "{}", run.stderr);
+    assert!(told.why.is_some_and(|why| why.contains("'gone' between them gave no answer")), "{}", run.stdout);
+    for (args, want) in [
+        (&["--reference", "ort@gone.onnx"][..], "gone.onnx"),
+        (&["--outputs", "logitz"], "did you mean 'logits'"),
+        (&["--labels", "gone.txt"], "gone.txt"),
+    ] {
+        let run = stages(&model, &[&pipeline, args].concat());
+        assert_eq!((run.status, run.stderr.contains(want)), (2, true), "{args:?}: {}", run.stderr);
+    }
+}
+
+/// The reason outlives the shards.
+#[test]
+fn a_stage_that_no_shard_can_load_is_told_in_the_whole() {
+    let (model, inputs) = (testdata("wrong_axis/model.onnx"), testdata("wrong_axis/inputs.npz"));
+    let inputs = inputs.to_str().unwrap();
+    let pipeline = ["--stage", "gone=ort@gone.onnx", "--stage", "ort", "-i", inputs, "-i", inputs];
+    let shards = ["1/2", "2/2"].map(|shard| stages(&model, &[&pipeline[..], &["--shard", shard]].concat()));
+    let dir = tempfile::tempdir().unwrap();
+    let mut merge = program();
+    merge.arg("merge").args(shards.iter().map(|run| run.dir.path().join("out"))).arg("-o").arg(dir.path());
+    let said = merge.output().unwrap();
+    let said = (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned());
+    assert!(said.0 == Some(3) && said.1.contains("stage 'gone': cannot open gone.onnx"), "{said:?}");
+}
+
+/// Before any model is loaded.
+#[test]
+fn a_folder_that_takes_no_report_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let run = program().args(["stages", "gone.onnx", "--stage", "ort", "-o", file.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!((run.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("name another folder with -o"), "{said}");
 }

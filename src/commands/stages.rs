@@ -1,5 +1,7 @@
 //! `layerdiff stages`: a pipeline, stage by stage; which one is the first to break, and what to run next.
 
+mod broken;
+
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -9,14 +11,16 @@ use clap::Parser;
 
 use super::bisect::{self, Plan};
 use super::hand_over;
-use crate::cli::{Cli, Command, GlobalArgs, SetArgs, StagesArgs};
+use crate::cli::{Cli, Command, GlobalArgs, StagesArgs};
 use crate::found::shard::Shard;
 use crate::found::stages::{Against, Bisected, Latency, STAGES, Stage, Stages, Truth, together};
 use crate::found::{Exit, Kind, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
 use crate::open::line::{self, Line, Ran};
+use crate::open::places;
 use crate::open::stand::Stand;
+use crate::open::tried::Tried;
 use crate::progress::Progress;
 use crate::show::{files, stages as pages};
 use crate::terminal::{colour, width};
@@ -27,13 +31,16 @@ const HTML: &str = "stages.html";
 const MARKDOWN: &str = "stages.md";
 /// Where the report of the node stands.
 const BISECT: &str = "bisect";
-/// The reference that needs no word.
-const USUAL: &str = "ort";
 
 /// `layerdiff stages`: the table is on `out`, the verdict in the exit status too.
 pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
+    let dir = places::dir(&args.set);
+    places::check(&dir, &[JSON, HTML, MARKDOWN])?;
+    if args.bisect {
+        places::check(&dir.join(BISECT), &[files::JSON])?;
+    }
     progress.step("loading");
     let line = line::run(args, global, &progress)?;
     progress.step("comparing the stages");
@@ -44,8 +51,8 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
     let decisions = stages.iter_mut().flat_map(|stage| &mut stage.decisions);
     decisions.for_each(|decisions| decisions.asked |= asked(&decisions.output));
     drop(progress);
-    let broken = stages.iter().position(|stage| stage.verdict == Verdict::Diverged);
-    let next = broken.map(|at| next(&args.set, global, &line, &stages, at)).unwrap_or_default();
+    let bad = stages.iter().position(|stage| stage.verdict == Verdict::Diverged);
+    let next = bad.map(|at| broken::next(&args.set, global, &line, &stages, at)).unwrap_or_default();
     let mut found = Stages {
         schema: STAGES.to_string(),
         layerdiff: env!("CARGO_PKG_VERSION").to_string(),
@@ -54,8 +61,8 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         model: line.opening.model.clone(),
         reference: line.reference.info(),
         inputs: line.opening.inputs.clone(),
-        first_broken: broken.map(|at| stages[at].name.clone()),
-        why: broken.map(|at| because(&stages, at)),
+        first_broken: bad.map(|at| stages[at].name.clone()),
+        why: bad.map(|at| broken::because(&stages, at)),
         next,
         bisect: None,
         truth,
@@ -65,7 +72,6 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         seconds: 0.0,
         stages,
     };
-    let dir = line.dir.clone();
     drop(line);
     if args.bisect && !found.next.is_empty() {
         found.bisect = Some(find(&found.next, global, &dir)?);
@@ -79,12 +85,13 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
 fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
     let mut stages = Vec::new();
     for (at, ran) in line.stages.iter().enumerate() {
-        let Stand { verdict, why, outputs, judged, tolerance } = line.stand(&line.reference, ran)?;
+        let Stand { verdict, why, outputs, judged, tolerance } = line.against_reference(ran)?;
+        let Tried { sizes, steps, .. } = &ran.tried;
         let before = at.checked_sub(1).map(|before| &line.stages[before]);
         let before = before.filter(|before| before.values.is_ok() && ran.values.is_ok());
         stages.push(Stage {
             name: ran.name.clone(),
-            spec: ran.side.spec.to_string(),
+            spec: ran.spec.to_string(),
             verdict,
             why,
             backend: ran.info(),
@@ -94,41 +101,26 @@ fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
             decisions: judged.decisions,
             against_previous: before.map(|before| against(line, before, ran)).transpose()?,
             latency: Latency::of(ran.times()),
+            sweep: sizes.sweep.clone(),
+            first_bad_size: sizes.first_bad().cloned(),
+            batch: sizes.batch.clone(),
+            steps: steps.steps.clone(),
+            first_bad_step: steps.first_bad(),
+            decoding: steps.decoding.clone(),
         });
     }
     Ok(stages)
 }
 
 fn against(line: &Line, before: &Ran, ran: &Ran) -> anyhow::Result<Against> {
-    let Stand { verdict, why, outputs, judged, .. } = line.stand(before, ran)?;
+    let Stand { verdict, why, outputs, judged, .. } = line.against_previous(before, ran)?;
     Ok(Against { stage: before.name.clone(), verdict, why, outputs, decisions: judged.decisions })
-}
-
-/// What the numbers say of the stage that broke.
-fn because(stages: &[Stage], at: usize) -> String {
-    let stage = &stages[at];
-    let off = stage.outputs.iter().filter(|output| output.status == crate::found::Status::Diverges);
-    let off: Vec<String> = off.map(|output| format!("'{}'", output.name)).collect();
-    let off =
-        if off.len() > 4 { format!("{} and {} more", off[..4].join(", "), off.len() - 4) } else { off.join(", ") };
-    let good = stages[..at].iter().rev().find(|stage| stage.verdict == Verdict::Agreed);
-    let before = match (good, &stage.against_previous) {
-        (Some(good), Some(against)) if against.verdict == Verdict::Agreed => {
-            format!(
-                "; it is within tolerance of '{}' before it, so the error grew over several stages; '{}' still agrees",
-                against.stage, good.name
-            )
-        }
-        (Some(good), _) => format!("; '{}' before it still agrees", good.name),
-        (None, _) => "; no stage before it agrees, so the break is between the reference and it".to_string(),
-    };
-    format!("stage '{}' diverges from the reference in {off}{before}", stage.name)
 }
 
 /// Beside the true classes; a file that does not fit the data is bad input.
 fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
     let classes = labels::read_truth(path, &line.labels)?;
-    let right = line.reference.values.as_deref().unwrap_or_default();
+    let right = line.reference.all().unwrap_or_default();
     let first = right.first().context("the reference gave no output")?;
     let output = truth::output(first, &line.outputs, &line.labels).with_context(|| {
         format!(
@@ -136,7 +128,7 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
             path.display()
         )
     })?;
-    let rows = truth::rows(right, output);
+    let rows = truth::rows(&right, output);
     let classes = of_shard(classes, line.opening.shard.as_ref());
     let width = first.get(output).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(0);
     if let Some(class) = classes.iter().find(|class| **class >= width) {
@@ -149,8 +141,8 @@ fn beside_truth(line: &Line, path: &Path) -> anyhow::Result<Truth> {
         classes.len()
     );
     let ran = std::iter::once(&line.reference).chain(&line.stages);
-    let runs =
-        ran.filter_map(|ran| Some(Run { name: &ran.name, values: ran.values.as_deref().ok()?, seconds: ran.times() }));
+    let ran: Vec<_> = ran.filter_map(|ran| Some((ran, ran.all()?))).collect();
+    let runs = ran.iter().map(|(ran, values)| Run { name: &ran.name, values, seconds: ran.times() });
     Ok(truth::beside(&runs.collect::<Vec<_>>(), output, &classes, &line.labels))
 }
 
@@ -161,18 +153,6 @@ fn of_shard(classes: Vec<usize>, shard: Option<&Shard>) -> Vec<usize> {
     };
     let each = classes.len() / shard.total;
     shard.members.iter().filter_map(|n| classes.get(n * each..(n + 1) * each)).flatten().copied().collect()
-}
-
-/// The command that searches between the last good stage and the first bad one. The last good stage that can be run with
-/// tensors marked stands in the reference's place.
-fn next(set: &SetArgs, global: &GlobalArgs, line: &Line, stages: &[Stage], broken: usize) -> Vec<String> {
-    let before = line.stages.iter().zip(stages).take(broken).rev();
-    let mut good = before.filter(|(ran, stage)| stage.verdict == Verdict::Agreed && ran.side.runs());
-    let good = good.find(|(ran, _)| !ran.side.is_engine()).map(|(ran, _)| &ran.side.spec);
-    let reference = good.unwrap_or(&set.reference).to_string();
-    let mut sides = vec![("--candidate", line.stages[broken].side.spec.to_string())];
-    sides.extend((reference != USUAL).then_some(("--reference", reference)));
-    set.words("bisect", global, &sides)
 }
 
 /// Runs it as it is told, with its report in a folder beside the pipeline's.

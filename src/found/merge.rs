@@ -5,7 +5,7 @@ pub mod stages;
 use std::collections::BTreeMap;
 
 use super::shard::{Shard, Shared};
-use super::sizes::{Size, order};
+use super::sizes::{Size, SizeVerdict, order};
 use super::{
     Decisions, InputsInfo, Metrics, OutputOfSample, Report, SampleVerdict, SearchInfo, Status, TensorResult, Verdict,
     of_outputs,
@@ -92,25 +92,43 @@ fn samples(mut merged: Report, reports: &[Report], shards: &[Shard]) -> Report {
 /// One shard without an answer, and why, keeps the whole from being an agreement.
 fn answer(outputs: &[TensorResult], silent: Option<Option<String>>) -> (Verdict, Option<String>) {
     match (of_outputs(outputs), silent) {
-        ((Verdict::Agreed, _), Some(why)) => (Verdict::Inconclusive, why),
+        ((Verdict::Agreed | Verdict::Inconclusive, own), Some(why)) => (Verdict::Inconclusive, why.or(own)),
         (outputs, _) => outputs,
     }
 }
 
 /// The rest of the report is about the smallest size that fails; where none does, about the largest.
-fn sizes(mut merged: Report, reports: &[Report]) -> Report {
-    let mut sweep: Vec<_> = reports.iter().flat_map(|report| report.sweep.clone()).collect();
+fn sizes(merged: Report, reports: &[Report]) -> Report {
+    let shards: Vec<Swept> = reports
+        .iter()
+        .map(|one| Swept { sweep: &one.sweep, first_bad: one.first_bad_size.as_ref(), verdict: one.verdict })
+        .collect();
+    let (sweep, told) = sizes_of_all(&shards);
+    Report { shard: None, sweep, ..reports.get(told).cloned().unwrap_or(merged) }
+}
+
+/// The sizes that one shard did.
+pub struct Swept<'a> {
+    /// The smallest sample first.
+    pub sweep: &'a [SizeVerdict],
+    /// The smallest that diverges.
+    pub first_bad: Option<&'a Size>,
+    /// Of the shard.
+    pub verdict: Verdict,
+}
+
+/// All sizes, the smallest sample first, and the shard that is told: that of the smallest size that fails, else one without an
+/// answer, else that of the largest size.
+pub fn sizes_of_all(shards: &[Swept]) -> (Vec<SizeVerdict>, usize) {
+    let mut sweep: Vec<SizeVerdict> = shards.iter().flat_map(|shard| shard.sweep.to_vec()).collect();
     sweep.sort_by_key(|tried| order(&tried.size));
-    let chosen = |verdict: Verdict| sweep.iter().find(|tried| tried.verdict == verdict).map(|tried| tried.size.clone());
-    let about = |report: &&Report, size: &Size| report.first_bad_size.as_ref() == Some(size);
-    let bad = chosen(Verdict::Diverged).and_then(|size| reports.iter().find(|report| about(report, &size)));
-    let silent = reports.iter().find(|report| report.verdict == Verdict::Inconclusive);
-    let largest = reports.iter().max_by_key(|report| report.sweep.last().map(|t| t.size.values().product::<usize>()));
-    if let Some(report) = bad.or(silent).or(largest) {
-        merged = Report { shard: None, ..report.clone() };
-    }
-    merged.sweep = sweep;
-    merged
+    let smallest = sweep.iter().find(|tried| tried.verdict == Verdict::Diverged).map(|tried| &tried.size);
+    let bad = shards.iter().position(|shard| smallest.is_some() && shard.first_bad == smallest);
+    let silent = || shards.iter().position(|shard| shard.verdict == Verdict::Inconclusive);
+    let most = |shard: &Swept| shard.sweep.last().map(|tried| tried.size.values().product::<usize>());
+    let largest = || (0..shards.len()).max_by_key(|number| most(&shards[*number]));
+    let told = bad.or_else(silent).or_else(largest).unwrap_or(0);
+    (sweep, told)
 }
 
 fn nodes(mut merged: Report, reports: &[Report]) -> Report {
@@ -197,7 +215,7 @@ pub fn samples_of_all(of: &[&[SampleVerdict]], shards: &[Shard]) -> Vec<SampleVe
 
 /// A run of one sample does not tell it apart from its outputs: they are the sample's.
 pub fn of_one(outputs: &[TensorResult], told: &[SampleVerdict]) -> Vec<SampleVerdict> {
-    if !told.is_empty() {
+    if !told.is_empty() || outputs.is_empty() {
         return told.to_vec();
     }
     let one = |o: &TensorResult| OutputOfSample::of(&o.name, o.status, o.why.clone(), o.metrics.as_ref());

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shard::Shard;
+use super::sizes::{Batch, Size, SizeVerdict, told};
+use super::steps::{Decoding, StepVerdict};
 use super::{
     BackendInfo, Decisions, Environment, InputsInfo, ModelInfo, Real, SampleVerdict, TensorResult, ToleranceInfo,
     Verdict,
@@ -86,6 +88,24 @@ pub struct Stage {
     /// How long a sample took, where the backend has a time of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// The verdict of every size that was swept, the smallest sample first; `outputs` are those of one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<SizeVerdict>,
+    /// The smallest size of a sweep that diverges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad_size: Option<Size>,
+    /// The rows of a batch, alone and together, where they were asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+    /// Of a model that decodes: every step; `outputs` are those of one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepVerdict>,
+    /// The first step, from 0, that diverges, or from which on the stage drifts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad_step: Option<usize>,
+    /// How the steps follow from each other, and which of them `outputs` are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoding: Option<Decoding>,
 }
 
 /// A stage against the one before.
@@ -202,6 +222,31 @@ impl Latency {
         let median = if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 };
         let each = seconds.iter().copied().map(Real).collect();
         Some(Latency { median: Real(median), least: Real(least), most: Real(most), runs: sorted.len(), each })
+    }
+}
+
+impl Stage {
+    /// Were steps, sizes or rows tried?
+    pub fn is_tried(&self) -> bool {
+        self.decoding.is_some() || !self.sweep.is_empty() || self.batch.is_some()
+    }
+
+    /// The first step, size or row that diverges: `step 4`, `batch=2, seq=3`, `row 2`.
+    pub fn first_bad(&self) -> Option<String> {
+        let step = self.first_bad_step.map(|step| format!("step {step}"));
+        let size = || self.first_bad_size.as_ref().map(told);
+        let row = || self.batch.as_ref()?.first_bad_row.map(|row| format!("row {row}"));
+        step.or_else(size).or_else(row)
+    }
+
+    /// The same at the end of a sentence: `, at step 4`, `, drifting from step 4 on`; nothing where none diverges.
+    pub fn place(&self) -> String {
+        let drifts = self.decoding.as_ref().is_some_and(|decoding| decoding.drifts_from.is_some());
+        match self.first_bad() {
+            Some(bad) if drifts => format!(", drifting from {bad} on"),
+            Some(bad) => format!(", at {bad}"),
+            None => String::new(),
+        }
     }
 }
 

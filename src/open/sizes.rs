@@ -1,20 +1,19 @@
-//! Before the search: the data in other sizes, all of which both sides run, and the one that the search is to go on with: the
-//! smallest that fails. `--sweep` and `--batch-check`.
+//! Before the search: the data in other sizes, all of which both sides run (`tried`), and the one that is looked into: the smallest
+//! that fails. `--sweep` and `--batch-check`. Runs nothing.
 
 mod rows;
 
 use anyhow::{bail, ensure};
 
+use super::gave::Values;
 use super::specs;
-use super::stand::{Both, Pair, Stand};
+use super::stand::{Pair, Stand};
 use crate::cli::SetArgs;
 use crate::found::Verdict;
 use crate::found::shard::{Shard, Shared};
-use crate::found::sizes::{Size, SizeVerdict, Sizes};
+use crate::found::sizes::{Size, SizeVerdict, Sizes, told};
 use crate::lab::Side;
-use crate::lab::first::{self, Plan};
 use crate::load::sizes;
-use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 use rows::Rows;
 
@@ -31,11 +30,12 @@ pub fn is_asked(args: &SetArgs) -> bool {
     args.batch_check || !args.sweep.is_empty()
 }
 
-/// The samples of all that is to be tried.
+/// The samples of all that is to be tried; `run` is what the shards of this run have in common.
 pub fn asked(
     args: &SetArgs,
     reference: &Side,
     feeds: &[Tensors],
+    run: &str,
 ) -> anyhow::Result<(Vec<Tensors>, Asked, Option<Shard>)> {
     let specs = specs::input_specs(reference)?;
     if args.batch_check {
@@ -46,7 +46,7 @@ pub fn asked(
         bail!("--sweep makes one sample larger and smaller, and there are {}; give one", feeds.len())
     };
     let sizes = sizes::combinations(&args.sweep);
-    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len(), &args.fingerprint(&[])));
+    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len(), run));
     let sizes: Vec<Size> = match &shard {
         Some(shard) => shard.members.iter().filter_map(|number| sizes.get(*number).cloned()).collect(),
         None => sizes,
@@ -56,52 +56,41 @@ pub fn asked(
     Ok((samples, Asked::Sweep(sizes), shard))
 }
 
-/// Runs both sides on every size, and says which sample the search goes on with.
-pub fn try_all(mut both: Both, asked: &Asked) -> anyhow::Result<(Sizes, usize)> {
-    let plan = Plan { ..both.plan };
-    let (survey, answer) = both.survey(plan.feeds)?;
-    let right = each(answer, &plan, |plan| first::unmarked(both.reference, plan))?;
-    let answer = first::candidate(both.reference, both.candidate, &survey, &plan);
-    let got = each(answer, &plan, |plan| first::unmarked(both.candidate, plan))?;
-    let judged = Judged { pair: both.pair(&survey), plan: &plan, right, got };
+/// How a candidate stands to the reference at every size, of what both gave, and which sample is looked into.
+pub fn judged(
+    pair: Pair,
+    feeds: &[Tensors],
+    (right, got): (&Values, &Values),
+    asked: &Asked,
+) -> anyhow::Result<(Sizes, usize)> {
+    let judged = Judged { pair, feeds, right, got };
     match asked {
         Asked::Sweep(sizes) => judged.sweep(sizes),
         Asked::Rows(rows) => judged.rows(rows),
     }
 }
 
-/// By sample: its outputs, or why there are none. Where all together fail, each is tried alone.
-pub fn each(
-    answer: Result<Answer, RunError>,
-    plan: &Plan,
-    run: impl Fn(&Plan) -> Result<Answer, RunError>,
-) -> Result<Vec<Result<Tensors, RunError>>, RunError> {
-    let one = |feed: &Tensors| {
-        let plan = Plan { feeds: std::slice::from_ref(feed), ..*plan };
-        match run(&plan) {
-            Err(RunError::Interrupted) => Err(RunError::Interrupted),
-            Err(e) => Ok(Err(e)),
-            Ok(mut answer) => Ok(Ok(answer.values.pop().unwrap_or_default())),
+impl Asked {
+    /// What the n-th sample is called: `batch=2, seq=16`, `the batch`, `row 2 alone`.
+    pub fn place(&self, n: usize) -> String {
+        match self {
+            Asked::Sweep(sizes) => sizes.get(n).map(told).unwrap_or_default(),
+            Asked::Rows(rows) => rows.place(n),
         }
-    };
-    match answer {
-        Ok(answer) => Ok(answer.values.into_iter().map(Ok).collect()),
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        Err(_) => plan.feeds.iter().map(one).collect(),
     }
 }
 
 /// Both sides have run.
 struct Judged<'a> {
     pair: Pair<'a>,
-    plan: &'a Plan<'a>,
-    right: Vec<Result<Tensors, RunError>>,
-    got: Vec<Result<Tensors, RunError>>,
+    feeds: &'a [Tensors],
+    right: &'a Values,
+    got: &'a Values,
 }
 
 impl Judged<'_> {
     fn stand(&self, sample: usize) -> anyhow::Result<Stand> {
-        let feed = std::slice::from_ref(&self.plan.feeds[sample]);
+        let feed = std::slice::from_ref(&self.feeds[sample]);
         Ok(match (&self.right[sample], &self.got[sample]) {
             (Err(e), _) => Stand::without(format!("the reference fails at this size: {e}")),
             (_, Err(e)) => Stand::without(e.to_string()),
@@ -123,7 +112,7 @@ impl Judged<'_> {
 
     /// The batch where that fails against the reference, else a row alone that does, else the batch.
     fn rows(&self, rows: &Rows) -> anyhow::Result<(Sizes, usize)> {
-        let batch = rows.judged(&self.pair, &self.right, &self.got);
+        let batch = rows.judged(&self.pair, self.right, self.got);
         let alone = (0..=rows.count()).map(|sample| Ok((sample, self.stand(sample)?.verdict)));
         let alone = alone.collect::<anyhow::Result<Vec<_>>>()?;
         let chosen = alone.iter().find(|(_, verdict)| *verdict == Verdict::Diverged).map_or(0, |(sample, _)| *sample);

@@ -5,9 +5,8 @@ use crate::cli::SetArgs;
 use crate::found::{Counts, Judged, TensorResult, ToleranceInfo, Verdict, of_outputs};
 use crate::judge::allowance::looser;
 use crate::judge::{Labels, Rules};
-use crate::lab::first::{self, First, Plan};
+use crate::lab::first::{First, Plan};
 use crate::lab::{Finals, Lab, Side, Survey, Values};
-use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 
 /// Two sides before their first run, on all that is to be tried.
@@ -25,16 +24,15 @@ pub struct Both<'a> {
 }
 
 impl Both<'_> {
-    /// What is known of the reference's model, and what it gives for `feeds`, which are of the plan.
-    pub fn survey(&mut self, feeds: &[Tensors]) -> Result<(Survey, Result<Answer, RunError>), RunError> {
-        let rewritten = self.candidate.rewrites() && self.candidate.spec.model.is_none();
-        first::reference(self.reference, rewritten, &Plan { feeds, ..self.plan })
+    /// Will the candidate run the reference's model rewritten by element type?
+    pub fn rewritten(&self) -> bool {
+        self.candidate.rewrites() && self.candidate.spec.model.is_none()
     }
 
     /// The same two, to be set against each other.
     pub fn pair<'b>(&'b self, survey: &'b Survey) -> Pair<'b> {
         let Both { reference, candidate, args, labels, plan } = self;
-        Pair { reference, candidate, survey, args, labels, outputs: plan.outputs }
+        Pair { reference, candidate, survey, args, labels, outputs: plan.outputs, share: None }
     }
 }
 
@@ -52,6 +50,8 @@ pub struct Pair<'a> {
     pub labels: &'a Labels,
     /// Names of the tensors that decide.
     pub outputs: &'a [String],
+    /// The part of the tolerance that may be used up: see [`crate::found::steps::Steps::share`].
+    pub share: Option<f64>,
 }
 
 /// How the second stands to the first.
@@ -107,6 +107,6 @@ impl Pair<'_> {
     fn rules(&self) -> Rules {
         let rules = data::rules(self.args, self.candidate);
         let precision = looser(rules.precision, self.reference.spec.precision);
-        Rules { labels: self.labels.clone(), precision, ..rules }
+        Rules { labels: self.labels.clone(), precision, share: self.share, ..rules }
     }
 }

@@ -3,49 +3,75 @@
 
 use anyhow::Context;
 
-use super::sizes::each;
-use super::stand::{Both, Pair, Stand};
+use super::gave::{Gave, Values};
+use super::stand::{Pair, Stand};
 use crate::found::Verdict;
 use crate::found::steps::{Decoding, OwnStep, StepVerdict, Steps, Tokens};
-use crate::lab::Side;
 use crate::lab::first::{self, Plan};
+use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
-use crate::run::RunError;
+use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 
-/// What became of the steps of both sides, and the inputs that the search goes on with.
-pub fn decode(mut both: Both, decode: &Decode) -> anyhow::Result<(Steps, Tensors)> {
-    let plan = Plan { ..both.plan };
-    let (survey, answer) = both.survey(plan.feeds.get(..1).context("there is no first step")?)?;
+/// The reference, decoded.
+pub struct Decoded {
+    /// What is known of its model.
+    pub survey: Survey,
+    /// The inputs of every step, as the reference has them.
+    pub states: Vec<Tensors>,
+    /// The outputs that decide, and those that the next step needs.
+    pub asked: Vec<String>,
+    /// Its outputs, by step.
+    pub values: Values,
+    /// How long each step took, where the backend tells.
+    pub seconds: Vec<f64>,
+}
+
+/// Decodes with the reference; `rewritten`: a candidate will run its model rewritten by element type.
+pub fn reference(reference: &mut Side, rewritten: bool, decode: &Decode, plan: &Plan) -> anyhow::Result<Decoded> {
+    let first = plan.feeds.get(..1).context("there is no first step")?;
+    let (survey, answer) = first::reference(reference, rewritten, &Plan { feeds: first, ..*plan })?;
     answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
     let mut asked: Vec<String> = plan.outputs.to_vec();
     asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
-    let right = both.reference.perform(&both.reference.work(plan.feeds, &asked).decoding(decode));
-    let right = right.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?.values;
-    let states = states(decode, plan.feeds, &right)?;
-    let every = Plan { feeds: &states, outputs: &asked, ..plan };
-    let answer = first::candidate(both.reference, both.candidate, &survey, &every);
-    let got = each(answer, &every, |plan| first::unmarked(both.candidate, plan))?;
-    let own = by_itself(both.candidate, decode, &every)?;
-    let judged = Judged { pair: both.pair(&survey), decode, states: &states, right: &right, got: &got, own: &own };
+    let answer = decoded(reference, decode, &Plan { outputs: &asked, ..*plan });
+    let answer = answer.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?;
+    let states = states(decode, plan.feeds, &answer.values)?;
+    Ok(Decoded { survey, states, asked, values: answer.values.into_iter().map(Ok).collect(), seconds: answer.seconds })
+}
+
+/// What the candidate decodes from its own outputs; nothing where it cannot.
+pub fn by_itself(candidate: &Side, decode: &Decode, every: &Plan) -> Result<Vec<Tensors>, RunError> {
+    if !candidate.runs() {
+        return Ok(Vec::new());
+    }
+    match decoded(candidate, decode, every) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        other => Ok(other.map(|answer| answer.values).unwrap_or_default()),
+    }
+}
+
+/// Step by step from its own outputs, with what is asked for inside of the model visible.
+fn decoded(side: &Side, decode: &Decode, plan: &Plan) -> Result<Answer, RunError> {
+    let marked = side.marked(&first::inner(side, plan.outputs));
+    side.perform(&side.work(plan.feeds, plan.outputs).on(&marked, &side.types).decoding(decode))
+}
+
+/// What became of the steps of a candidate, and the step that is looked into.
+pub fn judged(
+    pair: Pair,
+    decode: &Decode,
+    states: &[Tensors],
+    right: &[Tensors],
+    gave: &Gave,
+) -> anyhow::Result<(Steps, usize)> {
+    let judged = Judged { pair, decode, states, right, got: &gave.values, own: &gave.own };
     let mut steps = judged.steps()?;
     let chosen = chosen(&steps);
     if let Some(decoding) = &mut steps.decoding {
         decoding.searched = chosen;
     }
-    let state = states.get(chosen).cloned().context("no step was decoded")?;
-    Ok((steps, state))
-}
-
-/// What the candidate decodes from its own outputs; nothing where it cannot.
-fn by_itself(candidate: &Side, decode: &Decode, every: &Plan) -> Result<Vec<Tensors>, RunError> {
-    if !candidate.runs() {
-        return Ok(Vec::new());
-    }
-    match candidate.values(&candidate.work(every.feeds, every.outputs).decoding(decode)) {
-        Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        other => Ok(other.unwrap_or_default()),
-    }
+    Ok((steps, chosen))
 }
 
 /// The inputs of every step, as the reference has them.

@@ -12,14 +12,12 @@ mod masked;
 mod ranking;
 mod run;
 mod session;
-mod sizes;
-mod steps;
 mod tensors;
 mod times;
 mod verdict;
 
 use super::page::{Block, Fact, Figure, Page};
-use super::{html, markdown, text};
+use super::{html, markdown, sizes, steps, text};
 use crate::found::words::{file_name, seconds};
 use crate::found::{Culprit, Report, Verdict, ordered};
 use Density::{Full, Short, Ticket};
@@ -70,8 +68,8 @@ pub fn markdown(report: &Report) -> String {
 /// What to know in the first five lines, then the tensors around it, then how it was found.
 fn short(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Short))];
-    blocks.extend(sizes::blocks(report, Short));
-    blocks.extend(steps::blocks(report, Short));
+    blocks.extend(sizes::short(report));
+    blocks.extend(steps::short(report));
     match report.verdict {
         Verdict::Agreed => {
             blocks.push(Block::facts(verdict::agreed(report)));
@@ -144,8 +142,8 @@ fn ticket(report: &Report) -> Page {
     let (detailed, more) = in_detail(report, &culprits);
     let ranking = ranking::block(report, Ticket);
     let mut blocks = vec![Block::Banner(verdict::banner(report, Ticket)), Block::Warnings(report.warnings.clone())];
-    blocks.extend(sizes::blocks(report, Ticket));
-    blocks.extend(steps::blocks(report, Ticket));
+    blocks.extend(sizes::full(report));
+    blocks.extend(steps::full(report));
     let (leads, follows) = if limited { (ranking, None) } else { (None, ranking) };
     blocks.extend(leads);
     blocks.push(Block::Cards(culprit::cards(report, detailed, Ticket)));
@@ -175,8 +173,8 @@ fn ticket(report: &Report) -> Page {
 /// The answer first, then everything.
 fn full(report: &Report) -> Page {
     let mut blocks = vec![Block::Banner(verdict::banner(report, Full)), Block::Warnings(report.warnings.clone())];
-    blocks.extend(sizes::blocks(report, Full));
-    blocks.extend(steps::blocks(report, Full));
+    blocks.extend(sizes::full(report));
+    blocks.extend(steps::full(report));
     let mut answer = [culprit::section(report), cure::card(report), ranking::block(report, Full)];
     if report.precision_limited.is_some() {
         answer.reverse();

@@ -5,10 +5,9 @@ mod rows;
 mod truth;
 
 use super::page::{Banner, Block, Card, Fact, Figure, Page, Role, Section, Words};
-pub use rows::{told, worst};
 
 use super::{html, markdown, text};
-use crate::found::stages::{Bisected, Stages};
+use crate::found::stages::{Bisected, Stage, Stages};
 use crate::found::words::{clean, file_name, plural, seconds, shell};
 use crate::found::{Verdict, of_outputs};
 
@@ -33,7 +32,13 @@ pub fn markdown(found: &Stages) -> String {
 
 fn full(found: &Stages) -> Page {
     let mut blocks = vec![Block::Banner(banner(found)), Block::Warnings(found.warnings.clone())];
-    let what = "Each stage against the reference on the same data, and against the stage before it.";
+    let tried = found.stages.iter().any(Stage::is_tried);
+    let rows =
+        " A row is about its stage's first step or size that diverges; where none does, about the last that agrees.";
+    let what = format!(
+        "Each stage against the reference on the same data, and against the stage before it.{}",
+        if tried { rows } else { "" }
+    );
     let bars = Block::Figure(Figure::Bars(
         rows::bars(found),
         "relative RMS error of the worst output, logarithmic: 1e-8 to 1",
@@ -69,16 +74,29 @@ fn headline(found: &Stages) -> (&'static str, String) {
     match (found.verdict, &found.first_broken) {
         (Verdict::Agreed, _) => ("agreed", format!("{of} of {model} {verb} with {}", found.reference.told())),
         (Verdict::Diverged, Some(stage)) => {
-            ("diverged", format!("stage '{}' is the first of {of} of {model} to break", clean(stage)))
+            let broken = found.stages.iter().find(|one| one.name == *stage);
+            let at = broken.map(Stage::place).unwrap_or_default();
+            ("diverged", format!("stage '{}' is the first of {of} of {model} to break{at}", clean(stage)))
         }
         (Verdict::Diverged, None) => ("diverged", format!("a stage of {model} breaks")),
-        (Verdict::Inconclusive, _) => ("inconclusive", format!("not every stage of {model} could be compared")),
+        (Verdict::Inconclusive, _) => ("inconclusive", unknown(found, &of, &model)),
+    }
+}
+
+/// No stage diverges, and some gave no answer.
+fn unknown(found: &Stages, of: &str, model: &str) -> String {
+    let silent = found.stages.iter().filter(|stage| stage.verdict == Verdict::Inconclusive).count();
+    match found.stages.len() - silent {
+        0 => format!("no stage of {model} could be compared"),
+        1 => format!("{silent} of {of} of {model} could not be compared; the other one agrees"),
+        _ => format!("{silent} of {of} of {model} could not be compared; the others agree"),
     }
 }
 
 /// Why, what was found, and what to run next.
 fn facts(found: &Stages) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = found.why.iter().map(|why| Fact::strong("because", why.clone())).collect();
+    let mut facts = rows::lines(found);
+    facts.extend(found.why.iter().map(|why| Fact::strong("because", why.clone())));
     facts.extend(found.bisect.iter().flat_map(bisected));
     let silent = found.stages.iter().filter(|stage| stage.verdict == Verdict::Inconclusive);
     let why = |why: &Option<String>| why.clone().unwrap_or_else(|| "it gave no answer".to_string());

@@ -1,7 +1,7 @@
 //! Shards of one pipeline as one. Values only.
 
-use super::{answer, decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, worst_of_all};
-use crate::found::shard::Shard;
+use super::{Swept, answer, decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, sizes_of_all, worst_of_all};
+use crate::found::shard::{Shard, Shared};
 use crate::found::stages::{Against, Latency, Stage, Stages, TrueRow, Truth, together};
 use crate::found::{Real, Verdict};
 
@@ -16,16 +16,27 @@ pub fn merge(mut all: Vec<Stages>) -> Result<Stages, String> {
     if all.iter().any(|other| names(other) != names(first) || other.model.sha256 != first.model.sha256) {
         return Err("the reports are of different models or stages".to_string());
     }
+    let sizes = shards.iter().any(|shard| shard.what == Shared::Sizes);
+    let merged = if sizes { swept } else { stage };
     let stages: Vec<Stage> = (0..first.stages.len())
-        .map(|number| stage(&all.iter().filter_map(|one| one.stages.get(number)).collect::<Vec<_>>(), &shards))
+        .map(|number| merged(&all.iter().filter_map(|one| one.stages.get(number)).collect::<Vec<_>>(), &shards))
         .collect();
     let inputs: Vec<_> = all.iter().map(|one| &one.inputs).collect();
-    let broken = stages.iter().find(|stage| stage.verdict == Verdict::Diverged).map(|stage| stage.name.clone());
-    let told = all.iter().find(|one| one.first_broken.is_some() && one.first_broken == broken);
+    let inputs = if sizes { first.inputs.clone() } else { inputs_of_all(&inputs, &shards) };
+    let bad = stages.iter().find(|stage| stage.verdict == Verdict::Diverged);
+    let broken = bad.map(|stage| stage.name.clone());
+    // The one whose sentence is about the same size.
+    let same = |one: &&Stages| {
+        let own = one.stages.iter().find(|stage| Some(&stage.name) == broken.as_ref());
+        one.first_broken.is_some()
+            && one.first_broken == broken
+            && own.map(|own| &own.first_bad_size) == bad.map(|bad| &bad.first_bad_size)
+    };
+    let told = all.iter().find(same);
     Ok(Stages {
         shard: None,
         verdict: together(&stages),
-        inputs: inputs_of_all(&inputs, &shards),
+        inputs,
         why: told.and_then(|one| one.why.clone()),
         next: told.map(|one| one.next.clone()).unwrap_or_default(),
         bisect: told.and_then(|one| one.bisect.clone()),
@@ -56,6 +67,19 @@ fn stage(of: &[&Stage], shards: &[Shard]) -> Stage {
         latency: latency(of, shards),
         ..first
     }
+}
+
+/// A stage whose sizes are shared.
+fn swept(of: &[&Stage], shards: &[Shard]) -> Stage {
+    let all: Vec<Swept> = of
+        .iter()
+        .map(|one| Swept { sweep: &one.sweep, first_bad: one.first_bad_size.as_ref(), verdict: one.verdict })
+        .collect();
+    let (sweep, told) = sizes_of_all(&all);
+    let told = of.get(told).map(|one| (*one).clone()).unwrap_or_default();
+    let mut before = of.iter().filter_map(|one| one.against_previous.as_ref());
+    let parted = before.find(|against| against.verdict == Verdict::Diverged).cloned();
+    Stage { sweep, against_previous: parted.or(told.against_previous.clone()), latency: latency(of, shards), ..told }
 }
 
 fn against(of: &[&Stage], shards: &[Shard]) -> Option<Against> {

@@ -10,8 +10,8 @@ use crate::lab::Side;
 use crate::load::samples::{Dim, InputSpec};
 use crate::load::sizes::{ROWS, row_dimension};
 use crate::open::data;
+use crate::open::gave::Values;
 use crate::open::stand::Pair;
-use crate::run::RunError;
 use crate::tensor::{Tensor, Tensors};
 
 /// Rows at most: each takes two more runs.
@@ -54,6 +54,15 @@ impl Rows {
         self.count
     }
 
+    /// What the n-th of [`Rows::samples`] is called.
+    pub fn place(&self, n: usize) -> String {
+        match n {
+            0 => "the batch".to_string(),
+            n if n <= self.count => format!("row {} alone", n - 1),
+            n => format!("row {} repeated", n - 1 - self.count),
+        }
+    }
+
     /// The batch; each row alone; each row repeated.
     pub fn samples(&self) -> anyhow::Result<Vec<Tensors>> {
         let picked = |positions: &[usize]| {
@@ -77,7 +86,7 @@ impl Rows {
     }
 
     /// Both sides' rows, of what these samples gave.
-    pub fn judged(&self, pair: &Pair, right: &[Result<Tensors, RunError>], got: &[Result<Tensors, RunError>]) -> Batch {
+    pub fn judged(&self, pair: &Pair, right: &Values, got: &Values) -> Batch {
         let reference = self.of_side(pair.reference, pair, right);
         let candidate = self.of_side(pair.candidate, pair, got);
         let bad = |of: &BatchOf, row: usize| of.rows.get(row).is_some_and(RowOfBatch::is_bad);
@@ -85,7 +94,7 @@ impl Rows {
         Batch { rows: self.count, reference, candidate, first_bad_row }
     }
 
-    fn of_side(&self, side: &Side, pair: &Pair, values: &[Result<Tensors, RunError>]) -> BatchOf {
+    fn of_side(&self, side: &Side, pair: &Pair, values: &Values) -> BatchOf {
         let failed = values.iter().enumerate().find_map(|(sample, values)| Some((sample, values.as_ref().err()?)));
         if let Some((sample, why)) = failed {
             let what = match sample {

@@ -2,9 +2,11 @@
 
 use super::{Block, Card, Verdict, of_outputs, role};
 use crate::found::stages::{Stage, Stages};
-use crate::found::words::{cosine, count, decibels, number, type_of};
+use crate::found::words::{clean, cosine, count, decibels, number, type_of};
 use crate::found::{Decisions, Metrics, TensorResult};
-use crate::show::page::{Bar, Column, ColumnKind, Role, Row, Span, Words};
+use crate::show::compared::{told, worst};
+use crate::show::page::{Bar, Column, ColumnKind, Fact, Role, Row, Span, Words};
+use crate::show::{sizes, steps};
 
 /// A row for each stage, by its worst output; a terminal has fewer columns.
 pub fn table(found: &Stages, short: bool) -> Block {
@@ -19,13 +21,17 @@ pub fn table(found: &Stages, short: bool) -> Block {
         column(Number, "SQNR dB", "20 log10 of signal over difference", 90),
         column(Number, "changed", "decisions that are others than the reference's, of all", 70),
         column(Number, "a run", "median wall time of one sample, without the build, in a session that optimises nothing where it is ONNX Runtime's", 110),
+    ]);
+    let tried = found.stages.iter().any(Stage::is_tried);
+    columns.extend(tried.then(|| column(Words, "first bad", "the first step, size or row that diverges", 0)));
+    columns.extend([
         column(State, "reference", "against the reference", 0),
         column(Words, "before", "against the stage before", 0),
     ]);
-    Block::table(columns, found.stages.iter().map(|stage| Row::plain(cells(stage, short))).collect())
+    Block::table(columns, found.stages.iter().map(|stage| Row::plain(cells(stage, short, tried))).collect())
 }
 
-fn cells(stage: &Stage, short: bool) -> Vec<Words> {
+fn cells(stage: &Stage, short: bool, tried: bool) -> Vec<Words> {
     let metrics = worst(&stage.outputs).and_then(|output| output.metrics.as_ref());
     let figure = |write: fn(&Metrics) -> String| Words::from(metrics.map_or("-".to_string(), write));
     let mut cells = vec![Words::from(Span::Code(stage.name.clone()))];
@@ -41,19 +47,28 @@ fn cells(stage: &Stage, short: bool) -> Vec<Words> {
             .as_ref()
             .map_or("-".to_string(), |latency| format!("{} ms", number(latency.median.0 * 1e3)))
             .into(),
+    ]);
+    cells.extend(tried.then(|| stage.first_bad().unwrap_or_else(|| "-".to_string()).into()));
+    cells.extend([
         told(stage.verdict).into(),
         stage.against_previous.as_ref().map_or("-", |against| told(against.verdict)).into(),
     ]);
     cells
 }
 
-/// In a cell.
-pub fn told(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Agreed => "agrees",
-        Verdict::Diverged => "diverges",
-        Verdict::Inconclusive => "no answer",
-    }
+/// A line for each stage that says what became of its steps, its sizes or its rows.
+pub fn lines(found: &Stages) -> Vec<Fact> {
+    let line = |stage: &Stage| {
+        let steps = steps::Seen::of_stage(stage).map(|seen| ("steps", steps::line(seen)));
+        let (name, told) = steps.or_else(|| {
+            let name = if stage.batch.is_some() { "batch" } else { "sizes" };
+            Some((name, sizes::line(sizes::Seen::of_stage(stage))?))
+        })?;
+        Some(told.fact(name, &format!("'{}': ", clean(&stage.name))))
+    };
+    let mut facts: Vec<Fact> = found.stages.iter().filter_map(line).collect();
+    facts.iter_mut().skip(1).for_each(|fact| fact.name = "".into());
+    facts
 }
 
 /// `3 of 8`, of all outputs that are known to decide something.
@@ -64,19 +79,6 @@ fn changed(decisions: &[Decisions]) -> String {
     }
     let sum = |of: fn(&Decisions) -> u64| asked.iter().map(|decisions| of(decisions)).sum::<u64>();
     format!("{} of {}", count(sum(|d| d.changed)), count(sum(|d| d.rows)))
-}
-
-/// The output that is furthest off: one that diverges before one that does not.
-pub fn worst(outputs: &[TensorResult]) -> Option<&TensorResult> {
-    use crate::found::Status;
-    let rank = |output: &&TensorResult| {
-        let error = output.metrics.as_ref().map_or(-1.0, |m| m.relative_rms().unwrap_or(f64::INFINITY));
-        (output.status == Status::Diverges, error)
-    };
-    outputs.iter().max_by(|a, b| {
-        let (a, b) = (rank(a), rank(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-    })
 }
 
 /// The error of each stage's worst output.
@@ -103,6 +105,8 @@ pub fn outputs(found: &Stages) -> Option<Block> {
 
 fn card(stage: &Stage) -> Card {
     let mut blocks: Vec<Block> = stage.why.iter().map(|why| Block::Line(why.clone().into())).collect();
+    blocks.extend(steps::Seen::of_stage(stage).map(steps::tables).unwrap_or_default());
+    blocks.extend(sizes::tables(sizes::Seen::of_stage(stage)));
     if !stage.outputs.is_empty() {
         blocks.push(compared("against the reference", &stage.outputs));
     }
@@ -116,7 +120,7 @@ fn card(stage: &Stage) -> Card {
     blocks.extend(Block::list(changes));
     let deed = Some(format!(
         "{} ({})",
-        told(stage.verdict),
+        if stage.verdict == Verdict::Inconclusive { "gives no answer" } else { told(stage.verdict) },
         of_outputs(&stage.outputs).1.unwrap_or_else(|| stage.spec.clone())
     ));
     Card {

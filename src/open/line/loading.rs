@@ -1,0 +1,65 @@
+//! The stages of a pipeline before they run: what cannot be loaded or fed has a reason in its place, and ends nothing else.
+
+use std::error::Error;
+use std::io;
+
+use anyhow::ensure;
+
+use crate::cli::{GlobalArgs, SetArgs, StageArg};
+use crate::lab::Side;
+use crate::load::Model;
+use crate::open::{data, named, part, sides};
+use crate::run::RunError;
+use crate::spec::Spec;
+
+/// What every stage is loaded with.
+pub struct Loading<'a> {
+    /// The model under debugging.
+    pub model: &'a Model,
+    /// The flags of every command.
+    pub global: &'a GlobalArgs,
+    /// Those of every comparison.
+    pub set: &'a SetArgs,
+    /// The run that is believed.
+    pub reference: &'a Side,
+    /// What each sample was read from, of all shards.
+    pub files: &'a [String],
+    /// Names of the tensors that decide.
+    pub outputs: &'a [String],
+}
+
+impl Loading<'_> {
+    /// The stage, or why it cannot be loaded or fed; only Ctrl-C ends the pipeline here.
+    pub fn stage(&self, stage: &StageArg) -> anyhow::Result<Result<Side, String>> {
+        let side = self.side(&stage.spec);
+        let absent = |cause: &(dyn Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
+        };
+        let absent = side.as_ref().is_err_and(|e| e.chain().any(absent));
+        let advice = if absent { "; make that file, or correct its path in --stage" } else { "" };
+        Ok(told(side)?.map_err(|why| why + advice))
+    }
+
+    fn side(&self, spec: &Spec) -> anyhow::Result<Side> {
+        part::stored(self.set, spec, self.files)?;
+        let side = sides::candidate(spec, self.model, self.global, self.set)?;
+        data::check_inputs(self.reference, &side)?;
+        named::check(self.set, self.reference, &side)?;
+        data::outputs(self.set, self.reference, &side)?;
+        ensure!(
+            side.runs() || self.outputs.iter().any(|name| side.stores(name)),
+            "'{spec}' holds none of {}; store the tensors under the names of the model's outputs",
+            self.outputs.join(", ")
+        );
+        Ok(side)
+    }
+}
+
+/// A failure as the reason that is told; Ctrl-C is none.
+pub fn told<T>(answer: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(e) if e.chain().any(|cause| matches!(cause.downcast_ref(), Some(RunError::Interrupted))) => Err(e),
+        Err(e) => Ok(Err(format!("{e:#}"))),
+    }
+}

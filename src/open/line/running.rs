@@ -1,0 +1,83 @@
+//! The stages of a pipeline, run one after the other and set against the reference: one that fails has a reason in the place of
+//! values, and ends nothing else.
+
+use super::Ran;
+use super::loading::told;
+use crate::cli::{SetArgs, StageArg};
+use crate::judge::Labels;
+use crate::lab::Side;
+use crate::lab::first::Plan;
+use crate::open::gave::{Gave, Values};
+use crate::open::stand::Pair;
+use crate::open::tried::{Right, Tried};
+
+/// What every stage is run with: the reference has run.
+pub struct Running<'a> {
+    /// The flags of every comparison.
+    pub set: &'a SetArgs,
+    /// What classes are called.
+    pub labels: &'a Labels,
+    /// The run that is believed.
+    pub reference: &'a Side,
+    /// What it gave.
+    pub right: &'a Right<'a>,
+    /// The data, and what is asked for.
+    pub plan: Plan<'a>,
+}
+
+impl Running<'_> {
+    /// Runs a stage, and sets it against the reference in all that is tried; only Ctrl-C ends the pipeline here.
+    pub fn stage(&self, stage: &StageArg, side: Result<Side, String>) -> anyhow::Result<Ran> {
+        let (name, spec) = (stage.name.clone(), stage.spec.clone());
+        let none = |side: Option<Side>, why: String| {
+            let (name, spec) = (stage.name.clone(), stage.spec.clone());
+            Ran { name, spec, side, values: Err(why), tried: Tried::default(), seconds: Vec::new() }
+        };
+        let mut side = match side {
+            Ok(side) => side,
+            Err(why) => return Ok(none(None, why)),
+        };
+        // The reference once more would be no second opinion.
+        let gave = match spec == self.set.reference {
+            true => self.right.again(),
+            false => match told(self.right.run(self.reference, &mut side, &self.plan).map_err(Into::into))? {
+                Ok(gave) => gave,
+                Err(why) => return Ok(none(Some(side), why)),
+            },
+        };
+        match told(self.right.judged(self.pair(&side), &gave))? {
+            Ok(tried) => {
+                let Gave { values, seconds, .. } = gave;
+                let values = some(deciding(values, self.plan.outputs));
+                Ok(Ran { name, spec, side: Some(side), values, tried, seconds })
+            }
+            Err(why) => Ok(none(Some(side), why)),
+        }
+    }
+
+    fn pair<'b>(&'b self, candidate: &'b Side) -> Pair<'b> {
+        Pair {
+            reference: self.reference,
+            candidate,
+            survey: &self.right.survey,
+            args: self.set,
+            labels: self.labels,
+            outputs: self.plan.outputs,
+            share: None,
+        }
+    }
+}
+
+/// Of what was given, the outputs that decide: caches of many steps and stages would not fit beside each other.
+pub fn deciding(mut values: Values, outputs: &[String]) -> Values {
+    values.iter_mut().flatten().for_each(|values| values.retain(|name, _| outputs.contains(name)));
+    values
+}
+
+/// Values, if there are any; else what the first failure says stands for all.
+fn some(values: Values) -> Result<Values, String> {
+    match values.first() {
+        Some(Err(e)) if values.iter().all(Result::is_err) => Err(e.to_string()),
+        _ => Ok(values),
+    }
+}
