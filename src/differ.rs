@@ -10,6 +10,7 @@ mod held;
 mod names;
 mod order;
 mod pair;
+mod renamed;
 mod restate;
 mod schemas;
 mod scope;
@@ -21,6 +22,7 @@ mod words;
 
 pub use compared::{all, at};
 pub use edit::undone;
+pub use renamed::{Renamed, renamed};
 pub use schemas::Schemas;
 
 use crate::graph::Step;

@@ -85,6 +85,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         _ => (feeds, inputs, None),
     };
     let mut candidate = sides::candidate(&candidate, &model, global, args)?;
+    let renamed = sides::show_renamed(&reference, &mut candidate)?;
     data::check_inputs(&reference, &candidate)?;
     sides::show_sparse(&mut reference)?;
     sides::show_sparse(&mut candidate)?;
@@ -101,8 +102,11 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let rules = Rules { labels, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
-    let reading =
-        asked.read(&reference, Found::of(&candidate, &args.session.of_candidate(global), &args.engine), Some(&rules));
+    let reading = asked.read(
+        &reference,
+        Found::of(&candidate, &sides::global_of_candidate(args, global), &args.engine),
+        Some(&rules),
+    );
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
@@ -113,6 +117,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
     };
     let mut findings = Findings { opening, ..Findings::default() };
+    findings.opening.notes.extend(renamed);
     findings.opening.notes.extend(data::not_finite(&feeds));
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };

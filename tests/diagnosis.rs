@@ -23,7 +23,7 @@ struct Case {
 /// A culprit of a case by its tensor, all its codes, and words that the evidence of the first must contain.
 type Cause = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
-const CAUSES: [Cause; 32] = [
+const CAUSES: [Cause; 34] = [
     ("concat_dead_part", "join_out", &["weights-differ"], &["widths", "24 of 24"]),
     ("dynamic_batch", "square_out", &["fp16-overflow"], &["65504"]),
     ("external_data", "fc2_out", &["fp16-overflow"], &["256 terms", "65504"]),
@@ -31,6 +31,7 @@ const CAUSES: [Cause; 32] = [
     ("flt_max_mask", "mask_where_out", &["mask-sentinel"], &["-3.403e38", "Softmax"]),
     ("folded_norm_and_fault", "gain_out", &["weights-differ"], &["gain_k", "1.3"]),
     ("fp16_file", "gain_out", &["weights-differ"], &["gain_k", "1.25", "1.5"]),
+    ("fused_division", "z", &["optimizer"], &["DivMulFusion", "turned off"]),
     ("gelu_chain_amplify", "centre_out", &["weights-differ"], &["fc_b", "8 of 8"]),
     ("half_side_branch", "main", &["weights-differ"], &["gain", "1.25", "1.261"]),
     ("if_branch_fault", "if_node/then_branch/then_square_out", &["fp16-overflow"], &["65504"]),
@@ -42,6 +43,7 @@ const CAUSES: [Cause; 32] = [
     ("matmul_add_sub_65504", "add_out", &["fp16-overflow"], &["65504"]),
     ("nan_moved", "mark_out", &["weights-differ"], &["missing", "2 of 48"]),
     ("noise_before_mean", "scale_out", &["weights-differ"], &["gain", "1.3"]),
+    ("packed_four_bits", "fc_out", &["attribute-differs", "quantisation-error", "optimizer"], &["accuracy_level"]),
     ("qdq_bad_scale", "relu1_out", &["scale-mismatch"], &["times too small", "undone alone"]),
     ("renamed_tensors", "gelu_half_out", &["wiring-differs", "operator-differs"], &["quick_mul", "0.5"]),
     ("row_lost_under_noise", "gain_out", &["weights-differ"], &["gains", "1 of 64"]),

@@ -124,7 +124,11 @@ fn the_same_model_agrees_with_itself_in_every_bit() {
     for name in MODELS {
         let (path, inputs) = files(name);
         let candidate = format!("ort@{}", path.display());
-        let report = bisect(&path, &[&"-c", &candidate, &"-i", &inputs, &"--atol", &"0", &"--rtol", &"0"]).report();
+        let report = bisect(
+            &path,
+            &[&"-c", &candidate, &"-i", &inputs, &"--atol", &"0", &"--rtol", &"0", &"--optimization", &"off"],
+        )
+        .report();
         assert_eq!(report.verdict, Verdict::Agreed, "{name}: {:?}", report.why);
         let worst = report.outputs.iter().filter_map(|o| o.metrics.as_ref()).map(|m| m.max_abs.0).fold(0.0, f64::max);
         assert_eq!(worst, 0.0, "{name}");

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::GlobalArgs;
 use super::values::parse_pair;
 use crate::run;
 
@@ -57,12 +56,6 @@ impl SessionArgs {
     pub fn plain(&self) -> run::SessionOptions {
         let (entries, provider) = (self.session_option.clone(), self.provider_option.clone());
         run::SessionOptions { entries, provider, ..run::SessionOptions::default() }
-    }
-
-    /// What every subcommand takes, as it is for the candidate.
-    pub fn of_candidate(&self, global: &GlobalArgs) -> GlobalArgs {
-        let ort_library = self.candidate_ort_library.clone().or_else(|| global.ort_library.clone());
-        GlobalArgs { ort_library, ..global.clone() }
     }
 
     /// As words of a command line.

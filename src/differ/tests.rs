@@ -1,6 +1,6 @@
 //! Pairs of small files: what differs between them, and that undoing all of it leaves no difference.
 
-mod text;
+pub(in crate::differ) mod text;
 
 use prost::Message;
 

@@ -77,6 +77,13 @@ pub enum Note {
         /// What the CPU does with the file agrees.
         agrees: bool,
     },
+    /// The candidate's file has other names for the same things, which were paired by structure.
+    Renamed {
+        /// Inside.
+        tensors: usize,
+        /// Inputs and outputs: the file's name, and the model's.
+        ends: Vec<(String, String)>,
+    },
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -109,6 +116,22 @@ pub enum Note {
     NoValues(String),
     /// The run had not ended when the report was written.
     Unfinished,
+}
+
+fn renamed(tensors: usize, ends: &[(String, String)]) -> String {
+    let inside = match tensors {
+        0 => None,
+        1 => Some("a tensor inside".to_string()),
+        n => Some(format!("{n} tensors inside")),
+    };
+    let pairs: Vec<String> = ends.iter().take(NAMED).map(|(theirs, mine)| format!("'{theirs}' is '{mine}'")).collect();
+    let more = if ends.len() > NAMED { format!(" and {} more", ends.len() - NAMED) } else { String::new() };
+    let ends = (!pairs.is_empty()).then(|| format!("of its inputs and outputs {}{more}", pairs.join(", ")));
+    let what: Vec<String> = inside.into_iter().chain(ends).collect();
+    format!(
+        "the candidate's file has other names, paired by structure and weights: {}; they are told by the model's names",
+        what.join("; ")
+    )
 }
 
 fn whole_functions(precision: Precision, names: &[String]) -> String {
@@ -221,6 +244,7 @@ impl fmt::Display for Note {
             Note::RoundedOtherwise { agrees: false } => f.write_str(
                 "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees",
             ),
+            Note::Renamed { tensors, ends } => f.write_str(&renamed(*tensors, ends)),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",

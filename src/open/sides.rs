@@ -4,7 +4,8 @@ use anyhow::ensure;
 
 use super::{backends, engine};
 use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
-use crate::found::BackendInfo;
+use crate::differ::{self, Renamed};
+use crate::found::{BackendInfo, Note};
 use crate::graph::Graph;
 use crate::lab::{Lowering, Side};
 use crate::load::{Model, sparse};
@@ -48,7 +49,7 @@ pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs
                 matches!(spec.place, Place::Cpu | Place::Provider(_)),
                 "--candidate-ort-library is another ONNX Runtime, and '{spec}' is none; leave it out, or use ort or ort-NAME"
             );
-            side(spec, model, &args.session.of_candidate(global), args)?
+            side(spec, model, &global_of_candidate(args, global), args)?
         }
     };
     match has_sessions(&side) {
@@ -57,10 +58,35 @@ pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs
     }
 }
 
+/// What every subcommand takes, as it is for the candidate.
+pub fn global_of_candidate(args: &SetArgs, global: &GlobalArgs) -> GlobalArgs {
+    let ort_library = args.session.candidate_ort_library.clone().or_else(|| global.ort_library.clone());
+    GlobalArgs { ort_library, ..global.clone() }
+}
+
 /// Does ONNX Runtime run its files as they are?
 fn has_sessions(side: &Side) -> bool {
     let runtime = matches!(side.spec.place, Place::Cpu | Place::Provider(_));
     runtime && !matches!(side.lowering, Lowering::Emulate(_))
+}
+
+/// A candidate's file that is the model under other names is looked at under the model's: what was renamed is told.
+pub fn show_renamed(reference: &Side, candidate: &mut Side) -> anyhow::Result<Option<Note>> {
+    if candidate.spec.model.is_none() || !candidate.runs() || !reference.runs() {
+        return Ok(None);
+    }
+    let [mine, theirs] =
+        [reference, &*candidate].map(|side| differ::File { model: &side.model, proto: &side.model.proto, name: "" });
+    let Some(Renamed { model, tensors, ends }) = differ::renamed(mine, theirs) else { return Ok(None) };
+    // What is fed and read has the names of the model: then the renamed file is what runs.
+    match ends.is_empty() {
+        true => candidate.show(model)?,
+        false => {
+            candidate.graph = Graph::new(&model)?;
+            candidate.model.proto = model;
+        }
+    }
+    Ok(Some(Note::Renamed { tensors, ends }))
 }
 
 /// Sparse constants are looked at as what they stand for.

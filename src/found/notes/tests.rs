@@ -50,6 +50,10 @@ fn all() -> Vec<(Note, &'static str)> {
         ),
         (Note::MoreCulprits(3), "there are more culprits than --max-culprits 3"),
         (
+            Note::Renamed { tensors: 124, ends: vec![(words("a"), words("b"))] },
+            "the candidate's file has other names, paired by structure and weights: 124 tensors inside; of its inputs and outputs 'a' is 'b'; they are told by the model's names",
+        ),
+        (
             Note::PlainFailsAlike,
             "the plain session, which optimises nothing and packs no weights, fails alike, so no optimizer is to blame: look for the node, without --by optimizer",
         ),
@@ -143,6 +147,7 @@ fn number(note: &Note) -> usize {
         Note::MoreCulprits(_) => 7,
         Note::Copied(_) => 8,
         Note::PlainFailsAlike => 27,
+        Note::Renamed { .. } => 29,
         Note::RoundedOtherwise { .. } => 28,
         Note::Perturbed => 9,
         Note::Disturbed(_) => 10,
@@ -177,7 +182,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..29).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..30).collect::<Vec<_>>());
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl Loading<'_> {
 
     fn side(&self, spec: &Spec) -> anyhow::Result<Side> {
         part::stored(self.set, spec, self.files)?;
-        let side = sides::candidate(spec, self.model, self.global, self.set)?;
+        let mut side = sides::candidate(spec, self.model, self.global, self.set)?;
+        sides::show_renamed(self.reference, &mut side)?;
         data::check_inputs(self.reference, &side)?;
         named::check(self.set, self.reference, &side)?;
         data::outputs(self.set, self.reference, &side)?;

@@ -1,0 +1,49 @@
+//! One-line pairs of files: what is called how afterwards.
+
+use prost::Message;
+
+use super::*;
+use crate::differ::tests::text;
+use crate::load::Model;
+
+fn load(text: &str) -> Model {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.onnx");
+    std::fs::write(&path, text::model(text).encode_to_vec()).unwrap();
+    Model::load(&path).unwrap()
+}
+
+/// What the nodes of `theirs` make afterwards, in its order.
+#[track_caller]
+fn check(mine: &str, theirs: &str, expected: &[&str]) {
+    let (a, b) = (load(mine), load(theirs));
+    let [mine, theirs] = [(&a, "a"), (&b, "b")].map(|(model, name)| File { model, proto: &model.proto, name });
+    let found = renamed(mine, theirs);
+    let graph = found.as_ref().map_or(&b.proto, |found| &found.model).graph.as_ref().unwrap();
+    let made: Vec<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    assert_eq!(made, expected);
+}
+
+#[test]
+fn the_same_model_under_other_names() {
+    check("s = Relu(x); t = Tanh(s); y = Exp(t)", "a = Relu(x); b = Tanh(a); y = Exp(b)", &["s", "t", "y"]);
+}
+
+#[test]
+fn one_weight_differs_and_all_names() {
+    check(
+        "s = MatMul(x, w); t = Relu(s); u = MatMul(t, v); y = Tanh(u); w: 2x2 = 1; v: 2x2 = 2",
+        "a = MatMul(x, w); b = Relu(a); c = MatMul(b, v); y = Tanh(c); w: 2x2 = 1; v: 2x2 = 3",
+        &["s", "t", "u", "y"],
+    );
+}
+
+#[test]
+fn names_that_are_mostly_the_same_stay() {
+    check("s = Relu(x); t = Tanh(s); y = Exp(t)", "s = Relu(x); q = Tanh(s); y = Exp(q)", &["s", "q", "y"]);
+}
+
+#[test]
+fn another_model_is_not_renamed() {
+    check("s = Relu(x); y = Exp(s)", "a = Sin(x); b = Cos(a); y = Abs(b)", &["a", "b", "y"]);
+}
