@@ -2,6 +2,7 @@
 //! of their parts, and the writer of each; a part is said by one submodule, which takes the [`Density`] where the three
 //! really differ, and knows nothing of colours, HTML or Markdown.
 
+mod around;
 mod culprit;
 pub mod cure;
 mod differences;

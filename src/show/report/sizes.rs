@@ -1,15 +1,13 @@
 //! Other sizes of the data: a row for each size of a sweep, and what became of the rows of a batch.
 
 use super::Density::{self, Short};
+use super::around::{AROUND, rows};
 use crate::found::Report;
 use crate::found::sizes::{Batch, BatchOf, SizeVerdict, told};
 use crate::found::words::{cosine, count, number};
 use crate::found::{Metrics, Verdict};
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Words};
 use crate::show::stages::{told as verdict_told, worst};
-
-/// Sizes on either side of the first one that fails, where there is no room for all.
-const AROUND: usize = 4;
 
 /// All of it; nothing where nobody asked.
 pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
@@ -41,20 +39,11 @@ fn table(report: &Report, all: bool) -> Block {
     use ColumnKind::*;
     let titles = [(Name, "size"), (Number, "max abs"), (Number, "cosine"), (Number, "beyond"), (State, "status")];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
-    let bad = report.sweep.iter().position(|tried| tried.verdict != Verdict::Agreed);
-    let near = |at: usize| match bad {
-        Some(bad) => at.abs_diff(bad) <= AROUND,
-        None => at < 2 * AROUND,
-    };
-    let mut rows = Vec::new();
-    for (at, tried) in report.sweep.iter().enumerate() {
-        match all || near(at) || at + 1 == report.sweep.len() {
-            true => rows.push(Some(row(tried, report.first_bad_size.as_ref() == Some(&tried.size)))),
-            false if rows.last().is_some_and(Option::is_some) => rows.push(None),
-            false => {}
-        }
-    }
-    Block::table(columns.into(), rows)
+    // One that has no answer may stand before the one that the report is about.
+    let at = |is: &dyn Fn(&SizeVerdict) -> bool| report.sweep.iter().position(is);
+    let bad = |tried: &SizeVerdict| report.first_bad_size.as_ref() == Some(&tried.size);
+    let middle = at(&bad).or_else(|| at(&|tried| tried.verdict != Verdict::Agreed));
+    Block::table(columns.into(), rows(&report.sweep, all, middle, |tried| row(tried, bad(tried))))
 }
 
 fn row(tried: &SizeVerdict, marked: bool) -> Row {

@@ -1,14 +1,12 @@
 //! A model that decodes, step by step: a row each, around the first one that fails where there is no room for all.
 
 use super::Density::{self, Short};
+use super::around::{AROUND, rows};
 use crate::found::steps::{Decoding, StepVerdict, Tokens};
 use crate::found::words::{cosine, number};
 use crate::found::{Metrics, Report, Verdict};
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row, Words};
 use crate::show::stages::{told, worst};
-
-/// Steps on either side of the first one that fails, where there is no room for all.
-const AROUND: usize = 4;
 
 /// All of it; nothing where nobody asked.
 pub fn blocks(report: &Report, density: Density) -> Vec<Block> {
@@ -38,17 +36,11 @@ fn table(report: &Report, all: bool) -> Block {
         (Words, "by its own"),
     ];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
-    let bad = report.first_bad_step.or(report.decoding.as_ref().and_then(|decoding| decoding.first_token));
-    let near = |at: usize| bad.map_or(at < 2 * AROUND, |bad| at.abs_diff(bad) <= AROUND);
-    let mut rows = Vec::new();
-    for (at, step) in report.steps.iter().enumerate() {
-        match all || near(at) || at + 1 == report.steps.len() {
-            true => rows.push(Some(row(step, report.first_bad_step == Some(step.step)))),
-            false if rows.last().is_some_and(Option::is_some) => rows.push(None),
-            false => {}
-        }
-    }
-    Block::table(columns.into(), rows)
+    let first_token = report.decoding.as_ref().and_then(|decoding| decoding.first_token);
+    let silent = || report.steps.iter().position(|step| step.verdict != Verdict::Agreed);
+    let middle = report.first_bad_step.or(first_token).or_else(silent);
+    let bad = |step: &StepVerdict| report.first_bad_step == Some(step.step);
+    Block::table(columns.into(), rows(&report.steps, all, middle, |step| row(step, bad(step))))
 }
 
 fn row(step: &StepVerdict, marked: bool) -> Row {
