@@ -65,6 +65,9 @@ pub struct Report {
     pub layerdiff: String,
     /// The command line, program name included.
     pub command: Vec<String>,
+    /// What the run was to answer; absent where that is which nodes are to blame.
+    #[serde(default, skip_serializing_if = "Wanted::is_culprits")]
+    pub wanted: Wanted,
     /// The answer; the exit status follows it.
     pub verdict: Verdict,
     /// Why the verdict is what it is, in one sentence: always there when inconclusive.
