@@ -102,3 +102,23 @@ fn a_healthy_decoder_agrees_in_fp16_and_the_wiring_is_checked() {
         assert_eq!((wrong.status, wrong.stderr.contains(want)), (2, true), "{args:?}: {}", wrong.stderr);
     }
 }
+
+/// There are 64 positions, and the prompt has four tokens: the step of the 65th is no answer, and those before it are.
+#[test]
+fn a_step_that_the_reference_fails_on_is_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    faulty("position", 1, dir.path());
+    let ran = run("compare", dir.path(), "ort:fp16", &["--steps", "80"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.steps.len(), report.first_bad_step), (3, 62, None), "{}", ran.stderr);
+    let (last, before) = report.steps.split_last().unwrap();
+    assert!(before.iter().all(|step| step.verdict == Verdict::Agreed), "{}", ran.stdout);
+    assert_eq!((last.step, last.verdict), (61, Verdict::Inconclusive));
+    let why = report.why.unwrap();
+    assert!(why.starts_with("step 61: the reference fails at this step: ") && why.contains("idx=64"), "{why}");
+    // A step before it that is wrong is found all the same.
+    let candidate = format!("ort@{}", dir.path().join("candidate.onnx").display());
+    let ran = run("bisect", dir.path(), &candidate, &["--steps", "80", "--no-reduce", "--no-overrides"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.first_bad_step, report.culprits.len()), (1, Some(3), 1), "{}", ran.stdout);
+}

@@ -2,6 +2,7 @@
 //! smallest that fails. `--sweep` and `--batch-check`.
 
 mod rows;
+mod sweep;
 
 use anyhow::{bail, ensure};
 
@@ -10,9 +11,9 @@ use super::stand::{Both, Pair, Stand};
 use crate::cli::SetArgs;
 use crate::found::Verdict;
 use crate::found::shard::{Shard, Shared};
-use crate::found::sizes::{Size, SizeVerdict, Sizes};
-use crate::lab::Side;
+use crate::found::sizes::{Size, Sizes};
 use crate::lab::first::{self, Plan};
+use crate::lab::{Side, Survey};
 use crate::load::sizes;
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
@@ -56,18 +57,39 @@ pub fn asked(
     Ok((samples, Asked::Sweep(sizes), shard))
 }
 
-/// Runs both sides on every size, and says which sample the search goes on with.
-pub fn try_all(mut both: Both, asked: &Asked) -> anyhow::Result<(Sizes, usize)> {
-    let plan = Plan { ..both.plan };
-    let (survey, answer) = both.survey(plan.feeds)?;
-    let right = each(answer, &plan, |plan| first::unmarked(both.reference, plan))?;
-    let answer = first::candidate(both.reference, both.candidate, &survey, &plan);
-    let got = each(answer, &plan, |plan| first::unmarked(both.candidate, plan))?;
-    let judged = Judged { pair: both.pair(&survey), plan: &plan, right, got };
+/// Runs both sides on every size, and says which sample the search goes on with. `tell` hears of what is known by then.
+pub fn try_all(mut both: Both, asked: &Asked, tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, usize)> {
     match asked {
-        Asked::Sweep(sizes) => judged.sweep(sizes),
-        Asked::Rows(rows) => judged.rows(rows),
+        Asked::Sweep(sizes) => sweep::sweep(both, sizes, tell),
+        Asked::Rows(rows) => {
+            let plan = Plan { ..both.plan };
+            let mut survey = None;
+            let (right, got) = runs(&mut both, &plan, &mut survey)?;
+            let survey = survey.unwrap_or_default();
+            Judged { pair: both.pair(&survey), plan: &plan, right, got }.rows(rows)
+        }
     }
+}
+
+/// By sample, what a side gave.
+type Ran = Vec<Result<Tensors, RunError>>;
+
+/// Both sides on these samples; what is known of the reference's model is asked the first time.
+fn runs(both: &mut Both, plan: &Plan, survey: &mut Option<Survey>) -> Result<(Ran, Ran), RunError> {
+    let (answer, begun) = match survey {
+        Some(_) => (first::unmarked(both.reference, plan), true),
+        None => {
+            let (known, answer) = both.survey(plan.feeds)?;
+            *survey = Some(known);
+            (answer, false)
+        }
+    };
+    let right = each(answer, plan, |plan| first::unmarked(both.reference, plan))?;
+    let answer = match survey {
+        Some(known) if !begun => first::candidate(both.reference, both.candidate, known, plan),
+        _ => first::unmarked(both.candidate, plan),
+    };
+    Ok((right, each(answer, plan, |plan| first::unmarked(both.candidate, plan))?))
 }
 
 /// By sample: its outputs, or why there are none. Where all together fail, each is tried alone.
@@ -107,18 +129,6 @@ impl Judged<'_> {
             (_, Err(e)) => Stand::without(e.to_string()),
             (Ok(right), Ok(got)) => self.pair.stand(feed, vec![right.clone()], vec![got.clone()])?,
         })
-    }
-
-    fn sweep(&self, sizes: &[Size]) -> anyhow::Result<(Sizes, usize)> {
-        let tried = |(sample, size): (usize, &Size)| {
-            let Stand { verdict, why, outputs, .. } = self.stand(sample)?;
-            Ok(SizeVerdict { size: size.clone(), verdict, why, outputs })
-        };
-        let sweep = sizes.iter().enumerate().map(tried).collect::<anyhow::Result<Vec<_>>>()?;
-        let first = |verdict| sweep.iter().position(|tried| tried.verdict == verdict);
-        let last = sweep.iter().rposition(|tried| tried.verdict == Verdict::Agreed);
-        let chosen = first(Verdict::Diverged).or(last).unwrap_or(0);
-        Ok((Sizes { sweep, batch: None }, chosen))
     }
 
     /// The batch where that fails against the reference, else a row alone that does, else the batch.

@@ -17,11 +17,13 @@ use crate::tensor::Tensors;
 pub fn decode(mut both: Both, decode: &Decode) -> anyhow::Result<(Steps, Tensors)> {
     let plan = Plan { ..both.plan };
     let (survey, answer) = both.survey(plan.feeds.get(..1).context("there is no first step")?)?;
-    answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
+    answer.map_err(|e| refused("the reference fails at step 0", e))?;
     let mut asked: Vec<String> = plan.outputs.to_vec();
     asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
-    let right = both.reference.perform(&both.reference.work(plan.feeds, &asked).decoding(decode));
-    let right = right.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?.values;
+    let Reached { right, failed } = reached(decode, |decode| {
+        Ok(both.reference.perform(&both.reference.work(plan.feeds, &asked).decoding(decode))?.values)
+    })?;
+    let decode = &Decode { steps: right.len(), ..decode.clone() };
     let states = states(decode, plan.feeds, &right)?;
     let every = Plan { feeds: &states, outputs: &asked, ..plan };
     let answer = first::candidate(both.reference, both.candidate, &survey, &every);
@@ -33,8 +35,55 @@ pub fn decode(mut both: Both, decode: &Decode) -> anyhow::Result<(Steps, Tensors
     if let Some(decoding) = &mut steps.decoding {
         decoding.searched = chosen;
     }
+    steps.steps.extend(failed.map(|why| StepVerdict {
+        step: right.len(),
+        why: Some(format!("the reference fails at this step: {why}")),
+        ..StepVerdict::default()
+    }));
     let state = states.get(chosen).cloned().context("no step was decoded")?;
     Ok((steps, state))
+}
+
+/// How far the reference comes.
+struct Reached {
+    /// Its outputs, step by step.
+    right: Vec<Tensors>,
+    /// Why it does not come through the step behind them; `None` where there is none.
+    failed: Option<RunError>,
+}
+
+/// All steps, else the most that run: which one fails is found by asking for fewer. A reference that fails at once is bad
+/// input, and so is one whose outputs cannot be fed back.
+fn reached(decode: &Decode, run: impl Fn(&Decode) -> Result<Vec<Tensors>, RunError>) -> anyhow::Result<Reached> {
+    let of = |steps: usize| run(&Decode { steps, ..decode.clone() });
+    let (mut right, mut bad) = (Vec::new(), decode.steps);
+    let mut failed = match of(bad) {
+        Ok(right) => return Ok(Reached { right, failed: None }),
+        Err(e @ (RunError::Run { .. } | RunError::Crash { .. } | RunError::Garbage { .. })) => e,
+        Err(e) => return Err(refused("the reference cannot decode", e)),
+    };
+    while bad - right.len() > 1 {
+        let fewer = right.len() + (bad - right.len()) / 2;
+        match of(fewer) {
+            Ok(values) if values.len() == fewer => right = values,
+            Ok(_) => break,
+            Err(RunError::Interrupted) => return Err(RunError::Interrupted.into()),
+            Err(e) => (bad, failed) = (fewer, e),
+        }
+    }
+    let unwired = right.len() == 1 && matches!(failed, RunError::Garbage { .. });
+    match right.is_empty() || unwired {
+        true => Err(refused("the reference cannot decode", failed)),
+        false => Ok(Reached { right, failed: Some(failed) }),
+    }
+}
+
+/// A wish to stop is no bad input.
+fn refused(what: &str, why: RunError) -> anyhow::Error {
+    match why {
+        RunError::Interrupted => why.into(),
+        other => anyhow::anyhow!("{what}: {other}"),
+    }
 }
 
 /// What the candidate decodes from its own outputs; nothing where it cannot.
@@ -126,5 +175,31 @@ impl Judged<'_> {
             candidate: of(self.got[step].as_ref().ok()),
             own: of(self.own.get(step)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_at_which_the_reference_fails_is_found() {
+        let failed = |reason: &str| RunError::Run { backend: "ort".into(), reason: reason.into() };
+        let check = |steps: usize, fails: Option<usize>, want: Option<usize>| {
+            let run = |decode: &Decode| match fails.filter(|step| *step < decode.steps) {
+                Some(step) => Err(failed(&format!("out of range at {step}"))),
+                None => Ok(vec![Tensors::new(); decode.steps]),
+            };
+            let reached = reached(&Decode { steps, ..Decode::default() }, run).unwrap();
+            assert_eq!(reached.right.len(), want.unwrap_or(steps));
+            let why = want.map(|step| failed(&format!("out of range at {step}")));
+            assert_eq!(reached.failed, why, "{steps} {fails:?}");
+        };
+        check(12, None, None);
+        (1..12).for_each(|step| check(12, Some(step), Some(step)));
+        let decode = Decode { steps: 12, ..Decode::default() };
+        let why = |e: RunError| reached(&decode, |_| Err(e.clone())).err().unwrap();
+        assert!(why(failed("no")).to_string().starts_with("the reference cannot decode: ort failed"));
+        assert_eq!(why(RunError::Interrupted).downcast_ref(), Some(&RunError::Interrupted));
     }
 }

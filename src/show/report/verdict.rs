@@ -200,6 +200,8 @@ fn next_step(report: &Report) -> &'static str {
         "no output could be compared: judge on other tensors with --outputs NAME,..., or check that both models have the same outputs"
     } else if report.steps.iter().any(|step| step.verdict == Verdict::Inconclusive) {
         "ask for fewer steps (--steps), or put right what keeps that step from running: its reason is in the table"
+    } else if !report.sweep.is_empty() && report.outputs.is_empty() {
+        "run it again, with fewer sizes, or share them between several runs of `layerdiff compare` (--shard)"
     } else if report.sweep.iter().any(|tried| tried.verdict == Verdict::Inconclusive) {
         "leave the sizes without an answer out of --sweep, or have both sides take them (of an engine: --profile)"
     } else if report.search.candidate_runs == 0 {

@@ -53,7 +53,10 @@ fn a_comparison_is_no_search() {
         let next = next_step(&report);
         assert!(next.contains("layerdiff bisect") && !next.contains("--strategy"), "{next}");
     }
+    report.search.perturbed = false;
     report.sweep = vec![SizeVerdict::default()];
+    assert!(next_step(&report).contains("(--shard)"), "it was stopped before it came to the outputs");
+    report.outputs = sample_report().outputs;
     assert!(next_step(&report).contains("--sweep"));
     report.steps = vec![StepVerdict::default()];
     assert!(next_step(&report).contains("--steps"));
