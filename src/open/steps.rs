@@ -138,7 +138,8 @@ impl Judged<'_> {
     fn steps(&self) -> anyhow::Result<Steps> {
         let mut steps = Vec::new();
         let mut alike = !self.own.is_empty();
-        let mut decoding = Decoding { rules: self.decode.told(), ..Decoding::default() };
+        let rules = self.states.first().map(|first| self.decode.told(first)).unwrap_or_default();
+        let mut decoding = Decoding { rules, ..Decoding::default() };
         for step in 0..self.states.len() {
             let Stand { verdict, why, outputs, .. } = match &self.got[step] {
                 Ok(got) => self.stand(step, got)?,
