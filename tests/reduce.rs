@@ -13,6 +13,8 @@ mod data;
 mod minimal;
 #[path = "reduce/shapes.rs"]
 mod shapes;
+#[path = "reduce/strangers.rs"]
+mod strangers;
 
 use std::path::{Path, PathBuf};
 

@@ -71,7 +71,10 @@ pub fn go_on(
     progress: Progress,
     out: &mut dyn Write,
 ) -> anyhow::Result<Findings> {
-    let Opened { lab, first, mut experiment, findings, dir } = opened;
+    let Opened { mut lab, first, mut experiment, findings, dir } = opened;
+    for side in [&mut lab.reference, &mut lab.candidate] {
+        side.model.bare = plan.search.no_metadata;
+    }
     if let Some(cure) = plan.cure {
         enough_samples(cure.holdout, lab.feeds.len())?;
     }
