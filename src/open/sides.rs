@@ -27,7 +27,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         spec: spec.clone(),
         backend: backend.into(),
         model,
-        graph,
+        graph: graph.into(),
         lowering,
         kept: Kept::new(),
         half: false,

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use super::{Judged, runs};
 use crate::found::Verdict;
 use crate::found::sizes::{Size, SizeVerdict, Sizes};
@@ -32,12 +34,11 @@ pub fn sweep(mut both: Both, sizes: &[Size], tell: &dyn Fn(&Sizes)) -> anyhow::R
         let (right, got) = runs(&mut both, &plan, &mut survey)?;
         let Some(survey) = &survey else { break };
         let judged = Judged { pair: both.pair(survey), plan: &plan, right, got };
-        for (sample, size) in sizes[done..].iter().enumerate().take(plan.feeds.len()) {
-            let Stand { verdict, why, outputs, .. } = judged.stand(sample)?;
+        let stand = |sample: usize| (!interrupt::requested()).then(|| judged.stand(sample));
+        let stands: Vec<Option<_>> = (0..plan.feeds.len()).into_par_iter().map(stand).collect();
+        for (size, stand) in sizes[done..].iter().zip(stands.into_iter().map_while(|stand| stand)) {
+            let Stand { verdict, why, outputs, .. } = stand?;
             sweep.push(SizeVerdict { size: size.clone(), verdict, why, outputs });
-            if interrupt::requested() {
-                break;
-            }
         }
         tell(&Sizes { sweep: sweep.clone(), batch: None });
         if interrupt::requested() {
