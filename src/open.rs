@@ -149,17 +149,16 @@ fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Resu
     if !sizes::is_asked(both.args) {
         return Ok((feeds.to_vec(), opening));
     }
-    let (tried, asked, shard) = sizes::asked(both.args, both.reference, feeds)?;
+    let (asked, shard) = sizes::asked(both.args, both.reference, feeds)?;
     let opening = Opening { shard: opening.shard.clone().or(shard), ..opening };
     tell(&opening);
-    let both = Both { plan: Plan { feeds: &tried, ..both.plan }, ..both };
     let tell = |sizes: &Sizes| {
         let mut so_far = Opening { sizes: sizes.clone(), ..opening.clone() };
-        so_far.notes.push(Note::Swept { done: sizes.sweep.len(), of: tried.len() });
+        so_far.notes.push(Note::Swept { done: sizes.sweep.len(), of: asked.sizes() });
         tell(&so_far);
     };
-    let (sizes, chosen) = sizes::try_all(both, &asked, &tell)?;
-    Ok(one(tried[chosen].clone(), Opening { sizes, ..opening }))
+    let (sizes, sample) = sizes::try_all(both, &asked, &tell)?;
+    Ok(one(sample, Opening { sizes, ..opening }))
 }
 
 /// What else is to be known before the first run.

@@ -18,13 +18,21 @@ use crate::load::sizes;
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 use rows::Rows;
+use sweep::Sweep;
 
-/// The data in the sizes that are to be tried.
+/// What is to be tried besides the data as it is.
 pub enum Asked {
     /// Every size of a sweep.
-    Sweep(Vec<Size>),
+    Sweep(Sweep),
     /// A batch, then each row alone, then each row repeated.
     Rows(Rows),
+}
+
+impl Asked {
+    /// How many sizes of a sweep there are.
+    pub fn sizes(&self) -> usize {
+        if let Asked::Sweep(sweep) = self { sweep.count() } else { 0 }
+    }
 }
 
 /// Is anything to be tried besides the data as it is?
@@ -32,16 +40,11 @@ pub fn is_asked(args: &SetArgs) -> bool {
     args.batch_check || !args.sweep.is_empty()
 }
 
-/// The samples of all that is to be tried.
-pub fn asked(
-    args: &SetArgs,
-    reference: &Side,
-    feeds: &[Tensors],
-) -> anyhow::Result<(Vec<Tensors>, Asked, Option<Shard>)> {
+/// All that is to be tried, and which part of it is this run's.
+pub fn asked(args: &SetArgs, reference: &Side, feeds: &[Tensors]) -> anyhow::Result<(Asked, Option<Shard>)> {
     let specs = specs::input_specs(reference)?;
     if args.batch_check {
-        let rows = Rows::of(feeds, &specs)?;
-        return Ok((rows.samples()?, Asked::Rows(rows), None));
+        return Ok((Asked::Rows(Rows::of(feeds, &specs)?), None));
     }
     let [sample] = feeds else {
         bail!("--sweep makes one sample larger and smaller, and there are {}; give one", feeds.len())
@@ -53,20 +56,21 @@ pub fn asked(
         None => sizes,
     };
     ensure!(!sizes.is_empty(), "--shard: there are fewer sizes than shards; use fewer shards");
-    let samples = sizes.iter().map(|size| sizes::sized(sample, &specs, size)).collect::<anyhow::Result<_>>()?;
-    Ok((samples, Asked::Sweep(sizes), shard))
+    Ok((Asked::Sweep(Sweep::of(sample.clone(), specs, sizes)?), shard))
 }
 
-/// Runs both sides on every size, and says which sample the search goes on with. `tell` hears of what is known by then.
-pub fn try_all(mut both: Both, asked: &Asked, tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, usize)> {
+/// Runs both sides on every size, and gives back the sample that the search goes on with. `tell` hears of what is known by then.
+pub fn try_all(mut both: Both, asked: &Asked, tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, Tensors)> {
     match asked {
-        Asked::Sweep(sizes) => sweep::sweep(both, sizes, tell),
+        Asked::Sweep(sweep) => sweep.run(both, tell),
         Asked::Rows(rows) => {
-            let plan = Plan { ..both.plan };
+            let mut samples = rows.samples()?;
+            let plan = Plan { feeds: &samples, ..both.plan };
             let mut survey = None;
             let (right, got) = runs(&mut both, &plan, &mut survey)?;
             let survey = survey.unwrap_or_default();
-            Judged { pair: both.pair(&survey), plan: &plan, right, got }.rows(rows)
+            let (sizes, chosen) = Judged { pair: both.pair(&survey), plan: &plan, right, got }.rows(rows)?;
+            Ok((sizes, samples.swap_remove(chosen)))
         }
     }
 }

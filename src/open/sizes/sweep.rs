@@ -11,43 +11,82 @@ use crate::found::sizes::{Size, SizeVerdict, Sizes};
 use crate::interrupt;
 use crate::lab::Survey;
 use crate::lab::first::Plan;
+use crate::load::samples::InputSpec;
+use crate::load::sizes;
 use crate::open::stand::{Both, Stand};
 use crate::run::RunError;
+use crate::tensor::Tensors;
 
 /// Sizes of the first part.
 const FIRST: usize = 8;
 /// How long a part may take: each builds both sessions again.
 const LONG: Duration = Duration::from_secs(3);
 
-/// What became of each size, and which one the search goes on with: the smallest that fails, else the largest that agrees.
-/// `tell` hears of every part when it is over, and of the last one when it is broken off.
-pub fn sweep(mut both: Both, sizes: &[Size], tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, usize)> {
-    let all = both.plan.feeds;
-    // Nobody builds an engine several times.
-    let engine = both.reference.is_engine() || both.candidate.is_engine();
-    let mut most = if engine { all.len() } else { FIRST };
-    let mut survey: Option<Survey> = None;
-    let mut sweep: Vec<SizeVerdict> = Vec::new();
-    while sweep.len() < sizes.len() {
-        let (started, done) = (Instant::now(), sweep.len());
-        let plan = Plan { feeds: &all[done..all.len().min(done + most)], ..both.plan };
-        let (right, got) = runs(&mut both, &plan, &mut survey)?;
-        let Some(survey) = &survey else { break };
+/// One sample, and the sizes that it is tried in.
+pub struct Sweep {
+    sample: Tensors,
+    specs: Vec<InputSpec>,
+    /// The smallest sample first; never empty.
+    sizes: Vec<Size>,
+}
+
+impl Sweep {
+    /// An error where the smallest or the largest of them cannot be made.
+    pub fn of(sample: Tensors, specs: Vec<InputSpec>, sizes: Vec<Size>) -> anyhow::Result<Sweep> {
+        let sweep = Sweep { sample, specs, sizes };
+        for size in sweep.sizes.first().into_iter().chain(sweep.sizes.last()) {
+            sizes::sized(&sweep.sample, &sweep.specs, size)?;
+        }
+        Ok(sweep)
+    }
+
+    /// How many sizes there are.
+    pub fn count(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Made when they are run: all together may not fit into memory.
+    fn samples(&self, sizes: &[Size]) -> anyhow::Result<Vec<Tensors>> {
+        sizes.iter().map(|size| sizes::sized(&self.sample, &self.specs, size)).collect()
+    }
+
+    /// What became of each size, and the sample that the search goes on with: the smallest that fails, else the largest that
+    /// agrees. `tell` hears of every part when it is over, and of the last one when it is broken off.
+    pub fn run(&self, mut both: Both, tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, Tensors)> {
+        // Nobody builds an engine several times.
+        let engine = both.reference.is_engine() || both.candidate.is_engine();
+        let mut most = if engine { self.count() } else { FIRST };
+        let mut survey: Option<Survey> = None;
+        let mut sweep: Vec<SizeVerdict> = Vec::new();
+        while sweep.len() < self.count() {
+            let (started, left) = (Instant::now(), &self.sizes[sweep.len()..]);
+            let part = &left[..left.len().min(most)];
+            sweep.extend(self.part(&mut both, part, &mut survey)?);
+            tell(&Sizes { sweep: sweep.clone(), batch: None });
+            if interrupt::requested() {
+                return Err(RunError::Interrupted.into());
+            }
+            most = next(most, started.elapsed());
+        }
+        let sample = sizes::sized(&self.sample, &self.specs, &self.sizes[chosen(&sweep)])?;
+        Ok((Sizes { sweep, batch: None }, sample))
+    }
+
+    /// Some of the sizes on both sides; fewer where the user stops it.
+    fn part(&self, both: &mut Both, sizes: &[Size], survey: &mut Option<Survey>) -> anyhow::Result<Vec<SizeVerdict>> {
+        let samples = self.samples(sizes)?;
+        let plan = Plan { feeds: &samples, ..both.plan };
+        let (right, got) = runs(both, &plan, survey)?;
+        let Some(survey) = survey else { return Ok(Vec::new()) };
         let judged = Judged { pair: both.pair(survey), plan: &plan, right, got };
         let stand = |sample: usize| (!interrupt::requested()).then(|| judged.stand(sample));
-        let stands: Vec<Option<_>> = (0..plan.feeds.len()).into_par_iter().map(stand).collect();
-        for (size, stand) in sizes[done..].iter().zip(stands.into_iter().map_while(|stand| stand)) {
+        let stands: Vec<Option<_>> = (0..samples.len()).into_par_iter().map(stand).collect();
+        let told = |(size, stand): (&Size, anyhow::Result<Stand>)| {
             let Stand { verdict, why, outputs, .. } = stand?;
-            sweep.push(SizeVerdict { size: size.clone(), verdict, why, outputs });
-        }
-        tell(&Sizes { sweep: sweep.clone(), batch: None });
-        if interrupt::requested() {
-            return Err(RunError::Interrupted.into());
-        }
-        most = next(most, started.elapsed());
+            Ok(SizeVerdict { size: size.clone(), verdict, why, outputs })
+        };
+        sizes.iter().zip(stands.into_iter().map_while(|stand| stand)).map(told).collect()
     }
-    let chosen = chosen(&sweep);
-    Ok((Sizes { sweep, batch: None }, chosen))
 }
 
 /// How many sizes the next part has, after one of `most` that took so long.
