@@ -140,8 +140,10 @@ fn metrics(sums: &Sums, histogram: &Histogram, format: Format, shape: &[usize]) 
     if sums.odd > 0 || no_pair { metrics.without_error() } else { metrics }
 }
 
+/// Of equal tensors exactly 1, which rounding in the sums would miss.
 fn cosine(sums: &Sums) -> f64 {
     match (sums.rr == 0.0, sums.cc == 0.0) {
+        _ if sums.ee == 0.0 => 1.0,
         (true, true) => 1.0,
         (false, false) => (sums.rc / (sums.rr.sqrt() * sums.cc.sqrt())).clamp(-1.0, 1.0),
         _ => 0.0,

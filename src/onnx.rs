@@ -1,6 +1,7 @@
 //! ONNX's protobuf: the messages, and the few questions everybody asks of them. The only parser and writer of models.
 //! Knows no file (that is `load`) and no graph theory (that is `graph`).
 
+mod bare;
 mod devices;
 mod messages;
 mod values;

@@ -35,9 +35,7 @@ use anyhow::bail;
 
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::experiment::Experiment;
-use crate::found::shard::Shard;
 use crate::found::sizes::Sizes;
-use crate::found::steps::Steps;
 use crate::found::{Crash, Findings, InputsInfo, Note, Opening, Wanted, Who};
 use crate::judge::Rules;
 use crate::lab::first::{self, First, Plan};
@@ -46,6 +44,7 @@ use crate::load::Model;
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
 use crate::tensor::Tensors;
+use sizes::sweep::Sweep;
 use stand::Both;
 use tried::{Course, Right};
 
@@ -97,25 +96,27 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false };
     let labels = data::labels(args)?;
-    let both = Both { reference: &mut reference, candidate: &mut candidate, args, labels: &labels, plan };
-    let Chosen { feeds, inputs, sizes, steps, sizes_shared } = chosen(both, inputs)?;
-    let rules = Rules { labels, share: steps.share(), ..data::rules(args, &candidate) };
     let (command, dir) = (data::command(args)?, places::dir(args));
-    let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
-    let reading = asked.read(
-        &reference,
-        Found::of(&candidate, &sides::global_of_candidate(args, global), &args.engine),
-        Some(&rules),
-    );
+    let known = opening::opening(&model, &reference, &ort, inputs);
     let opening = Opening {
         wanted,
         candidate: sides::info(&candidate, why),
-        tolerance: rules.told(&outputs),
-        sizes,
-        steps,
-        shard: shard.or(sizes_shared),
-        ..with_candidate(opening::opening(&model, &reference, &ort, inputs), &candidate)
+        tolerance: data::rules(args, &candidate).told(&outputs),
+        shard,
+        ..with_candidate(known, &candidate)
     };
+    let tell = |opening: &Opening| {
+        let experiment = Experiment { layerdiff: env!("CARGO_PKG_VERSION").to_string(), ..Experiment::default() };
+        early::so_far(&dir, &experiment, &Findings { opening: opening.clone(), ..Findings::default() });
+    };
+    let both = Both { reference: &mut reference, candidate: &mut candidate, args, labels: &labels, plan };
+    let (feeds, mut opening) = chosen(both, opening, &tell)?;
+    let rules = Rules { labels, share: opening.steps.share(), ..data::rules(args, &candidate) };
+    opening.tolerance = rules.told(&outputs);
+    let inputs = opening.inputs.clone();
+    let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
+    let libraries = sides::global_of_candidate(args, global);
+    let reading = asked.read(&reference, Found::of(&candidate, &libraries, &args.engine), Some(&rules));
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(renamed);
     findings.opening.notes.extend(data::not_finite(&feeds));
@@ -142,39 +143,40 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     Ok(Opened { lab, first, experiment, findings, dir })
 }
 
-/// The data that the search goes on with, and what became of all that was tried before.
-struct Chosen {
-    feeds: Vec<Tensors>,
-    inputs: InputsInfo,
-    sizes: Sizes,
-    steps: Steps,
-    sizes_shared: Option<Shard>,
-}
-
-/// All of the data as it is, unless other sizes or steps are asked for: then the one that fails first.
-fn chosen(both: Both, inputs: InputsInfo) -> anyhow::Result<Chosen> {
+/// The data that the search goes on with: all of it as it is, unless other sizes or steps are asked for: then that of the one
+/// that fails first. What became of the others is in the opening, and `tell` hears of it as it comes.
+fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Result<(Vec<Tensors>, Opening)> {
     let feeds = both.plan.feeds;
-    let all = |feeds: Vec<Tensors>, inputs: InputsInfo| Chosen {
-        feeds,
-        inputs,
-        sizes: Sizes::default(),
-        steps: Steps::default(),
-        sizes_shared: None,
+    let one = |feed: Tensors, opening: Opening| {
+        let tensors = data::described(&feed);
+        let inputs = InputsInfo { samples: 1, tensors, files: Vec::new(), ..opening.inputs.clone() };
+        (vec![feed], Opening { inputs, ..opening })
     };
-    let one = |feed: Tensors, inputs: InputsInfo| {
-        let told = InputsInfo { samples: 1, tensors: data::described(&feed), files: Vec::new(), ..inputs };
-        all(vec![feed], told)
-    };
-    let (course, tried, sizes_shared) = Course::of(both.args, both.reference, feeds, &both.args.fingerprint(&[]))?;
-    if let Course::Data = course {
-        return Ok(all(tried, inputs));
+    let run = both.args.fingerprint(&[]);
+    if !both.args.sweep.is_empty() {
+        let (sweep, shard) = Sweep::asked(both.args, specs::input_specs(both.reference)?, feeds, &run)?;
+        let opening = Opening { shard: opening.shard.clone().or(shard), ..opening };
+        tell(&opening);
+        let of = sweep.sizes.len();
+        let tell = |sizes: &Sizes| {
+            let mut so_far = Opening { sizes: sizes.clone(), ..opening.clone() };
+            so_far.notes.push(Note::Swept { done: sizes.sweep.len(), of });
+            tell(&so_far);
+        };
+        let (sizes, sample) = sweep.run(both, &tell)?;
+        return Ok(one(sample, Opening { sizes, ..opening }));
     }
+    let (course, tried, _) = Course::of(both.args, both.reference, feeds, &run)?;
+    if let Course::Data = course {
+        return Ok((tried, opening));
+    }
+    tell(&opening);
     let plan = Plan { feeds: &tried, ..both.plan };
     let right = Right::of(both.reference, both.rewritten(), &course, &plan)?;
     let gave = right.run(both.reference, both.candidate, &plan)?;
     let tried = right.judged(both.pair(&right.survey), &gave)?;
     let state = right.state(&tried)?;
-    Ok(Chosen { sizes: tried.sizes, steps: tried.steps, sizes_shared, ..one(state, inputs) })
+    Ok(one(state, Opening { sizes: tried.sizes, steps: tried.steps, ..opening }))
 }
 
 /// What else is to be known before the first run.

@@ -1,6 +1,7 @@
 //! What was found, for people. [`report`] says it as a [`page`], once; [`text`] lays a page out on a terminal, [`html`] in a
 //! browser, [`markdown`] in a ticket. [`files`] writes them.
 
+mod around;
 mod compared;
 pub mod files;
 pub mod html;

@@ -13,6 +13,8 @@ mod data;
 mod minimal;
 #[path = "reduce/shapes.rs"]
 mod shapes;
+#[path = "reduce/strangers.rs"]
+mod strangers;
 
 use std::path::{Path, PathBuf};
 
@@ -30,16 +32,18 @@ struct Case {
 }
 
 /// Where the candidate is a file of its own, its nodes are what is cut; as measured.
-const OF_ANOTHER_FILE: [(&str, &[&str]); 17] = [
+const OF_ANOTHER_FILE: [(&str, &[&str]); 19] = [
     ("concat_dead_part", &["join"]),
     ("float64_outlier", &["shift"]),
     ("folded_norm_and_fault", &["gain"]),
     ("fp16_file", &["gain"]),
+    ("fused_division", &["inverse", "times"]),
     ("gelu_chain_amplify", &["fc_bias", "gelu_mul", "gelu_half", "centre"]),
     ("half_side_branch", &["main_scale"]),
     ("loop_body", &["loop"]),
     ("nan_moved", &["mark"]),
     ("noise_before_mean", &["scale"]),
+    ("packed_four_bits", &["fc"]),
     ("qdq_bad_scale", &["relu1_out_QuantizeLinear", "relu1_out_DequantizeLinear"]),
     ("renamed_tensors", &["quick_scale", "quick_gate", "quick_mul"]),
     ("row_lost_under_noise", &["gain"]),

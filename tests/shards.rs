@@ -107,6 +107,29 @@ fn shards_of_different_runs_are_refused() {
     let output = program().arg("merge").args(&folders).arg("-o").arg(dir.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("different flags"), "{said}");
+    assert!(folders.iter().all(|folder| said.contains(&folder.display().to_string())), "{said}");
+}
+
+/// The shards are still there when the merge is made again.
+#[test]
+fn a_shard_is_not_written_over() {
+    let model = testdata("wrong_axis/model.onnx");
+    let args = ["-c", "ort:fp16", "--samples", "2"];
+    let runs = ["1/2", "2/2"].map(|part| layerdiff("compare", &model, &[&args[..], &["--shard", part]].concat()));
+    let folders = runs.each_ref().map(|run| run.dir.path().join("out"));
+    let before = std::fs::read(folders[1].join("report.json")).unwrap();
+    let elsewhere = folders[1].join("../out");
+    let output = program().arg("merge").args(&folders).arg("-o").arg(&elsewhere).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(2) && said.contains("would write over") && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(std::fs::read(folders[1].join("report.json")).unwrap(), before);
+    std::fs::write(folders[1].join("report.json"), "{").unwrap();
+    let output = program().arg("merge").args(&folders).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("out/report.json: not JSON"), "{said}");
 }
 
 /// The name of the first open dimension.

@@ -3,9 +3,11 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use common::{Run, layerdiff, python, run_python};
-use layerdiff::found::Verdict;
+use common::{Run, layerdiff, program, python, run_python};
+use layerdiff::found::{Verdict, json};
 
 /// Writes the two models of `tests/sizes/faults.py`; the node that is wrong.
 fn faulty(kind: &str, seed: u32, dir: &Path) -> String {
@@ -79,6 +81,30 @@ fn a_size_without_an_answer_is_told() {
     assert_eq!(verdicts, [Verdict::Agreed, Verdict::Agreed, Verdict::Inconclusive], "{}", ran.stderr);
     assert_eq!((ran.status, report.verdict), (3, Verdict::Inconclusive));
     assert!(report.why.unwrap().contains("seq=6") && ran.stdout.contains("the profile ends at 4"), "{}", ran.stdout);
+}
+
+/// Rows that are known when somebody stops the run are in the report, and on stdout.
+#[test]
+fn a_sweep_that_is_stopped_keeps_its_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    faulty("odd", 1, dir.path());
+    let (report, model) = (dir.path().join("out/report.json"), dir.path().join("model.onnx"));
+    let sizes = ["--sweep", "seq=2..100", "--sweep", "batch=1..100"];
+    let mut run = program();
+    run.args(["compare", "-c", "ort:fp16"]).args(sizes).arg(model).arg("-o").arg(dir.path().join("out"));
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let rows = || json::read(&report).map_or(0, |report| report.sweep.len());
+    let begun = Instant::now();
+    while rows() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no row was written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    let (said, report) = (String::from_utf8_lossy(&output.stdout), json::read(&report).unwrap());
+    assert_eq!((output.status.code(), report.why.as_deref()), (Some(3), Some("interrupted")), "{said}");
+    assert!(report.warnings.iter().any(|note| note.ends_with("of 9900 sizes were tried when this was written")));
+    assert!(!report.sweep.is_empty() && said.contains("batch=1, seq=2") && said.contains("interrupted"), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Run, layerdiff, run_python};
+use common::{Run, layerdiff, real_model, run_python};
 use layerdiff::found::Verdict;
 
 /// Writes the two models of `tests/steps/decoders.py`; the step that fails and the node that is wrong.
@@ -101,4 +101,48 @@ fn a_healthy_decoder_agrees_in_fp16_and_the_wiring_is_checked() {
         let wrong = run("compare", dir.path(), "ort:fp16", args);
         assert_eq!((wrong.status, wrong.stderr.contains(want)), (2, true), "{args:?}: {}", wrong.stderr);
     }
+}
+
+/// There are 64 positions, and the prompt has four tokens: the step of the 65th is no answer, and those before it are.
+#[test]
+fn a_step_that_the_reference_fails_on_is_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    faulty("position", 1, dir.path());
+    let ran = run("compare", dir.path(), "ort:fp16", &["--steps", "80"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.steps.len(), report.first_bad_step), (3, 62, None), "{}", ran.stderr);
+    let (last, before) = report.steps.split_last().unwrap();
+    assert!(before.iter().all(|step| step.verdict == Verdict::Agreed), "{}", ran.stdout);
+    assert_eq!((last.step, last.verdict), (61, Verdict::Inconclusive));
+    let why = report.why.unwrap();
+    assert!(why.starts_with("step 61: the reference fails at this step: ") && why.contains("idx=64"), "{why}");
+    // A step before it that is wrong is found all the same.
+    let candidate = format!("ort@{}", dir.path().join("candidate.onnx").display());
+    let ran = run("bisect", dir.path(), &candidate, &["--steps", "80", "--no-reduce", "--no-overrides"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.first_bad_step, report.culprits.len()), (1, Some(3), 1), "{}", ran.stdout);
+}
+
+/// A voice detector that hands out its state: nobody has to give the first one.
+#[test]
+fn a_state_that_nobody_gives_is_zeros() {
+    let model = real_model("silero_openvino.onnx");
+    let ran = layerdiff("compare", &model, &["-c", "ort:bf16", "--steps", "3"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.steps.len()), (0, 3), "{}{}", ran.stdout, ran.stderr);
+    let rules = report.decoding.unwrap().rules;
+    assert_eq!(rules, ["output 'stateN' becomes input 'state', which begins with zeros"]);
+    // Nobody knows how large this one is but the user.
+    let model = real_model("silero_half.onnx");
+    let shapes = ["-c", "ort:bf16", "--steps", "2", "--shape", "input=1x576"];
+    let ran = layerdiff("compare", &model, &shapes);
+    assert_eq!((ran.status, ran.report().steps.len()), (0, 2), "{}{}", ran.stdout, ran.stderr);
+    let model = real_model("silero_ifless.onnx");
+    let ran = layerdiff(
+        "compare",
+        &model,
+        &["-c", "ort", "--steps", "2", "--shape", "input=1x576", "--shape", "state=2x1x128"],
+    );
+    let rules = ran.report().decoding.unwrap().rules;
+    assert_eq!(rules, ["output 'stateN' becomes input 'state', which begins with zeros"]);
 }

@@ -31,6 +31,9 @@ pub struct SearchArgs {
     /// Go on from the journal of a run that was cut short
     #[arg(long, help_heading = "Search")]
     pub resume: bool,
+    /// Leave metadata (stack traces and their paths), documentation and producer out of every model that is written
+    #[arg(long, help_heading = "Reproducer")]
+    pub no_metadata: bool,
 }
 
 /// How culprits are looked for.
@@ -173,6 +176,14 @@ impl CheckArgs {
 impl SearchArgs {
     /// For tests: by tensors, with room for a hundred culprits.
     pub fn by_tensors(strategy: Strategy, marks: Option<u64>) -> SearchArgs {
-        SearchArgs { strategy, marks, by: By::Tensors, observe: See::Auto, max_culprits: 100, resume: false }
+        SearchArgs {
+            strategy,
+            marks,
+            by: By::Tensors,
+            observe: See::Auto,
+            max_culprits: 100,
+            resume: false,
+            no_metadata: false,
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::ensure;
 
 use super::frame::Frame;
-use super::hand_over::Shown;
+use super::hand_over::{self, Shown};
 use crate::cli::{BisectArgs, By, CureArgs, GlobalArgs, ReproducerArgs, SearchArgs, SetArgs};
 use crate::cure::drive::frame::{self as cure, Goal};
 use crate::cure::drive::{precision, undynamic, unquantise};
@@ -20,7 +20,7 @@ use crate::found::shard::Shared;
 use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
 use crate::lab::journal::{Journal, Known};
 use crate::lab::{Ledger, Probe, Side, Wish};
-use crate::open::{self, Opened, early, places, untouched};
+use crate::open::{self, Opened, places, untouched};
 use crate::progress::Progress;
 use crate::reduce::drive::deliver;
 use crate::reduce::drive::reproduce::{self, Request};
@@ -61,7 +61,8 @@ pub fn answer(plan: &Plan, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::
     let progress = Progress::new(global.quiet);
     progress.step("reference");
     let opened = open::open(plan.set, global, wanted(plan.search), find::wants_everything(plan.search));
-    early::settled(opened.and_then(|opened| go_on(plan, global, opened, started, progress, out)))
+    let answer = opened.and_then(|opened| go_on(plan, global, opened, started, progress, out));
+    hand_over::settled(answer, plan.set, Shown::Answer, out)
 }
 
 /// The same, of two sides that have run for the first time.
@@ -73,7 +74,10 @@ pub fn go_on(
     progress: Progress,
     out: &mut dyn Write,
 ) -> anyhow::Result<Findings> {
-    let Opened { lab, first, mut experiment, findings, dir } = opened;
+    let Opened { mut lab, first, mut experiment, findings, dir } = opened;
+    for side in [&mut lab.reference, &mut lab.candidate] {
+        side.model.bare = plan.search.no_metadata;
+    }
     if let Some(cure) = plan.cure {
         enough_samples(cure.holdout, lab.feeds.len())?;
     }

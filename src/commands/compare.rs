@@ -5,19 +5,20 @@ use std::io::Write;
 use std::time::Instant;
 
 use super::frame::Frame;
-use super::hand_over::Shown;
+use super::hand_over::{self, Shown};
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::find::scan::batches;
 use crate::found::{Exit, Wanted, verdict};
 use crate::lab::journal::Journal;
 use crate::lab::{Ledger, Probe, Wish};
-use crate::open::{self, Opened, early, places};
+use crate::open::{self, Opened, places};
 use crate::progress::Progress;
 use crate::run::RunError;
 
 /// `layerdiff compare`: the table is on `out`, the verdict in the exit status too.
 pub fn run(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    early::settled(compare(args, global, out))
+    let answer = compare(args, global, out);
+    hand_over::settled(answer, &args.set, Shown::Table, out)
 }
 
 fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {

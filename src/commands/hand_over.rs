@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::cli::SetArgs;
 use crate::found::{Report, json};
 use crate::load::npz;
-use crate::open::early;
+use crate::open::{early, places};
 use crate::run::RunError;
 use crate::show::files::{self, HTML, Lost, MARKDOWN};
 use crate::show::report as pages;
@@ -53,6 +53,21 @@ pub fn write(
     promised.fold(said, first)
 }
 
+/// An answer that never came to its report leaves one all the same. Of a run that somebody stopped it is on stdout too, as far
+/// as it is known: rows of a sweep may have taken hours.
+pub fn settled<T>(answer: anyhow::Result<T>, args: &SetArgs, shown: Shown, out: &mut dyn Write) -> anyhow::Result<T> {
+    let stopped = |e: &anyhow::Error| e.chain().any(|e| e.downcast_ref() == Some(&RunError::Interrupted));
+    let report = early::settled(&answer).filter(|_| answer.as_ref().err().is_some_and(stopped));
+    let Some(report) = report else { return answer };
+    let page = places::dir(args).join(HTML);
+    let told = said(&report, args, page.is_file().then_some(page), shown)
+        .and_then(|text| out.write_all(text.as_bytes()).context("cannot write to stdout"));
+    if let Err(unwritten) = told {
+        terminal::say(format_args!("{unwritten:#}"));
+    }
+    answer
+}
+
 /// The first of two failures; the other one is told.
 pub fn first(one: anyhow::Result<()>, other: anyhow::Result<()>) -> anyhow::Result<()> {
     if let (Err(_), Err(other)) = (&one, &other) {
@@ -67,8 +82,8 @@ fn said(report: &Report, args: &SetArgs, page: Option<PathBuf>, shown: Shown) ->
         return json::to_string(report);
     }
     let table = match shown {
-        Shown::Answer => String::new(),
-        Shown::Table => pages::every_tensor(report, colour(), width()) + "\n",
+        Shown::Table if !report.tensors.is_empty() => pages::every_tensor(report, colour(), width()) + "\n",
+        _ => String::new(),
     };
     let location = page.map(|page| pages::location(&page.display().to_string(), colour(), width()));
     Ok(table + &pages::summary(report, colour(), width()) + &location.unwrap_or_default())

@@ -24,7 +24,9 @@ pub fn run(args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
                 plain && !judged && set.atol.is_empty() && set.rtol.is_empty(),
                 "--check decides what fails; leave --candidate, --metric, --metric-command, --labels, --atol, --rtol, --outputs and --save-tensors out, or leave --check out"
             );
-            early::settled(check::run(command, args, global, out))?
+            let answer = check::run(command, args, global, out);
+            drop(early::settled(&answer));
+            answer?
         }
         None => {
             let plan = Plan { set: &args.set, search: &args.search, reproducer: Some(&args.reproducer), cure: None };

@@ -74,6 +74,16 @@ fn zeros_have_a_direction_only_together() {
     assert_eq!(measured(&one, &Tensor::f32(&[1], &[-1.0])).cosine.0, -1.0);
 }
 
+/// Of which rounding in the sums makes 0.9999999999999999 and the like.
+#[test]
+fn what_is_equal_has_one_direction() {
+    for length in 1..40 {
+        let values: Vec<f32> = (0..length).map(|i| (i as f32 * 0.7).sin() * 1e3 + 0.1).collect();
+        let tensor = Tensor::f32(&[length], &values);
+        assert_eq!(measured(&tensor, &tensor).cosine.0, 1.0, "{length}");
+    }
+}
+
 #[test]
 fn nothing_agrees_with_nothing() {
     let empty = Tensor::f32(&[0, 3], &[]);

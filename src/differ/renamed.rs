@@ -99,9 +99,15 @@ fn one_to_one(
     let order: HashMap<&String, usize> = mine.node.iter().flat_map(|node| &node.output).zip(0..).collect();
     let mut pairs = pairs;
     pairs.sort_by_key(|(mine, _)| order.get(mine).copied().unwrap_or(usize::MAX));
-    let here: HashSet<&String> = theirs.node.iter().flat_map(|node| &node.output).collect();
+    let (own, other) = (makers(mine), makers(theirs));
+    // What another operator makes is another thing, though it may stand in its place.
+    let same = |mine: &String, theirs: &String| {
+        let of = |node: &&NodeProto| (node.op_type().to_string(), node.domain().to_string());
+        own.get(mine).map(of).is_some_and(|made| other.get(theirs).map(of) == Some(made))
+    };
     for (mine, theirs) in pairs {
-        if mine != theirs && here.contains(&theirs) && !names.contains_key(&theirs) && taken.insert(mine.clone()) {
+        let free = mine != theirs && !names.contains_key(&theirs) && same(&mine, &theirs);
+        if free && taken.insert(mine.clone()) {
             names.insert(theirs, mine);
         }
     }
@@ -118,10 +124,14 @@ fn one_to_one(
     }
 }
 
+/// The nodes by what they make.
+fn makers(graph: &GraphProto) -> HashMap<&String, &NodeProto> {
+    graph.node.iter().flat_map(|node| node.output.iter().map(move |name| (name, node))).collect()
+}
+
 /// Calls everything in the graph so; a node whose first output has a new name is called as its counterpart.
 fn call(graph: &mut GraphProto, names: &HashMap<String, String>, mine: &GraphProto) {
-    let makers: HashMap<&String, &NodeProto> =
-        mine.node.iter().filter_map(|node| Some((node.output.first()?, node))).collect();
+    let makers = makers(mine);
     let mut used: HashSet<String> = graph.node.iter().map(|node| node.name().to_string()).collect();
     let called = |name: &mut String| {
         if let Some(other) = names.get(name.as_str()) {

@@ -131,7 +131,7 @@ fn places(lab: &Lab, culprit: &Culprit) -> Vec<String> {
 /// Writes the file, reads it again and runs it. What cannot be written is no cure.
 fn write(probe: &mut Probe, model: &ModelProto, dir: &Path) -> Result<Option<Patched>, RunError> {
     let folder = dir.join(FOLDER);
-    let lean = probe.lab.candidate.model.lean(model);
+    let lean = probe.lab.candidate.model.written(model);
     let written = std::fs::create_dir_all(&folder).map_err(anyhow::Error::from);
     let Ok(file) =
         written.and_then(|()| model::write(&lean, &folder, FILE)).and_then(|()| Model::load(&folder.join(FILE)))

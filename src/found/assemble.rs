@@ -30,6 +30,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         schema: SCHEMA.to_string(),
         layerdiff: experiment.layerdiff.clone(),
         command: opening.command.clone(),
+        wanted: opening.wanted,
         verdict,
         why,
         model: ModelInfo { sha256, ..opening.model.clone() },

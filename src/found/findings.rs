@@ -1,6 +1,9 @@
 //! What the stages of a run gave, as values: each stage fills in its own, and [`assemble`](super::assemble) makes the report of
 //! all of them. A stage that was never reached has left its default. No verdict stands here: it follows from these.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{
     BackendInfo, Crash, Culprit, Cure, Differences, Environment, Group, InputsInfo, Judged, Masked, ModelInfo, Note,
     PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
@@ -50,7 +53,8 @@ pub struct Story {
 }
 
 /// What a run is to answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// Which nodes are to blame?
     #[default]
@@ -65,6 +69,13 @@ pub enum Wanted {
     Optimizers,
     /// What is the smallest model that a command fails on?
     Check,
+}
+
+impl Wanted {
+    /// Is it the question of most runs?
+    pub fn is_culprits(&self) -> bool {
+        *self == Wanted::Culprits
+    }
 }
 
 /// The model, the machine, the data and the rules.

@@ -11,13 +11,23 @@ use super::{
     of_outputs,
 };
 
-/// One report of all shards of one run. An error says what does not fit.
-pub fn merge(mut reports: Vec<Report>) -> Result<Report, String> {
-    reports.sort_by_key(|report| report.shard.as_ref().map_or(0, |shard| shard.index));
-    let shards = fitting(&reports)?;
-    let Some(first) = reports.first() else { return Err("there is no report to merge".to_string()) };
+/// What one file holds, which the user knows by its name.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    /// The path of the file.
+    pub file: String,
+    /// What is in it.
+    pub report: T,
+}
+
+/// One report of all shards of one run. An error says what does not fit, and which files.
+pub fn merge(mut all: Vec<Named<Report>>) -> Result<Report, String> {
+    all.sort_by_key(|named| named.report.shard.as_ref().map_or(0, |shard| shard.index));
+    let shards = fitting(&all)?;
+    let reports: Vec<Report> = all.into_iter().map(|named| named.report).collect();
+    let (Some(first), Some(shard)) = (reports.first(), shards.first()) else { return Err(NOTHING.to_string()) };
     let mut merged = Report { shard: None, ..first.clone() };
-    merged = match shards[0].what {
+    merged = match shard.what {
         Shared::Samples => samples(merged, &reports, &shards),
         Shared::Sizes => sizes(merged, &reports),
         Shared::Nodes => nodes(merged, &reports),
@@ -33,41 +43,69 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report, String> {
     Ok(merged)
 }
 
+const NOTHING: &str = "there is no report to merge";
+
 /// Shards of one run, all of them.
-fn fitting(reports: &[Report]) -> Result<Vec<Shard>, String> {
-    let shards: Option<Vec<Shard>> = reports.iter().map(|report| report.shard.clone()).collect();
-    let shards = shards.ok_or("a report is no shard: run with --shard I/N")?;
-    let Some(report) = reports.first() else { return Err("there is no report to merge".to_string()) };
-    let whose = |r: &Report| (r.model.sha256.clone(), r.reference.spec.clone(), r.candidate.spec.clone());
-    if reports.iter().any(|other| whose(other) != whose(report)) {
-        return Err("the reports are of different models or candidates".to_string());
-    }
+fn fitting(all: &[Named<Report>]) -> Result<Vec<Shard>, String> {
+    let shards = shards(all, |report| report.shard.as_ref())?;
+    alike(all, "models or candidates", |r| {
+        (r.model.sha256.clone(), r.reference.spec.clone(), r.candidate.spec.clone())
+    })?;
     fits(&shards)?;
-    Ok(shards)
+    Ok(shards.into_iter().map(|named| named.report).collect())
+}
+
+/// Which part each file is.
+pub fn shards<T>(all: &[Named<T>], of: impl Fn(&T) -> Option<&Shard>) -> Result<Vec<Named<Shard>>, String> {
+    let shard = |named: &Named<T>| match of(&named.report) {
+        Some(shard) => Ok(Named { file: named.file.clone(), report: shard.clone() }),
+        None => Err(format!("{} is no shard: run with --shard I/N", named.file)),
+    };
+    all.iter().map(shard).collect()
+}
+
+/// Have all files the same of what `own` tells?
+pub fn alike<T, K: PartialEq>(all: &[Named<T>], what: &str, own: impl Fn(&T) -> K) -> Result<(), String> {
+    let Some(first) = all.first() else { return Err(NOTHING.to_string()) };
+    match all.iter().find(|other| own(&other.report) != own(&first.report)) {
+        Some(other) => Err(format!("{} and {} are of different {what}", first.file, other.file)),
+        None => Ok(()),
+    }
 }
 
 /// Are these all shards of one run, each once?
-pub fn fits(shards: &[Shard]) -> Result<(), String> {
-    let Some(first) = shards.first() else { return Err("there is no report to merge".to_string()) };
-    if shards.iter().any(|s| (s.of, s.what, s.total) != (first.of, first.what, first.total)) {
-        return Err("the reports are shards of different runs".to_string());
-    }
-    if let Some(other) = shards.iter().find(|shard| shard.run != first.run) {
+pub fn fits(shards: &[Named<Shard>]) -> Result<(), String> {
+    alike(shards, "runs", |shard| (shard.of, shard.what, shard.total))?;
+    let Some(Named { file, report: first }) = shards.first() else { return Err(NOTHING.to_string()) };
+    if let Some(other) = shards.iter().find(|other| other.report.run != first.run) {
         return Err(format!(
-            "shards {}/{} and {}/{} were run with different flags; run one of them again",
-            first.index, first.of, other.index, other.of
+            "shards {}/{} ({file}) and {}/{} ({}) were run with different flags; run one of them again",
+            first.index, first.of, other.report.index, other.report.of, other.file
         ));
     }
-    let mut done: Vec<usize> = shards.iter().flat_map(|shard| shard.members.iter().copied()).collect();
-    done.sort_unstable();
-    if let Some(two) = done.windows(2).find(|two| two[0] == two[1]) {
-        return Err(format!("number {} is in two of the reports", two[0]));
+    let members = |shard: &'_ Named<Shard>| -> Vec<(usize, String)> {
+        shard.report.members.iter().map(|number| (*number, shard.file.clone())).collect()
+    };
+    let mut done: Vec<(usize, String)> = shards.iter().flat_map(members).collect();
+    done.sort();
+    if let Some(two) = done.windows(2).find(|two| two[0].0 == two[1].0) {
+        return Err(format!("number {} is both in {} and in {}", two[0].0, two[0].1, two[1].1));
     }
-    if done.len() != first.total {
-        let had: Vec<usize> = shards.iter().map(|shard| shard.index).collect();
+    if let Some((number, file)) = done.iter().find(|(number, _)| *number >= first.total) {
+        return Err(format!(
+            "{file} has number {number} of {}, from 0: it is damaged; run that shard again",
+            first.total
+        ));
+    }
+    if done.len() < first.total {
+        let had: Vec<usize> = shards.iter().map(|shard| shard.report.index).collect();
         let missing: Vec<String> =
             (1..=first.of).filter(|i| !had.contains(i)).map(|i| format!("{i}/{}", first.of)).collect();
-        return Err(format!("{} of {} were done; shard {} is missing", done.len(), first.total, missing.join(", ")));
+        let which = match missing.is_empty() {
+            true => "one of the files is damaged; run the shards again".to_string(),
+            false => format!("shard {} is missing", missing.join(", ")),
+        };
+        return Err(format!("{} of {} were done; {which}", done.len(), first.total));
     }
     Ok(())
 }
@@ -274,20 +312,40 @@ mod tests {
         Report { shard: Some(shard), outputs: vec![output], inputs, ..Report::default() }
     }
 
+    fn named(reports: Vec<Report>) -> Vec<Named<Report>> {
+        ('a'..).zip(reports).map(|(file, report)| Named { file: format!("{file}.json"), report }).collect()
+    }
+
     #[test]
     fn the_worst_sample_of_all_is_told_by_its_number() {
-        let merged = merge(vec![report(2, &[0.5]), report(1, &[0.1, 0.7])]).unwrap();
+        let merged = merge(named(vec![report(2, &[0.5]), report(1, &[0.1, 0.7])])).unwrap();
         let metrics = merged.outputs[0].metrics.as_ref().unwrap();
         assert_eq!((metrics.max_abs.0, metrics.sample, merged.inputs.samples), (0.7, 2, 3));
         assert!(merged.shard.is_none());
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
-        let why = |reports: Vec<Report>| merge(reports).unwrap_err();
-        assert_eq!(why(vec![report(1, &[0.1, 0.2])]), "2 of 3 were done; shard 2/2 is missing");
-        assert_eq!(why(vec![report(1, &[0.1, 0.2]), report(1, &[0.1, 0.2])]), "number 0 is in two of the reports");
-        assert!(why(vec![Report::default()]).contains("no shard"));
+    fn what_does_not_fit_is_told_by_its_file() {
+        let why = |reports: Vec<Report>| merge(named(reports)).unwrap_err();
+        let (one, two) = (report(1, &[0.1, 0.2]), report(2, &[0.5]));
+        let with = |edit: &dyn Fn(&mut Shard)| {
+            let mut other = two.clone();
+            other.shard.iter_mut().for_each(edit);
+            other
+        };
+        assert_eq!(why(vec![one.clone()]), "2 of 3 were done; shard 2/2 is missing");
+        assert_eq!(why(vec![one.clone(), one.clone()]), "number 0 is both in a.json and in b.json");
+        assert_eq!(why(vec![one.clone(), Report::default()]), "b.json is no shard: run with --shard I/N");
+        assert_eq!(why(vec![one.clone(), with(&|s| s.total = 9)]), "a.json and b.json are of different runs");
+        assert_eq!(
+            why(vec![one.clone(), with(&|s| s.run = "other".into())]),
+            "shards 1/2 (a.json) and 2/2 (b.json) were run with different flags; run one of them again"
+        );
+        let mut other = two.clone();
+        other.candidate.spec = "trt".into();
+        assert_eq!(why(vec![one.clone(), other]), "a.json and b.json are of different models or candidates");
+        assert!(why(vec![one.clone(), with(&|s| s.members = vec![7])]).starts_with("b.json has number 7 of 3"));
+        assert!(why(vec![one.clone(), with(&|s| s.members.clear())]).contains("one of the files is damaged"));
         assert!(why(vec![]).contains("no report"));
     }
 }

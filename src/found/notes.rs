@@ -116,6 +116,13 @@ pub enum Note {
     NoValues(String),
     /// The run had not ended when the report was written.
     Unfinished,
+    /// A sweep is not over.
+    Swept {
+        /// Sizes that both sides ran.
+        done: usize,
+        /// All that were asked for.
+        of: usize,
+    },
 }
 
 fn renamed(tensors: usize, ends: &[(String, String)]) -> String {
@@ -267,6 +274,7 @@ impl fmt::Display for Note {
             }
             Note::FewerReproducers { most, of } => write!(f, "there are reproducers for {most} of {of} culprits"),
             Note::NoValues(why) => write!(f, "the reference cannot run the model, so cuts are fed with nothing: {why}"),
+            Note::Swept { done, of } => write!(f, "{done} of {of} sizes were tried when this was written"),
             Note::Unfinished => f.write_str(
                 "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
             ),

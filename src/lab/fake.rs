@@ -182,7 +182,7 @@ impl World {
         let side = |spec: &str, device: Device, lowering, model: &Model| Side {
             spec: spec.parse::<Spec>().unwrap(),
             backend: Arc::new(device.backend()),
-            graph: Graph::new(&model.proto).unwrap(),
+            graph: Graph::new(&model.proto).unwrap().into(),
             model: model.clone(),
             lowering,
             kept: Kept::new(),

@@ -48,8 +48,8 @@ pub struct Side {
     pub backend: Arc<dyn Backend>,
     /// The model that it runs, or that what it stores comes from.
     pub model: Model,
-    /// Of the model.
-    pub graph: Graph,
+    /// Of the model; shared with what was recorded of the side, once for each size or step.
+    pub graph: Arc<Graph>,
     /// The file as it is, where `model` shows more of it: what is run as long as nothing is to be seen inside.
     pub deployed: Option<ModelProto>,
     /// How the side comes to its precision.
@@ -73,7 +73,7 @@ impl Side {
             spec: self.spec.clone(),
             backend: Arc::new(Saved::recorded(self.about().clone(), values)),
             model: self.model.clone(),
-            graph: Graph::new(&self.model.proto)?,
+            graph: Arc::clone(&self.graph),
             deployed: self.deployed.clone(),
             lowering: self.lowering,
             kept: self.kept.clone(),
@@ -87,7 +87,7 @@ impl Side {
     /// Its model in a form that computes the same and shows more: tensors are looked at in `shown`, and the verdict is the
     /// file's. An error where `shown` has no graph.
     pub fn show(&mut self, shown: ModelProto) -> anyhow::Result<()> {
-        self.graph = Graph::new(&shown)?;
+        self.graph = Graph::new(&shown)?.into();
         let file = std::mem::replace(&mut self.model.proto, shown);
         self.deployed.get_or_insert(file);
         Ok(())
@@ -98,7 +98,7 @@ impl Side {
         Ok(Side {
             spec: self.spec.clone(),
             backend: Arc::clone(&self.backend),
-            graph: Graph::new(&part)?,
+            graph: Graph::new(&part)?.into(),
             model: self.model.edited(part),
             deployed: None,
             lowering: self.lowering,

@@ -29,7 +29,7 @@ pub struct Decode {
 /// How an input that is no output changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
-    /// An attention mask: a one more at the end of its last axis.
+    /// An attention mask: a one more at the end of its last axis, or a zero where it is added to the scores.
     Mask,
     /// Positions of the tokens: the last one and one more, alone.
     Position,
@@ -43,7 +43,7 @@ impl Rule {
     /// In words.
     pub fn told(self) -> &'static str {
         match self {
-            Rule::Mask => "grows by a one at its end",
+            Rule::Mask => "grows by what is seen at its end: a one, a zero where it is added to the scores",
             Rule::Position => "is the last position and one more",
             Rule::Count => "is one more",
             Rule::Cached => "is true from the second step on",
@@ -52,9 +52,19 @@ impl Rule {
 }
 
 impl Decode {
-    /// What is done from step to step, a sentence each.
-    pub fn told(&self) -> Vec<String> {
-        let feedback = self.feedback.iter().map(|(output, input)| format!("output '{output}' becomes input '{input}'"));
+    /// What is done from step to step, a sentence each; `first` is what the first one is fed with.
+    pub fn told(&self, first: &Tensors) -> Vec<String> {
+        let begins = |input: &String| match first.get(input) {
+            Some(tensor) if tensor.elements() == 0 => ", which begins empty",
+            Some(tensor) if tensor.shared().is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)) => {
+                ", which begins with zeros"
+            }
+            _ => "",
+        };
+        let feedback = self
+            .feedback
+            .iter()
+            .map(|(output, input)| format!("output '{output}' becomes input '{input}'{}", begins(input)));
         let how = if self.feedback.is_empty() { "is put behind" } else { "becomes" };
         let token =
             self.token.iter().map(|(scores, ids)| format!("the best of the last row of '{scores}' {how} '{ids}'"));
@@ -178,9 +188,9 @@ fn grown(before: &Tensor, rule: Rule, tokens: usize) -> Option<Tensor> {
             let axis = axis?;
             let size = before.shape[axis];
             let mut grown = before.picked(axis, &(0..size).chain([size.checked_sub(1)?]).collect::<Vec<_>>())?;
-            // What is seen at the end is seen; what was padded there becomes a one.
-            let one = number(before.dtype, 1.0)?;
-            set_last(&mut grown, axis, &one)?;
+            // The new token is seen, whatever was padded before it.
+            let seen = number(before.dtype, if is_added(before) { 0.0 } else { 1.0 })?;
+            set_last(&mut grown, axis, &seen)?;
             Some(grown)
         }
         Rule::Position => {
@@ -194,11 +204,18 @@ fn grown(before: &Tensor, rule: Rule, tokens: usize) -> Option<Tensor> {
     }
 }
 
+/// Is it a mask of floats that is added to the scores: zeros for what is seen, and far below zero for what is not? One that is
+/// multiplied has a one somewhere.
+fn is_added(mask: &Tensor) -> bool {
+    mask.dtype.is_float() && to_f64(mask).iter().all(|x| *x <= 0.0)
+}
+
 /// One element's bytes.
 fn number(dtype: DType, x: f64) -> Option<Vec<u8>> {
     Some(match dtype {
         DType::Int64 => (x as i64).to_le_bytes().to_vec(),
         DType::Int32 => (x as i32).to_le_bytes().to_vec(),
+        DType::Float64 => x.to_le_bytes().to_vec(),
         DType::Float32 => (x as f32).to_le_bytes().to_vec(),
         DType::Float16 => half::f16::from_f64(x).to_le_bytes().to_vec(),
         DType::Bfloat16 => half::bf16::from_f64(x).to_le_bytes().to_vec(),

@@ -71,6 +71,8 @@ pub struct Model {
     pub initializer_bytes: u64,
     /// What the user should know: fields that layerdiff does not know and would lose.
     pub warnings: Vec<String>,
+    /// What is written of it is without metadata, documentation and producer: it is for strangers.
+    pub bare: bool,
 }
 
 impl Model {
@@ -105,7 +107,17 @@ impl Model {
         if let Some(e) = problem {
             return Err(e);
         }
-        Ok(Model { path: path.to_path_buf(), proto, folder, _link, file, weights, initializer_bytes, warnings })
+        Ok(Model {
+            path: path.to_path_buf(),
+            proto,
+            folder,
+            _link,
+            file,
+            weights,
+            initializer_bytes,
+            warnings,
+            bare: false,
+        })
     }
 
     /// SHA-256 of the model file, in hexadecimal (the external data files are not part of it).
@@ -135,6 +147,11 @@ impl Model {
     /// `proto`, an edited form of this model, ready for a backend.
     pub fn lean(&self, proto: &ModelProto) -> Lean {
         Lean { bytes: proto.encode_to_vec(), folder: self.folder.clone() }
+    }
+
+    /// `proto`, an edited form of this model, ready to be written for whoever reads it.
+    pub fn written(&self, proto: &ModelProto) -> Lean {
+        if self.bare { self.lean(&proto.clone().bare()) } else { self.lean(proto) }
     }
 
     /// The payload of an initializer, wherever it is; `None` for typed fields and strings.

@@ -27,20 +27,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
     let synthetic = args.inputs.is_empty();
     let mut files = Vec::new();
     let (feeds, source) = if synthetic {
-        let (shapes, ranges) = (args.shape.clone(), args.range.clone());
-        let samples = args.samples.unwrap_or(1) as usize;
-        let request = synthetic::Request {
-            shapes,
-            ranges,
-            dims: load::sizes::begin(&specs, &args.sweep, args.batch_check),
-            seed: args.seed,
-            samples,
-        };
-        let made = |spec: &&InputSpec| decode.as_ref().is_none_or(|decode| !decode.follows(&spec.name));
-        let asked: Vec<InputSpec> = specs.iter().filter(made).cloned().collect();
-        let mut all = sides::named(&reference.model, synthetic::feeds(&asked, &request))?;
-        complete(&mut all, &specs, decode.as_ref())?;
-        (all, format!("synthetic (seed {})", args.seed))
+        (made_up(args, reference, &specs, decode.as_ref())?, format!("synthetic (seed {})", args.seed))
     } else {
         ensure!(
             args.shape.is_empty() && args.range.is_empty() && args.samples.is_none(),
@@ -53,7 +40,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
                 true => vec![images::read(path, args.preprocess.as_ref(), &specs)?],
                 false => samples::read(path, &names, args.memory())?,
             };
-            complete(&mut read, &specs, decode.as_ref())?;
+            complete(&mut read, &specs, decode.as_ref());
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
             files.extend(read.iter().map(|_| path.display().to_string()));
             all.extend(read);
@@ -74,11 +61,49 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
     Ok((feeds, info))
 }
 
-/// The first step of a decoder needs no cache, mask or positions from the user.
-fn complete(feeds: &mut [Tensors], specs: &[InputSpec], decode: Option<&Decode>) -> anyhow::Result<()> {
-    let Some(decode) = decode else { return Ok(()) };
-    feeds.iter_mut().for_each(|feed| decode::complete(feed, specs, decode));
-    Ok(())
+/// Synthetic data. What the first step of a decoder begins with is no noise: a state, even one of a shape that the user says, is
+/// zeros.
+fn made_up(
+    args: &SetArgs,
+    reference: &Side,
+    specs: &[InputSpec],
+    decode: Option<&Decode>,
+) -> anyhow::Result<Vec<Tensors>> {
+    let request = synthetic::Request {
+        shapes: args.shape.clone(),
+        ranges: args.range.clone(),
+        dims: load::sizes::begin(specs, &args.sweep, args.batch_check),
+        seed: args.seed,
+        samples: args.samples.unwrap_or(1) as usize,
+    };
+    let of = |asked: &dyn Fn(&InputSpec) -> bool| {
+        let asked: Vec<InputSpec> = specs.iter().filter(|spec| asked(spec)).cloned().collect();
+        sides::named(&reference.model, synthetic::feeds(&asked, &request))
+    };
+    let shaped = |spec: &InputSpec| args.shape.iter().any(|(name, _)| *name == spec.name);
+    let own = |spec: &InputSpec| decode.is_none_or(|decode| !decode.follows(&spec.name)) || shaped(spec);
+    let mut feeds = of(&own)?;
+    for feed in feeds.iter_mut() {
+        let state = |name: &String| decode.is_some_and(|decode| decode.feedback.iter().any(|(_, to)| to == name));
+        for (_, tensor) in feed.iter_mut().filter(|(name, _)| state(name)) {
+            if let Ok(zeros) = Tensor::new(tensor.dtype, tensor.shape.clone(), vec![0u8; tensor.bytes().len()]) {
+                *tensor = zeros;
+            }
+        }
+    }
+    complete(&mut feeds, specs, decode);
+    // Of what is left nobody knows the size: that is told as of any other input.
+    if feeds.iter().any(|feed| specs.iter().any(|spec| !feed.contains_key(&spec.name))) {
+        return of(&|_| true);
+    }
+    Ok(feeds)
+}
+
+/// The first step of a decoder needs no cache, state, mask or positions from the user.
+fn complete(feeds: &mut [Tensors], specs: &[InputSpec], decode: Option<&Decode>) {
+    for feed in feeds {
+        decode.iter().for_each(|decode| decode::complete(feed, specs, decode));
+    }
 }
 
 /// What a sample is made of.

@@ -58,17 +58,23 @@ pub fn finished() {
     *running() = None;
 }
 
-/// What an answer leaves behind that never came to its report: of bad input nothing, of a failure the reason.
-pub fn settled<T>(answer: anyhow::Result<T>) -> anyhow::Result<T> {
-    let Err(e) = &answer else { return answer };
-    let early = running().take();
-    if let Some(early) = early {
-        match e.chain().find_map(|cause| cause.downcast_ref::<RunError>()) {
-            None => early.withdraw(),
-            Some(failure) => drop(files::write(&early.ended(failure.clone()), &early.dir)),
+/// What an answer leaves behind that never came to its report: of bad input nothing, of a failure the reason, in a report that
+/// is written and comes back.
+pub fn settled<T>(answer: &anyhow::Result<T>) -> Option<Report> {
+    let Err(e) = answer else { return None };
+    let early = running().take()?;
+    match e.chain().find_map(|cause| cause.downcast_ref::<RunError>()) {
+        None => {
+            early.withdraw();
+            None
+        }
+        Some(failure) => {
+            let report = early.ended(failure.clone());
+            // What cannot be written now could not be written before.
+            drop(files::write(&report, &early.dir));
+            Some(report)
         }
     }
-    answer
 }
 
 fn running() -> MutexGuard<'static, Option<Early>> {

@@ -1,5 +1,7 @@
 //! From a SPEC to a [`Side`]: which model it runs, and what the report says of it. Which backend serves it: `backends`.
 
+use std::sync::Arc;
+
 use anyhow::ensure;
 
 use super::{backends, engine};
@@ -28,7 +30,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         spec: spec.clone(),
         backend: backend.into(),
         model,
-        graph,
+        graph: graph.into(),
         lowering,
         kept: Kept::new(),
         half: false,
@@ -82,7 +84,7 @@ pub fn show_renamed(reference: &Side, candidate: &mut Side) -> anyhow::Result<Op
     match ends.is_empty() {
         true => candidate.show(model)?,
         false => {
-            candidate.graph = Graph::new(&model)?;
+            candidate.graph = Arc::new(Graph::new(&model)?);
             candidate.model.proto = model;
         }
     }

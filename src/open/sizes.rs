@@ -2,20 +2,22 @@
 //! that fails. `--sweep` and `--batch-check`. Runs nothing.
 
 mod rows;
+pub mod sweep;
 
-use anyhow::{bail, ensure};
+use rayon::prelude::*;
 
 use super::gave::Values;
 use super::specs;
 use super::stand::{Pair, Stand};
 use crate::cli::SetArgs;
 use crate::found::Verdict;
-use crate::found::shard::{Shard, Shared};
+use crate::found::shard::Shard;
 use crate::found::sizes::{Size, SizeVerdict, Sizes, told};
+use crate::interrupt;
 use crate::lab::Side;
-use crate::load::sizes;
 use crate::tensor::Tensors;
 use rows::Rows;
+use sweep::Sweep;
 
 /// The data in the sizes that are to be tried.
 pub enum Asked {
@@ -42,18 +44,8 @@ pub fn asked(
         let rows = Rows::of(feeds, &specs)?;
         return Ok((rows.samples()?, Asked::Rows(rows), None));
     }
-    let [sample] = feeds else {
-        bail!("--sweep makes one sample larger and smaller, and there are {}; give one", feeds.len())
-    };
-    let sizes = sizes::combinations(&args.sweep);
-    let shard = args.shard.map(|part| part.shard(Shared::Sizes, sizes.len(), run));
-    let sizes: Vec<Size> = match &shard {
-        Some(shard) => shard.members.iter().filter_map(|number| sizes.get(*number).cloned()).collect(),
-        None => sizes,
-    };
-    ensure!(!sizes.is_empty(), "--shard: there are fewer sizes than shards; use fewer shards");
-    let samples = sizes.iter().map(|size| sizes::sized(sample, &specs, size)).collect::<anyhow::Result<_>>()?;
-    Ok((samples, Asked::Sweep(sizes), shard))
+    let (sweep, shard) = Sweep::asked(args, specs, feeds, run)?;
+    Ok((sweep.samples(&sweep.sizes)?, Asked::Sweep(sweep.sizes), shard))
 }
 
 /// How a candidate stands to the reference at every size, of what both gave, and which sample is looked into.
@@ -103,10 +95,11 @@ impl Judged<'_> {
             let Stand { verdict, why, outputs, .. } = self.stand(sample)?;
             Ok(SizeVerdict { size: size.clone(), verdict, why, outputs })
         };
-        let sweep = sizes.iter().enumerate().map(tried).collect::<anyhow::Result<Vec<_>>>()?;
-        let first = |verdict| sweep.iter().position(|tried| tried.verdict == verdict);
-        let last = sweep.iter().rposition(|tried| tried.verdict == Verdict::Agreed);
-        let chosen = first(Verdict::Diverged).or(last).unwrap_or(0);
+        // Who stops it keeps those that are judged by then.
+        let all: Vec<Option<_>> =
+            sizes.par_iter().enumerate().map(|one| (!interrupt::requested()).then(|| tried(one))).collect();
+        let sweep = all.into_iter().map_while(|one| one).collect::<anyhow::Result<Vec<_>>>()?;
+        let chosen = sweep::chosen(&sweep);
         Ok((Sizes { sweep, batch: None }, chosen))
     }
 

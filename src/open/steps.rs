@@ -1,6 +1,8 @@
 //! Before the search: a model that decodes, step by step. The candidate is run on every state of the reference, and by itself; the
 //! search goes on with the state of the first step that fails. `--steps`.
 
+mod reached;
+
 use anyhow::Context;
 
 use super::gave::{Gave, Values};
@@ -12,6 +14,7 @@ use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
+use reached::{Reached, reached, refused};
 
 /// The reference, decoded.
 pub struct Decoded {
@@ -25,19 +28,28 @@ pub struct Decoded {
     pub values: Values,
     /// How long each step took, where the backend tells.
     pub seconds: Vec<f64>,
+    /// Why it does not come through the step behind them; `None` where there is none.
+    pub failed: Option<RunError>,
 }
 
 /// Decodes with the reference; `rewritten`: a candidate will run its model rewritten by element type.
 pub fn reference(reference: &mut Side, rewritten: bool, decode: &Decode, plan: &Plan) -> anyhow::Result<Decoded> {
     let first = plan.feeds.get(..1).context("there is no first step")?;
     let (survey, answer) = first::reference(reference, rewritten, &Plan { feeds: first, ..*plan })?;
-    answer.map_err(|e| anyhow::anyhow!("the reference fails on the first step: {e}"))?;
+    answer.map_err(|e| refused("the reference fails at step 0", e))?;
     let mut asked: Vec<String> = plan.outputs.to_vec();
     asked.extend(decode.needed().filter(|name| !plan.outputs.contains(name)).cloned());
-    let answer = decoded(reference, decode, &Plan { outputs: &asked, ..*plan });
-    let answer = answer.map_err(|e| anyhow::anyhow!("the reference cannot decode: {e}"))?;
-    let states = states(decode, plan.feeds, &answer.values)?;
-    Ok(Decoded { survey, states, asked, values: answer.values.into_iter().map(Ok).collect(), seconds: answer.seconds })
+    let Reached { right, failed } =
+        reached(decode, |decode| decoded(reference, decode, &Plan { outputs: &asked, ..*plan }))?;
+    let states = states(&Decode { steps: right.values.len(), ..decode.clone() }, plan.feeds, &right.values)?;
+    Ok(Decoded {
+        survey,
+        states,
+        asked,
+        values: right.values.into_iter().map(Ok).collect(),
+        seconds: right.seconds,
+        failed,
+    })
 }
 
 /// What the candidate decodes from its own outputs; nothing where it cannot.
@@ -72,6 +84,12 @@ pub fn judged(
         decoding.searched = chosen;
     }
     Ok((steps, chosen))
+}
+
+/// The step that the reference does not come through has no answer.
+pub fn unreached(step: usize, why: &RunError) -> StepVerdict {
+    let why = Some(format!("the reference fails at this step: {why}"));
+    StepVerdict { step, why, ..StepVerdict::default() }
 }
 
 /// The inputs of every step, as the reference has them.
@@ -115,7 +133,8 @@ impl Judged<'_> {
     fn steps(&self) -> anyhow::Result<Steps> {
         let mut steps = Vec::new();
         let mut alike = !self.own.is_empty();
-        let mut decoding = Decoding { rules: self.decode.told(), ..Decoding::default() };
+        let rules = self.states.first().map(|first| self.decode.told(first)).unwrap_or_default();
+        let mut decoding = Decoding { rules, ..Decoding::default() };
         for step in 0..self.states.len() {
             let Stand { verdict, why, outputs, .. } = match &self.got[step] {
                 Ok(got) => self.stand(step, got)?,

@@ -14,7 +14,7 @@ use crate::found::steps::Steps;
 use crate::lab::first::{self, Plan};
 use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
-use crate::run::RunError;
+use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 
 /// What is tried.
@@ -40,6 +40,8 @@ pub struct Right<'a> {
     pub values: Values,
     /// How long each took, where the backend tells.
     pub seconds: Vec<f64>,
+    /// Why it does not come through the step behind them.
+    failed: Option<RunError>,
 }
 
 /// How a candidate stands to the reference in all that was tried.
@@ -86,16 +88,38 @@ impl<'a> Right<'a> {
     pub fn of(reference: &mut Side, rewritten: bool, course: &'a Course, plan: &Plan) -> anyhow::Result<Right<'a>> {
         if let Course::Steps(decode) = course {
             let decoded = steps::reference(reference, rewritten, decode, plan)?;
-            let steps::Decoded { survey, states, asked, values, seconds } = decoded;
-            return Ok(Right { course, survey, feeds: states, asked, values, seconds });
+            let steps::Decoded { survey, states, asked, values, seconds, failed } = decoded;
+            return Ok(Right { course, survey, feeds: states, asked, values, seconds, failed });
         }
         let (survey, answer) = first::reference(reference, rewritten, plan)?;
+        Right::ran(reference, course, plan, (survey, answer))
+    }
+
+    /// The same, where its model is known already.
+    pub fn known(reference: &Side, course: &'a Course, plan: &Plan, survey: Survey) -> anyhow::Result<Right<'a>> {
+        Right::ran(reference, course, plan, (survey, first::unmarked(reference, plan)))
+    }
+
+    fn ran(
+        reference: &Side,
+        course: &'a Course,
+        plan: &Plan,
+        (survey, answer): (Survey, Result<Answer, RunError>),
+    ) -> anyhow::Result<Right<'a>> {
         let seconds = seconds(&answer);
         let values = match course {
             Course::Data => answer?.values.into_iter().map(Ok).collect(),
             _ => each(answer, plan, |plan| first::unmarked(reference, plan))?,
         };
-        Ok(Right { course, survey, feeds: plan.feeds.to_vec(), asked: plan.outputs.to_vec(), values, seconds })
+        Ok(Right {
+            course,
+            survey,
+            feeds: plan.feeds.to_vec(),
+            asked: plan.outputs.to_vec(),
+            values,
+            seconds,
+            failed: None,
+        })
     }
 
     /// Runs a candidate on the same, in one session as far as it can. Of the data as it is, a failure is that of all samples.
@@ -108,7 +132,7 @@ impl<'a> Right<'a> {
             _ => each(answer, &plan, |plan| first::unmarked(candidate, plan))?,
         };
         if let Course::Steps(decode) = self.course {
-            own = steps::by_itself(candidate, decode, &plan)?;
+            own = steps::by_itself(candidate, &Decode { steps: self.feeds.len(), ..decode.clone() }, &plan)?;
         }
         Ok(Gave { values, own, seconds })
     }
@@ -132,7 +156,8 @@ impl<'a> Right<'a> {
             }
             Course::Steps(decode) => {
                 let right: Vec<Tensors> = self.values.iter().flatten().cloned().collect();
-                let (steps, chosen) = steps::judged(pair, decode, &self.feeds, &right, gave)?;
+                let (mut steps, chosen) = steps::judged(pair, decode, &self.feeds, &right, gave)?;
+                steps.steps.extend(self.failed.iter().map(|why| steps::unreached(right.len(), why)));
                 Ok(Tried { steps, chosen: Some(chosen), ..Tried::default() })
             }
         }

@@ -3,6 +3,7 @@
 //! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
 //! so that weights stay mapped. Both hold for the reference and for the candidate.
 
+mod configured;
 mod cuda;
 pub mod library;
 mod optimised;

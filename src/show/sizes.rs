@@ -1,14 +1,12 @@
 //! Other sizes of the data: a row for each size of a sweep, and what became of the rows of a batch.
 
+use super::around::{AROUND, rows};
 use super::compared::{self, Sentence, worst};
 use super::page::{Block, Column, ColumnKind, Fact, Row, Words};
 use crate::found::sizes::{Batch, BatchOf, Size, SizeVerdict, told};
 use crate::found::stages::Stage;
 use crate::found::words::{cosine, count, number};
 use crate::found::{Metrics, Report, Verdict};
-
-/// Sizes on either side of the first one that fails, where there is no room for all.
-const AROUND: usize = 4;
 
 /// The sizes of a candidate, wherever they are told.
 #[derive(Clone, Copy)]
@@ -90,20 +88,11 @@ fn table(seen: Seen, all: bool) -> Block {
     use ColumnKind::*;
     let titles = [(Name, "size"), (Number, "max abs"), (Number, "cosine"), (Number, "beyond"), (State, "status")];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
-    let bad = seen.sweep.iter().position(|tried| tried.verdict != Verdict::Agreed);
-    let near = |at: usize| match bad {
-        Some(bad) => at.abs_diff(bad) <= AROUND,
-        None => at < 2 * AROUND,
-    };
-    let mut rows = Vec::new();
-    for (at, tried) in seen.sweep.iter().enumerate() {
-        match all || near(at) || at + 1 == seen.sweep.len() {
-            true => rows.push(Some(row(tried, seen.first_bad == Some(&tried.size)))),
-            false if rows.last().is_some_and(Option::is_some) => rows.push(None),
-            false => {}
-        }
-    }
-    Block::table(columns.into(), rows)
+    // One that has no answer may stand before the one that is told.
+    let at = |is: &dyn Fn(&SizeVerdict) -> bool| seen.sweep.iter().position(is);
+    let bad = |tried: &SizeVerdict| seen.first_bad == Some(&tried.size);
+    let middle = at(&bad).or_else(|| at(&|tried| tried.verdict != Verdict::Agreed));
+    Block::table(columns.into(), rows(seen.sweep, all, middle, |tried| row(tried, bad(tried))))
 }
 
 fn row(tried: &SizeVerdict, marked: bool) -> Row {

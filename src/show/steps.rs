@@ -1,14 +1,12 @@
 //! A model that decodes, step by step: a row each, around the first one that fails where there is no room for all.
 
+use super::around::{AROUND, rows};
 use super::compared::{Sentence, told, worst};
 use super::page::{Block, Column, ColumnKind, Fact, Row, Words};
 use crate::found::stages::Stage;
 use crate::found::steps::{Decoding, StepVerdict, Tokens};
 use crate::found::words::{cosine, number};
 use crate::found::{Metrics, Report, Verdict};
-
-/// Steps on either side of the first one that fails, where there is no room for all.
-const AROUND: usize = 4;
 
 /// The steps of a candidate, wherever they are told.
 #[derive(Clone, Copy)]
@@ -67,17 +65,10 @@ fn table(seen: Seen, all: bool) -> Block {
         (Words, "by its own"),
     ];
     let columns = titles.map(|(kind, title)| Column::new(kind, title));
-    let bad = seen.first_bad.or(seen.decoding.first_token);
-    let near = |at: usize| bad.map_or(at < 2 * AROUND, |bad| at.abs_diff(bad) <= AROUND);
-    let mut rows = Vec::new();
-    for (at, step) in seen.steps.iter().enumerate() {
-        match all || near(at) || at + 1 == seen.steps.len() {
-            true => rows.push(Some(row(step, seen.first_bad == Some(step.step)))),
-            false if rows.last().is_some_and(Option::is_some) => rows.push(None),
-            false => {}
-        }
-    }
-    Block::table(columns.into(), rows)
+    let silent = || seen.steps.iter().position(|step| step.verdict != Verdict::Agreed);
+    let middle = seen.first_bad.or(seen.decoding.first_token).or_else(silent);
+    let bad = |step: &StepVerdict| seen.first_bad == Some(step.step);
+    Block::table(columns.into(), rows(seen.steps, all, middle, |step| row(step, bad(step))))
 }
 
 fn row(step: &StepVerdict, marked: bool) -> Row {

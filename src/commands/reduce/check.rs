@@ -24,7 +24,8 @@ use crate::run::ort::{Runtime, library};
 pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<Findings> {
     let started = Instant::now();
     let progress = Progress::new(global.quiet);
-    let model = Model::open(&args.set.model, global.links())?;
+    let mut model = Model::open(&args.set.model, global.links())?;
+    model.bare = args.search.no_metadata;
     let check = Question::check(command, &args.check)?;
     sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
     let mut reference = sides::side(&args.set.reference, &model, global, &args.set)?;

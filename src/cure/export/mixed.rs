@@ -7,7 +7,7 @@ pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "onnx",
         file: MIXED,
-        content: |told| Ok(told.o.mixed.as_ref().map(|mixed| Content::Model(told.o.source.lean(mixed)))),
+        content: |told| Ok(told.o.mixed.as_ref().map(|mixed| Content::Model(told.o.source.written(mixed)))),
         section: |told| vec![line(if told.has_arguments() { CASTS } else { PRODUCTS })],
     }
 }

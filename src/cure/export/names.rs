@@ -16,7 +16,7 @@ pub fn export<'a>() -> Export<Told<'a>> {
     Export {
         consumer: "named",
         file: FILE,
-        content: |told| Ok((told.onnx == FILE).then(|| Content::Model(told.o.source.lean(&told.named)))),
+        content: |told| Ok((told.onnx == FILE).then(|| Content::Model(told.o.source.written(&told.named)))),
         section,
     }
 }

@@ -76,7 +76,7 @@ fn with(spec: &str, backend: impl Backend + 'static) -> Side {
     let model = Model::load(&path).unwrap();
     Side {
         spec: spec.parse().unwrap(),
-        graph: Graph::new(&model.proto).unwrap(),
+        graph: Graph::new(&model.proto).unwrap().into(),
         backend: std::sync::Arc::new(backend),
         model,
         lowering: Lowering::None,

@@ -1,21 +1,23 @@
 //! Shards of one pipeline as one. Values only.
 
-use super::{Swept, answer, decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, sizes_of_all, worst_of_all};
+use super::{
+    NOTHING, Named, Swept, alike, answer, decisions_of_all, fits, inputs_of_all, of_one, samples_of_all, shards,
+    sizes_of_all, worst_of_all,
+};
 use crate::found::shard::{Shard, Shared};
 use crate::found::stages::{Against, Latency, Stage, Stages, TrueRow, Truth, together};
 use crate::found::{Real, Verdict};
 
-/// One of all shards of one run. An error says what does not fit.
-pub fn merge(mut all: Vec<Stages>) -> Result<Stages, String> {
-    all.sort_by_key(|stages| stages.shard.as_ref().map_or(0, |shard| shard.index));
-    let shards: Option<Vec<Shard>> = all.iter().map(|stages| stages.shard.clone()).collect();
-    let shards = shards.ok_or("a report is no shard: run with --shard I/N")?;
+/// One of all shards of one run. An error says what does not fit, and which files.
+pub fn merge(mut all: Vec<Named<Stages>>) -> Result<Stages, String> {
+    all.sort_by_key(|named| named.report.shard.as_ref().map_or(0, |shard| shard.index));
+    let shards = shards(&all, |stages| stages.shard.as_ref())?;
     fits(&shards)?;
-    let Some(first) = all.first() else { return Err("there is no report to merge".to_string()) };
     let names = |stages: &Stages| stages.stages.iter().map(|s| (s.name.clone(), s.spec.clone())).collect::<Vec<_>>();
-    if all.iter().any(|other| names(other) != names(first) || other.model.sha256 != first.model.sha256) {
-        return Err("the reports are of different models or stages".to_string());
-    }
+    alike(&all, "models or stages", |stages| (names(stages), stages.model.sha256.clone()))?;
+    let shards: Vec<Shard> = shards.into_iter().map(|named| named.report).collect();
+    let all: Vec<Stages> = all.into_iter().map(|named| named.report).collect();
+    let Some(first) = all.first() else { return Err(NOTHING.to_string()) };
     let sizes = shards.iter().any(|shard| shard.what == Shared::Sizes);
     let merged = if sizes { swept } else { stage };
     let stages: Vec<Stage> = (0..first.stages.len())

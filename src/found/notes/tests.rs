@@ -101,6 +101,7 @@ fn all() -> Vec<(Note, &'static str)> {
             Note::Unfinished,
             "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
         ),
+        (Note::Swept { done: 3, of: 40 }, "3 of 40 sizes were tried when this was written"),
         (Note::Besides(vec![words("ln_pow")]), "with the culprits put right, 'ln_pow' is wrong too"),
         (
             Note::Besides(["a", "b", "c", "d", "e"].map(words).to_vec()),
@@ -166,6 +167,7 @@ fn number(note: &Note) -> usize {
         Note::Besides(_) => 24,
         Note::UnusedLabels(_) => 25,
         Note::StatisticsInside { .. } => 26,
+        Note::Swept { .. } => 30,
     }
 }
 
@@ -182,7 +184,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..30).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..31).collect::<Vec<_>>());
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub fn wiring(inputs: &[InputSpec], outputs: &[String], given: Decode) -> Decode
 fn rule(spec: &InputSpec) -> Option<Rule> {
     let name = spec.name.to_ascii_lowercase();
     let whole = matches!(spec.dtype, DType::Int64 | DType::Int32);
-    if name.ends_with("attention_mask") && !name.starts_with("encoder") && spec.dims.len() == 2 {
+    let seen = name.ends_with("attention_mask") || ["mask", "attn_mask", "input_mask"].contains(&name.as_str());
+    if seen && !name.starts_with("encoder") && spec.dims.len() == 2 {
         return Some(Rule::Mask);
     }
     if whole && (name.ends_with("position_ids") || name == "cache_position" || name == "positions") {
@@ -54,13 +55,13 @@ fn rule(spec: &InputSpec) -> Option<Rule> {
 }
 
 /// Is this output the next value of that input? `present.0.key` of `past_key_values.0.key`, `present_0` of `past_0`, `state_out`
-/// of `state`, `hn` of `h`.
+/// of `state`, `hn` of `h`, `stateN` of `state`.
 fn follows(output: &str, input: &str) -> bool {
     let (out, own) = (plain(output), plain(input));
     if out == own && output != input {
         return true;
     }
-    let ends = ["_out", "_output", "_new", "_next", "n", "_n", ".out"];
+    let ends = ["_out", "_output", "_new", "_next", "n", "N", "_n", ".out"];
     let starts = ["out_", "output_", "new_", "next_", "updated_"];
     let own_ends = ["", "_in", "_input", "0", "_0", ".in"];
     let own_starts = ["", "in_", "input_", "old_", "prev_"];

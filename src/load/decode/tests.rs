@@ -30,11 +30,13 @@ fn names_of_exporters_are_known() {
         ("state", "state_out"),
         ("h", "hn"),
         ("h0", "hn"),
+        ("c", "cn"),
+        ("state_in", "state_out"),
+        ("hidden", "hidden_out"),
+        ("rnn_state", "new_rnn_state"),
         ("cache_in", "cache_out"),
     ] {
-        // The last ones are guesses of recurrent models.
-        let known = wired(&[spec(input, DType::Float32, &["1"])], &[output]);
-        assert!(!known.feedback.is_empty() || output == "stateN", "{output} -> {input}");
+        check(input, output, true);
     }
     check("past_key_values.0.key", "present.1.key", false);
     check("past_key_values.0.key", "present.0.value", false);
@@ -114,4 +116,55 @@ fn users_values_come_step_by_step() {
     let outputs = Tensors::from_iter([("hn".to_string(), Tensor::f32(&[1], &[7.]))]);
     let next = decode.next(&sample(1.), &outputs, Some(&sample(2.))).unwrap();
     assert_eq!((next["x"].view::<f32>()[0], next["h"].view::<f32>()[0]), (2., 7.));
+}
+
+#[test]
+fn masks_of_every_type_begin_with_ones_and_grow() {
+    let check = |dtype: DType, name: &str, given: Option<Tensor>, want: &[f64]| {
+        let specs = [spec("input_ids", DType::Int64, &["batch", "seq"]), spec(name, dtype, &["batch", "total"])];
+        let decode = wired(&specs, &["logits"]);
+        let ids = Tensor::from_vec(DType::Int64, vec![1, 2], vec![5i64, 6]);
+        let mut feed = Tensors::from_iter([("input_ids".to_string(), ids)]);
+        feed.extend(given.map(|mask| (name.to_string(), mask)));
+        complete(&mut feed, &specs, &decode);
+        let outputs = Tensors::from_iter([("logits".to_string(), Tensor::f32(&[1, 2], &[0., 1.]))]);
+        let next = decode.next(&feed, &outputs, None).unwrap();
+        assert_eq!((next[name].dtype, to_f64(&next[name])), (dtype, want.to_vec()), "{name}");
+    };
+    use DType::*;
+    for dtype in [Bool, Int64, Int32, Float32, Float16, Bfloat16, Float64] {
+        check(dtype, "attention_mask", None, &[1., 1., 1.]);
+    }
+    let bools = Tensor::new(Bool, vec![1, 2], vec![0u8, 1]).unwrap();
+    check(Bool, "mask", Some(bools), &[0., 1., 1.]);
+    check(Float32, "decoder_attention_mask", Some(Tensor::f32(&[1, 2], &[0., 1.])), &[0., 1., 1.]);
+    // It is added to the scores: what is seen is a zero.
+    check(Float32, "attention_mask", Some(Tensor::f32(&[1, 2], &[-1e4, 0.])), &[-1e4, 0., 0.]);
+    check(Float32, "attention_mask", Some(Tensor::f32(&[1, 2], &[0., 0.])), &[0., 0., 0.]);
+}
+
+/// A model that reads no tokens: what nobody gives is silence, of the batch that the data has.
+#[test]
+fn a_state_begins_with_zeros() {
+    let input = spec("input", DType::Float32, &["batch", "samples"]);
+    let made = |state: InputSpec, feedback: &str| {
+        let specs = [input.clone(), state.clone()];
+        let pair = (feedback.to_string(), state.name.clone());
+        let decode = Decode { steps: 3, feedback: vec![pair], ..Decode::default() };
+        let mut feed = Tensors::from_iter([("input".to_string(), Tensor::f32(&[3, 2], &[1.; 6]))]);
+        complete(&mut feed, &specs, &decode);
+        feed.get(&state.name).map(|tensor| {
+            assert!(tensor.bytes().iter().all(|byte| *byte == 0));
+            let told = format!("output '{feedback}' becomes input '{}', which begins with zeros", state.name);
+            assert_eq!(decode.told(&feed), [told]);
+            tensor.shape.clone()
+        })
+    };
+    let state = |dims: &[&str]| spec("h", DType::Float32, dims);
+    assert_eq!(made(state(&["2", "batch", "128"]), "any"), Some(vec![2, 3, 128]));
+    assert_eq!(made(state(&["2", "batch_size", "128"]), "any"), Some(vec![2, 3, 128]));
+    assert_eq!(made(state(&["1", "1", "4"]), "any"), Some(vec![1, 1, 4]));
+    assert_eq!(made(spec("c", DType::Float16, &["batch", "samples"]), "cn"), Some(vec![3, 2]));
+    // Nobody knows how wide it is.
+    assert_eq!(made(state(&["batch", "width"]), "any"), None);
 }

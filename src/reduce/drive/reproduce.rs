@@ -145,7 +145,7 @@ fn one(
         folder,
         values: &|case| judge.values(case),
         expected: &|case| judge.expected(case),
-        lean: &|model| candidate.model.lean(model),
+        lean: &|model| candidate.model.written(model),
         story: &|case, notes| story::of_culprit(culprit, &request.about, &told, case, notes),
         proof: &|model| story::prove(&told, model),
     };

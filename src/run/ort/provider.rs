@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
+use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::configured::with;
 use super::reason::{one_line, reason};
 use super::{Ort, cuda};
 use crate::run::{RunError, Tf32};
@@ -124,11 +125,6 @@ fn built_in(name: &str, options: &[(String, String)]) -> Option<ExecutionProvide
         _ => return None,
     };
     Some(provider.error_on_failure())
-}
-
-/// With the user's options, the last of a name counts.
-pub(super) fn with<P: ArbitrarilyConfigurableExecutionProvider>(provider: P, options: &[(String, String)]) -> P {
-    options.iter().fold(provider, |provider, (key, value)| provider.with_arbitrary_config(key, value))
 }
 
 /// `ggml`, `GGML` and `GgmlExecutionProvider` are the same provider.

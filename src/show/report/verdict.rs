@@ -2,7 +2,7 @@
 
 use super::{Density, cure, judged, run};
 use crate::found::words::{clean, count, file_name, plural, seconds};
-use crate::found::{Report, Status, TensorResult, Verdict, sizes};
+use crate::found::{Report, Status, TensorResult, Verdict, Wanted, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
 
 /// The verdict as a word and the rest of its sentence.
@@ -26,13 +26,24 @@ pub fn headline(report: &Report) -> (&'static str, String) {
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),
         Verdict::Diverged => {
-            let found = match report.culprits.len() {
-                0 => "no culprit found".into(),
-                n => plural(n, "culprit"),
+            let told = match (report.wanted, report.culprits.len()) {
+                (Wanted::Table, _) => format!("{}{model}, {pair}", diverging(report)),
+                (_, 0) => format!("no culprit found in {model}, {pair}"),
+                (_, n) => format!("{} in {model}, {pair}", plural(n, "culprit")),
             };
-            ("diverged", limited(report).unwrap_or_else(|| format!("{found} in {model}, {pair}")))
+            ("diverged", limited(report).unwrap_or(told))
         }
         Verdict::Inconclusive => ("inconclusive", format!("no answer for {model}, {pair}")),
+    }
+}
+
+/// How many outputs are beyond what they may be off by, where those decide.
+fn diverging(report: &Report) -> String {
+    let of = report.outputs.len();
+    match report.outputs.iter().filter(|output| output.status == Status::Diverges).count() {
+        0 => String::new(),
+        n if n == of => format!("{} of ", plural(n, "output")),
+        n => format!("{} of {} of ", count(n as u64), plural(of, "output")),
     }
 }
 
@@ -179,14 +190,24 @@ fn next_step(report: &Report) -> &'static str {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
     } else if report.metric_command.as_ref().is_some_and(|said| said.status == Status::NotCompared) {
         "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
+    } else if report.search.perturbed && report.wanted == Wanted::Table {
+        "marking changes what the candidate computes: `layerdiff bisect --marks 1` marks fewer tensors at a time"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if moves && report.tensors.is_empty() {
         "run the candidate by hand on the same data until it answers the same twice, then run again"
     } else if outputs_unseen {
         "no output could be compared: judge on other tensors with --outputs NAME,..., or check that both models have the same outputs"
+    } else if report.steps.iter().any(|step| step.verdict == Verdict::Inconclusive) {
+        "ask for fewer steps (--steps), or put right what keeps that step from running: its reason is in the table"
+    } else if !report.sweep.is_empty() && report.outputs.is_empty() {
+        "run it again, with fewer sizes, or share them between several runs of `layerdiff compare` (--shard)"
+    } else if report.sweep.iter().any(|tried| tried.verdict == Verdict::Inconclusive) {
+        "leave the sizes without an answer out of --sweep, or have both sides take them (of an engine: --profile)"
     } else if report.search.candidate_runs == 0 {
         "check that the candidate runs the model at all (layerdiff doctor), then run again"
+    } else if report.wanted == Wanted::Table {
+        "run it again: a comparison begins from the start each time; `layerdiff bisect` goes on where it was (--resume)"
     } else {
         "run again with --resume to continue from the journal, or with --strategy scan to measure every tensor"
     }

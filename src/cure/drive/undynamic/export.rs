@@ -44,7 +44,7 @@ fn mixed<'a>() -> Export<Told<'a>> {
         consumer: "onnx",
         file: MIXED,
         content: |told| {
-            let model = || told.remedy.candidate.model.lean(&told.remedy.file.without(told.nodes));
+            let model = || told.remedy.candidate.model.written(&told.remedy.file.without(told.nodes));
             Ok((!told.nodes.is_empty()).then(|| Content::Model(model())))
         },
         section: |_| {

@@ -155,7 +155,7 @@ impl Faults<'_> {
             folder: &folder,
             values: &values,
             expected: &expected,
-            lean: &|model| self.side.model.lean(model),
+            lean: &|model| self.side.model.written(model),
             story: &|case, notes| story::of_check(&self.question.args.check, self.about, case, notes),
             proof: &|model| self.prove(model),
         };

@@ -1,6 +1,8 @@
 //! Headlines and next steps, case by case.
 
 use super::*;
+use crate::found::sizes::SizeVerdict;
+use crate::found::steps::StepVerdict;
 use crate::show::sample::{agreed_report, check_report, hostile_report, limited_report, partial_report, sample_report};
 
 #[test]
@@ -34,6 +36,30 @@ fn next_steps_fit_the_reason() {
     assert!(next_step(&report).contains("--outputs"));
     report.search.perturbed = true;
     assert!(next_step(&report).contains("--marks 1"));
+}
+
+/// A comparison searches for nothing: it accuses nobody, and can go on with nothing.
+#[test]
+fn a_comparison_is_no_search() {
+    let mut report = Report { wanted: Wanted::Table, culprits: Vec::new(), ..sample_report() };
+    assert_eq!(headline(&report).1, "1 output of bert.onnx, ort:fp16 against ort");
+    report.outputs.push(TensorResult { status: Status::Agrees, ..report.outputs[0].clone() });
+    assert_eq!(headline(&report).1, "1 of 2 outputs of bert.onnx, ort:fp16 against ort");
+    report.outputs.clear();
+    assert_eq!(headline(&report).1, "bert.onnx, ort:fp16 against ort");
+    let mut report = Report { wanted: Wanted::Table, ..partial_report() };
+    for perturbed in [false, true] {
+        report.search.perturbed = perturbed;
+        let next = next_step(&report);
+        assert!(next.contains("layerdiff bisect") && !next.contains("--strategy"), "{next}");
+    }
+    report.search.perturbed = false;
+    report.sweep = vec![SizeVerdict::default()];
+    assert!(next_step(&report).contains("(--shard)"), "it was stopped before it came to the outputs");
+    report.outputs = sample_report().outputs;
+    assert!(next_step(&report).contains("--sweep"));
+    report.steps = vec![StepVerdict::default()];
+    assert!(next_step(&report).contains("--steps"));
 }
 
 #[test]

@@ -19,5 +19,5 @@ const SECTION: &str =
 fn model(told: &Told) -> Content {
     let candidate = told.remedy.candidate;
     let without = told.remedy.quantised.without(&candidate.model.proto, candidate, told.nodes);
-    Content::Model(candidate.model.lean(&without))
+    Content::Model(candidate.model.written(&without))
 }
