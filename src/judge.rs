@@ -11,7 +11,7 @@ pub mod allowance;
 mod decisions;
 mod groups;
 mod metric;
-mod noise;
+pub mod noise;
 pub mod parts;
 mod rank;
 mod rows;
@@ -50,6 +50,8 @@ pub struct Rules {
     pub watch: bool,
     /// What single tensors may be off by besides, by name.
     pub of: HashMap<String, Allowance>,
+    /// The candidate's session optimises.
+    pub optimised: bool,
     /// `--metric`: judge final outputs in place of the tolerance.
     pub metrics: OutputMetrics,
     /// Only so large a part of what is usually allowed.
@@ -112,7 +114,8 @@ impl Rules {
     /// What a tensor of this name may be off by.
     pub fn allowance(&self, name: &str) -> Allowance {
         let own = self.of.get(name).cloned().unwrap_or_default();
-        Allowance { precision: looser(self.precision, own.precision), share: self.share, ..own }
+        let precision = looser(self.precision, own.precision);
+        Allowance { precision, share: self.share, optimised: self.optimised, ..own }
     }
 
     /// The same, by what its values show of what they were computed in.
@@ -166,7 +169,7 @@ impl Rules {
             why += &format!(" ({because})");
         }
         if let (None, None) = (self.atol, self.rtol) {
-            let floor = noise::floor(precision);
+            let floor = Allowance { precision, optimised: self.optimised, ..Allowance::default() }.floor();
             why += &format!(
                 "; a tensor also agrees while its SQNR is at least {} dB and no element is further off than {} of its largest value",
                 floor.sqnr_db, floor.worst

@@ -132,12 +132,13 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         feeds: &feeds,
         outputs: &outputs,
     };
+    let loose = known.optimised(rules.clone());
     let rules = known.rules(rules);
-    findings.opening.tolerance = rules.told(&outputs);
     findings.opening.notes.extend(truth::notes(&reference, &candidate, &survey.types));
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
     let mut lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
-    let (session, note) = deployed::settle(&mut lab, &mut first)?;
+    let (session, note) = deployed::settle(&mut lab, &mut first, loose)?;
+    findings.opening.tolerance = lab.rules.told(&lab.outputs);
     findings.opening.session = session;
     findings.opening.notes.extend(note);
     Ok(Opened { lab, first, experiment, findings, dir })

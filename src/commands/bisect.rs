@@ -18,8 +18,9 @@ use crate::find::{self, inside, optimizer, route, story, trust, undo};
 use crate::found::experiment::Experiment;
 use crate::found::shard::Shared;
 use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
+use crate::lab::first::inner;
 use crate::lab::journal::{Journal, Known};
-use crate::lab::{Ledger, Probe, Side, Wish};
+use crate::lab::{Lab, Ledger, Probe, Side, Wish};
 use crate::open::{self, Opened, places, untouched};
 use crate::progress::Progress;
 use crate::reduce::drive::deliver;
@@ -28,6 +29,7 @@ use crate::reduce::drive::story::About;
 use crate::run::RunError;
 use crate::run::ort::runtime;
 use crate::search::Answer;
+use crate::tensor::Tensors;
 
 /// Builds that a search for knobs may cost.
 const ROUTES: u64 = 200;
@@ -102,6 +104,7 @@ pub fn go_on(
         Err(unstarted) => {
             deliver::clear(&run.frame.dir);
             run.frame.unstarted(unstarted);
+            run.refused(&lab);
             None
         }
         Ok(mut probe) => {
@@ -233,9 +236,9 @@ impl Run<'_> {
                 });
                 frame.findings.found = Some(found.value);
                 found.halted.map_or(Ok(()), Err)?;
-                if optimizer::is_to_blame(probe) { self.optimizers(probe) } else { Ok(()) }
+                if optimizer::is_to_blame(probe.lab) { self.optimizers(probe.lab, &probe.finals.right) } else { Ok(()) }
             }
-            By::Optimizer if optimizer::is_to_blame(probe) => self.optimizers(probe),
+            By::Optimizer if optimizer::is_to_blame(probe.lab) => self.optimizers(probe.lab, &probe.finals.right),
             By::Optimizer => {
                 frame.findings.ranking.notes.push(Note::PlainFailsAlike);
                 Ok(())
@@ -243,11 +246,24 @@ impl Run<'_> {
         }
     }
 
+    /// A session that is refused, or fails, as it is deployed, and runs as a plain one: what of the runtime is to blame is an answer
+    /// beside the one that there is no verdict.
+    fn refused(&mut self, lab: &Lab) {
+        let ran = self.frame.findings.opening.session.as_ref().is_some_and(|session| session.plain.is_some());
+        if !optimizer::is_to_blame(lab) || !ran {
+            return;
+        }
+        let right = lab.reference.run(&inner(&lab.reference, &lab.outputs), &lab.feeds, &lab.outputs);
+        if let Err(RunError::Interrupted) = right.and_then(|right| self.optimizers(lab, &right)) {
+            self.frame.findings.halted = Some(RunError::Interrupted);
+        }
+    }
+
     /// What of the runtime makes the failure, and which culprits that explains.
-    fn optimizers(&mut self, probe: &Probe) -> Result<(), RunError> {
+    fn optimizers(&mut self, lab: &Lab, right: &[Tensors]) -> Result<(), RunError> {
         let Run { frame, progress, .. } = self;
         frame.tell();
-        let found = optimizer::optimizers(probe, OPTIMIZERS, progress)?;
+        let found = optimizer::optimizers(lab, right, OPTIMIZERS, progress)?;
         if let Some(culprits) = frame.findings.found.as_mut().and_then(|found| found.culprits.as_mut()) {
             optimizer::explain(culprits, &found);
         }

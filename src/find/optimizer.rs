@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use crate::found::{Culprit, Diagnosis, MadeNode, Optimizers, Sure};
+use crate::lab::Lab;
 use crate::lab::first::inner;
-use crate::lab::{Lab, Probe};
 use crate::progress::Progress;
-use crate::run::{OptimisedNode, RunError, SessionOptions};
+use crate::run::{Optimised, OptimisedNode, RunError, SessionOptions};
 use crate::search::{Answer, ddmin};
+use crate::tensor::Tensors;
 
 /// The switch that is no optimizer.
 pub const PREPACKING: &str = "prepacking";
@@ -45,9 +46,49 @@ const RULES: [&str; 22] = [
     "ReluQuantRewrite",
 ];
 
+/// Optimizers of ONNX Runtime on the CPU, by the names of its log. A name that a version does not know switches nothing.
+const OPTIMIZERS: [&str; 36] = [
+    "ConstantSharing",
+    "CommonSubexpressionElimination",
+    "ConstantFolding",
+    "MatMulAddFusion",
+    "ReshapeFusion",
+    "SliceConcatToSpaceToDepthFusion",
+    "GeluFusionL1",
+    "GeluFusionL2",
+    "LayerNormFusionL1",
+    "LayerNormFusionL2",
+    "SimplifiedLayerNormFusion",
+    "QDQPropagationTransformer",
+    "WeightBiasQuantization",
+    "EnsureUniqueDQForNodeUnit",
+    "WhereDummyDq",
+    "DoubleQDQPairsRemover",
+    "TransposeOptimizer",
+    "QDQS8ToU8Transformer",
+    "QDQSelectorActionTransformer",
+    "QDQFinalCleanupTransformer",
+    "GemmActivationFusion",
+    "MatMulIntegerToFloatFusion",
+    "DynamicQuantizeMatMulFusion",
+    "ConvActivationFusion",
+    "ConvAddActivationFusion",
+    "AttentionFusion",
+    "EmbedLayerNormFusion",
+    "GatherToSplitFusion",
+    "GatherToSliceFusion",
+    "MatmulTransposeFusion",
+    "BiasGeluFusion",
+    "SkipLayerNormFusion",
+    "FastGeluFusion",
+    "QuickGeluFusion",
+    "MatMulScaleFusion",
+    "NchwcTransformer",
+];
+
 /// Does only what is deployed fail? Then tensors are looked at in that session.
-pub fn is_to_blame(probe: &Probe) -> bool {
-    probe.lab.candidate.fuses() && !probe.lab.candidate.is_engine()
+pub fn is_to_blame(lab: &Lab) -> bool {
+    lab.candidate.fuses() && !lab.candidate.is_engine()
 }
 
 /// Tells the culprits what was found: those that a made node stands for, or all where nobody knows.
@@ -67,11 +108,17 @@ pub fn explain(culprits: &mut [Culprit], found: &Optimizers) {
     }
 }
 
-/// A smallest set of optimizers that, turned off, makes the outputs of the session agree; at most `most` sessions.
-pub fn optimizers(probe: &Probe, most: usize, progress: &Progress) -> Result<Optimizers, RunError> {
-    let mut trials = Trials { probe, progress, left: most, tried: 0 };
-    let session = &probe.lab.candidate.session;
-    let mut switches = made(probe, session)?.applied;
+/// A smallest set of optimizers that, turned off, makes the outputs of the session agree with what is `right`, by sample; at most
+/// `most` sessions.
+pub fn optimizers(lab: &Lab, right: &[Tensors], most: usize, progress: &Progress) -> Result<Optimizers, RunError> {
+    let mut trials = Trials { lab, right, progress, left: most, tried: 0 };
+    let session = &lab.candidate.session;
+    // A session that is refused has no list of its own: then it is of all names.
+    let mut switches = match made(lab, session) {
+        Ok(made) => made.applied,
+        Err(RunError::Build { .. } | RunError::Crash { .. }) => every_name(),
+        Err(e) => return Err(e),
+    };
     if session.prepack {
         switches.push(PREPACKING.to_string());
     }
@@ -84,7 +131,7 @@ pub fn optimizers(probe: &Probe, most: usize, progress: &Progress) -> Result<Opt
         let rules: Vec<String> = RULES.iter().map(|rule| rule.to_string()).chain(others).collect();
         off = trials.smallest(&rules)?.unwrap_or(off);
     }
-    let made = difference(probe, session, &off.names)?;
+    let made = difference(lab, session, &off.names)?;
     Ok(Optimizers { names: off.names, verified: true, minimal: off.minimal, trials: trials.tried, of, made })
 }
 
@@ -96,7 +143,8 @@ struct Off {
 
 /// Sessions with switches turned off.
 struct Trials<'a> {
-    probe: &'a Probe<'a>,
+    lab: &'a Lab,
+    right: &'a [Tensors],
     progress: &'a Progress,
     left: usize,
     tried: usize,
@@ -129,13 +177,13 @@ impl Trials<'_> {
         }
         (self.left, self.tried) = (self.left - 1, self.tried + 1);
         self.progress.step(format!("optimizers, session {}: {} off", self.tried, off.len()));
-        let Lab { candidate: side, outputs, feeds, .. } = self.probe.lab;
+        let Lab { candidate: side, outputs, feeds, .. } = self.lab;
         let model = side.marked(&inner(side, outputs));
         let work = side.work(feeds, outputs).on(&model, &side.types).in_session(without(&side.session, off));
         match side.values(&work) {
             Err(RunError::Interrupted) => Err(RunError::Interrupted),
             Err(_) => Ok(Answer::Unknown),
-            Ok(values) => Ok(self.probe.lab.tried(outputs, &self.probe.finals.right, &values, 0)?.answer),
+            Ok(values) => Ok(self.lab.tried(outputs, self.right, &values, 0)?.answer),
         }
     }
 }
@@ -148,15 +196,25 @@ fn without(session: &SessionOptions, off: &[String]) -> SessionOptions {
 }
 
 /// What such a session makes of the candidate's model.
-fn made(probe: &Probe, session: &SessionOptions) -> Result<crate::run::Optimised, RunError> {
-    let side = &probe.lab.candidate;
+fn made(lab: &Lab, session: &SessionOptions) -> Result<Optimised, RunError> {
+    let side = &lab.candidate;
     side.optimised(&side.work(&[], &[]).in_session(session.clone()))
 }
 
 /// The nodes that are there with these optimizers, and what of the model each stands for.
-fn difference(probe: &Probe, session: &SessionOptions, off: &[String]) -> Result<Vec<MadeNode>, RunError> {
-    let (with, without) = (made(probe, session)?.nodes, made(probe, &without(session, off))?.nodes);
-    Ok(apart(&with, &without))
+fn difference(lab: &Lab, session: &SessionOptions, off: &[String]) -> Result<Vec<MadeNode>, RunError> {
+    let with = match made(lab, session) {
+        Ok(made) => made.nodes,
+        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
+        // What is refused made nothing.
+        Err(_) => return Ok(Vec::new()),
+    };
+    Ok(apart(&with, &made(lab, &without(session, off))?.nodes))
+}
+
+/// Of optimizers and rules, where nobody tells which change something.
+fn every_name() -> Vec<String> {
+    RULES.iter().chain(&OPTIMIZERS).map(|name| name.to_string()).collect()
 }
 
 /// Nodes of `with` that `without` has not, and for each the nodes of `without` that it stands for.

@@ -19,6 +19,10 @@ pub struct SessionInfo {
     /// where it was not run, because the verdict came from it, or because what is deployed agrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain: Option<Verdict>,
+    /// What is deployed is within what optimising explains, and the plain session, in which both sides compute alike, diverges: the
+    /// verdict is of that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// Why the plain session gave no outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain_why: Option<String>,

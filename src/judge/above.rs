@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::allowance::{Allowance, looser};
-use super::noise;
+use super::noise::{self, Beside};
 use crate::graph::{Graph, Node, Source};
 use crate::load::Model;
 use crate::load::testset::tensor_from_proto;
@@ -21,9 +21,8 @@ pub struct Wires<'a> {
     pub model: &'a Model,
 }
 
-/// By tensor of `own`, what is done above it that `other` does not do in the same place. `same_library`: both round alike
-/// where they do the same.
-pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
+/// By tensor of `own`, what is done above it that `other` does not do in the same place. `beside` says what runs the two.
+pub fn above(own: Wires, other: Wires, beside: Beside) -> Vec<Allowance> {
     let (halves, theirs) = (halves(own), halves(other));
     let alike = quantise_alike(own, other);
     let mut known: Vec<Allowance> = vec![Allowance::default(); own.graph.tensors.len()];
@@ -35,7 +34,8 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
             above = above.or(Allowance { precision, steps, ..Allowance::default() });
         }
         let proto = node.proto(&own.model.proto);
-        let made_of = if unit(node, &known) { 1.0 } else { 0.0 };
+        let results = node.results.iter().map(|tensor| known[*tensor].made_of).fold(0.0, f64::max);
+        let made_of = if unit(node, &known) { 1.0 } else { results };
         let counts = counts(node, &known);
         for tensor in &node.writes {
             let counterpart = other.graph.tensor(&own.graph.tensors[*tensor].key);
@@ -44,15 +44,18 @@ pub fn above(own: Wires, other: Wires, same_library: bool) -> Vec<Allowance> {
             let mut allowance = Allowance { made_of, counts, step, ..above.clone() };
             if let Some(precision) = quantises(own, node, proto) {
                 match twin {
-                    None if alike => allowance.steps = Some(noise::steps(false)),
+                    None if alike => {
+                        allowance.steps =
+                            Some(noise::steps(if beside == Beside::Same { Beside::Elsewhere } else { beside }))
+                    }
                     None => allowance.precision = looser(allowance.precision, precision),
-                    Some(_) if rounds_values(own, node) => allowance.steps = Some(noise::steps(same_library)),
+                    Some(_) if rounds_values(own, node) => allowance.steps = Some(noise::steps(beside)),
                     Some(_) => {}
                 }
             }
             if let Some(half) = halves[*tensor] {
                 let alike = counterpart.is_some_and(|t| theirs[t] == Some(half));
-                if !(alike && same_library) {
+                if !(alike && beside == Beside::Same) {
                     allowance.precision = looser(allowance.precision, half);
                 }
             }

@@ -23,6 +23,8 @@ pub struct Allowance {
     pub parts: Vec<Cut>,
     /// Only so large a part of all that is allowed: what comes again and again adds up.
     pub share: Option<f64>,
+    /// The candidate's session optimises.
+    pub optimised: bool,
 }
 
 impl Allowance {
@@ -40,12 +42,16 @@ impl Allowance {
             counts: self.counts || other.counts,
             parts: if self.parts.is_empty() { other.parts } else { self.parts },
             share: self.share.or(other.share),
+            optimised: self.optimised || other.optimised,
         }
     }
 
     /// Noise for a tensor as a whole.
     pub fn floor(&self) -> Floor {
-        let floor = noise::floor(self.precision);
+        let floor = match (self.precision, self.optimised) {
+            (Precision::Fp32, true) => noise::OPTIMISED,
+            (precision, _) => noise::floor(precision),
+        };
         let floor = self.steps.map_or(floor, |steps| floor.or(steps));
         let share = self.share.unwrap_or(1.0);
         Floor { sqnr_db: floor.sqnr_db - 20.0 * share.log10(), worst: floor.worst * share }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::judge::above::{Wires, above};
 use crate::judge::allowance::looser;
+use crate::judge::noise::Beside;
 use crate::judge::parts::parts;
 use crate::judge::{Allowance, Rules, seen};
 use crate::lab::first::First;
@@ -30,14 +31,24 @@ pub struct Known<'a> {
 
 impl Known<'_> {
     /// The rules with all that they can know of single tensors.
-    pub fn rules(&self, mut rules: Rules) -> Rules {
+    pub fn rules(&self, rules: Rules) -> Rules {
+        let same = self.reference.on_cpu() && self.candidate.on_cpu();
+        self.of(rules, if same { Beside::Same } else { Beside::Elsewhere })
+    }
+
+    /// The same of a candidate whose session optimises.
+    pub fn optimised(&self, rules: Rules) -> Rules {
+        Rules { optimised: true, ..self.of(rules, Beside::Optimised) }
+    }
+
+    fn of(&self, mut rules: Rules, beside: Beside) -> Rules {
         if rules.watch
             && let Some(precision) = self.seen()
         {
             rules.precision = looser(rules.precision, precision);
             rules.because = Some(format!("every value that the candidate hands out is a number of {precision}"));
         }
-        rules.of = self.allowances();
+        rules.of = self.allowances(beside);
         rules
     }
 
@@ -58,14 +69,11 @@ impl Known<'_> {
     }
 
     /// By tensor of the reference's graph that has any.
-    fn allowances(&self) -> HashMap<String, Allowance> {
+    fn allowances(&self, beside: Beside) -> HashMap<String, Allowance> {
         let (reference, candidate) = (self.reference, self.candidate);
         let mine = Wires { graph: &reference.graph, model: &reference.model };
         let theirs = Wires { graph: &candidate.graph, model: &candidate.model };
-        // A session that optimises does not round as the reference's does.
-        let plain = candidate.deploys.is_none() && !candidate.fuses();
-        let same_library = reference.on_cpu() && candidate.on_cpu() && plain;
-        let (own, other) = (above(mine, theirs, same_library), above(theirs, mine, same_library));
+        let (own, other) = (above(mine, theirs, beside), above(theirs, mine, beside));
         let mut parts = parts(&reference.graph, &reference.model.proto, &|key| self.shape(key));
         let allowance = |tensor: usize, parts: &mut Vec<_>| {
             let key = &reference.graph.tensors[tensor].key;

@@ -3,6 +3,7 @@
 //! of the model fails, and tensors are looked at in the deployed one, as far as marking does not disturb it.
 
 use crate::found::{Note, SessionInfo, Status, Verdict};
+use crate::judge::Rules;
 use crate::lab::first::{First, inner};
 use crate::lab::{Lab, Side};
 use crate::run::{Level, RunError, SessionOptions};
@@ -10,16 +11,23 @@ use crate::search::Answer;
 use crate::spec::Place;
 use crate::tensor::Tensors;
 
-/// What is told of the candidate's session; nothing where ONNX Runtime does not run it. Chooses the session of the search.
-pub fn settle(lab: &mut Lab, first: &mut First) -> Result<(Option<SessionInfo>, Option<Note>), RunError> {
+/// What is told of the candidate's session; nothing where ONNX Runtime does not run it. Chooses the session of the search, and the
+/// rules: `loose` are those of a session that optimises, whose roundings are no fault.
+pub fn settle(lab: &mut Lab, first: &mut First, loose: Rules) -> Result<(Option<SessionInfo>, Option<Note>), RunError> {
     let Some(mut info) = info(&lab.candidate) else { return Ok((None, None)) };
-    let (Some(deployed), Ok(values)) = (lab.candidate.deploys.clone(), first.unmarked.clone()) else {
-        return Ok((Some(info), None));
-    };
+    let Some(deployed) = lab.candidate.deploys.clone() else { return Ok((Some(info), None)) };
     let right = right(lab, first)?;
-    let failed = lab.tried(&lab.outputs, &right, &values, 0)?.answer == Answer::Bad;
+    let values = match &first.unmarked {
+        Ok(values) => values.clone(),
+        Err(RunError::Interrupted) => return Ok((Some(info), None)),
+        Err(_) => {
+            lab.rules = loose;
+            return Ok((Some(refused(lab, first, &right, info)?), None));
+        }
+    };
+    let apart = bad(lab, &right, &values)?;
     // A file of half precision is another thing on a device that computes in it.
-    if !failed && !lab.candidate.half {
+    if !apart && !lab.candidate.half {
         return Ok((Some(info), None));
     }
     let side = &lab.candidate;
@@ -28,21 +36,52 @@ pub fn settle(lab: &mut Lab, first: &mut First) -> Result<(Option<SessionInfo>, 
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
         Err(e) => {
             info.plain_why = Some(e.to_string());
+            lab.rules = loose;
             search_in(lab, first, deployed);
             return Ok((Some(info), None));
         }
     };
-    info.plain = Some(match lab.tried(&lab.outputs, &right, &plain, 0)?.answer {
-        Answer::Good => Verdict::Agreed,
-        Answer::Bad => Verdict::Diverged,
-        Answer::Unknown => Verdict::Inconclusive,
-    });
-    let note = note(side, !failed, info.plain);
-    match !failed || alike(lab, &right, &values, &plain) {
-        true => first.plain = Some(plain),
-        false => search_in(lab, first, deployed),
+    let plain_apart = bad(lab, &right, &plain)?;
+    info.plain = Some(if plain_apart { Verdict::Diverged } else { Verdict::Agreed });
+    let strict = std::mem::replace(&mut lab.rules, loose);
+    let apart = apart && bad(lab, &right, &values)?;
+    let note = note(&lab.candidate, !apart, info.plain);
+    let alike = apart && alike((lab, &strict), &right, &values, &plain);
+    match (apart, plain_apart) {
+        // What the optimiser rounds otherwise hides what the files compute otherwise.
+        (false, true) if !lab.candidate.half => {
+            lab.rules = strict;
+            (first.unmarked, lab.candidate.deploys) = (Ok(plain), None);
+            return Ok((Some(SessionInfo { hidden: true, ..info }), note));
+        }
+        (false, _) => first.plain = Some(plain),
+        (true, true) if alike => {
+            lab.rules = strict;
+            first.plain = Some(plain);
+        }
+        (true, _) => search_in(lab, first, deployed),
     }
     Ok((Some(info), note))
+}
+
+/// There is no verdict; does the plain session have one?
+fn refused(lab: &mut Lab, first: &mut First, right: &[Tensors], info: SessionInfo) -> Result<SessionInfo, RunError> {
+    let side = &lab.candidate;
+    match side.see(&inner(side, &lab.outputs), &lab.feeds, &lab.outputs, Default::default()) {
+        Err(RunError::Interrupted) => Err(RunError::Interrupted),
+        Err(e) => Ok(SessionInfo { plain_why: Some(e.to_string()), ..info }),
+        Ok(plain) => {
+            let plain = if bad(lab, right, &plain.values)? { Verdict::Diverged } else { Verdict::Agreed };
+            if let Some(deployed) = lab.candidate.deploys.clone() {
+                search_in(lab, first, deployed);
+            }
+            Ok(SessionInfo { plain: Some(plain), ..info })
+        }
+    }
+}
+
+fn bad(lab: &Lab, right: &[Tensors], values: &[Tensors]) -> Result<bool, RunError> {
+    Ok(lab.tried(&lab.outputs, right, values, 0)?.answer == Answer::Bad)
 }
 
 /// What the CPU does with a file of half precision is not what a device does that computes in it: the plain session rounds after
@@ -60,15 +99,15 @@ fn search_in(lab: &mut Lab, first: &mut First, session: SessionOptions) {
     first.marked = None;
 }
 
-/// Does the plain session diverge in every output in which the deployed one does?
-fn alike(lab: &Lab, right: &[Tensors], deployed: &[Tensors], plain: &[Tensors]) -> bool {
-    let diverges = |values: &[Tensors], name: &String| {
+/// Does the plain session diverge, by its own rules, in every output in which the deployed one does?
+fn alike((lab, strict): (&Lab, &Rules), right: &[Tensors], deployed: &[Tensors], plain: &[Tensors]) -> bool {
+    let diverges = |rules: &Rules, values: &[Tensors], name: &String| {
         right.iter().zip(values).any(|(right, got)| match (right.get(name), got.get(name)) {
-            (Some(right), Some(got)) => lab.rules.judge_output(name, right, got).status == Status::Diverges,
+            (Some(right), Some(got)) => rules.judge_output(name, right, got).status == Status::Diverges,
             _ => false,
         })
     };
-    lab.outputs.iter().all(|name| !diverges(deployed, name) || diverges(plain, name))
+    lab.outputs.iter().all(|name| !diverges(&lab.rules, deployed, name) || diverges(strict, plain, name))
 }
 
 /// The reference's outputs: of its first run, else of another one.

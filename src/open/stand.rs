@@ -93,7 +93,10 @@ impl Pair<'_> {
             feeds,
             outputs: self.outputs,
         };
-        let rules = known.rules(self.rules());
+        let rules = match self.candidate.deploys {
+            Some(_) => known.optimised(self.rules()),
+            None => known.rules(self.rules()),
+        };
         let tolerance = rules.told(self.outputs);
         let survey = Survey::new(self.survey.types.clone(), Default::default());
         let data = (feeds.to_vec(), self.outputs.to_vec());

@@ -84,6 +84,8 @@ fn short(report: &Report) -> Page {
             } else if report.search.candidate_runs > 0 {
                 surroundings(&mut blocks, report, &[]);
                 blocks.extend(run::short(report));
+            } else if report.session.as_ref().is_some_and(|session| session.plain.is_some()) {
+                blocks.push(Block::facts(session::facts(report, Short)));
             }
         }
     }

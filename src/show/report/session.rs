@@ -41,14 +41,31 @@ fn told(session: &SessionInfo) -> String {
 
 /// That the plain session says something else than the verdict.
 fn parts(session: &SessionInfo, verdict: Verdict) -> Option<&'static str> {
+    if session.hidden {
+        return Some(
+            "the verdict is of the plain session, in which both sides compute alike: what is deployed differs by no more than optimising explains, which hides it",
+        );
+    }
     match (session.plain?, verdict) {
         (Verdict::Agreed, Verdict::Diverged) => Some(
             "the plain session (nothing optimised, no weight packed) agrees: only what ONNX Runtime makes of the model diverges",
         ),
+        (_, Verdict::Inconclusive) => Some("the plain session (nothing optimised, no weight packed) runs it"),
         (Verdict::Diverged, Verdict::Agreed) => {
             Some("the plain session (nothing optimised, no weight packed) diverges: what is deployed agrees")
         }
         _ => None,
+    }
+}
+
+/// What of the runtime was seen to make the failure: `the optimizer DivMulFusion`.
+pub fn blamed(report: &Report) -> Option<String> {
+    let found = report.session.as_ref()?.optimizers.as_ref().filter(|found| found.verified)?;
+    let names: Vec<String> = found.names.iter().map(|name| clean(name)).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} of ONNX Runtime")),
+        _ => Some(format!("{} of ONNX Runtime together", names.join(", "))),
     }
 }
 
