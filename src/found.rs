@@ -43,7 +43,8 @@ pub use differences::{Differences, FileDifference, Patched, Role};
 pub use done::{Crash, Reduced, ReferenceTrust, SearchInfo, Trust};
 pub use exit::Exit;
 pub use findings::{
-    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfReference, Opening, Ranking, Reproducers, Story, Wanted,
+    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfFirst, OfReference, Opening, Ranking, Reproducers,
+    Story, Wanted,
 };
 pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;

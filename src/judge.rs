@@ -115,7 +115,8 @@ impl Rules {
     pub fn allowance(&self, name: &str) -> Allowance {
         let own = self.of.get(name).cloned().unwrap_or_default();
         let precision = looser(self.precision, own.precision);
-        Allowance { precision, share: self.share, optimised: self.optimised, ..own }
+        let optimised = self.optimised || own.optimised;
+        Allowance { precision, share: self.share, optimised, ..own }
     }
 
     /// The same, by what its values show of what they were computed in.

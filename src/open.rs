@@ -123,7 +123,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
-    findings.opening.crash = crash;
+    findings.opening.first.crash = crash;
     let known = allow::Known {
         reference: &reference,
         candidate: &candidate,
@@ -139,7 +139,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let mut lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
     let (session, note) = deployed::settle(&mut lab, &mut first, loose)?;
     findings.opening.tolerance = lab.rules.told(&lab.outputs);
-    findings.opening.session = session;
+    findings.opening.first.session = session;
     findings.opening.notes.extend(note);
     Ok(Opened { lab, first, experiment, findings, dir })
 }

@@ -249,7 +249,7 @@ impl Run<'_> {
     /// A session that is refused, or fails, as it is deployed, and runs as a plain one: what of the runtime is to blame is an answer
     /// beside the one that there is no verdict.
     fn refused(&mut self, lab: &Lab) {
-        let ran = self.frame.findings.opening.session.as_ref().is_some_and(|session| session.plain.is_some());
+        let ran = self.frame.findings.opening.first.session.as_ref().is_some_and(|session| session.plain.is_some());
         if !optimizer::is_to_blame(lab) || !ran {
             return;
         }
@@ -267,7 +267,7 @@ impl Run<'_> {
         if let Some(culprits) = frame.findings.found.as_mut().and_then(|found| found.culprits.as_mut()) {
             optimizer::explain(culprits, &found);
         }
-        if let Some(session) = frame.findings.opening.session.as_mut() {
+        if let Some(session) = frame.findings.opening.first.session.as_mut() {
             session.optimizers = Some(found);
         }
         Ok(())

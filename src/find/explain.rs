@@ -96,15 +96,18 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
         tolerance,
         emulation,
         stored: !theirs.runs(),
-        alike: mine.on_cpu()
-            && theirs.on_cpu()
-            && !theirs.fuses()
-            && mine.about().info.version == theirs.about().info.version,
+        alike: is_alike(mine, theirs),
         engine: theirs.is_engine(),
         read_right: misread.tried,
     };
     let known = diagnose_judged(&evidence, &judged);
     quantised::tried(probe, culprit, tensor, known)
+}
+
+/// Do the same kernels run the same node on both sides?
+fn is_alike(mine: &Side, theirs: &Side) -> bool {
+    let version = |side: &Side| side.about().info.version.clone();
+    mine.on_cpu() && theirs.on_cpu() && !theirs.fuses() && version(mine) == version(theirs)
 }
 
 /// The same library reads integers as they are; elsewhere it is tried.

@@ -103,14 +103,21 @@ pub struct Opening {
     pub sizes: super::sizes::Sizes,
     /// Step by step, of a model that decodes.
     pub steps: super::steps::Steps,
-    /// The session that gave the verdict, where it is ONNX Runtime's.
-    pub session: Option<super::SessionInfo>,
+    /// What the first runs told besides values.
+    pub first: OfFirst,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
-    /// The process of a side ended with the whole model, when both were run for the first time.
-    pub crash: Option<Crash>,
     /// What else is to be known.
     pub notes: Vec<Note>,
+}
+
+/// Of the first runs of both sides.
+#[derive(Clone, Debug, Default)]
+pub struct OfFirst {
+    /// The session that gave the verdict, where it is ONNX Runtime's.
+    pub session: Option<super::SessionInfo>,
+    /// The process of a side ended with the whole model.
+    pub crash: Option<Crash>,
 }
 
 /// Why no verdict can be built on a side.

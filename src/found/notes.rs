@@ -6,6 +6,13 @@ use std::fmt;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
+/// Of an optimizer search where nothing is optimised.
+const PLAIN_FAILS: &str = "the plain session, which optimises nothing and packs no weights, fails alike, so no optimizer is to blame: look for the node, without --by optimizer";
+
+/// Of a file of half precision on the CPU.
+const ROUNDED_LESS: &str = "on this CPU ONNX Runtime leaves out roundings to half precision and the file agrees; rounded after every node it diverges, and so it may on a device: see ort:fp16@FILE";
+const ROUNDED_MORE: &str = "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees";
+
 /// Names in one sentence.
 const NAMED: usize = 3;
 
@@ -242,15 +249,8 @@ impl fmt::Display for Note {
                     "that '{node}' ({op_type}) agrees holds only where the device keeps its statistics in FP32{more}: {why}"
                 )
             }
-            Note::PlainFailsAlike => f.write_str(
-                "the plain session, which optimises nothing and packs no weights, fails alike, so no optimizer is to blame: look for the node, without --by optimizer",
-            ),
-            Note::RoundedOtherwise { agrees: true } => f.write_str(
-                "on this CPU ONNX Runtime leaves out roundings to half precision and the file agrees; rounded after every node it diverges, and so it may on a device: see ort:fp16@FILE",
-            ),
-            Note::RoundedOtherwise { agrees: false } => f.write_str(
-                "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees",
-            ),
+            Note::PlainFailsAlike => f.write_str(PLAIN_FAILS),
+            Note::RoundedOtherwise { agrees } => f.write_str(if *agrees { ROUNDED_LESS } else { ROUNDED_MORE }),
             Note::Renamed { tensors, ends } => f.write_str(&renamed(*tensors, ends)),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(

@@ -42,16 +42,14 @@ pub fn above(own: Wires, other: Wires, beside: Beside) -> Vec<Allowance> {
             let twin = counterpart.filter(|t| other.graph.producer(*t).op_type == node.op_type);
             let step = step(own, node, proto).filter(|_| twin.is_some());
             let mut allowance = Allowance { made_of, counts, step, ..above.clone() };
-            if let Some(precision) = quantises(own, node, proto) {
-                match twin {
-                    None if alike => {
-                        allowance.steps =
-                            Some(noise::steps(if beside == Beside::Same { Beside::Elsewhere } else { beside }))
-                    }
-                    None => allowance.precision = looser(allowance.precision, precision),
-                    Some(_) if rounds_values(own, node) => allowance.steps = Some(noise::steps(beside)),
-                    Some(_) => {}
-                }
+            // What one fused operator does at once is never rounded as its parts are.
+            let apart = if beside == Beside::Same { Beside::Elsewhere } else { beside };
+            match (quantises(own, node, proto), twin) {
+                (None, _) => {}
+                (Some(_), None) if alike => allowance.steps = Some(noise::steps(apart)),
+                (Some(precision), None) => allowance.precision = looser(allowance.precision, precision),
+                (Some(_), Some(_)) if rounds_values(own, node) => allowance.steps = Some(noise::steps(beside)),
+                (Some(_), Some(_)) => {}
             }
             if let Some(half) = halves[*tensor] {
                 let alike = counterpart.is_some_and(|t| theirs[t] == Some(half));

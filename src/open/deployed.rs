@@ -56,7 +56,10 @@ pub fn settle(lab: &mut Lab, first: &mut First, loose: Rules) -> Result<(Option<
         }
         (false, _) => first.plain = Some(plain),
         (true, true) if alike => {
+            // Its outputs are those of the deployed session, and what is inside is looked at in the plain one.
+            let outputs = lab.outputs.iter().map(|name| (name.clone(), lab.rules.allowance(name))).collect::<Vec<_>>();
             lab.rules = strict;
+            lab.rules.of.extend(outputs);
             first.plain = Some(plain);
         }
         (true, _) => search_in(lab, first, deployed),

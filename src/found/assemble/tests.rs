@@ -5,8 +5,8 @@ mod always;
 use super::*;
 use crate::found::experiment::Source;
 use crate::found::{
-    Counts, Crash, Culprit, Cure, CureNote, Distrust, Kind, Measured, Metrics, OfReference, Opening, Overrides,
-    PrecisionLimited, Ranked, Ranking, ReferenceTrust, Routes, Sensitivity,
+    Counts, Crash, Culprit, Cure, CureNote, Distrust, Kind, Measured, Metrics, OfFirst, OfReference, Opening,
+    Overrides, PrecisionLimited, Ranked, Ranking, ReferenceTrust, Routes, Sensitivity,
 };
 use crate::show::sample::sample_report;
 
@@ -309,7 +309,7 @@ fn what_stages_gave_stands_in_its_place() {
     let findings = Findings {
         found: searched(Some(vec![culprit()])),
         opening: Opening {
-            crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }),
+            first: OfFirst { crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }), session: None },
             ..diverged().opening
         },
         ranking: Ranking { rows: vec![row], limited: Some(limited), notes: Vec::new() },
