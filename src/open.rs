@@ -16,6 +16,7 @@ pub mod line;
 mod named;
 pub mod opening;
 pub mod part;
+mod placed;
 pub mod places;
 pub mod sides;
 mod sizes;
@@ -134,6 +135,11 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let (session, note) = deployed::settle(&mut lab, &mut first)?;
     findings.opening.session = session;
     findings.opening.notes.extend(note);
+    if first.unmarked.is_ok() {
+        let (placement, note) = placed::ask(&lab.candidate, &lab.feeds)?;
+        findings.opening.placement = placement;
+        findings.opening.notes.extend(note);
+    }
     Ok(Opened { lab, first, experiment, findings, dir })
 }
 

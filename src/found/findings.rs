@@ -94,6 +94,8 @@ pub struct Opening {
     pub steps: super::steps::Steps,
     /// The session that gave the verdict, where it is ONNX Runtime's.
     pub session: Option<super::SessionInfo>,
+    /// Which execution provider ran what of the candidate's model, where there are several.
+    pub placement: Option<super::Placement>,
     /// How the search goes on, where that is clear before it begins: "scan", "ddmin".
     pub strategy: String,
     /// The process of a side ended with the whole model, when both were run for the first time.

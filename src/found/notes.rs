@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::placement::short;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
@@ -77,6 +78,19 @@ pub enum Note {
         /// What the CPU does with the file agrees.
         agrees: bool,
     },
+    /// Nodes of the candidate's model were run by another execution provider than the one that was asked for.
+    FellBack {
+        /// By the runtime's name.
+        provider: String,
+        /// How many.
+        nodes: usize,
+        /// Of how many.
+        of: usize,
+        /// Of which operators, each once.
+        operators: Vec<String>,
+    },
+    /// Why it could not be told which execution provider ran what.
+    NotPlaced(String),
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -221,6 +235,10 @@ impl fmt::Display for Note {
             Note::RoundedOtherwise { agrees: false } => f.write_str(
                 "on this CPU ONNX Runtime leaves out roundings to half precision and the file diverges; rounded after every node, as on a device, it agrees",
             ),
+            Note::FellBack { provider, nodes, of, operators } => {
+                f.write_str(&fell_back(provider, *nodes, *of, operators))
+            }
+            Note::NotPlaced(why) => write!(f, "which execution provider ran what is not known: {why}"),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",
@@ -247,6 +265,19 @@ impl fmt::Display for Note {
                 "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
             ),
         }
+    }
+}
+
+/// `OpenVINO did not take 1 of 6 nodes (Unique): they fell back to another provider, mostly the CPU`
+fn fell_back(provider: &str, nodes: usize, of: usize, operators: &[String]) -> String {
+    let provider = short(provider);
+    let named: Vec<&str> = operators.iter().take(NAMED).map(String::as_str).collect();
+    let more = operators.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let operators = format!("{}{more}", named.join(", "));
+    match nodes == of {
+        true => format!("{provider} took none of the {of} nodes ({operators}): all fell back to the CPU"),
+        false => format!("{nodes} of {of} nodes ({operators}) fell back to the CPU: {provider} did not take them"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, judged, run};
+use super::{Density, cure, judged, placement, run};
 use crate::found::words::{clean, count, file_name, plural, seconds};
-use crate::found::{Report, Status, TensorResult, Verdict, sizes};
+use crate::found::{Placement, Report, Status, TensorResult, Verdict, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
 
 /// The verdict as a word and the rest of its sentence.
@@ -144,6 +144,7 @@ pub fn agreed(report: &Report) -> Vec<Fact> {
     }
     facts.extend(judged::facts(report));
     facts.extend([run::search(report), run::tolerance(report)]);
+    facts.extend(placement::facts(report));
     facts
 }
 
@@ -179,6 +180,8 @@ fn next_step(report: &Report) -> &'static str {
         "run the command by hand on the model: it must say the same every time, 0 when it passes and 1 when it fails; then run again with --resume"
     } else if report.metric_command.as_ref().is_some_and(|said| said.status == Status::NotCompared) {
         "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
+    } else if report.placement.as_ref().is_some_and(Placement::took_nothing) {
+        "see with `layerdiff inspect MODEL --placement SPEC` what the provider takes; try another version or device of it, or --provider-option"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if moves && report.tensors.is_empty() {
