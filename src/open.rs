@@ -16,7 +16,7 @@ pub mod line;
 mod named;
 pub mod opening;
 pub mod part;
-mod placed;
+pub mod placed;
 pub mod places;
 pub mod sides;
 mod sizes;

@@ -1,7 +1,7 @@
 //! Who ran the nodes of a side whose execution provider may leave some to the CPU: what the runtime tells becomes what the
 //! report says. Judges nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Side, Work};
 use crate::found::{FellBack, OfProvider, Placement, Real};
@@ -30,7 +30,8 @@ impl Side {
         let work: Work = self.work(feeds.get(..1).unwrap_or_default(), &[]);
         let named = named(work.model);
         let work = work.on(&named, &self.types).in_session(session);
-        Ok(self.placed(&work)?.map(told))
+        let own: HashSet<&str> = named.graph.iter().flat_map(|graph| &graph.node).map(|node| node.name()).collect();
+        Ok(self.placed(&work)?.map(|placement| told(placement, &own)))
     }
 }
 
@@ -49,12 +50,12 @@ fn named(model: &ModelProto) -> ModelProto {
     model
 }
 
-/// What the report says.
-fn told(of: run::Placement) -> Placement {
+/// What the report says; `own` are the names of the model's nodes.
+fn told(of: run::Placement, own: &HashSet<&str>) -> Placement {
     let run::Placement { asked, assigned, kernels, log } = of;
     let (copies, kernels): (Vec<Kernel>, Vec<Kernel>) = kernels.into_iter().partition(is_copy);
     let (nodes, told_by) = match assigned.is_empty() {
-        false => (assigned.into_iter().filter(|n| !COPIES.contains(&n.op_type.as_str())).collect(), "assignment"),
+        false => (with_forgotten(assigned, &kernels, own), "assignment"),
         true => (kernels.iter().map(|kernel| kernel.node.clone()).collect::<Vec<_>>(), "profile"),
     };
     let mut names = vec![asked.clone()];
@@ -78,6 +79,15 @@ fn told(of: run::Placement) -> Placement {
         asked,
         fell_back,
     }
+}
+
+/// What no provider has a kernel for in the types that it has is given to none, and runs on the CPU between Casts.
+fn with_forgotten(mut assigned: Vec<PlacedNode>, kernels: &[Kernel], own: &HashSet<&str>) -> Vec<PlacedNode> {
+    assigned.retain(|node| !COPIES.contains(&node.op_type.as_str()));
+    let known: HashSet<String> = assigned.iter().map(|node| node.name.clone()).collect();
+    let ran = kernels.iter().map(|kernel| &kernel.node);
+    assigned.extend(ran.filter(|n| own.contains(n.name.as_str()) && !known.contains(&n.name)).cloned());
+    assigned
 }
 
 fn is_copy(kernel: &Kernel) -> bool {
@@ -108,7 +118,8 @@ fn of_provider(provider: String, nodes: &[PlacedNode], kernels: &[Kernel]) -> Of
 
 /// Of those that hold no others.
 fn seconds<'k>(kernels: impl Iterator<Item = &'k Kernel>) -> f64 {
-    kernels.filter(|k| !HOLDERS.contains(&k.node.op_type.as_str())).map(|k| k.seconds).sum()
+    // Not `sum`, whose zero is a negative one.
+    kernels.filter(|k| !HOLDERS.contains(&k.node.op_type.as_str())).fold(0.0, |sum, k| sum + k.seconds)
 }
 
 /// The part of the time that goes into nodes of other providers, and into copies.
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn nodes_by_provider_copies_and_time() {
-        let told = told(sample());
+        let told = told(sample(), &HashSet::new());
         assert_eq!((told.nodes, told.took, told.told_by.as_str()), (3, 2, "assignment"));
         let counts: Vec<_> = told.providers.iter().map(|p| (p.provider.as_str(), p.nodes, p.kernels)).collect();
         assert_eq!(counts, [("CUDAExecutionProvider", 2, Some(1)), ("CPUExecutionProvider", 1, Some(1))]);
@@ -192,16 +203,27 @@ mod tests {
 
     #[test]
     fn without_an_assignment_the_profile_tells() {
-        let told = told(run::Placement { assigned: Vec::new(), ..sample() });
+        let told = told(run::Placement { assigned: Vec::new(), ..sample() }, &HashSet::new());
         assert_eq!((told.nodes, told.took, told.told_by.as_str()), (2, 1, "profile"));
     }
 
     #[test]
     fn a_provider_that_took_nothing_is_told() {
         let assigned = vec![node("u", "Unique", "CPU")];
-        let told = told(run::Placement { assigned, kernels: Vec::new(), ..sample() });
+        let told = told(run::Placement { assigned, kernels: Vec::new(), ..sample() }, &HashSet::new());
         assert!(told.took_nothing() && told.fallback_share.is_none());
         assert_eq!((told.providers[0].provider.as_str(), told.providers[0].nodes), ("CUDAExecutionProvider", 0));
+    }
+
+    /// ONNX Runtime gives a node of float16 without a kernel to nobody, and runs it in float32 between Casts of its own.
+    #[test]
+    fn a_node_that_was_given_to_nobody_is_among_those_that_fell_back() {
+        let mut of = sample();
+        of.kernels.push(kernel(node("half", "Relu", "CPU"), 1e-3, 8));
+        of.kernels.push(kernel(node("InsertedPrecisionFreeCast_x", "Cast", "CPU"), 1e-3, 8));
+        let told = told(of, &HashSet::from(["a", "b", "u", "half"]));
+        let names: Vec<&str> = told.fell_back.iter().map(|node| node.node.as_str()).collect();
+        assert_eq!((told.nodes, told.took, names), (4, 2, vec!["u", "half"]));
     }
 
     #[test]

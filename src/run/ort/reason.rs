@@ -28,7 +28,7 @@ pub fn one_line(message: &str) -> String {
 
 /// All lines of a foreign message as one; only of a book the two ends.
 pub fn whole(message: &str) -> String {
-    const ENDS: usize = 1000;
+    const ENDS: usize = 2000;
     let lines: Vec<&str> =
         message.lines().map(|line| line.trim().trim_end_matches(['.', ':', ' '])).filter(|l| !l.is_empty()).collect();
     match lines.is_empty() {
@@ -57,7 +57,7 @@ mod tests {
             whole("Exception during initialization: Check failed\n  at x.cc:12:\n\nnode 'unique' is not supported.\n");
         assert_eq!(told, "Exception during initialization: Check failed; at x.cc:12; node 'unique' is not supported");
         assert_eq!(whole(" \n"), "no reason given");
-        assert_eq!(whole(&"x".repeat(5000)).chars().count(), 2003);
+        assert_eq!(whole(&"x".repeat(5000)).chars().count(), 4003);
     }
 
     #[test]

@@ -55,7 +55,9 @@ fn role(placement: &Placement) -> Role {
 fn told(placement: &Placement) -> String {
     let asked = clean(short(&placement.asked));
     let all = placement.fell_back.is_empty();
-    let of = if all {
+    let of = if placement.took_nothing() {
+        format!("none of {}", plural(placement.nodes, "node"))
+    } else if all {
         format!("all {}", plural(placement.nodes, "node"))
     } else {
         format!("{} of {}", placement.took, plural(placement.nodes, "node"))
