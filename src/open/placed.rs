@@ -50,7 +50,8 @@ pub fn ask(candidate: &Side, feeds: &[Tensors]) -> Result<(Option<Placement>, Op
     }
 }
 
-fn note(placement: &Placement) -> Option<Note> {
+/// That nodes fell back, where some did.
+pub fn note(placement: &Placement) -> Option<Note> {
     let nodes = placement.fell_back.len();
     (nodes > 0).then(|| Note::FellBack {
         provider: placement.asked.clone(),
