@@ -8,6 +8,7 @@ mod cuda;
 pub mod known;
 pub mod library;
 mod optimised;
+mod options;
 mod placed;
 mod provider;
 mod reason;

@@ -10,7 +10,7 @@ use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{self, ExecutionProviderDispatch};
 
 use super::library::{Env, site_packages};
-use super::provider::with;
+use super::options::with;
 use crate::run::RunError;
 use crate::run::cuda::driver_is_present;
 use crate::run::tensorrt::library::loader_folders;
