@@ -106,6 +106,11 @@ fn the_report_says_of_each_node_what_the_runtime_says() {
     for of in &placement.providers {
         let theirs = assigned.values().filter(|provider| **provider == of.provider).count();
         assert_eq!(of.nodes, theirs, "{}", of.provider);
+        for name in &of.names {
+            // The runtime's package knows the file, where one node has no name.
+            let theirs = assigned.get(if name == "node_of_v" { "" } else { name.as_str() });
+            assert_eq!(theirs, Some(&of.provider), "{name}");
+        }
         assert_eq!(of.kernels, runtimes["kernels"][&of.provider].as_u64().map(|n| n as usize), "{}", of.provider);
     }
     assert_eq!((placement.nodes, placement.took, placement.told_by.as_str()), (5, 4, "assignment"));

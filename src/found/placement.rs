@@ -43,6 +43,9 @@ pub struct OfProvider {
     pub provider: String,
     /// Its nodes.
     pub nodes: usize,
+    /// Their names, where there are few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// They by operator, the most frequent first: `Conv`, 12.
     pub operators: Vec<(String, usize)>,
     /// What it ran as one: kernels, and subgraphs that it compiled. Null where nothing was run.

@@ -17,6 +17,9 @@ const COPIES: [&str; 2] = ["MemcpyFromHost", "MemcpyToHost"];
 /// Nodes that hold others, whose time is in theirs.
 const HOLDERS: [&str; 4] = ["If", "Loop", "Scan", "SequenceMap"];
 
+/// Nodes of a provider that are named one by one.
+const FEW: usize = 20;
+
 /// Words of a line that says why a node was not taken, in lower case.
 const REFUSALS: [&str; 6] = ["not supported", "unsupported", "not found", "fallback", "fall back", "supported: ["];
 
@@ -111,9 +114,11 @@ fn of_provider(provider: String, nodes: &[PlacedNode], kernels: &[Kernel]) -> Of
         }
     }
     operators.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let names: Vec<String> = own().map(|node| node.name.clone()).collect();
+    let names = if names.len() > FEW { Vec::new() } else { names };
     let (nodes, seconds) = (own().count(), Real(seconds(ran())));
     let kernels = (!kernels.is_empty()).then(|| ran().count());
-    OfProvider { provider, nodes, operators, kernels, seconds }
+    OfProvider { provider, nodes, names, operators, kernels, seconds }
 }
 
 /// Of those that hold no others.

@@ -126,6 +126,7 @@ mod tests {
         let of = |name: &str, nodes: usize, operators: Vec<(&str, usize)>| OfProvider {
             provider: format!("{name}ExecutionProvider"),
             nodes,
+            names: Vec::new(),
             operators: operators.into_iter().map(|(name, count)| (name.to_string(), count)).collect(),
             kernels: Some(1),
             seconds: Real(1e-3),
