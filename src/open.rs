@@ -136,7 +136,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.session = session;
     findings.opening.notes.extend(note);
     if first.unmarked.is_ok() {
-        let (placement, note) = placed::ask(&lab.candidate, &lab.feeds)?;
+        let (placement, note) = placed::ask(&lab.candidate, &lab.reference, &lab.feeds)?;
         findings.opening.placement = placement;
         findings.opening.notes.extend(note);
     }

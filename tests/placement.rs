@@ -200,6 +200,13 @@ fn a_provider_that_no_library_has_is_absent_and_no_unknown_name() {
 }
 
 #[test]
+fn doctor_lists_what_the_libraries_offer() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = said(&run(dir.path(), &["doctor"]));
+    assert!(told.contains("LAYERDIFF_ORT_OPENVINO, OpenVINOExecutionProvider CPUExecutionProvider"), "{told}");
+}
+
+#[test]
 fn a_plug_in_has_the_name_that_the_user_gives_it() {
     let dir = tempfile::tempdir().unwrap();
     let (model, inputs) = (testdata("healthy_transformer/model.onnx"), testdata("healthy_transformer/inputs.npz"));

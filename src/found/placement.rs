@@ -19,6 +19,9 @@ pub struct Placement {
     pub nodes: usize,
     /// Nodes of the provider that was asked for.
     pub took: usize,
+    /// The reference runs on the CPU: what fell back there was compared with itself.
+    #[serde(default)]
+    pub reference_on_cpu: bool,
     /// By provider, that which was asked for first; it is here even if it took none.
     pub providers: Vec<OfProvider>,
     /// The nodes that another provider ran.
@@ -77,11 +80,9 @@ impl Placement {
 
     /// That it took nothing, as the reason of a run without an answer.
     pub fn nothing_compared(&self) -> String {
-        format!(
-            "{} took no node of the model ({} fell back to the CPU): the CPU was compared with itself",
-            short(&self.asked),
-            plural(self.nodes, "node")
-        )
+        let with = if self.reference_on_cpu { "with itself" } else { "in its place" };
+        let (asked, nodes) = (short(&self.asked), plural(self.nodes, "node"));
+        format!("{asked} took no node of the model ({nodes} fell back to the CPU): the CPU was compared {with}")
     }
 
     /// Who ran a node in place of the provider that was asked for.
@@ -103,8 +104,11 @@ mod tests {
     fn nothing_taken_of_something_is_nothing() {
         let placement = Placement { nodes: 3, ..Placement::default() };
         assert!(placement.took_nothing());
-        assert!(!Placement { took: 1, ..placement }.took_nothing());
+        assert!(!Placement { took: 1, ..placement.clone() }.took_nothing());
         assert!(!Placement::default().took_nothing(), "a model of which nothing is left says nothing");
+        let took_nothing = Placement { took: 0, asked: "CUDAExecutionProvider".into(), ..placement };
+        let told = "CUDA took no node of the model (3 nodes fell back to the CPU): the CPU was compared in its place";
+        assert_eq!(took_nothing.nothing_compared(), told);
         assert_eq!((short("CUDAExecutionProvider"), short("ggml")), ("CUDA", "ggml"));
     }
 }

@@ -75,6 +75,7 @@ fn told(of: run::Placement, own: &HashSet<&str>) -> Placement {
         nodes: nodes.len(),
         took: nodes.iter().filter(|node| node.provider == asked).count(),
         providers: names.into_iter().map(|name| of_provider(name, &nodes, &kernels)).collect(),
+        reference_on_cpu: false,
         copies: copies.len(),
         copied_bytes: copies.iter().map(|copy| copy.bytes).sum(),
         fallback_share: share(&asked, &kernels, &copies).map(Real),

@@ -39,9 +39,15 @@ pub fn of_model(path: &Path, spec: &Spec, args: &SetArgs, global: &GlobalArgs) -
 }
 
 /// What is told of the candidate's execution provider, and what the user should know of it.
-pub fn ask(candidate: &Side, feeds: &[Tensors]) -> Result<(Option<Placement>, Option<Note>), RunError> {
+pub fn ask(
+    candidate: &Side,
+    reference: &Side,
+    feeds: &[Tensors],
+) -> Result<(Option<Placement>, Option<Note>), RunError> {
     match candidate.placement(feeds) {
         Ok(placement) => {
+            let beside = |placement| Placement { reference_on_cpu: reference.on_cpu(), ..placement };
+            let placement = placement.map(beside);
             let note = placement.as_ref().and_then(note);
             Ok((placement, note))
         }

@@ -17,6 +17,7 @@ pub mod runtime;
 mod session;
 mod time;
 mod value;
+mod watch;
 
 pub use provider::Provider;
 pub use runtime::{Opened, Runtime};
@@ -33,6 +34,7 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use reason::{Words, one_line};
+use watch::Watch;
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
@@ -70,57 +72,6 @@ pub enum Loads {
     Refused(String),
 }
 
-/// What is to be heard of a session besides its values.
-enum Watch<'a> {
-    Nothing,
-    /// It writes a profile to a file whose name begins so.
-    Profile(&'a Path),
-    /// Who runs what.
-    Placement {
-        /// Gets every line of the runtime's log about the session.
-        log: Arc<dyn Fn(&str) + Send + Sync>,
-        /// It writes a profile to a file whose name begins so.
-        profile: &'a Path,
-    },
-    /// What its optimizers do.
-    Optimizers {
-        /// Gets every line of the runtime's log about the session.
-        log: Arc<dyn Fn(&str) + Send + Sync>,
-        /// Where the graph that they made is written.
-        model: Option<&'a Path>,
-    },
-}
-
-impl Watch<'_> {
-    fn over(self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
-        Ok(match self {
-            Watch::Nothing => builder,
-            Watch::Profile(file) => builder.with_profiling(file)?,
-            Watch::Placement { log, profile } => {
-                let (key, value) = capi::RECORD;
-                heard(builder, LogLevel::Verbose, log)?.with_config_entry(key, value)?.with_profiling(profile)?
-            }
-            Watch::Optimizers { log, model } => {
-                let builder = heard(builder, LogLevel::Info, log)?;
-                match model {
-                    Some(model) => builder.with_optimized_model_path(model)?,
-                    None => builder,
-                }
-            }
-        })
-    }
-}
-
-/// With a log of this level, which is heard.
-fn heard(
-    builder: SessionBuilder,
-    level: LogLevel,
-    log: Arc<dyn Fn(&str) + Send + Sync>,
-) -> ort::Result<SessionBuilder> {
-    let builder = builder.with_log_level(level)?;
-    Ok(builder.with_logger(Arc::new(move |_, _: &str, _: &str, _: &str, text: &str| log(text)))?)
-}
-
 /// Why no session was built.
 enum Failure {
     /// By ONNX Runtime.
@@ -143,12 +94,6 @@ impl From<RunError> for Failure {
 
 /// One environment a process: ONNX Runtime has no more.
 static ENVIRONMENT: Mutex<Option<(Environment, PathBuf)>> = Mutex::new(None);
-
-/// What the environment logged since it was asked to be louder.
-static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Lines of it that are kept.
-const MOST_HEARD: usize = 20;
 
 /// The entry that turns optimizers off, by their names.
 const WITHOUT: &str = "optimization.disable_specified_optimizers";
@@ -200,15 +145,6 @@ impl Ort {
     /// Names of the providers that the library was built with, as the runtime calls them.
     pub fn offered(&self) -> Vec<String> {
         capi::offered()
-    }
-
-    /// What `attempt` gives, and the errors that the runtime logs meanwhile.
-    fn listening<T>(&self, attempt: impl FnOnce() -> T) -> (T, Vec<String>) {
-        HEARD.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.environment.set_log_level(LogLevel::Error);
-        let given = attempt();
-        self.environment.set_log_level(LogLevel::Fatal);
-        (given, std::mem::take(&mut *HEARD.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Of the library.
@@ -376,12 +312,7 @@ fn load(library: &Path) -> Result<Environment, RunError> {
     // Always by path: the lazy way of loading panics on a library that is too old.
     let builder = ort::init_from(library).map_err(|e| refused(e.to_string()))?;
     // Mostly it is at its lowest level; a provider that does not start tells why here only.
-    let builder = builder.with_logger(Arc::new(|_, _: &str, _: &str, _: &str, text: &str| {
-        let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.len() < MOST_HEARD {
-            heard.push(text.to_string());
-        }
-    }));
+    let builder = builder.with_logger(Arc::new(|_, _: &str, _: &str, _: &str, text: &str| watch::hear(text)));
     let environment = builder.with_telemetry(false).build().map_err(|e| refused(e.to_string()))?;
     environment.set_log_level(LogLevel::Fatal);
     Ok(environment)

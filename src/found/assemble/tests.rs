@@ -104,6 +104,26 @@ fn the_outputs_decide() {
 }
 
 #[test]
+fn a_provider_that_ran_nothing_agrees_with_nobody() {
+    let placed = |took: usize, findings: Findings| {
+        let asked = "OpenVINOExecutionProvider".to_string();
+        let placement = Some(crate::found::Placement {
+            asked,
+            nodes: 2,
+            took,
+            reference_on_cpu: true,
+            ..crate::found::Placement::default()
+        });
+        Findings { opening: Opening { placement, ..findings.opening }, ..findings }
+    };
+    let why = "OpenVINO took no node of the model (2 nodes fell back to the CPU): the CPU was compared with itself";
+    check(placed(0, agreed()), Verdict::Inconclusive, Some(why));
+    check(placed(1, agreed()), Verdict::Agreed, None);
+    // What is deployed is wrong, whoever ran it.
+    assert_eq!(verdict(&placed(0, diverged())).0, Verdict::Diverged);
+}
+
+#[test]
 fn what_ended_the_run_wins() {
     let halted = Some(RunError::Interrupted);
     let found = searched(Some(vec![culprit()]));

@@ -51,7 +51,7 @@ impl Running<'_> {
             Ok(tried) => {
                 let Gave { values, seconds, .. } = gave;
                 let values = some(deciding(values, self.plan.outputs));
-                let (placement, _) = placed::ask(&side, self.plan.feeds)?;
+                let (placement, _) = placed::ask(&side, self.reference, self.plan.feeds)?;
                 Ok(Ran { name, spec, side: Some(side), values, tried, seconds, placement })
             }
             Err(why) => Ok(none(Some(side), why)),

@@ -142,6 +142,7 @@ mod tests {
             told_by: "assignment".into(),
             nodes: 6,
             took: 5,
+            reference_on_cpu: true,
             providers: vec![of("OpenVINO", 5, vec![("MatMul", 2), ("Add", 1)]), of("CPU", 1, vec![("Unique", 1)])],
             fell_back: vec![node],
             copies: 2,
