@@ -76,7 +76,7 @@ pub enum Command {
     /// Convert to FP16 or BF16 with explicit Casts; any node can stay in FP32
     Convert(Box<ConvertArgs>),
     /// Say what a model, an engine or data is made of, and whether two of them fit together
-    Inspect(InspectArgs),
+    Inspect(Box<InspectArgs>),
     /// Make one report of those of all shards (--shard I/N)
     Merge(MergeArgs),
     /// Render a report again, or print the schema

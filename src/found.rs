@@ -21,6 +21,7 @@ pub mod merge;
 mod metrics;
 mod notes;
 mod overrides;
+pub mod placement;
 mod real;
 mod session;
 pub mod shard;
@@ -51,6 +52,7 @@ pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
 pub use notes::{Note, Who};
 pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
+pub use placement::{FellBack, OfProvider, Placement};
 pub use real::Real;
 pub use session::{MadeNode, Optimizers, SessionInfo};
 pub use times::{NodePrice, NodeShare, Price, Times, shares};
@@ -169,6 +171,9 @@ pub struct Report {
     /// The session that gave the verdict, where it is ONNX Runtime's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionInfo>,
+    /// Which execution provider ran what, where the candidate has one besides the CPU's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// How long both sides take, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Times>,

@@ -20,6 +20,7 @@ mod marked;
 mod measure;
 mod opinion;
 mod pairs;
+mod placed;
 pub mod quantised;
 mod recall;
 mod relation;

@@ -16,6 +16,7 @@ pub mod line;
 mod named;
 pub mod opening;
 pub mod part;
+pub mod placed;
 pub mod places;
 pub mod sides;
 mod sizes;
@@ -141,6 +142,11 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.tolerance = lab.rules.told(&lab.outputs);
     findings.opening.first.session = session;
     findings.opening.notes.extend(note);
+    if first.unmarked.is_ok() {
+        let (placement, note) = placed::ask(&lab.candidate, &lab.reference, &lab.feeds)?;
+        findings.opening.first.placement = placement;
+        findings.opening.notes.extend(note);
+    }
     Ok(Opened { lab, first, experiment, findings, dir })
 }
 

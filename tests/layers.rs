@@ -131,6 +131,7 @@ fn unsafe_stays_where_it_belongs() {
         "src/run/cuda.rs",
         "src/run/cuda/compare.rs",
         "src/run/cuda/nvrtc.rs",
+        "src/run/ort/capi.rs",
         "src/run/ort/session/bound.rs",
         "src/run/ort/value.rs",
         "src/run/ort/round.rs",

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
-use super::values::{Misplaced, parse_pattern, second_to_inspect};
+use super::session::SessionArgs;
+use super::values::{Misplaced, parse_pattern, second_to_inspect, spec};
 use crate::load::synthetic::parse_shape;
+use crate::spec::Spec;
 
 /// What `layerdiff inspect` takes.
 #[derive(Args, Clone, Debug)]
+#[command(group(ArgGroup::new("shaped").arg("nodes").arg("placement").multiple(true)))]
 pub struct InspectArgs {
     /// An ONNX model, a TensorRT engine, or data (.npz, .npy, Polygraphy JSON, test_data_set folder)
     #[arg(value_name = "MODEL|ENGINE|DATA")]
@@ -26,8 +29,8 @@ pub struct InspectArgs {
     /// Of --nodes, those whose name matches, or those of one operator
     #[arg(long, value_name = "REGEX|op:TYPE", value_parser = parse_filter, requires = "nodes")]
     pub filter: Option<NodeFilter>,
-    /// Shape of an input, for FLOPs and bytes (repeatable)
-    #[arg(long, value_name = "NAME=1x3x224x224", value_parser = parse_shape, requires = "nodes")]
+    /// Shape of an input, for FLOPs and bytes, or to run it (repeatable)
+    #[arg(long, value_name = "NAME=1x3x224x224", value_parser = parse_shape, requires = "shaped")]
     pub shape: Vec<(String, Vec<usize>)>,
     /// The values of an initializer, a constant or an array: statistics, histogram, ranges by channel (repeatable)
     #[arg(long, value_name = "NAME")]
@@ -39,6 +42,12 @@ pub struct InspectArgs {
     /// for errors)
     #[arg(long)]
     pub lint: bool,
+    /// Which execution provider runs which node: of `ort-NAME`, as ONNX Runtime tells, in one run
+    #[arg(long, value_name = "SPEC", value_parser = spec())]
+    pub placement: Option<Spec>,
+    /// Of --placement, the data of the run, as `compare` takes it [default: synthetic]
+    #[arg(long, short = 'i', value_name = "PATH", requires = "placement")]
+    pub inputs: Vec<PathBuf>,
     /// Names of the classes, one a line or as JSON: is there a head of as many?
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -48,6 +57,9 @@ pub struct InspectArgs {
     /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
     #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
     pub trt_library: Option<PathBuf>,
+    /// How the session of --placement is made.
+    #[command(flatten)]
+    pub session: SessionArgs,
 }
 
 /// Which nodes `--filter` means.

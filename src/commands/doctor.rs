@@ -1,5 +1,6 @@
 //! `layerdiff doctor`: what is there (ONNX Runtime, the CUDA driver, TensorRT, GPUs), and the line that gets what is not.
-//! Looks for files only; what is loaded is ONNX Runtime, by the caller's `probe`, and TensorRT, in a worker process.
+//! Looks for files only; what is loaded is ONNX Runtime, by the caller's `probe`, and TensorRT and other builds of ONNX Runtime,
+//! in worker processes.
 
 pub mod nvidia;
 mod tensorrt;
@@ -16,8 +17,10 @@ use crate::found;
 use crate::found::words::wrap;
 use crate::run::cuda::installed::Places;
 use crate::run::ort::library::{self, Env};
-use crate::run::ort::{Ort, Provider, runtime};
+use crate::run::ort::{Ort, Provider, known, runtime};
+use crate::run::question;
 use crate::run::tensorrt::library::Found;
+use crate::run::worker::{Task, Worker};
 
 /// Of the details of a finding.
 const COLUMNS: usize = 88;
@@ -79,7 +82,10 @@ fn look(
     let places = Places::of(&env);
     // ONNX Runtime is loaded while Python starts.
     let mut findings = vec![onnxruntime(flag, &env, probe)];
-    findings.extend(["cuda", "openvino"].map(|provider| other_build(flag, provider, &env)));
+    let (first, others) = (["cuda", "openvino"], known::ALL.iter().map(|known| known.name));
+    findings.extend(first.map(|provider| other_build(flag, provider, &env)));
+    let others = others.filter(|name| !["tensorrt"].contains(name) && !first.contains(name));
+    findings.extend(others.map(|name| other_build(flag, name, &env)).filter(|finding| finding.present));
     let (gpus, driver) = (nvidia::gpus(&places), nvidia::cuda_driver(&places));
     let gpu = nvidia::Gpu { driver: driver.present, models: gpus.details.clone() };
     findings.extend([gpus, driver]);
@@ -99,7 +105,7 @@ pub fn ask(library: &Path) -> Result<OrtInfo, String> {
         return Err(format!("loading it ended the process: {died}"));
     }
     let ort = Ort::new(library, Provider::Cpu).map_err(|e| e.to_string())?;
-    Ok(OrtInfo { version: ort.version(), providers: ort.providers() })
+    Ok(OrtInfo { version: ort.version(), providers: ort.offered() })
 }
 
 fn write_text(findings: &Findings, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -137,15 +143,25 @@ fn onnxruntime(flag: Option<&Path>, env: &Env, probe: impl Fn(&Path) -> Result<O
     Finding { name, present: true, details, path: Some(library.path), advice }
 }
 
-fn other_build(flag: Option<&Path>, provider: &str, env: &Env) -> Finding {
-    let name = if provider == "cuda" { "ONNX Runtime, CUDA" } else { "ONNX Runtime, OpenVINO" };
+fn other_build(flag: Option<&Path>, provider: &'static str, env: &Env) -> Finding {
+    let name = match provider {
+        "cuda" => "ONNX Runtime, CUDA",
+        "openvino" => "ONNX Runtime, OpenVINO",
+        other => other,
+    };
     match library::find_with_provider_in(flag, provider, env) {
         Ok(library) => {
-            let details = vec![library.found.to_string()];
+            let details = vec![library.found.to_string(), offers(&library.path)];
             Finding { name, present: true, details, path: Some(library.path), advice: None }
         }
         Err(error) => Finding { name, advice: Some(error.to_string()), ..Finding::default() },
     }
+}
+
+/// The providers of another library, or why it does not load: asked in a process of its own, for one process holds one.
+fn offers(library: &Path) -> String {
+    let ask = || question::offers(&Worker::start(&Task::new(library.to_path_buf(), Provider::Cpu))?);
+    ask().map_or_else(|e| format!("it cannot be used: {e}"), |names| names.join(" "))
 }
 
 /// Python's import path, asked for once: Python starts at once and is waited for when somebody needs the answer.

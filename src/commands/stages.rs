@@ -18,9 +18,9 @@ use crate::found::{Exit, Kind, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
 use crate::open::line::{self, Line, Ran};
-use crate::open::places;
 use crate::open::stand::Stand;
 use crate::open::tried::Tried;
+use crate::open::{placed, places};
 use crate::progress::Progress;
 use crate::show::{files, stages as pages};
 use crate::terminal::{colour, width};
@@ -68,7 +68,7 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
         truth,
         shard: line.opening.shard.clone(),
         environment: line.opening.environment.clone(),
-        warnings: line.opening.notes.iter().map(Note::to_string).collect(),
+        warnings: line.opening.notes.iter().map(Note::to_string).chain(fell_back(&line)).collect(),
         seconds: 0.0,
         stages,
     };
@@ -79,6 +79,11 @@ pub fn run(args: &StagesArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyho
     found.seconds = started.elapsed().as_secs_f64();
     deliver(&found, args.set.json, &dir, out)?;
     Ok(Exit::of(found.verdict))
+}
+
+/// Of the stages whose execution provider left nodes to another.
+fn fell_back(line: &Line) -> impl Iterator<Item = String> {
+    line.stages.iter().filter_map(|ran| Some(format!("{}: {}", ran.name, placed::note(ran.placement.as_ref()?)?)))
 }
 
 /// Each stage against the reference, and against the one before it.
@@ -101,6 +106,7 @@ fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
             decisions: judged.decisions,
             against_previous: before.map(|before| against(line, before, ran)).transpose()?,
             latency: Latency::of(ran.times()),
+            placement: ran.placement.clone(),
             sweep: sizes.sweep.clone(),
             first_bad_size: sizes.first_bad().cloned(),
             batch: sizes.batch.clone(),

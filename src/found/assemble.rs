@@ -66,6 +66,7 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         ranking: ranking.rows.clone(),
         precision_limited: ranking.limited.clone(),
         session: opening.first.session.clone(),
+        placement: opening.first.placement.clone(),
         latency: measured.times.clone(),
         crash: opening.first.crash.clone(),
         environment: opening.environment.clone(),
@@ -86,6 +87,11 @@ fn differences(findings: &Findings) -> Option<&Differences> {
 /// The culprits with all that is known of their causes. Where one was shown, what is only likely is not told beside it.
 pub fn culprits(findings: &Findings) -> Vec<Culprit> {
     let mut culprits = findings.culprits().to_vec();
+    for node in culprits.iter_mut().map(|culprit| &mut culprit.node) {
+        let elsewhere =
+            findings.opening.first.placement.as_ref().and_then(|placement| placement.ran_elsewhere(&node.name));
+        node.provider = elsewhere.map(|fell_back| fell_back.provider.clone());
+    }
     let told = differences(findings).into_iter().flat_map(|d| &d.diagnoses);
     for (culprit, of_files) in culprits.iter_mut().zip(told) {
         // What the files say of it is more than that nothing is known.
@@ -121,6 +127,11 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
         return (Verdict::Inconclusive, Some(broken.to_string()));
     }
     let (verdict, why) = findings.opening.steps.verdict(findings.opening.sizes.verdict(of_outputs(outputs)));
+    if verdict == Verdict::Agreed
+        && let Some(placement) = findings.opening.first.placement.as_ref().filter(|placement| placement.took_nothing())
+    {
+        return (Verdict::Inconclusive, Some(placement.nothing_compared()));
+    }
     if verdict != Verdict::Diverged {
         return (verdict, why);
     }

@@ -134,6 +134,9 @@ pub struct NodeRef {
     /// Where in a PyTorch program it comes from; absent where nothing says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub torch: Option<Torch>,
+    /// The execution provider that ran it, by the runtime's name, where that is not the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 impl NodeRef {
@@ -148,6 +151,7 @@ impl NodeRef {
             outputs: node.writes.iter().map(|t| graph.tensors[*t].name.clone()).collect(),
             subgraph: node.subgraph(),
             torch: node.proto(model).and_then(Torch::of),
+            provider: None,
         }
     }
 

@@ -116,6 +116,8 @@ pub struct Opening {
 pub struct OfFirst {
     /// The session that gave the verdict, where it is ONNX Runtime's.
     pub session: Option<super::SessionInfo>,
+    /// Which execution provider ran what of the candidate's model, where there are several.
+    pub placement: Option<super::Placement>,
     /// The process of a side ended with the whole model.
     pub crash: Option<Crash>,
 }

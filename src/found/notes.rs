@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::placement::short;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
@@ -91,6 +92,19 @@ pub enum Note {
         /// Inputs and outputs: the file's name, and the model's.
         ends: Vec<(String, String)>,
     },
+    /// Nodes of the candidate's model were run by another execution provider than the one that was asked for.
+    FellBack {
+        /// By the runtime's name.
+        provider: String,
+        /// How many.
+        nodes: usize,
+        /// Of how many.
+        of: usize,
+        /// Of which operators, each once.
+        operators: Vec<String>,
+    },
+    /// Why it could not be told which execution provider ran what.
+    NotPlaced(String),
     /// Why the host compared what the GPU could have compared.
     Copied(String),
     /// Marking changed the final outputs, where nothing else can be looked at.
@@ -130,6 +144,11 @@ pub enum Note {
         /// All that were asked for.
         of: usize,
     },
+}
+
+fn statistics_inside(node: &str, op_type: &str, more: usize, why: &str) -> String {
+    let more = if more > 0 { format!(" (so for {more} nodes more)") } else { String::new() };
+    format!("that '{node}' ({op_type}) agrees holds only where the device keeps its statistics in FP32{more}: {why}")
 }
 
 fn renamed(tensors: usize, ends: &[(String, String)]) -> String {
@@ -243,15 +262,15 @@ impl fmt::Display for Note {
                 "the outputs still diverge with the {n} culprits put right: more is wrong, and --strategy scan measures everything"
             ),
             Note::StatisticsInside { node, op_type, more, why } => {
-                let more = if *more > 0 { format!(" (so for {more} nodes more)") } else { String::new() };
-                write!(
-                    f,
-                    "that '{node}' ({op_type}) agrees holds only where the device keeps its statistics in FP32{more}: {why}"
-                )
+                f.write_str(&statistics_inside(node, op_type, *more, why))
             }
             Note::PlainFailsAlike => f.write_str(PLAIN_FAILS),
             Note::RoundedOtherwise { agrees } => f.write_str(if *agrees { ROUNDED_LESS } else { ROUNDED_MORE }),
             Note::Renamed { tensors, ends } => f.write_str(&renamed(*tensors, ends)),
+            Note::FellBack { provider, nodes, of, operators } => {
+                f.write_str(&fell_back(provider, *nodes, *of, operators))
+            }
+            Note::NotPlaced(why) => write!(f, "which execution provider ran what is not known: {why}"),
             Note::Copied(why) => write!(f, "the GPU's values were copied to the host and compared there: {why}"),
             Note::Perturbed => f.write_str(
                 "marking tensors changed the candidate's own outputs: what was measured may differ from what the unmarked model does",
@@ -279,6 +298,19 @@ impl fmt::Display for Note {
                 "the run had not ended when this was written: what came later is missing, and so may be the table of tensors (it is in journal.jsonl)",
             ),
         }
+    }
+}
+
+/// `OpenVINO did not take 1 of 6 nodes (Unique): they fell back to another provider, mostly the CPU`
+fn fell_back(provider: &str, nodes: usize, of: usize, operators: &[String]) -> String {
+    let provider = short(provider);
+    let named: Vec<&str> = operators.iter().take(NAMED).map(String::as_str).collect();
+    let more = operators.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let operators = format!("{}{more}", named.join(", "));
+    match nodes == of {
+        true => format!("{provider} took none of the {of} nodes ({operators}): all fell back to the CPU"),
+        false => format!("{nodes} of {of} nodes ({operators}) fell back to the CPU: {provider} did not take them"),
     }
 }
 

@@ -8,8 +8,8 @@ use super::shard::Shard;
 use super::sizes::{Batch, Size, SizeVerdict, told};
 use super::steps::{Decoding, StepVerdict};
 use super::{
-    BackendInfo, Decisions, Environment, InputsInfo, ModelInfo, Real, SampleVerdict, TensorResult, ToleranceInfo,
-    Verdict,
+    BackendInfo, Decisions, Environment, InputsInfo, ModelInfo, Placement, Real, SampleVerdict, TensorResult,
+    ToleranceInfo, Verdict,
 };
 
 /// The schema's name and version; an incompatible change gets a new number.
@@ -88,6 +88,9 @@ pub struct Stage {
     /// How long a sample took, where the backend has a time of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// Which execution provider ran what, where the stage has one besides the CPU's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// The verdict of every size that was swept, the smallest sample first; `outputs` are those of one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweep: Vec<SizeVerdict>,

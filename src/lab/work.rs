@@ -11,7 +11,7 @@ use crate::load::decode::Decode;
 use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
-use crate::run::{Against, Answer, How, Job, Observe, Optimised, RunError, SessionOptions, Timed, question};
+use crate::run::{Against, Answer, How, Job, Observe, Optimised, Placement, RunError, SessionOptions, Timed, question};
 use crate::spec::Low;
 use crate::tensor::{DType, Tensors};
 use crate::types;
@@ -174,6 +174,11 @@ impl Side {
     pub fn optimised(&self, work: &Work) -> Result<Optimised, RunError> {
         let none = || RunError::Missing(format!("{} has no optimizers that can be told apart", self.spec));
         question::optimised(&*self.backend, self.job(work)?)?.ok_or_else(none)
+    }
+
+    /// Which execution provider runs what of `work`; `None` where the backend has one only.
+    pub fn placed(&self, work: &Work) -> Result<Option<Placement>, RunError> {
+        question::placement(&*self.backend, self.job(work)?)
     }
 
     /// Builds a model the way this side runs its own, and runs nothing.

@@ -12,12 +12,15 @@ use crate::lab::Lowering;
 use crate::load::Model;
 use crate::names::{either, nearest};
 use crate::run::exec::Exec;
-use crate::run::ort::{Provider, Runtime, library};
+use crate::run::ort::{Provider, Runtime, known, library};
 use crate::run::pool::Pool;
 use crate::run::saved::Saved;
 use crate::run::worker::{Task, Worker};
 use crate::run::{Backend, RunError, tensorrt};
 use crate::spec::{Low, Place, Precision, Spec};
+
+/// Providers that are named to a user whose word is none.
+const NAMED: usize = 5;
 
 /// What serves `spec`, and how it comes to its precision.
 pub fn start(
@@ -55,9 +58,8 @@ pub fn start(
                 "'{spec}': layerdiff cannot make a model of {} by itself; give one with ort-{name}@MODEL",
                 spec.precision
             );
-            let task = task(name, spec.precision, global)?;
             let devices = if is_cuda(spec, global) { args.engine.gpus() } else { &[0] };
-            let pool = Pool::start(devices, |device| Worker::start(&task.clone().on(device)))?;
+            let pool = provider(name, devices, spec.precision, global)?;
             let lowering = match storage {
                 Some(storage) => Lowering::Convert(storage),
                 None if low == Some(Low::Tf32) && name == "cuda" => Lowering::Products,
@@ -88,9 +90,11 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
         Place::Provider(name) => match global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
             Some((_, plugin)) => vec![library::find(ort)?.path, plugin.clone()],
             None => {
-                let library = library::find_with_provider(ort, name)?.path;
-                let provider = library::provider_file(&library, name);
-                vec![library, provider]
+                let Ok(found) = library::find_with_provider(ort, name) else {
+                    return Ok(library::every(ort)?.into_iter().map(|library| library.path).take(1).collect());
+                };
+                let provider = library::provider_file(&found.path, name);
+                [found.path, provider].into_iter().filter(|path| path.is_file()).collect()
             }
         },
         Place::TensorRt => {
@@ -107,12 +111,47 @@ pub fn is_cuda(spec: &Spec, global: &GlobalArgs) -> bool {
     matches!(&spec.place, Place::Provider(name) if name == "cuda") && !plugin()
 }
 
-/// Execution providers of ONNX Runtime itself that layerdiff knows how to start.
-const BUILT_IN: [&str; 3] = ["cuda", "tensorrt", "openvino"];
+/// Workers for `ort-NAME`, of the first library that has the provider. A name that neither layerdiff nor any library knows is
+/// wrong usage; a known provider that is not installed is a backend that failed.
+fn provider(name: &str, devices: &[usize], precision: Precision, global: &GlobalArgs) -> anyhow::Result<Pool<Worker>> {
+    let mut refused = None;
+    for task in tasks(name, precision, global)? {
+        match Pool::start(devices, |device| Worker::start(&task.clone().on(device))) {
+            Ok(pool) => return Ok(pool),
+            Err(e @ RunError::Missing(_)) => refused = refused.or(Some(e)),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let plugged = global.ep_library.iter().map(|(name, _)| name.as_str());
+    let (given, plugged): (bool, Vec<&str>) = (is_plugged(name, global), plugged.collect());
+    match refused {
+        Some(e) if given || known::by_name(name).is_some() => Err(e.into()),
+        refused => bail!(unknown(name, &plugged, refused)),
+    }
+}
 
-/// What a worker process must load for `ort-NAME`. A name that nobody knows is wrong usage; a known provider that is not
-/// installed is a backend that failed.
-fn task(name: &str, precision: Precision, global: &GlobalArgs) -> anyhow::Result<Task> {
+/// That nobody knows it, what may have been meant, and what there is.
+fn unknown(name: &str, plugged: &[&str], refused: Option<RunError>) -> String {
+    let all = plugged.iter().copied().chain(known::ALL.iter().map(|known| known.name));
+    let near: Vec<String> = nearest(name, all).iter().map(|near| format!("ort-{near}")).collect();
+    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+    let meant = if near.is_empty() { String::new() } else { format!("did you mean {}? Otherwise ", either(&near)) };
+    let some: Vec<String> = known::ALL.iter().map(|known| format!("ort-{}", known.name)).take(NAMED).collect();
+    let refused = refused.map_or(String::new(), |e| format!(" ({e})"));
+    format!(
+        "'ort-{name}': execution provider '{name}' is unknown; {meant}use {} or another of ONNX Runtime's, or name its plug-in library with --ep-library {name}=PATH{refused}",
+        some.join(", ")
+    )
+}
+
+/// Is it a plug-in of the user's?
+fn is_plugged(name: &str, global: &GlobalArgs) -> bool {
+    global.ep_library.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+}
+
+/// What a worker process may load for `ort-NAME`: the plug-in, the build that has a file for it, or else every build, for some
+/// providers are no files.
+fn tasks(name: &str, precision: Precision, global: &GlobalArgs) -> anyhow::Result<Vec<Task>> {
     let given = global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, path)| path.clone());
     if let Some(plugin) = given {
         ensure!(
@@ -120,24 +159,31 @@ fn task(name: &str, precision: Precision, global: &GlobalArgs) -> anyhow::Result
             "ort-{name}:tf32: layerdiff cannot tell a plug-in provider to use TF32; leave --ep-library out"
         );
         let library = library::find(global.ort_library.as_deref())?;
-        return Ok(Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin }));
+        return Ok(vec![Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin })]);
     }
-    if !BUILT_IN.contains(&name) {
-        let known = global.ep_library.iter().map(|(name, _)| name.as_str()).chain(BUILT_IN);
-        let known: Vec<String> = nearest(name, known).iter().map(|near| format!("ort-{near}")).collect();
-        let near: Vec<&str> = known.iter().map(String::as_str).collect();
-        let meant = if near.is_empty() { String::new() } else { format!("did you mean {}? Otherwise ", either(&near)) };
-        bail!(
-            "'ort-{name}': execution provider '{name}' is unknown; {meant}use ort-cuda, ort-tensorrt or ort-openvino, or name its plug-in library with --ep-library {name}=PATH"
-        );
-    }
-    let library = library::find_with_provider(global.ort_library.as_deref(), name)?;
-    Ok(match name {
-        "cuda" => Task::new(library.path, Provider::Cuda { tf32: precision == Precision::Tf32, device: 0 }),
+    let name = known::by_name(name).map_or(name, |known| known.name);
+    let flag = global.ort_library.as_deref();
+    let libraries = match library::find_with_provider(flag, name) {
+        Ok(library) => return Ok(vec![task(name, library.path, precision, true)]),
+        Err(e) => {
+            let every = library::every(flag)?;
+            if every.is_empty() {
+                return Err(e.into());
+            }
+            every
+        }
+    };
+    Ok(libraries.into_iter().map(|library| task(name, library.path, precision, false)).collect())
+}
+
+/// What a worker loads for a provider that is built into a library; `found`: it was seen to have it, or the user says so.
+fn task(name: &str, library: PathBuf, precision: Precision, found: bool) -> Task {
+    match name {
+        "cuda" if found => Task::new(library, Provider::Cuda { tf32: precision == Precision::Tf32, device: 0 }),
         // Its ONNX Runtime has no switch for TF32, but NVIDIA's libraries have.
         "tensorrt" if precision != Precision::Tf32 => {
-            Task::new(library.path, Provider::Built(name.to_string())).with("NVIDIA_TF32_OVERRIDE", "0")
+            Task::new(library, Provider::Built(name.to_string())).with("NVIDIA_TF32_OVERRIDE", "0")
         }
-        _ => Task::new(library.path, Provider::Built(name.to_string())),
-    })
+        _ => Task::new(library, Provider::Built(name.to_string())),
+    }
 }

@@ -12,7 +12,7 @@ use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
 use super::{data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
-use crate::found::{BackendInfo, Opening, Verdict};
+use crate::found::{BackendInfo, Opening, Placement, Verdict};
 use crate::judge::Labels;
 use crate::lab::first::Plan;
 use crate::lab::{Lowering, Side, Survey};
@@ -58,6 +58,8 @@ pub struct Ran {
     pub tried: Tried,
     /// By sample, as far as the backend tells.
     seconds: Vec<f64>,
+    /// Which execution provider ran what, where there are several.
+    pub placement: Option<Placement>,
 }
 
 /// Loads and runs everything, one after the other: engines and large models do not fit beside each other.
@@ -104,7 +106,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let Right { survey, feeds, values, seconds, .. } = right;
     let (name, spec) = ("reference".to_string(), set.reference.clone());
     let values = Ok(deciding(values, &outputs));
-    let reference = Ran { name, spec, side: Some(reference), values, tried: Tried::default(), seconds };
+    let reference =
+        Ran { name, spec, side: Some(reference), values, tried: Tried::default(), seconds, placement: None };
     Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, course, survey })
 }
 
@@ -192,6 +195,16 @@ impl Ran {
 impl Line<'_> {
     /// How a stage stands to the reference: in all of the data, or in the size or step that tells most of it.
     pub fn against_reference(&self, ran: &Ran) -> anyhow::Result<Stand> {
+        let stand = self.beside_reference(ran)?;
+        match ran.placement.as_ref().filter(|placement| placement.took_nothing()) {
+            Some(placement) if stand.verdict == Verdict::Agreed => {
+                Ok(Stand { verdict: Verdict::Inconclusive, why: Some(placement.nothing_compared()), ..stand })
+            }
+            _ => Ok(stand),
+        }
+    }
+
+    fn beside_reference(&self, ran: &Ran) -> anyhow::Result<Stand> {
         let share = ran.tried.steps.share();
         let Some(chosen) = ran.tried.chosen.filter(|_| ran.values.is_ok()) else {
             return self.stand((&self.reference, ran), &self.every(), share);

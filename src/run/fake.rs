@@ -65,6 +65,8 @@ pub fn every_question(job: &Job) -> Vec<Question> {
         Question::Outputs(job.clone()),
         Question::Latency { job: job.clone(), runs: 3, by_node: true },
         Question::Optimised(job.clone()),
+        Question::Placement(job.clone()),
+        Question::Offers,
         Question::Engine,
         Question::Routes,
     ];
@@ -74,6 +76,8 @@ pub fn every_question(job: &Job) -> Vec<Question> {
             Question::Outputs(_)
             | Question::Latency { .. }
             | Question::Optimised(_)
+            | Question::Placement(_)
+            | Question::Offers
             | Question::Engine
             | Question::Routes => {}
         }
@@ -96,6 +100,10 @@ pub fn told(question: &Question) -> Told {
         Question::Optimised(job) => {
             Told::Optimised(super::Optimised { applied: job.outputs.clone(), ..super::Optimised::default() })
         }
+        Question::Placement(job) => {
+            Told::Placement(super::Placement { log: job.outputs.clone(), ..super::Placement::default() })
+        }
+        Question::Offers => Told::Offers(vec!["SomeExecutionProvider".to_string()]),
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),
         Question::Routes => Told::Routes("-a=[on|off]".to_string()),
     }

@@ -3,10 +3,13 @@
 //! Graph optimisation is off, so that marking a tensor changes nothing (measured: exactly nothing), and prepacking is off,
 //! so that weights stay mapped. Both hold for the reference and for the candidate.
 
-mod configured;
+mod capi;
 mod cuda;
+pub mod known;
 pub mod library;
 mod optimised;
+mod options;
+mod placed;
 mod provider;
 mod reason;
 mod round;
@@ -14,6 +17,7 @@ pub mod runtime;
 mod session;
 mod time;
 mod value;
+mod watch;
 
 pub use provider::Provider;
 pub use runtime::{Opened, Runtime};
@@ -29,7 +33,8 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use reason::{one_line, reason};
+use reason::{Words, one_line};
+use watch::Watch;
 
 use super::cuda::compare::Comparer;
 use super::cuda::{Cuda, CudaError};
@@ -44,10 +49,14 @@ use crate::tensor::Tensors;
 /// ONNX Runtime with one execution provider.
 pub struct Ort {
     environment: Environment,
+    /// The file that was loaded.
+    library: PathBuf,
     provider: Provider,
+    /// Of a plug-in: its providers, by the runtime's names.
+    plugs: Vec<String>,
     about: About,
-    /// Libraries that a model may need and that are nowhere, for the message of one that fails.
-    lacks: Option<String>,
+    /// How its failures are told.
+    words: Words,
     /// What compares on the GPU, from the first comparison on, or why nothing can.
     comparer: OnceLock<Result<Arc<Comparer>, String>>,
 }
@@ -61,38 +70,6 @@ pub enum Loads {
     NoKernel(String),
     /// It builds none, and not for lack of a kernel: its words.
     Refused(String),
-}
-
-/// What is to be heard of a session besides its values.
-enum Watch<'a> {
-    Nothing,
-    /// It writes a profile to a file whose name begins so.
-    Profile(&'a Path),
-    /// What its optimizers do.
-    Optimizers {
-        /// Gets every line of the runtime's log about the session.
-        log: Arc<dyn Fn(&str) + Send + Sync>,
-        /// Where the graph that they made is written.
-        model: Option<&'a Path>,
-    },
-}
-
-impl Watch<'_> {
-    fn over(self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
-        Ok(match self {
-            Watch::Nothing => builder,
-            Watch::Profile(file) => builder.with_profiling(file)?,
-            Watch::Optimizers { log, model } => {
-                let builder = builder.with_log_level(LogLevel::Info)?;
-                let builder =
-                    builder.with_logger(Arc::new(move |_, _: &str, _: &str, _: &str, text: &str| log(text)))?;
-                match model {
-                    Some(model) => builder.with_optimized_model_path(model)?,
-                    None => builder,
-                }
-            }
-        })
-    }
 }
 
 /// Why no session was built.
@@ -130,7 +107,10 @@ static ROUND_KNOWN: Mutex<bool> = Mutex::new(false);
 impl Ort {
     /// Loads `library` (once a process: a second, different library is refused) and looks for the provider.
     pub fn new(library: &Path, provider: Provider) -> Result<Ort, RunError> {
-        let lacks = if provider.is_on_cuda() { cuda::preload(library)? } else { None };
+        // What has no file of its own is asked for below, before anything is loaded for it.
+        let beside = provider.name().is_some_and(|name| library::has_provider(library, name));
+        let preload = provider.is_on_cuda() && (beside || matches!(provider, Provider::Cuda { .. }));
+        let lacks = if preload { cuda::preload(library)? } else { None };
         let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let environment = match loaded.as_ref() {
             Some((environment, path)) if path == library => environment.clone(),
@@ -146,8 +126,11 @@ impl Ort {
         };
         drop(loaded);
         let (about, comparer) = (about(&provider, version(library)), OnceLock::new());
-        let ort = Ort { environment, provider, about, lacks, comparer };
-        ort.register()?;
+        let (library, plugs) = (library.to_path_buf(), Vec::new());
+        let words = Words { lacks, whole: matches!(provider, Provider::Built(_) | Provider::Plugin { .. }) };
+        let mut ort = Ort { environment, library, provider, plugs, about, words, comparer };
+        ort.has_provider()?;
+        ort.plugs = ort.register()?;
         Ok(ort)
     }
 
@@ -157,6 +140,11 @@ impl Ort {
             self.environment.devices().filter_map(|d| d.ep().ok().map(str::to_string)).collect();
         names.dedup();
         names
+    }
+
+    /// Names of the providers that the library was built with, as the runtime calls them.
+    pub fn offered(&self) -> Vec<String> {
+        capi::offered()
     }
 
     /// Of the library.
@@ -178,9 +166,7 @@ impl Ort {
     pub fn loads(&self, model: &Lean) -> Result<Loads, RunError> {
         match self.build_session(model, &SessionOptions::default(), Watch::Nothing) {
             Ok(_) => Ok(Loads::Yes),
-            Err(Failure::Refused(e)) if e.code() == ErrorCode::NotImplemented => {
-                Ok(Loads::NoKernel(reason(&e, self.lacks.as_deref())))
-            }
+            Err(Failure::Refused(e)) if e.code() == ErrorCode::NotImplemented => Ok(Loads::NoKernel(self.words.of(&e))),
             Err(e) => match self.told(e) {
                 RunError::Build { reason, .. } => Ok(Loads::Refused(reason)),
                 other => Err(other),
@@ -192,7 +178,7 @@ impl Ort {
         match failure {
             Failure::Told(e) => e,
             Failure::Refused(_) if interrupt::requested() => RunError::Interrupted,
-            Failure::Refused(e) => RunError::Build { backend: self.name(), reason: reason(&e, self.lacks.as_deref()) },
+            Failure::Refused(e) => RunError::Build { backend: self.name(), reason: self.words.of(&e) },
         }
     }
 
@@ -217,7 +203,7 @@ impl Ort {
             *known = true;
         }
         drop(busy);
-        Ok(Session::new(session, self.name(), self.lacks.clone()))
+        Ok(Session::new(session, self.name(), self.words.clone()))
     }
 
     fn name(&self) -> String {
@@ -283,6 +269,8 @@ impl Backend for Ort {
                 time::time(self, job, *runs, *by_node)?.map_or(Told::Nothing, Told::Time)
             }
             Question::Optimised(job) => Told::Optimised(optimised::optimised(self, job)?),
+            Question::Placement(job) => placed::placement(self, job)?.map_or(Told::Nothing, Told::Placement),
+            Question::Offers => Told::Offers(self.offered()),
             Question::Engine | Question::Routes => Told::Nothing,
         })
     }
@@ -323,6 +311,8 @@ fn load(library: &Path) -> Result<Environment, RunError> {
     };
     // Always by path: the lazy way of loading panics on a library that is too old.
     let builder = ort::init_from(library).map_err(|e| refused(e.to_string()))?;
+    // Mostly it is at its lowest level; a provider that does not start tells why here only.
+    let builder = builder.with_logger(Arc::new(|_, _: &str, _: &str, _: &str, text: &str| watch::hear(text)));
     let environment = builder.with_telemetry(false).build().map_err(|e| refused(e.to_string()))?;
     environment.set_log_level(LogLevel::Fatal);
     Ok(environment)

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Engine, Job, Optimised, RunError};
+use super::{Backend, Engine, Job, Optimised, Placement, RunError};
 use crate::tensor::DType;
 
 /// A question; `J` is the job in it, which on its way to another process lies packed.
@@ -22,6 +22,10 @@ pub enum Question<J = Job> {
     },
     /// What does a session as the job has it make of the job's model? Nothing is run.
     Optimised(J),
+    /// Which execution provider runs what of the job's model, in one run on its first feed?
+    Placement(J),
+    /// The execution providers that its library was built with.
+    Offers,
     /// The engine that it was started with.
     Engine,
     /// The knobs of its compiler, as it tells them.
@@ -39,6 +43,10 @@ pub enum Told {
     Time(Timed),
     /// To [`Question::Optimised`].
     Optimised(Optimised),
+    /// To [`Question::Placement`].
+    Placement(Placement),
+    /// To [`Question::Offers`]: the runtime's own names.
+    Offers(Vec<String>),
     /// To [`Question::Engine`].
     Engine(Engine),
     /// To [`Question::Routes`].
@@ -93,6 +101,8 @@ impl<J> Question<J> {
             Question::Outputs(job) => Question::Outputs(change(job)?),
             Question::Latency { job, runs, by_node } => Question::Latency { job: change(job)?, runs, by_node },
             Question::Optimised(job) => Question::Optimised(change(job)?),
+            Question::Placement(job) => Question::Placement(change(job)?),
+            Question::Offers => Question::Offers,
             Question::Engine => Question::Engine,
             Question::Routes => Question::Routes,
         })
@@ -123,6 +133,24 @@ pub fn optimised(backend: &dyn Backend, job: Job) -> Result<Option<Optimised>, R
     match backend.ask(&Question::Optimised(job))? {
         Told::Optimised(optimised) => Ok(Some(optimised)),
         Told::Nothing => Ok(None),
+        _ => Err(astray(backend)),
+    }
+}
+
+/// Who runs what of the job's model; nothing where there is one provider only.
+pub fn placement(backend: &dyn Backend, job: Job) -> Result<Option<Placement>, RunError> {
+    match backend.ask(&Question::Placement(job))? {
+        Told::Placement(placement) => Ok(Some(placement)),
+        Told::Nothing => Ok(None),
+        _ => Err(astray(backend)),
+    }
+}
+
+/// The execution providers of its library, by the runtime's own names; none where it has no such thing.
+pub fn offers(backend: &dyn Backend) -> Result<Vec<String>, RunError> {
+    match backend.ask(&Question::Offers)? {
+        Told::Offers(names) => Ok(names),
+        Told::Nothing => Ok(Vec::new()),
         _ => Err(astray(backend)),
     }
 }

@@ -9,6 +9,7 @@ mod engine;
 mod findings;
 mod judged;
 mod masked;
+pub mod placement;
 mod ranking;
 mod run;
 mod session;
@@ -164,6 +165,7 @@ fn ticket(report: &Report) -> Page {
     }
     blocks.extend(tensors::outputs(report, "Outputs", Ticket));
     blocks.extend(judged::section(report, Ticket));
+    blocks.extend(placement::section(report, Ticket));
     blocks.extend(times::blocks(report, Ticket));
     blocks.push(run::reproduce(report));
     blocks.push(run::environment(report));
@@ -192,6 +194,7 @@ fn full(report: &Report) -> Page {
     }
     blocks.extend(tensors::outputs(report, "The model's outputs", Full));
     blocks.extend(judged::section(report, Full));
+    blocks.extend(placement::section(report, Full));
     blocks.extend(times::blocks(report, Full));
     blocks.extend(tensors::all(report));
     blocks.push(run::found(report));

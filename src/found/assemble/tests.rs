@@ -104,6 +104,27 @@ fn the_outputs_decide() {
 }
 
 #[test]
+fn a_provider_that_ran_nothing_agrees_with_nobody() {
+    let placed = |took: usize, findings: Findings| {
+        let asked = "OpenVINOExecutionProvider".to_string();
+        let placement = Some(crate::found::Placement {
+            asked,
+            nodes: 2,
+            took,
+            reference_on_cpu: true,
+            ..crate::found::Placement::default()
+        });
+        let first = OfFirst { placement, ..OfFirst::default() };
+        Findings { opening: Opening { first, ..findings.opening }, ..findings }
+    };
+    let why = "OpenVINO took no node of the model (2 nodes fell back to the CPU): the CPU was compared with itself";
+    check(placed(0, agreed()), Verdict::Inconclusive, Some(why));
+    check(placed(1, agreed()), Verdict::Agreed, None);
+    // What is deployed is wrong, whoever ran it.
+    assert_eq!(verdict(&placed(0, diverged())).0, Verdict::Diverged);
+}
+
+#[test]
 fn what_ended_the_run_wins() {
     let halted = Some(RunError::Interrupted);
     let found = searched(Some(vec![culprit()]));
@@ -309,7 +330,10 @@ fn what_stages_gave_stands_in_its_place() {
     let findings = Findings {
         found: searched(Some(vec![culprit()])),
         opening: Opening {
-            first: OfFirst { crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }), session: None },
+            first: OfFirst {
+                crash: Some(Crash { side: "candidate".to_string(), ..Crash::default() }),
+                ..OfFirst::default()
+            },
             ..diverged().opening
         },
         ranking: Ranking { rows: vec![row], limited: Some(limited), notes: Vec::new() },

@@ -86,6 +86,25 @@ fn all() -> Vec<(Note, &'static str)> {
             "the nodes are not ranked: it takes one more build of the engine; leave --no-overrides out",
         ),
         (Note::NotRanked(words("out of memory")), "the nodes could not be ranked: out of memory"),
+        (
+            Note::FellBack {
+                provider: words("CUDAExecutionProvider"),
+                nodes: 2,
+                of: 6,
+                operators: vec![words("Unique")],
+            },
+            "2 of 6 nodes (Unique) fell back to the CPU: CUDA did not take them",
+        ),
+        (
+            Note::FellBack {
+                provider: words("OpenVINOExecutionProvider"),
+                nodes: 4,
+                of: 4,
+                operators: ["Unique", "If", "Loop", "Scan"].map(words).to_vec(),
+            },
+            "OpenVINO took none of the 4 nodes (Unique, If, Loop and 1 more): all fell back to the CPU",
+        ),
+        (Note::NotPlaced(words("it crashed")), "which execution provider ran what is not known: it crashed"),
         (Note::StoredOnly, "stored tensors cannot be run again, so there is no reproducer"),
         (
             Note::NoReproducer { tensor: words("y"), why: words("it passes alone") },
@@ -149,6 +168,8 @@ fn number(note: &Note) -> usize {
         Note::Copied(_) => 8,
         Note::PlainFailsAlike => 27,
         Note::Renamed { .. } => 29,
+        Note::FellBack { .. } => 31,
+        Note::NotPlaced(_) => 32,
         Note::RoundedOtherwise { .. } => 28,
         Note::Perturbed => 9,
         Note::Disturbed(_) => 10,
@@ -184,7 +205,7 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..31).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..33).collect::<Vec<_>>());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, Port, TensorFacts, Total};
+use crate::found::Placement;
 use crate::tensor::DType;
 
 /// What a model's file tells, and, where ONNX Runtime takes the model, what that infers.
@@ -60,6 +61,9 @@ pub struct ModelFacts {
     /// Only with `--lint`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lint: Option<Vec<Finding>>,
+    /// Only with `--placement`: who runs which node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// Only with `--tensor`: those of these names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tensors: Vec<TensorFacts>,

@@ -6,6 +6,7 @@ use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
 use crate::show::page::{Block, ColumnKind, Fact, Role};
+use crate::show::report::{Density, placement};
 
 /// Subgraphs, functions and metadata told in full.
 const IN_DETAIL: usize = 8;
@@ -25,7 +26,8 @@ pub fn blocks(model: &ModelFacts) -> Vec<Block> {
 fn parts(model: &ModelFacts) -> Vec<Block> {
     let tensors = model.tensors.iter().flat_map(tensor::blocks);
     let coverage = model.coverage.iter().flat_map(coverage::blocks);
-    tensors.chain(coverage).chain(model.lint.iter().flat_map(|found| lint::blocks(found))).collect()
+    let placement = model.placement.iter().flat_map(|placement| placement::blocks(placement, Density::Full));
+    tensors.chain(coverage).chain(placement).chain(model.lint.iter().flat_map(|found| lint::blocks(found))).collect()
 }
 
 fn whole(model: &ModelFacts) -> Vec<Block> {

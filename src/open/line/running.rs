@@ -8,6 +8,7 @@ use crate::judge::Labels;
 use crate::lab::Side;
 use crate::lab::first::Plan;
 use crate::open::gave::{Gave, Values};
+use crate::open::placed;
 use crate::open::stand::Pair;
 use crate::open::tried::{Right, Tried};
 
@@ -31,7 +32,8 @@ impl Running<'_> {
         let (name, spec) = (stage.name.clone(), stage.spec.clone());
         let none = |side: Option<Side>, why: String| {
             let (name, spec) = (stage.name.clone(), stage.spec.clone());
-            Ran { name, spec, side, values: Err(why), tried: Tried::default(), seconds: Vec::new() }
+            let (values, tried) = (Err(why), Tried::default());
+            Ran { name, spec, side, values, tried, seconds: Vec::new(), placement: None }
         };
         let mut side = match side {
             Ok(side) => side,
@@ -49,7 +51,8 @@ impl Running<'_> {
             Ok(tried) => {
                 let Gave { values, seconds, .. } = gave;
                 let values = some(deciding(values, self.plan.outputs));
-                Ok(Ran { name, spec, side: Some(side), values, tried, seconds })
+                let (placement, _) = placed::ask(&side, self.reference, self.plan.feeds)?;
+                Ok(Ran { name, spec, side: Some(side), values, tried, seconds, placement })
             }
             Err(why) => Ok(none(Some(side), why)),
         }

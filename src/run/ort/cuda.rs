@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{self, ExecutionProviderDispatch};
 
-use super::configured::with;
 use super::library::{Env, site_packages};
+use super::options::with;
 use crate::run::RunError;
 use crate::run::cuda::driver_is_present;
 use crate::run::tensorrt::library::loader_folders;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::known;
 use crate::run::RunError;
 
 /// The version that `layerdiff setup` installs.
@@ -78,21 +79,27 @@ pub fn find_in(flag: Option<&Path>, env: &Env) -> Result<Library, RunError> {
 /// [`find_with_provider`] with an environment of one's own.
 pub fn find_with_provider_in(flag: Option<&Path>, provider: &str, env: &Env) -> Result<Library, RunError> {
     let provider = provider.to_ascii_lowercase();
-    let variable = format!("LAYERDIFF_ORT_{}", provider.to_ascii_uppercase());
+    let variable = known::variable(&provider);
     if let Some(library) = from_variable(&variable, env)? {
         return Ok(library);
     }
     let default = named(flag, env)?;
     default.into_iter().chain(installed(env)).find(|library| has_provider(&library.path, &provider)).ok_or_else(|| {
-        let package = match provider.as_str() {
-            "cuda" | "tensorrt" => "'onnxruntime-gpu[cuda,cudnn]'".to_string(),
-            _ => format!("onnxruntime-{provider}"),
-        };
-        missing(format!(
-            "no ONNX Runtime with the execution provider '{provider}' was found; run `python3 -m pip install {package}` \
-             in a virtual environment and activate it, or set {variable} to that build's {DLL_PREFIX}onnxruntime{DLL_SUFFIX}"
-        ))
+        let advice = known::advice(&provider, &plain_name());
+        missing(format!("no ONNX Runtime with the execution provider '{provider}' was found; {advice}"))
     })
+}
+
+/// Every library that is here, the user's first: some providers have no file of their own, so only the library can tell.
+pub fn every(flag: Option<&Path>) -> Result<Vec<Library>, RunError> {
+    let env = Env::process();
+    let named = named(flag, &env)?;
+    Ok(if named.is_some() { named.into_iter().collect() } else { installed(&env).collect() })
+}
+
+/// Its file, whatever the version.
+pub fn plain_name() -> String {
+    format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}")
 }
 
 /// Does the build of this library have the execution provider? It is a file beside it.

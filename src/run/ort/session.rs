@@ -3,15 +3,16 @@
 mod bound;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::ValueType;
 
-use super::reason::reason;
-use super::value;
+use super::reason::Words;
+use super::{capi, value};
 use crate::interrupt::{self, Busy};
-use crate::run::{Output, RunError};
+use crate::run::{Output, PlacedNode, RunError};
 use crate::tensor::Tensors;
 
 /// A built session and what ONNX Runtime inferred about its outputs.
@@ -20,14 +21,14 @@ pub struct Session {
     /// In the model's order.
     pub outputs: Vec<Output>,
     backend: String,
-    lacks: Option<String>,
+    words: Words,
 }
 
 impl Session {
-    /// `backend` is what errors call it; `lacks` says what it may have missed.
-    pub(super) fn new(session: ort::session::Session, backend: String, lacks: Option<String>) -> Session {
+    /// `backend` is what errors call it; `words` tells why it failed.
+    pub(super) fn new(session: ort::session::Session, backend: String, words: Words) -> Session {
         let outputs = session.outputs().iter().map(|o| output(o.name(), o.dtype())).collect();
-        Session { session, outputs, backend, lacks }
+        Session { session, outputs, backend, words }
     }
 
     /// One run. All outputs are asked for (a selection cannot be interrupted from another thread, and prunes nothing);
@@ -59,12 +60,17 @@ impl Session {
         self.session.end_profiling().map_err(failed)
     }
 
+    /// Which provider each node was given to, where it was built to record that and the library at this path can tell.
+    pub(super) fn assigned(&self, library: &Path) -> Vec<PlacedNode> {
+        capi::nodes(library, &self.session)
+    }
+
     /// What becomes of an error of a run.
     fn failed(&self) -> impl Fn(ort::Error) -> RunError + use<> {
-        let (backend, lacks) = (self.backend.clone(), self.lacks.clone());
+        let (backend, words) = (self.backend.clone(), self.words.clone());
         move |e| match interrupt::requested() {
             true => RunError::Interrupted,
-            false => RunError::Run { backend: backend.clone(), reason: reason(&e, lacks.as_deref()) },
+            false => RunError::Run { backend: backend.clone(), reason: words.of(&e) },
         }
     }
 }

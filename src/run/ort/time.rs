@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Ort, Session, Watch};
 use crate::run::question::{NodeTime, Timed};
-use crate::run::{Job, RunError};
+use crate::run::{Job, PlacedNode, RunError};
 use crate::scratch;
 use crate::tensor::Tensors;
 
@@ -20,24 +20,44 @@ const KERNEL: &str = "_kernel_time";
 
 /// One event of a profile, as far as it is read here.
 #[derive(Deserialize)]
-struct Event {
+pub(super) struct Event {
     #[serde(default)]
     cat: String,
+    /// Of the node, with what stands behind it; see [`Event::into_node`].
     #[serde(default)]
-    name: String,
+    pub name: String,
     /// Microseconds.
     #[serde(default)]
-    dur: f64,
+    pub dur: f64,
+    /// What else is told of it.
     #[serde(default)]
-    args: Args,
+    pub args: Args,
 }
 
+/// What a profile tells of a node that ran.
 #[derive(Default, Deserialize)]
-struct Args {
+pub(super) struct Args {
     #[serde(default)]
     op_name: String,
     #[serde(default)]
     provider: String,
+    /// Bytes that it wrote, as a decimal number.
+    #[serde(default)]
+    pub output_size: String,
+}
+
+impl Event {
+    /// The node, and who ran it.
+    pub fn into_node(self) -> PlacedNode {
+        let name = self.name.trim_end_matches(KERNEL).to_string();
+        PlacedNode { name, op_type: self.args.op_name, provider: self.args.provider }
+    }
+}
+
+/// The runs of nodes in a profile, in order; nothing of a text that is none.
+pub(super) fn events(profile: &str) -> Vec<Event> {
+    let events: Vec<Event> = serde_json::from_str(profile).unwrap_or_default();
+    events.into_iter().filter(|event| event.cat == "Node" && event.name.ends_with(KERNEL)).collect()
 }
 
 /// Of `runs` of the job's model on its first feed, after one to warm up; `None` without a feed. The nodes are those that the
@@ -74,10 +94,9 @@ fn nodes(ort: &Ort, job: &Job, feed: &Tensors) -> Result<Vec<NodeTime>, RunError
 
 /// The median of the last `runs` of every node, in the order in which they first ran.
 fn read(profile: &str, runs: usize) -> Vec<NodeTime> {
-    let events: Vec<Event> = serde_json::from_str(profile).unwrap_or_default();
     let mut place: HashMap<String, usize> = HashMap::new();
     let mut found: Vec<(Event, Vec<f64>)> = Vec::new();
-    for event in events.into_iter().filter(|event| event.cat == "Node" && event.name.ends_with(KERNEL)) {
+    for event in events(profile) {
         let at = *place.entry(event.name.clone()).or_insert(found.len());
         let seconds = event.dur * 1e-6;
         match found.get_mut(at) {
@@ -96,12 +115,8 @@ fn told(event: Event, times: &[f64], runs: usize) -> NodeTime {
         of_runs = vec![times.iter().sum()];
     }
     of_runs.sort_by(f64::total_cmp);
-    NodeTime {
-        node: event.name.trim_end_matches(KERNEL).to_string(),
-        op_type: event.args.op_name,
-        provider: event.args.provider,
-        seconds: of_runs[of_runs.len() / 2],
-    }
+    let PlacedNode { name: node, op_type, provider } = event.into_node();
+    NodeTime { node, op_type, provider, seconds: of_runs[of_runs.len() / 2] }
 }
 
 #[cfg(test)]

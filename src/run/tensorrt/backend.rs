@@ -183,7 +183,9 @@ impl Backend for TensorRt {
     fn ask(&self, question: &Question) -> Result<Told, RunError> {
         match question {
             // It says nothing of outputs before it has built for data.
-            Question::Outputs(_) | Question::Optimised(_) => Ok(Told::Nothing),
+            Question::Outputs(_) | Question::Optimised(_) | Question::Placement(_) | Question::Offers => {
+                Ok(Told::Nothing)
+            }
             Question::Latency { job, runs, .. } => {
                 let Some(feed) = job.feeds.first() else { return Ok(Told::Nothing) };
                 let mut state = self.state();

@@ -2,6 +2,7 @@
 
 use super::Density::{self, Full, Short, Ticket};
 use super::{IN_DETAIL, engine, tensors};
+use crate::found::placement::short;
 use crate::found::words::{clean, number};
 use crate::found::{Culprit, Diagnosis, Kind, Metrics, Report, Status, Sure, TensorResult};
 use crate::show::page::{Bar, Block, Card, Fact, Figure, Role, Span, Words};
@@ -108,6 +109,7 @@ fn facts(report: &Report, culprit: &Culprit, density: Density) -> Vec<Fact> {
     };
     facts.push(Fact::strong("proof", proof(report, culprit)));
     facts.extend(culprit.node.torch.iter().map(|torch| Fact::new("in PyTorch", torch.told())));
+    facts.extend(culprit.node.provider.iter().map(|provider| ran_on(report, &culprit.node.name, provider)));
     if culprit.region.len() > 1 {
         let most = if density == Short { IN_DETAIL } else { culprit.region.len() };
         facts.push(Fact::strong("region", Words::names(&culprit.region, most)));
@@ -128,6 +130,15 @@ fn facts(report: &Report, culprit: &Culprit, density: Density) -> Vec<Fact> {
         facts.push(Fact::strong("help", advice.to_string()));
     }
     facts
+}
+
+/// That it ran elsewhere than was asked, and why, where that is known.
+fn ran_on(report: &Report, node: &str, provider: &str) -> Fact {
+    let placement = report.placement.as_ref();
+    let asked = placement.map_or("the provider that was asked for", |placement| short(&placement.asked));
+    let why = placement.and_then(|placement| placement.ran_elsewhere(node)?.why.as_deref());
+    let why = why.map_or(String::new(), |why| format!(": {}", clean(why)));
+    Fact::doubtful("ran on", format!("{}, for {} did not take it{why}", clean(short(provider)), clean(asked)))
 }
 
 /// The diagnoses by advice, in the order in which each was first given: the same advice is said once.

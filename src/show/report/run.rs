@@ -1,7 +1,7 @@
 //! How it was found: the run, the data, the machine, the reproducers, and the command to see it again. Each fact is said by
 //! one function; the orders of them are a medium's.
 
-use super::{Density, cure, engine, judged, session};
+use super::{Density, cure, engine, judged, placement, session};
 use crate::found::words::{bytes, clean, count, plural, seconds, setting, shell, type_of};
 use crate::found::{InputTensor, InputsInfo, Reduced, Report};
 use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Span, Words};
@@ -16,6 +16,7 @@ pub fn short(report: &Report) -> [Block; 2] {
     let chosen = |why: &String| format!("{}, chosen because {why}", report.candidate.told());
     facts.extend(report.candidate.why.iter().map(|why| Fact::new("candidate", chosen(why))));
     facts.extend(session::facts(report, Density::Short));
+    facts.extend(placement::facts(report));
     facts.extend(engine::trust(report));
     let all = reproducers(report);
     for reduced in all {

@@ -1,8 +1,8 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, judged, run, session};
+use super::{Density, cure, judged, placement, run, session};
 use crate::found::words::{clean, count, file_name, plural, seconds};
-use crate::found::{Report, Status, TensorResult, Verdict, Wanted, sizes};
+use crate::found::{Placement, Report, Status, TensorResult, Verdict, Wanted, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
 
 /// The verdict as a word and the rest of its sentence.
@@ -158,6 +158,7 @@ pub fn agreed(report: &Report) -> Vec<Fact> {
     }
     facts.extend(judged::facts(report));
     facts.extend([run::search(report), run::tolerance(report)]);
+    facts.extend(placement::facts(report));
     facts
 }
 
@@ -195,6 +196,8 @@ fn next_step(report: &Report) -> &'static str {
         "run the command by hand on outputs of both sides (--save-tensors keeps them): it must exit with 0 where they agree and with 1 where they do not"
     } else if report.search.perturbed && report.wanted == Wanted::Table {
         "marking changes what the candidate computes: `layerdiff bisect --marks 1` marks fewer tensors at a time"
+    } else if report.placement.as_ref().is_some_and(Placement::took_nothing) {
+        "see with `layerdiff inspect MODEL --placement SPEC` what the provider takes; try another version or device of it, or --provider-option"
     } else if report.search.perturbed {
         "mark fewer tensors at a time (--marks 1), since marking changes what the candidate computes"
     } else if moves && report.tensors.is_empty() {
