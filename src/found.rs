@@ -12,6 +12,7 @@ mod differences;
 mod exit;
 pub mod experiment;
 mod findings;
+pub mod fitted;
 mod groups;
 pub mod json;
 mod masked;

@@ -17,6 +17,7 @@ mod named;
 pub mod opening;
 pub mod part;
 pub mod places;
+mod same;
 pub mod sides;
 mod sizes;
 mod specs;
@@ -85,7 +86,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         _ => (feeds, inputs, None),
     };
     let mut candidate = sides::candidate(&candidate, &model, global, args)?;
-    data::check_inputs(&reference, &candidate)?;
+    same::check_inputs(&reference, &candidate)?;
+    let retyped = same::check_types(&candidate, &feeds)?;
     sides::show_sparse(&mut reference)?;
     sides::show_sparse(&mut candidate)?;
     sides::show_integers(&mut reference, &mut candidate)?;
@@ -114,6 +116,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(data::not_finite(&feeds));
+    findings.opening.notes.extend(retyped);
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;

@@ -3,11 +3,9 @@
 
 use std::fmt;
 
+use super::fitted::{Fitted, list, some};
 use crate::spec::Precision;
 use crate::tensor::DType;
-
-/// Names in one sentence.
-const NAMED: usize = 3;
 
 /// Remarks of the stages before the cure, which has its own ([`CureNote`](super::CureNote)).
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +21,8 @@ pub enum Note {
         /// Elements that are NaN or infinite, in all samples.
         count: usize,
     },
+    /// What was done so that the two sides' tensors stand against each other.
+    Fitted(Fitted),
     /// The reference's model computes in half precision itself.
     HalfReference {
         /// float16 or bfloat16, whichever it has more of.
@@ -152,12 +152,8 @@ fn joined(dtypes: &[DType]) -> String {
 }
 
 fn besides(nodes: &[String]) -> String {
-    let quoted = |node: &String| format!("'{node}'");
-    let named: Vec<String> = nodes.iter().take(NAMED).map(quoted).collect();
-    let more = nodes.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let verb = if nodes.len() == 1 { "is" } else { "are" };
-    format!("with the culprits put right, {}{more} {verb} wrong too", named.join(", "))
+    format!("with the culprits put right, {} {verb} wrong too", some(nodes))
 }
 
 impl fmt::Display for Note {
@@ -168,6 +164,7 @@ impl fmt::Display for Note {
                 f,
                 "input '{input}' holds {count} NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere"
             ),
+            Note::Fitted(fitted) => fitted.fmt(f),
             Note::Synthetic => f.write_str("the input data is synthetic; real data may show another first culprit"),
             Note::HalfReference { dtype, half, floats } => write!(
                 f,
@@ -248,11 +245,6 @@ impl fmt::Display for Note {
             ),
         }
     }
-}
-
-/// `'a', 'b'`
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -101,19 +101,6 @@ pub fn not_finite(feeds: &[Tensors]) -> Vec<Note> {
     odd.map(|(input, count)| Note::NotFinite { input: input.to_string(), count }).collect()
 }
 
-/// Both models must take the same inputs: the same data goes into both.
-pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
-    for name in &candidate.graph.inputs {
-        ensure!(
-            reference.graph.inputs.contains(name),
-            "{} needs the input '{name}', which {} does not have; compare models with the same inputs",
-            candidate.model.path.display(),
-            reference.model.path.display()
-        );
-    }
-    Ok(())
-}
-
 /// Names of the tensors that decide the verdict: those that the user names, else the outputs of the reference's model.
 pub fn outputs(args: &SetArgs, reference: &Side, candidate: &Side) -> anyhow::Result<Vec<String>> {
     let own: Vec<String> = reference.graph.outputs.iter().map(|(name, _)| name.clone()).collect();

@@ -79,7 +79,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let outputs = data::outputs(set, &reference, &reference)?;
     named::metrics(set, &outputs, &reference)?;
     let labels = data::labels(set)?;
-    let loading = Loading { model: &model, global, set, reference: &reference, files: &files, outputs: &outputs };
+    let loading =
+        Loading { model: &model, global, set, reference: &reference, feeds: &feeds, files: &files, outputs: &outputs };
     let stages = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);

@@ -8,9 +8,10 @@ use anyhow::ensure;
 use crate::cli::{GlobalArgs, SetArgs, StageArg};
 use crate::lab::Side;
 use crate::load::Model;
-use crate::open::{data, named, part, sides};
+use crate::open::{data, named, part, same, sides};
 use crate::run::RunError;
 use crate::spec::Spec;
+use crate::tensor::Tensors;
 
 /// What every stage is loaded with.
 pub struct Loading<'a> {
@@ -22,6 +23,8 @@ pub struct Loading<'a> {
     pub set: &'a SetArgs,
     /// The run that is believed.
     pub reference: &'a Side,
+    /// The data, one set of inputs a sample.
+    pub feeds: &'a [Tensors],
     /// What each sample was read from, of all shards.
     pub files: &'a [String],
     /// Names of the tensors that decide.
@@ -43,7 +46,8 @@ impl Loading<'_> {
     fn side(&self, spec: &Spec) -> anyhow::Result<Side> {
         part::stored(self.set, spec, self.files)?;
         let side = sides::candidate(spec, self.model, self.global, self.set)?;
-        data::check_inputs(self.reference, &side)?;
+        same::check_inputs(self.reference, &side)?;
+        same::check_types(&side, self.feeds)?;
         named::check(self.set, self.reference, &side)?;
         data::outputs(self.set, self.reference, &side)?;
         ensure!(

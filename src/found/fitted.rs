@@ -1,0 +1,75 @@
+//! What was done so that the tensors of two sides stand against each other: other element types, names and layouts undone, and
+//! what is left over. Each says one thing; the sentences stand here only.
+
+use std::fmt;
+
+use crate::tensor::DType;
+
+/// Names in one sentence.
+const NAMED: usize = 3;
+
+/// One thing that was done, or could not be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fitted {
+    /// Inputs that the candidate's file declares in another element type: it is given the same values in that.
+    Retyped {
+        /// By name.
+        inputs: Vec<String>,
+        /// What the data are.
+        from: DType,
+        /// What the candidate's file takes.
+        to: DType,
+    },
+    /// Values of the data are infinite in the element type that the candidate's file takes: which, in words.
+    Infinite(String),
+}
+
+impl fmt::Display for Fitted {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Fitted::Retyped { inputs, from, to } => {
+                let (s, are) = if inputs.len() == 1 { ("", "is") } else { ("s", "are") };
+                let names = some(inputs);
+                write!(
+                    f,
+                    "input{s} {names} {are} {to} in the candidate's file: it is given the values of the {from} data as {to}"
+                )
+            }
+            Fitted::Infinite(which) => {
+                write!(f, "{which}: the candidate is given infinities there, and the reference is not")
+            }
+        }
+    }
+}
+
+/// `'a', 'b'`
+pub fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// `'a', 'b', 'c' and 2 more`
+pub fn some(names: &[String]) -> String {
+    let shown = &names[..names.len().min(NAMED)];
+    let more = names.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", list(shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences() {
+        let check = |fitted: Fitted, sentence: &str| assert_eq!(fitted.to_string(), sentence);
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        check(
+            Fitted::Retyped { inputs: names(&["ids"]), from: DType::Int64, to: DType::Int32 },
+            "input 'ids' is int32 in the candidate's file: it is given the values of the int64 data as int32",
+        );
+        check(
+            Fitted::Retyped { inputs: names(&["a", "b", "c", "d"]), from: DType::Int64, to: DType::Int32 },
+            "inputs 'a', 'b', 'c' and 1 more are int32 in the candidate's file: it is given the values of the int64 data as int32",
+        );
+    }
+}
