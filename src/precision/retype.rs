@@ -31,7 +31,7 @@ impl fmt::Display for Unfit {
             Unfit::Kind(from, to) => write!(f, "it is {from}, which cannot become {to}"),
             Unfit::Value { value, count: 1, to, .. } => write!(f, "its value {value} is out of the range of {to}"),
             Unfit::Value { value, count, to, .. } => {
-                write!(f, "its value {value} is out of the range of {to}, and so are {} more", count - 1)
+                write!(f, "its value {value} is out of the range of {to}, the first of {count} such values")
             }
         }
     }
@@ -193,7 +193,7 @@ mod tests {
         let ids = Tensor::i64(&[4], &[3, 5_000_000_000, 7, -5_000_000_000]);
         let unfit = retyped(&ids, DType::Int32).unwrap_err();
         assert_eq!(unfit, Unfit::Value { value: "5000000000".into(), at: 1, count: 2, to: DType::Int32 });
-        assert_eq!(unfit.to_string(), "its value 5000000000 is out of the range of int32, and so are 1 more");
+        assert_eq!(unfit.to_string(), "its value 5000000000 is out of the range of int32, the first of 2 such values");
         let mask = retyped(&Tensor::i64(&[3], &[1, 0, 1]), DType::Bool).unwrap();
         assert_eq!((mask.dtype, mask.bytes()), (DType::Bool, &[1u8, 0, 1][..]));
         assert_eq!(retyped(&mask, DType::Int64).unwrap().view::<i64>().as_ref(), [1, 0, 1]);
