@@ -2,6 +2,7 @@
 
 mod argv;
 mod convert;
+mod fit;
 mod inspect;
 mod search;
 mod session;
@@ -16,6 +17,7 @@ use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
 
 pub use convert::{ConvertArgs, Keep, Low};
+pub use fit::{FitArgs, Layout, Map};
 pub use inspect::{InspectArgs, NodeFilter};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
 pub use session::{Level, SessionArgs};

@@ -11,6 +11,7 @@ pub mod data;
 mod deployed;
 pub mod early;
 mod engine;
+mod fit;
 mod gave;
 pub mod line;
 mod named;
@@ -88,6 +89,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let mut candidate = sides::candidate(&candidate, &model, global, args)?;
     same::check_inputs(&reference, &candidate)?;
     let retyped = same::check_types(&candidate, &feeds)?;
+    fit::check(&args.fit, &candidate.spec)?;
+    let names = fit::names(&args.fit, &mut candidate)?;
     sides::show_sparse(&mut reference)?;
     sides::show_sparse(&mut candidate)?;
     sides::show_integers(&mut reference, &mut candidate)?;
@@ -120,6 +123,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
+    let gave = fit::Gave { reference: &reference, survey: &survey, plan };
+    findings.opening.notes.extend(gave.settle(&args.fit, &mut candidate, names, &mut first)?);
     findings.opening.crash = crash;
     let known = allow::Known {
         reference: &reference,

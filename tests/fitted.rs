@@ -5,9 +5,14 @@ mod common;
 use std::path::PathBuf;
 
 use common::{Run, bisect, model_of};
-use layerdiff::load::npz;
+use layerdiff::found::Status;
+use layerdiff::graph::Graph;
 use layerdiff::load::testset::tensor_to_proto;
+use layerdiff::load::{Links, Model, npz};
+use layerdiff::mark::{Types, mark};
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use layerdiff::run::ort::{Runtime, library};
+use layerdiff::run::{Backend, Job};
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 
@@ -114,4 +119,177 @@ fn a_number_that_does_not_fit_is_named() {
         "{}",
         run.stderr
     );
+}
+
+/// Two convolutions of five channels on pictures of 6 x 6, each with a Relu behind it.
+fn pictures(second: f32) -> ModelProto {
+    let node = |op: &str, name: &str, inputs: &[&str]| NodeProto::new(op, name, inputs, &[&format!("{name}_output_0")]);
+    let pads = AttributeProto { name: Some("pads".into()), ints: vec![1; 4], r#type: Some(7), ..Default::default() };
+    let padded = |node: NodeProto| NodeProto { attribute: vec![pads.clone()], ..node };
+    let mut last = node("Relu", "/model.1/act/Relu", &["/model.1/Conv_output_0"]);
+    last.output = vec!["y".to_string()];
+    let weight: Vec<f32> = wave(&[5, 5, 3, 3], 1.1).view::<f32>().iter().map(|x| x * second).collect();
+    model_of(GraphProto {
+        name: Some("pictures".to_string()),
+        node: vec![
+            padded(node("Conv", "/model.0/Conv", &["x", "model.0.weight"])),
+            node("Relu", "/model.0/act/Relu", &["/model.0/Conv_output_0"]),
+            padded(node("Conv", "/model.1/Conv", &["/model.0/act/Relu_output_0", "model.1.weight"])),
+            last,
+        ],
+        initializer: initializers(&[
+            ("model.0.weight", wave(&[5, 2, 3, 3], 0.7)),
+            ("model.1.weight", Tensor::f32(&[5, 5, 3, 3], &weight)),
+        ]),
+        input: vec![ValueInfoProto::tensor("x", DType::Float32, &[1, 2, 6, 6])],
+        output: vec![ValueInfoProto::tensor("y", DType::Float32, &[1, 5, 6, 6])],
+        ..Default::default()
+    })
+}
+
+/// A desk with the model, its data and `device.npz`: all tensors of a device whose second convolution is so many times too
+/// large, each under the name and in the form that `dumped` gives it.
+fn dumped(second: f32, dumped: impl Fn(usize, &str, &Tensor) -> (String, Tensor)) -> Desk {
+    let desk = Desk::new();
+    desk.model("ref.onnx", &pictures(1.0));
+    desk.model("device.onnx", &pictures(second));
+    let x = wave(&[1, 2, 6, 6], 1.9);
+    desk.data("in.npz", &[("x", x.clone())]);
+    let model = Model::open(&desk.path("device.onnx"), Links::Inside).unwrap();
+    let graph = Graph::new(&model.proto).unwrap();
+    let all: Vec<usize> = (0..graph.tensors.len()).collect();
+    let marked = mark(&model.proto, &graph, &all, &Types::new());
+    let runtime = Runtime::start(&library::find(None).unwrap().path).unwrap();
+    let job = Job::new(model.lean(&marked), &[named(&[("x", x)])], &graph.keys(&all));
+    let values = runtime.run(&job).unwrap().values.remove(0);
+    let keys = graph.keys(&all);
+    let stored: Tensors = keys.iter().enumerate().map(|(n, name)| dumped(n, name, &values[name])).collect();
+    npz::write(&desk.path("device.npz"), &stored).unwrap();
+    desk
+}
+
+fn underscores(name: &str) -> String {
+    name.replace(['/', '.'], "_")
+}
+
+fn last(tensor: &Tensor) -> Tensor {
+    tensor.permuted(&[0, 2, 3, 1]).unwrap()
+}
+
+/// The culprit, which must be the only one.
+fn culprit(run: &Run) -> String {
+    let culprits = run.report().culprits;
+    assert_eq!((run.status, culprits.len()), (1, 1), "{}{}", run.stdout, run.stderr);
+    culprits[0].node.name.clone()
+}
+
+#[test]
+fn names_without_their_punctuation_are_found() {
+    let desk = dumped(1.3, |_, name, value| (underscores(name), value.clone()));
+    let run = desk.bisect("saved:DESK/device.npz", &[]);
+    assert_eq!(culprit(&run), "/model.1/Conv");
+    let told = warnings(&run);
+    assert!(told.contains("'_model_0_Conv_output_0' is '/model.0/Conv_output_0'"), "{told}");
+    assert!(!told.contains("left out"), "{told}");
+}
+
+#[test]
+fn arrays_that_are_no_tensor_are_named() {
+    let strange = |n: usize, name: &str| if name == "y" { name.to_string() } else { format!("blob{n}") };
+    let desk = dumped(1.0, |n, name, value| (strange(n, name), value.clone()));
+    let run = desk.bisect("saved:DESK/device.npz", &[]);
+    assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
+    let told = warnings(&run);
+    assert!(
+        told.contains(
+            "3 of 4 arrays of the candidate are no tensor of the model and left out: 'blob0', 'blob1', 'blob2'"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn names_that_somebody_wrote_down() {
+    let desk = dumped(1.3, |n, _, value| (format!("blob{n}"), value.clone()));
+    let map = "# by the SDK\nblob0=/model.0/Conv_output_0\nblob1=/model.0/act/Relu_output_0\nblob2 = /model.1/Conv_output_0\nblob3=y\n";
+    std::fs::write(desk.path("map.txt"), map).unwrap();
+    let file = desk.path("map.txt");
+    let run = desk.bisect("saved:DESK/device.npz", &["--map", file.to_str().unwrap()]);
+    assert_eq!(culprit(&run), "/model.1/Conv");
+    std::fs::write(desk.path("map.txt"), "blob9=y\n").unwrap();
+    let run = desk.bisect("saved:DESK/device.npz", &["--map", file.to_str().unwrap()]);
+    assert!(run.status == 2 && run.stderr.contains("holds no array 'blob9'"), "{}", run.stderr);
+    std::fs::write(desk.path("map.txt"), "blob0=z\n").unwrap();
+    let run = desk.bisect("saved:DESK/device.npz", &["--map", file.to_str().unwrap()]);
+    assert!(run.status == 2 && run.stderr.contains("no tensor 'z'"), "{}", run.stderr);
+    let run = desk.bisect("ort:fp16", &["--layout", "nhwc"]);
+    assert!(run.status == 2 && run.stderr.contains("are for saved: and exec:"), "{}", run.stderr);
+}
+
+#[test]
+fn values_and_order_tell_what_no_name_tells() {
+    for second in [1.0, 1.3] {
+        let desk = dumped(second, |n, _, value| (format!("blob{n}"), last(value)));
+        let run = desk.bisect("saved:DESK/device.npz", &["--map", "auto"]);
+        let told = warnings(&run);
+        assert!(told.contains("found by their values, which agree with one tensor only: 'blob0' is"), "{told}");
+        match second == 1.0 {
+            true => assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr),
+            false => {
+                assert_eq!(culprit(&run), "/model.1/Conv");
+                assert!(told.contains("guessed by their shapes and their order: 'blob2' is"), "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn channels_last_are_undone_and_told() {
+    let healthy = dumped(1.0, |_, name, value| (name.to_string(), last(value)));
+    let run = healthy.bisect("saved:DESK/device.npz", &[]);
+    assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
+    assert!(
+        warnings(&run).contains("compared with the axes moved (channels last, 1x6x6x5 for 1x5x6x6)"),
+        "{}",
+        warnings(&run)
+    );
+    // Without a batch axis, and with a fault.
+    let squeezed = |value: &Tensor| {
+        let mut moved = last(value);
+        moved.shape.remove(0);
+        moved
+    };
+    let faulty = dumped(1.3, |_, name, value| (name.to_string(), squeezed(value)));
+    assert_eq!(culprit(&faulty.bisect("saved:DESK/device.npz", &[])), "/model.1/Conv");
+}
+
+#[test]
+fn a_layout_that_is_only_likely_is_called_so() {
+    let noise = |value: &Tensor| wave(&last(value).shape, 0.01);
+    let desk = dumped(1.0, |_, name, value| (name.to_string(), noise(value)));
+    let run = desk.bisect("saved:DESK/device.npz", &[]);
+    assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+    let told = warnings(&run);
+    assert!(told.contains("as the shapes suggest") && told.contains("another layout, or another tensor"), "{told}");
+}
+
+#[test]
+fn what_a_command_writes_is_moved_too() {
+    let desk = dumped(1.0, |_, name, value| (name.to_string(), value.clone()));
+    let script = "import sys, numpy as np, onnxruntime as ort\n\
+        s = ort.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n\
+        names = [o.name for o in s.get_outputs()]\n\
+        got = dict(zip(names, s.run(None, dict(np.load(sys.argv[2])))))\n\
+        if '/model.1/Conv_output_0' in got: got['/model.1/Conv_output_0'] += 1\n\
+        got['y'] = got['y'] * 1.2 if 'y' in got else 0\n\
+        np.savez(sys.argv[3], **{k: v.transpose(0, 2, 3, 1) for k, v in got.items() if np.ndim(v) == 4})\n";
+    std::fs::write(desk.path("device.py"), script).unwrap();
+    let command = format!("exec:{} DESK/device.py {{model}} {{inputs}} {{outputs}}", common::python().display());
+    let run = desk.bisect(&command, &["--no-reduce", "--no-overrides"]);
+    assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+    assert!(warnings(&run).contains("(channels last, 1x6x6x5 for 1x5x6x6): 'y'"), "{}", warnings(&run));
+    // Inner tensors, which were never looked at, are moved like the output.
+    let tensors = run.report().tensors;
+    let first = tensors.iter().find(|tensor| tensor.name == "/model.0/Conv_output_0").unwrap();
+    assert_eq!(first.status, Status::Agrees, "{}", run.stdout);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::fit::FitArgs;
 use super::session::SessionArgs;
 use super::values::{
     Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
@@ -114,6 +115,9 @@ pub struct SetArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How the candidate's tensors are found among the model's.
+    #[command(flatten)]
+    pub fit: FitArgs,
     /// How the candidate's session is made.
     #[command(flatten)]
     pub session: SessionArgs,

@@ -20,8 +20,42 @@ pub enum Fitted {
         /// What the candidate's file takes.
         to: DType,
     },
+    /// The candidate's arrays have other names.
+    Renamed {
+        /// The array's name, and the tensor's.
+        pairs: Vec<(String, String)>,
+        /// How it is known which is which.
+        by: Known,
+    },
+    /// The candidate's arrays that are no tensor of the model.
+    Left {
+        /// By name.
+        names: Vec<String>,
+        /// Arrays in all.
+        of: usize,
+    },
+    /// The candidate's arrays whose axes are elsewhere.
+    Moved {
+        /// The tensors that they are, by name.
+        tensors: Vec<String>,
+        /// Where the axes are, in words.
+        how: String,
+        /// Values agree then, or the user says so.
+        shown: bool,
+    },
     /// Values of the data are infinite in the element type that the candidate's file takes: which, in words.
     Infinite(String),
+}
+
+/// How it is known which array is which tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// By their names, but for punctuation, or as the user says.
+    Names,
+    /// Their values agree, and with nothing else.
+    Values,
+    /// By their shapes and their order only.
+    Order,
 }
 
 impl fmt::Display for Fitted {
@@ -35,11 +69,39 @@ impl fmt::Display for Fitted {
                     "input{s} {names} {are} {to} in the candidate's file: it is given the values of the {from} data as {to}"
                 )
             }
+            Fitted::Renamed { pairs, by } => write!(f, "{}", other_names(pairs, *by)),
+            Fitted::Left { names, of } => write!(
+                f,
+                "{} of {of} arrays of the candidate {} no tensor of the model and left out: {}; pair them with --map FILE or --map auto",
+                names.len(),
+                if names.len() == 1 { "is" } else { "are" },
+                some(names)
+            ),
+            Fitted::Moved { tensors, how, shown: true } => {
+                write!(f, "compared with the axes moved ({how}): {}", some(tensors))
+            }
+            Fitted::Moved { tensors, how, shown: false } => write!(
+                f,
+                "compared with the axes moved ({how}), as the shapes suggest: {}; the values diverge all the same, so that another layout, or another tensor, may have been stored (--layout, --map)",
+                some(tensors)
+            ),
             Fitted::Infinite(which) => {
                 write!(f, "{which}: the candidate is given infinities there, and the reference is not")
             }
         }
     }
+}
+
+fn other_names(pairs: &[(String, String)], by: Known) -> String {
+    let shown: Vec<String> = pairs.iter().take(NAMED).map(|(theirs, ours)| format!("'{theirs}' is '{ours}'")).collect();
+    let more = pairs.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let how = match by {
+        Known::Names => "found by their names",
+        Known::Values => "found by their values, which agree with one tensor only",
+        Known::Order => "guessed by their shapes and their order",
+    };
+    format!("arrays of the candidate under other names, {how}: {}{more}", shown.join(", "))
 }
 
 /// `'a', 'b'`
