@@ -8,7 +8,7 @@ use common::{Run, bisect, model_of};
 use layerdiff::found::Status;
 use layerdiff::graph::Graph;
 use layerdiff::load::testset::tensor_to_proto;
-use layerdiff::load::{Links, Model, npz};
+use layerdiff::load::{Links, Model, npz, samples};
 use layerdiff::mark::{Types, mark};
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use layerdiff::run::ort::{Runtime, library};
@@ -292,4 +292,44 @@ fn what_a_command_writes_is_moved_too() {
     let tensors = run.report().tensors;
     let first = tensors.iter().find(|tensor| tensor.name == "/model.0/Conv_output_0").unwrap();
     assert_eq!(first.status, Status::Agrees, "{}", run.stdout);
+}
+
+#[test]
+fn what_other_tools_write_is_read() {
+    let desk = dumped(1.3, |_, name, value| (name.to_string(), value.clone()));
+    let stored = npz::read(&desk.path("device.npz")).unwrap();
+    let text = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    let export: Vec<String> = stored
+        .iter()
+        .map(|(name, value)| {
+            let values: Vec<String> = value.view::<f32>().iter().map(|x| format!("{x:.6}")).collect();
+            let (shape, values) = (text(&value.shape), values.join(", "));
+            format!("{{ \"name\" : \"{name}\"\n  , \"dimensions\" : \"{shape}\"\n  , \"values\" : [ {values} ]\n  }}")
+        })
+        .collect();
+    std::fs::write(desk.path("device.json"), format!("[\n  {}\n]\n", export.join("\n  , "))).unwrap();
+    samples::write(&desk.path("device.safetensors"), &stored).unwrap();
+    let mut list = String::new();
+    for (n, (name, value)) in stored.iter().enumerate() {
+        std::fs::write(desk.path(&format!("{n}.raw")), value.bytes()).unwrap();
+        list += &format!("{name} fp32 {} {n}.raw\n", text(&value.shape));
+    }
+    std::fs::write(desk.path("device.txt"), list).unwrap();
+    for file in ["device.json", "device.safetensors", "device.txt"] {
+        let run = desk.bisect(&format!("saved:DESK/{file}"), &[]);
+        assert_eq!(culprit(&run), "/model.1/Conv", "{file}");
+    }
+    // A raw input has the type and the shape that the model says.
+    let x = npz::read(&desk.path("in.npz")).unwrap()["x"].clone();
+    std::fs::write(desk.path("x.raw"), x.bytes()).unwrap();
+    let given = format!("x:{}", desk.path("x.raw").display());
+    let candidate = format!("saved:{}", desk.path("device.npz").display());
+    let run = bisect(&desk.path("ref.onnx"), &[&"-c", &candidate, &"-i", &given]);
+    assert_eq!(culprit(&run), "/model.1/Conv", "{}", run.stderr);
+    // Both runs' values in the formats of others.
+    for file in ["kept.safetensors", "kept.json"] {
+        let kept = desk.path(file);
+        desk.bisect("saved:DESK/device.npz", &["--save-tensors", kept.to_str().unwrap()]);
+        assert!(!samples::read_outputs(&kept, &[], u64::MAX).unwrap()[0].is_empty(), "{file}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::lab::Side;
 use crate::load;
 use crate::load::decode::{self, Decode};
 use crate::load::samples::{self, InputSpec};
-use crate::load::{images, labels, members, synthetic};
+use crate::load::{images, labels, members, raw, synthetic};
 use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
@@ -51,7 +51,10 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         for path in &paths {
             let mut read = match images::is_picture(path) {
                 true => vec![images::read(path, args.preprocess.as_ref(), &specs)?],
-                false => samples::read(path, &names, args.memory())?,
+                false => match raw::named(path) {
+                    Some(files) => vec![raw::read_inputs(&files, &specs)?],
+                    None => samples::read(path, &names, args.memory())?,
+                },
             };
             complete(&mut read, &specs, decode.as_ref())?;
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
