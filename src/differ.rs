@@ -11,7 +11,7 @@ mod names;
 mod order;
 mod pair;
 mod restate;
-mod schemas;
+pub mod schemas;
 mod scope;
 mod slots;
 #[cfg(test)]

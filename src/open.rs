@@ -7,6 +7,7 @@ mod autopsy;
 mod backends;
 pub mod choose;
 pub mod crashed;
+mod cut;
 pub mod data;
 mod deployed;
 pub mod early;
@@ -73,6 +74,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         let model = model.clone();
         move || model.sha256()
     });
+    let (model, shortened) = cut::runnable(model, &args.outputs, global)?;
     let (candidate, why) = match &args.candidate {
         Some(spec) => (spec.clone(), None),
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
@@ -119,7 +121,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(data::not_finite(&feeds));
-    findings.opening.notes.extend(retyped);
+    findings.opening.notes.extend(shortened.into_iter().chain(retyped));
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;

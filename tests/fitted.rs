@@ -10,7 +10,9 @@ use layerdiff::graph::Graph;
 use layerdiff::load::testset::tensor_to_proto;
 use layerdiff::load::{Links, Model, npz, samples};
 use layerdiff::mark::{Types, mark};
-use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use layerdiff::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+};
 use layerdiff::run::ort::{Runtime, library};
 use layerdiff::run::{Backend, Job};
 use layerdiff::tensor::{DType, Tensor, Tensors};
@@ -332,4 +334,83 @@ fn what_other_tools_write_is_read() {
         desk.bisect("saved:DESK/device.npz", &["--save-tensors", kept.to_str().unwrap()]);
         assert!(!samples::read_outputs(&kept, &[], u64::MAX).unwrap()[0].is_empty(), "{file}");
     }
+}
+
+/// Boxes and scores that a plug-in of this many outputs turns into detections; a Relu stands behind it.
+fn detector(op_type: &str, domain: &str, outputs: &[&str]) -> ModelProto {
+    let plugin = NodeProto::new(op_type, "nms", &["boxes", "scores"], outputs);
+    let mut model = model_of(GraphProto {
+        name: Some("detector".to_string()),
+        node: vec![
+            NodeProto::new("Tanh", "tanh", &["x"], &["boxes"]),
+            NodeProto::new("Sigmoid", "sigmoid", &["x"], &["scores"]),
+            NodeProto { domain: Some(domain.to_string()), ..plugin },
+            NodeProto::new("Relu", "tail", &[outputs[0]], &["end"]),
+        ],
+        input: vec![ValueInfoProto::tensor("x", DType::Float32, &[2, 4])],
+        output: ["end", outputs[1]].map(ValueInfoProto::bare).to_vec(),
+        ..Default::default()
+    });
+    let own = OperatorSetIdProto { domain: Some(domain.to_string()), version: Some(1) };
+    model.opset_import.extend((!domain.is_empty()).then_some(own));
+    model
+}
+
+#[test]
+fn what_stands_in_front_of_a_plug_in_is_judged() {
+    let desk = Desk::new();
+    desk.data("in.npz", &[("x", wave(&[2, 4], 0.9))]);
+    for (op_type, domain, outputs) in [
+        ("EfficientNMS_TRT", "", &["num", "boxes_out", "scores_out", "classes"][..]),
+        ("EfficientNMS_TRT", "", &["det", "num"]),
+        ("VendorNms", "vendor", &["det", "num"]),
+    ] {
+        desk.model("ref.onnx", &detector(op_type, domain, outputs));
+        let run = desk.bisect("ort:fp16", &[]);
+        assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
+        let told = format!(
+            "cut in front of {op_type} 'nms', which ONNX Runtime cannot run: 2 nodes are left out; in place of what they make are judged 'boxes', 'scores'"
+        );
+        assert!(warnings(&run).contains(&told), "{}", warnings(&run));
+        let run = desk.bisect("ort:fp16", &["--outputs", "scores"]);
+        assert_eq!((run.status, run.report().outputs.len()), (0, 1), "{}{}", run.stdout, run.stderr);
+        let run = desk.bisect("ort:fp16", &["--outputs", "end"]);
+        let told =
+            format!("whose operator {op_type} ('nms') is none of ONNX's, and 'end' needs it; name tensors in front");
+        assert!(run.status == 2 && run.stderr.contains(&told), "{}", run.stderr);
+        assert!(run.stderr.contains("--custom-ops"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn both_sides_and_workers_load_custom_operators() {
+    let desk = dumped(1.0, |_, name, value| (name.to_string(), value.clone()));
+    // It registers nothing, and tells which process asked.
+    let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
+        void *RegisterCustomOps(void *options, const void *base) {\n\
+        (void)options; (void)base; FILE *f = fopen(getenv(\"TOLD\"), \"a\");\n\
+        if (f) { fprintf(f, \"%d\\n\", (int)getpid()); fclose(f); }\n return 0; }\n";
+    std::fs::write(desk.path("ops.c"), source).unwrap();
+    let built = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([desk.path("libops.so"), desk.path("ops.c")])
+        .status();
+    assert!(built.unwrap().success());
+    let runtime = library::find(None).unwrap().path;
+    let output = common::program()
+        .current_dir(desk.path(""))
+        .env("TOLD", desk.path("told"))
+        .args(["bisect", "ref.onnx", "-c", "ort", "-i", "in.npz", "-o", "out", "--custom-ops", "libops.so"])
+        .arg("--candidate-ort-library")
+        .arg(runtime)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = std::fs::read_to_string(desk.path("told")).unwrap();
+    let processes: std::collections::HashSet<&str> = told.lines().collect();
+    assert_eq!(processes.len(), 2, "{told}");
+    let no_library = desk.path("in.npz");
+    let run = desk.bisect("ort:fp16", &["--custom-ops", no_library.to_str().unwrap()]);
+    assert_eq!(run.status, 3, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("(--custom-ops) cannot be used as a library of custom operators"), "{}", run.stderr);
 }

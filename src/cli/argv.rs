@@ -126,6 +126,7 @@ impl Words {
         for (name, path) in &global.ep_library {
             self.flag("--ep-library", &format!("{name}={}", path.display()));
         }
+        global.custom_ops.iter().for_each(|path| self.flag("--custom-ops", &path.display().to_string()));
         if global.allow_outside {
             self.0.push("--allow-outside".to_string());
         }

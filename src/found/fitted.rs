@@ -43,6 +43,19 @@ pub enum Fitted {
         /// Values agree then, or the user says so.
         shown: bool,
     },
+    /// The model is cut in front of operators that the reference cannot run.
+    Cut {
+        /// The operator of the first of them.
+        op_type: String,
+        /// Its name.
+        node: String,
+        /// Others in front of which it is cut.
+        more: usize,
+        /// Nodes that are left out, these included.
+        without: usize,
+        /// Tensors that are judged in place of what they make; empty where the user names some.
+        judged: Vec<String>,
+    },
     /// Values of the data are infinite in the element type that the candidate's file takes: which, in words.
     Infinite(String),
 }
@@ -85,6 +98,21 @@ impl fmt::Display for Fitted {
                 "compared with the axes moved ({how}), as the shapes suggest: {}; the values diverge all the same, so that another layout, or another tensor, may have been stored (--layout, --map)",
                 some(tensors)
             ),
+            Fitted::Cut { op_type, node, more, without, judged } => {
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                let (s, are) = if *without == 1 { ("", "is") } else { ("s", "are") };
+                write!(
+                    f,
+                    "cut in front of {op_type} '{node}'{more}, which ONNX Runtime cannot run: {without} node{s} {are} left out"
+                )?;
+                match judged.is_empty() {
+                    true => Ok(()),
+                    false => {
+                        let are = if judged.len() == 1 { "is" } else { "are" };
+                        write!(f, "; in place of what they make {are} judged {}", some(judged))
+                    }
+                }
+            }
             Fitted::Infinite(which) => {
                 write!(f, "{which}: the candidate is given infinities there, and the reference is not")
             }
@@ -132,6 +160,33 @@ mod tests {
         check(
             Fitted::Retyped { inputs: names(&["a", "b", "c", "d"]), from: DType::Int64, to: DType::Int32 },
             "inputs 'a', 'b', 'c' and 1 more are int32 in the candidate's file: it is given the values of the int64 data as int32",
+        );
+        let pairs = ["a", "b", "c", "d"].map(|name| (format!("_{name}"), format!("/{name}"))).to_vec();
+        check(
+            Fitted::Renamed { pairs, by: Known::Names },
+            "arrays of the candidate under other names, found by their names: '_a' is '/a', '_b' is '/b', '_c' is '/c' and 1 more",
+        );
+        check(
+            Fitted::Left { names: names(&["junk"]), of: 4 },
+            "1 of 4 arrays of the candidate is no tensor of the model and left out: 'junk'; pair them with --map FILE or --map auto",
+        );
+        let moved = |shown| Fitted::Moved { tensors: names(&["a"]), how: "channels last, 1x2x2x3".to_string(), shown };
+        check(moved(true), "compared with the axes moved (channels last, 1x2x2x3): 'a'");
+        check(
+            moved(false),
+            "compared with the axes moved (channels last, 1x2x2x3), as the shapes suggest: 'a'; the values diverge all the same, so that another layout, or another tensor, may have been stored (--layout, --map)",
+        );
+        let cut = |judged: &[&str]| Fitted::Cut {
+            op_type: "EfficientNMS_TRT".to_string(),
+            node: "nms".to_string(),
+            more: 0,
+            without: 2,
+            judged: names(judged),
+        };
+        check(cut(&[]), "cut in front of EfficientNMS_TRT 'nms', which ONNX Runtime cannot run: 2 nodes are left out");
+        check(
+            cut(&["boxes", "scores"]),
+            "cut in front of EfficientNMS_TRT 'nms', which ONNX Runtime cannot run: 2 nodes are left out; in place of what they make are judged 'boxes', 'scores'",
         );
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use super::gave::Values;
 use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
-use super::{data, named, opening, part, sides};
+use super::{cut, data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
 use crate::found::{BackendInfo, Opening, Verdict};
 use crate::judge::Labels;
@@ -65,6 +65,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let set = &args.set;
     check(args)?;
     let model = Model::open(&set.model, global.links())?;
+    let (model, shortened) = cut::runnable(model, &set.outputs, global)?;
     let specs: Vec<_> = args.stages.iter().map(|stage| &stage.spec).collect();
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
@@ -85,7 +86,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);
     opening.shard = shard.or(sizes);
-    opening.notes.extend(notes);
+    opening.notes.extend(shortened.into_iter().chain(notes));
     opening.model.sha256 = model.sha256();
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
     progress.step("reference");

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::{backends, engine};
+use super::{backends, cut, engine};
 use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::found::BackendInfo;
 use crate::graph::Graph;
@@ -18,7 +18,13 @@ use crate::spec::{Low, Place, Precision, Spec};
 pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
     let ready = spec.place == Place::TensorRt && engine::is_ready(spec);
     let model = match &spec.model {
-        Some(path) if !ready => Model::open(path, global.links())?,
+        Some(path) if !ready => {
+            let model = Model::open(path, global.links())?;
+            match spec.place {
+                Place::Cpu | Place::Provider(_) => cut::runnable(model, &args.outputs, global)?.0,
+                _ => model,
+            }
+        }
         _ => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
