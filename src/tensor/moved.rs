@@ -40,7 +40,9 @@ impl Moved {
             // A batch axis that is only put in front is an axis that is added.
             let way = Moved { unbatched: unbatched && order != Order::Kept, order, ..Moved::default() };
             let (dropped, added) = units(&way.before_units(from)?, to)?;
-            Some(Moved { dropped, added, ..way })
+            // Channels and axes of one element that change places are no layout.
+            let plain = order == Order::Kept || dropped.is_empty() || added.is_empty();
+            plain.then_some(Moved { dropped, added, ..way })
         };
         orders.into_iter().filter_map(way).collect()
     }
