@@ -121,7 +121,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(data::not_finite(&feeds));
-    findings.opening.notes.extend(shortened.into_iter().chain(retyped));
+    findings.opening.notes.extend(shortened.into_iter().chain(retyped.into_iter().map(Note::Fitted)));
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Run, bisect, model_of};
+use common::{Run, bisect, layerdiff, model_of};
 use layerdiff::found::Status;
 use layerdiff::graph::Graph;
 use layerdiff::load::testset::tensor_to_proto;
@@ -193,6 +193,19 @@ fn names_without_their_punctuation_are_found() {
     let told = warnings(&run);
     assert!(told.contains("'_model_0_Conv_output_0' is '/model.0/Conv_output_0'"), "{told}");
     assert!(!told.contains("left out"), "{told}");
+}
+
+#[test]
+fn a_stage_of_stored_tensors_is_matched_by_names_too() {
+    let other = |name: &str| if name == "y" { "_y".to_string() } else { "junk".to_string() };
+    let desk = dumped(1.0, |_, name, value| (other(name), value.clone()));
+    let stage = format!("device=saved:{}", desk.path("device.npz").display());
+    let inputs = desk.path("in.npz");
+    let run = layerdiff("stages", &desk.path("ref.onnx"), &["--stage", &stage, "-i", inputs.to_str().unwrap()]);
+    assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
+    let told = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("stage 'device': 1 of 2 arrays of the candidate is no tensor"), "{told}");
+    assert!(told.contains("stage 'device': arrays of the candidate under other names"), "{told}");
 }
 
 #[test]

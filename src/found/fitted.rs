@@ -11,6 +11,8 @@ const NAMED: usize = 3;
 /// One thing that was done, or could not be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fitted {
+    /// One of these, of a stage of this name.
+    Stage(String, Box<Fitted>),
     /// Inputs that the candidate's file declares in another element type: it is given the same values in that.
     Retyped {
         /// By name.
@@ -82,6 +84,7 @@ impl fmt::Display for Fitted {
                     "input{s} {names} {are} {to} in the candidate's file: it is given the values of the {from} data as {to}"
                 )
             }
+            Fitted::Stage(name, fitted) => write!(f, "stage '{name}': {fitted}"),
             Fitted::Renamed { pairs, by } => write!(f, "{}", other_names(pairs, *by)),
             Fitted::Left { names, of } => write!(
                 f,
@@ -169,6 +172,11 @@ mod tests {
         check(
             Fitted::Left { names: names(&["junk"]), of: 4 },
             "1 of 4 arrays of the candidate is no tensor of the model and left out: 'junk'; pair them with --map FILE or --map auto",
+        );
+        let left = Fitted::Left { names: names(&["junk"]), of: 4 };
+        check(
+            Fitted::Stage("device".to_string(), Box::new(left)),
+            "stage 'device': 1 of 4 arrays of the candidate is no tensor of the model and left out: 'junk'; pair them with --map FILE or --map auto",
         );
         let moved = |shown| Fitted::Moved { tensors: names(&["a"]), how: "channels last, 1x2x2x3".to_string(), shown };
         check(moved(true), "compared with the axes moved (channels last, 1x2x2x3): 'a'");

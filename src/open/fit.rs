@@ -96,9 +96,9 @@ fn arrange(side: &mut Side, how: Arrangement) {
 
 impl Names {
     /// Of a side whose values are not looked at.
-    pub fn notes(&self) -> Vec<Note> {
+    pub fn told(&self) -> Vec<Fitted> {
         let renamed = renamed(self.paired.renamed.clone(), Known::Names);
-        renamed.into_iter().chain(left(self.paired.left.clone(), self.of)).map(Note::Fitted).collect()
+        renamed.into_iter().chain(left(self.paired.left.clone(), self.of)).collect()
     }
 }
 
@@ -131,7 +131,7 @@ impl Gave<'_> {
         first: &mut First,
     ) -> anyhow::Result<Vec<Note>> {
         if !has_own(&candidate.spec) || first.unmarked.is_err() {
-            return Ok(names.notes());
+            return Ok(names.told().into_iter().map(Note::Fitted).collect());
         }
         let mut notes: Vec<Fitted> = renamed(names.paired.renamed.clone(), Known::Names).into_iter().collect();
         let mut unknown = names.paired.left;

@@ -12,7 +12,7 @@ use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
 use super::{cut, data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
-use crate::found::{BackendInfo, Opening, Verdict};
+use crate::found::{BackendInfo, Note, Opening, Verdict};
 use crate::judge::Labels;
 use crate::lab::first::Plan;
 use crate::lab::{Lowering, Side, Survey};
@@ -82,11 +82,18 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let labels = data::labels(set)?;
     let loading =
         Loading { model: &model, global, set, reference: &reference, feeds: &feeds, files: &files, outputs: &outputs };
-    let stages = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
+    let loaded = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut fitted = Vec::new();
+    let apart = |stage: Result<(Side, Vec<Note>), String>| {
+        let (side, told) = stage?;
+        fitted.extend(told);
+        Ok(side)
+    };
+    let stages: Vec<Result<Side, String>> = loaded.into_iter().map(apart).collect();
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);
     opening.shard = shard.or(sizes);
-    opening.notes.extend(shortened.into_iter().chain(notes));
+    opening.notes.extend(shortened.into_iter().chain(notes).chain(fitted));
     opening.model.sha256 = model.sha256();
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
     progress.step("reference");

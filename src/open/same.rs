@@ -4,7 +4,6 @@
 use anyhow::{bail, ensure};
 use indexmap::IndexMap;
 
-use crate::found::Note;
 use crate::found::fitted::Fitted;
 use crate::lab::Side;
 use crate::precision::{Unfit, retyped};
@@ -25,7 +24,7 @@ pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
 
 /// Every value of the data is one that the candidate's inputs can hold. Gives what is to be said of inputs of another element
 /// type; an error names the first value that does not fit.
-pub fn check_types(candidate: &Side, feeds: &[Tensors]) -> anyhow::Result<Vec<Note>> {
+pub fn check_types(candidate: &Side, feeds: &[Tensors]) -> anyhow::Result<Vec<Fitted>> {
     let path = candidate.model.path.display();
     let mut other: IndexMap<(DType, DType), Vec<String>> = IndexMap::new();
     let mut notes = Vec::new();
@@ -41,7 +40,7 @@ pub fn check_types(candidate: &Side, feeds: &[Tensors]) -> anyhow::Result<Vec<No
                 // A float that is too large becomes infinite, as the cast in front of such a model makes it.
                 Err(unfit) if value.dtype.is_float() && to.is_float() => {
                     let why = format!("input '{name}'{of} is {to} in {path}: {unfit}");
-                    notes.push(Note::Fitted(Fitted::Infinite(why)));
+                    notes.push(Fitted::Infinite(why));
                     break;
                 }
                 Err(unfit @ Unfit::Value { .. }) => bail!(
@@ -55,7 +54,7 @@ pub fn check_types(candidate: &Side, feeds: &[Tensors]) -> anyhow::Result<Vec<No
         }
     }
     let told = other.into_iter().filter(|((from, _), _)| !from.is_float());
-    notes.extend(told.map(|((from, to), inputs)| Note::Fitted(Fitted::Retyped { inputs, from, to })));
+    notes.extend(told.map(|((from, to), inputs)| Fitted::Retyped { inputs, from, to }));
     Ok(notes)
 }
 
