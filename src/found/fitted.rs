@@ -45,6 +45,13 @@ pub enum Fitted {
         /// Values agree then, or the user says so.
         shown: bool,
     },
+    /// Arrays that agree with their axes moved, and are left as they stand: it may be a layout, and it may be the fault.
+    Exchanged {
+        /// The tensors that they are, by name.
+        tensors: Vec<String>,
+        /// Where the axes are, in words.
+        how: String,
+    },
     /// The model is cut in front of operators that the reference cannot run.
     Cut {
         /// The operator of the first of them.
@@ -99,6 +106,11 @@ impl fmt::Display for Fitted {
             Fitted::Moved { tensors, how, shown: false } => write!(
                 f,
                 "compared with the axes moved ({how}), as the shapes suggest: {}; the values diverge all the same, so that another layout, or another tensor, may have been stored (--layout, --map)",
+                some(tensors)
+            ),
+            Fitted::Exchanged { tensors, how } => write!(
+                f,
+                "the values agree with the axes moved ({how}) and not as they stand: {}; if that is the candidate's layout, say so with --layout, else a transposition is missing there",
                 some(tensors)
             ),
             Fitted::Cut { op_type, node, more, without, judged } => {
@@ -183,6 +195,10 @@ mod tests {
         check(
             moved(false),
             "compared with the axes moved (channels last, 1x2x2x3), as the shapes suggest: 'a'; the values diverge all the same, so that another layout, or another tensor, may have been stored (--layout, --map)",
+        );
+        check(
+            Fitted::Exchanged { tensors: names(&["a"]), how: "channels last, 1x2x2x2".to_string() },
+            "the values agree with the axes moved (channels last, 1x2x2x2) and not as they stand: 'a'; if that is the candidate's layout, say so with --layout, else a transposition is missing there",
         );
         let cut = |judged: &[&str]| Fitted::Cut {
             op_type: "EfficientNMS_TRT".to_string(),

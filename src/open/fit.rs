@@ -172,7 +172,8 @@ impl Gave<'_> {
         let pairs: Vec<_> =
             ours.iter().filter_map(|(name, value)| Some((name.clone(), value, theirs.get(name)?))).collect();
         let laid = layouts::laid(&pairs, args.order());
-        let moves = laid.iter().map(|laid| (laid.name.clone(), laid.way.clone())).collect();
+        let undone = laid.iter().filter(|laid| !laid.left);
+        let moves = undone.map(|laid| (laid.name.clone(), laid.way.clone())).collect();
         let how = Arrangement { moves, ..self.rest(candidate, &laid) };
         if let Ok(given) = &mut first.unmarked {
             match candidate.runs() {
@@ -190,7 +191,8 @@ impl Gave<'_> {
 
     /// What a command gives later is laid out like what it gave first.
     fn rest(&self, candidate: &Side, laid: &[Laid]) -> Arrangement {
-        let moved = laid.iter().map(|laid| laid.way.order).find(|order| *order != Order::Kept);
+        let undone = laid.iter().filter(|laid| !laid.left);
+        let moved = undone.map(|laid| laid.way.order).find(|order| *order != Order::Kept);
         match moved.filter(|_| candidate.runs()) {
             None => Arrangement::default(),
             Some(rest) => {
@@ -228,12 +230,16 @@ impl Gave<'_> {
 
 /// A sentence for all that is moved alike.
 fn moved(laid: Vec<Laid>) -> Vec<Fitted> {
-    let mut groups: IndexMap<(String, bool), Vec<Laid>> = IndexMap::new();
-    laid.into_iter().for_each(|laid| groups.entry((laid.way.to_string(), laid.shown)).or_default().push(laid));
-    let told = groups.into_iter().map(|((_, shown), laid)| Fitted::Moved {
-        how: laid.first().map(|laid| laid.way.told(&laid.shapes.0, &laid.shapes.1)).unwrap_or_default(),
-        tensors: laid.into_iter().map(|laid| laid.name).collect(),
-        shown,
+    let mut groups: IndexMap<(String, bool, bool), Vec<Laid>> = IndexMap::new();
+    laid.into_iter()
+        .for_each(|laid| groups.entry((laid.way.to_string(), laid.shown, laid.left)).or_default().push(laid));
+    let told = groups.into_iter().map(|((_, shown, left), laid)| {
+        let how = laid.first().map(|laid| laid.way.told(&laid.shapes.0, &laid.shapes.1)).unwrap_or_default();
+        let tensors = laid.into_iter().map(|laid| laid.name).collect();
+        match left {
+            true => Fitted::Exchanged { tensors, how },
+            false => Fitted::Moved { tensors, how, shown },
+        }
     });
     told.collect()
 }

@@ -25,6 +25,8 @@ pub struct Laid {
     pub shapes: (Vec<usize>, Vec<usize>),
     /// Values agree then, or nothing but axes of one element moves, or somebody said so.
     pub shown: bool,
+    /// It is only told, and left as it stands: axes that changed places in one tensor may be the candidate's fault.
+    pub left: bool,
 }
 
 /// Of arrays under the names of the tensors that they are, each with the reference's value: those that are laid out otherwise.
@@ -33,7 +35,8 @@ pub fn laid(pairs: &[(String, &Tensor, &Tensor)], said: Option<Order>) -> Vec<La
     if let Some(said) = said {
         return pairs.iter().filter_map(|pair| by_order(pair, said, true)).collect();
     }
-    let first: Vec<Option<Laid>> = pairs.iter().map(alone).collect();
+    let mut first: Vec<Option<Laid>> = pairs.iter().map(alone).collect();
+    leave_doubtful(pairs, &mut first);
     let Some((usual, shown)) = usual(&first) else { return first.into_iter().flatten().collect() };
     let settled = pairs.iter().zip(first).filter_map(|(pair, laid)| match laid {
         Some(laid) if laid.shown => Some(laid),
@@ -60,10 +63,27 @@ fn alone((name, reference, array): &(String, &Tensor, &Tensor)) -> Option<Laid> 
     Some(made(name, way, (array, reference), shown))
 }
 
+/// An array whose shape fits as it stands has its axes elsewhere by convention only where others have, too, and none of those
+/// whose shape leaves it open has them where the model has: else a transposition that is missing would be called a layout.
+fn leave_doubtful(pairs: &[(String, &Tensor, &Tensor)], laid: &mut [Option<Laid>]) {
+    let moved = |laid: &&Laid| laid.way.order != Order::Kept;
+    let elsewhere = laid.iter().flatten().filter(moved).filter(|laid| laid.shown).count();
+    let forced = laid.iter().flatten().filter(moved).any(|laid| laid.shapes.0 != laid.shapes.1);
+    let as_it_stands = pairs.iter().zip(laid.iter()).any(|((_, reference, array), laid)| {
+        laid.is_none()
+            && array.shape == reference.shape
+            && Moved::ways(&array.shape, &reference.shape).len() > 1
+            && error(reference, array, &Moved::default()) < SAME
+    });
+    let convention = !as_it_stands && (forced || elsewhere > 1);
+    let open = |laid: &&mut Laid| laid.shapes.0 == laid.shapes.1 && !convention;
+    laid.iter_mut().flatten().filter(open).for_each(|laid| laid.left = true);
+}
+
 /// Where the channels of most of them are, if they are elsewhere; and whether the values of one agree then.
 fn usual(laid: &[Option<Laid>]) -> Option<(Order, bool)> {
     let mut counts: HashMap<Order, (usize, bool)> = HashMap::new();
-    for laid in laid.iter().flatten().filter(|laid| laid.way.order != Order::Kept) {
+    for laid in laid.iter().flatten().filter(|laid| laid.way.order != Order::Kept && !laid.left) {
         let count = counts.entry(laid.way.order).or_default();
         *count = (count.0 + 1, count.1 || laid.shown);
     }
@@ -93,7 +113,7 @@ fn like_the_others(pair: &(String, &Tensor, &Tensor), order: Order, shown: bool)
 }
 
 fn made(name: &str, way: Moved, (array, reference): (&Tensor, &Tensor), shown: bool) -> Laid {
-    Laid { name: name.to_string(), way, shapes: (array.shape.clone(), reference.shape.clone()), shown }
+    Laid { name: name.to_string(), way, shapes: (array.shape.clone(), reference.shape.clone()), shown, left: false }
 }
 
 /// How far the array is off in this way, as a part of the reference's own size; infinite where it cannot be set against it.
@@ -142,8 +162,18 @@ mod tests {
         assert!(told(&[("a", &wide, &wide), ("b", &cube, &cube), ("c", &cube, &other)], None).is_empty());
         assert_eq!(told(&[("a", &wide, &last(&wide))], None), [row("a", Order::ChannelsLast, true)]);
         assert_eq!(told(&[("a", &last(&wide), &wide)], None), [row("a", Order::ChannelsFirst, true)]);
-        // Several ways fit: the values tell.
-        assert_eq!(told(&[("b", &cube, &last(&cube))], None), [row("b", Order::ChannelsLast, true)]);
+        // Several ways fit: the values tell, where another array has its channels there.
+        let both = told(&[("a", &wide, &last(&wide)), ("b", &cube, &last(&cube))], None);
+        assert_eq!(both, [row("a", Order::ChannelsLast, true), row("b", Order::ChannelsLast, true)]);
+        // Alone it may be a transposition that is missing: told, and left as it stands.
+        let left = |pairs: &[(&str, &Tensor, &Tensor)]| {
+            let pairs: Vec<(String, &Tensor, &Tensor)> =
+                pairs.iter().map(|(n, r, c)| (n.to_string(), *r, *c)).collect();
+            laid(&pairs, None).iter().map(|laid| laid.left).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[("b", &cube, &last(&cube))]), [true]);
+        assert_eq!(left(&[("b", &cube, &last(&cube)), ("c", &other, &last(&other))]), [false, false]);
+        assert_eq!(left(&[("b", &cube, &last(&cube)), ("c", &other, &other)]), [true]);
         // Whatever the way, the values diverge: likely, and no more.
         let wrong = wave(&[1, 6, 6, 5], 0.01);
         assert_eq!(told(&[("a", &wide, &wrong)], None), [row("a", Order::ChannelsLast, false)]);
