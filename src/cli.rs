@@ -2,6 +2,7 @@
 
 mod argv;
 mod convert;
+mod fit;
 mod inspect;
 mod search;
 mod session;
@@ -16,6 +17,7 @@ use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
 
 pub use convert::{ConvertArgs, Keep, Low};
+pub use fit::{FitArgs, Layout, Map};
 pub use inspect::{InspectArgs, NodeFilter};
 pub use search::{By, CheckArgs, CureArgs, ReproducerArgs, SearchArgs, See, Strategy};
 pub use session::{Level, SessionArgs};
@@ -47,6 +49,9 @@ pub struct GlobalArgs {
     /// Plug-in library of an execution provider, for `ort-NAME` (repeatable)
     #[arg(long, global = true, value_name = "NAME=PATH", value_parser = values::library(), help_heading = "Global")]
     pub ep_library: Vec<(String, PathBuf)>,
+    /// A library of custom operators, for both sides (repeatable)
+    #[arg(long, global = true, value_name = "LIB", value_parser = values::operators(), help_heading = "Global")]
+    pub custom_ops: Vec<PathBuf>,
     /// Read external data through links that leave the folder of the model's real file and the one it is named in
     #[arg(long, global = true, help_heading = "Global")]
     pub allow_outside: bool,

@@ -12,7 +12,7 @@ mod order;
 mod pair;
 mod renamed;
 mod restate;
-mod schemas;
+pub mod schemas;
 mod scope;
 mod slots;
 #[cfg(test)]

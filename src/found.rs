@@ -14,6 +14,7 @@ mod done;
 mod exit;
 pub mod experiment;
 mod findings;
+pub mod fitted;
 mod groups;
 pub mod json;
 mod masked;

@@ -7,6 +7,7 @@
 mod build;
 pub mod call;
 mod extract;
+pub mod front;
 pub mod inline;
 mod named;
 

@@ -1,5 +1,5 @@
-//! Files <-> memory: models, their external data, and tensors in the formats of NumPy, Polygraphy and ONNX's test data
-//! sets. Files are mapped, not read; payloads point into the map. Knows no backend.
+//! Files <-> memory: models, their external data, and tensors in the formats of NumPy, Polygraphy, trtexec, safetensors and ONNX's
+//! test data sets. Files are mapped, not read; payloads point into the map. Knows no backend.
 
 pub mod decode;
 pub mod folder;
@@ -14,11 +14,14 @@ pub mod npz;
 pub mod own;
 pub mod places;
 pub mod polygraphy;
+pub mod raw;
+pub mod safetensors;
 pub mod samples;
 pub mod sizes;
 pub mod sparse;
 pub mod synthetic;
 pub mod testset;
+mod trtexec;
 
 pub use model::{Lean, Model};
 pub use places::Links;

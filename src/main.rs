@@ -10,7 +10,7 @@ use layerdiff::commands::{bisect, compare, convert, doctor, inspect, merge, redu
 use layerdiff::found::Exit;
 use layerdiff::open::{crashed, early};
 use layerdiff::run::RunError;
-use layerdiff::run::ort::runtime;
+use layerdiff::run::ort::{operators, runtime};
 use layerdiff::supervise::{self, Ended};
 use layerdiff::{interrupt, scratch, terminal};
 
@@ -107,6 +107,7 @@ fn conclude(ended: Ended, command: &Command) -> u8 {
 }
 
 fn dispatch(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    operators::register(cli.global.custom_ops.clone());
     match &cli.command {
         Command::Bisect(args) => bisect::run(args, &cli.global, out),
         Command::Reduce(args) => reduce::run(args, &cli.global, out),

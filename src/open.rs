@@ -7,10 +7,12 @@ mod autopsy;
 mod backends;
 pub mod choose;
 pub mod crashed;
+mod cut;
 pub mod data;
 mod deployed;
 pub mod early;
 mod engine;
+mod fit;
 mod gave;
 pub mod line;
 mod named;
@@ -18,6 +20,7 @@ pub mod opening;
 pub mod part;
 pub mod placed;
 pub mod places;
+mod same;
 pub mod sides;
 mod sizes;
 mod specs;
@@ -71,6 +74,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         let model = model.clone();
         move || model.sha256()
     });
+    let (model, shortened) = cut::runnable(model, &args.outputs, global)?;
     let (candidate, why) = match &args.candidate {
         Some(spec) => (spec.clone(), None),
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
@@ -86,10 +90,11 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     let mut candidate = sides::candidate(&candidate, &model, global, args)?;
     let renamed = sides::show_renamed(&reference, &mut candidate)?;
-    data::check_inputs(&reference, &candidate)?;
-    sides::show_sparse(&mut reference)?;
-    sides::show_sparse(&mut candidate)?;
-    sides::show_integers(&mut reference, &mut candidate)?;
+    same::check_inputs(&reference, &candidate)?;
+    let retyped = same::check_types(&candidate, &feeds)?;
+    fit::check(&args.fit, &candidate.spec)?;
+    let names = fit::names(&args.fit, &mut candidate)?;
+    sides::show(&mut reference, &mut candidate)?;
     named::check(args, &reference, &candidate)?;
     untouched::files(args, &[&reference, &candidate])?;
     let outputs = data::outputs(args, &reference, &candidate)?;
@@ -121,9 +126,12 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(renamed);
     findings.opening.notes.extend(data::not_finite(&feeds));
+    findings.opening.notes.extend(shortened.into_iter().chain(retyped.into_iter().map(Note::Fitted)));
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
     let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
+    let gave = fit::Gave { reference: &reference, survey: &survey, plan };
+    findings.opening.notes.extend(gave.settle(&args.fit, &mut candidate, names, &mut first)?);
     findings.opening.first.crash = crash;
     let known = allow::Known {
         reference: &reference,
@@ -137,17 +145,23 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let rules = known.rules(rules);
     findings.opening.notes.extend(truth::notes(&reference, &candidate, &survey.types));
     let experiment = reading.done(&findings.opening.model.path, hashing.join().unwrap_or_default());
-    let mut lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
-    let (session, note) = deployed::settle(&mut lab, &mut first, loose)?;
-    findings.opening.tolerance = lab.rules.told(&lab.outputs);
-    findings.opening.first.session = session;
-    findings.opening.notes.extend(note);
+    let lab = Lab::new((reference, candidate), (feeds, outputs), rules, survey, args.memory()).judged_by(command);
+    settled(Opened { lab, first, experiment, findings, dir }, loose)
+}
+
+/// With the session that is searched, its rules, and which provider ran what.
+fn settled(mut opened: Opened, loose: Rules) -> anyhow::Result<Opened> {
+    let Opened { lab, first, findings: Findings { opening, .. }, .. } = &mut opened;
+    let (session, note) = deployed::settle(lab, first, loose)?;
+    opening.tolerance = lab.rules.told(&lab.outputs);
+    opening.first.session = session;
+    opening.notes.extend(note);
     if first.unmarked.is_ok() {
         let (placement, note) = placed::ask(&lab.candidate, &lab.reference, &lab.feeds)?;
-        findings.opening.first.placement = placement;
-        findings.opening.notes.extend(note);
+        opening.first.placement = placement;
+        opening.notes.extend(note);
     }
-    Ok(Opened { lab, first, experiment, findings, dir })
+    Ok(opened)
 }
 
 /// The data that the search goes on with: all of it as it is, unless other sizes or steps are asked for: then that of the one

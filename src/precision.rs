@@ -4,11 +4,13 @@
 pub mod convert;
 mod emulate;
 mod expose;
+mod retype;
 mod split;
 pub mod tf32;
 
 pub use emulate::{Kept, ROUND, ROUND_DOMAIN};
 pub use expose::expose;
+pub use retype::{Unfit, cast, convertible, integers, is_integer, retyped};
 pub use split::split;
 
 use crate::mark::Types;
@@ -47,38 +49,20 @@ pub fn rounded(tensor: &Tensor, low: DType) -> Tensor {
     }
 }
 
-/// A float tensor in another float type, rounded to nearest even; `None` between other types.
-pub fn cast(tensor: &Tensor, to: DType) -> Option<Tensor> {
-    use half::{bf16, f16};
-    let wide: Vec<f64> = match tensor.dtype {
-        DType::Float64 => tensor.view::<f64>().to_vec(),
-        DType::Float32 => tensor.view::<f32>().iter().map(|x| f64::from(*x)).collect(),
-        DType::Float16 => tensor.view::<f16>().iter().map(|x| x.to_f64()).collect(),
-        DType::Bfloat16 => tensor.view::<bf16>().iter().map(|x| x.to_f64()).collect(),
-        _ => return None,
-    };
-    let shape = tensor.shape.clone();
-    Some(match to {
-        DType::Float64 => Tensor::from_vec(to, shape, wide),
-        DType::Float32 => Tensor::from_vec(to, shape, wide.into_iter().map(|x| x as f32).collect::<Vec<f32>>()),
-        DType::Float16 => Tensor::from_vec(to, shape, wide.into_iter().map(f16::from_f64).collect::<Vec<f16>>()),
-        DType::Bfloat16 => Tensor::from_vec(to, shape, wide.into_iter().map(bf16::from_f64).collect::<Vec<bf16>>()),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_cast_and_nothing_else() {
+    fn floats_become_floats_and_integers_integers() {
         let x = Tensor::f32(&[3], &[1.0, 1e6, -0.1]);
         let low = cast(&x, DType::Float16).unwrap();
         assert_eq!((low.dtype, low.bytes().len()), (DType::Float16, 6));
         let back = cast(&low, DType::Float32).unwrap();
         assert_eq!(back.view::<f32>().as_ref(), [1.0, f32::INFINITY, -0.099_975_586]);
         assert!(cast(&Tensor::i64(&[1], &[1]), DType::Float32).is_none());
+        assert_eq!(cast(&Tensor::i64(&[2], &[1, -1]), DType::Int32).unwrap().view::<i32>().as_ref(), [1, -1]);
+        assert!(cast(&Tensor::i64(&[1], &[-1]), DType::Uint8).is_none());
     }
 
     #[test]

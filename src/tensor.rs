@@ -5,6 +5,7 @@
 
 mod axis;
 mod dtype;
+pub mod moved;
 
 pub use dtype::DType;
 

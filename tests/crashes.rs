@@ -128,7 +128,11 @@ fn region(inner: &str, factor: f32) -> ModelProto {
         NodeProto::new("ReduceMin", &name("min"), &["x"], &[&least]),
         NodeProto::new("Div", &name("divide"), &["lowest", &least], &[&quotient]),
         NodeProto::new("Cast", &name("cast"), &[&quotient], &[&float]).with(AttributeProto::int("to", 1)),
-        NodeProto::new("Mul", "scale", &[&float, "factor"], &["y"]),
+        NodeProto::new("Mul", "scale", &[&float, "factor"], &["scaled"]),
+        // Most names are the same in both files: else the others would be paired by structure.
+        NodeProto::new("Neg", "less", &["scaled"], &["negative"]),
+        NodeProto::new("Neg", "more", &["negative"], &["positive"]),
+        NodeProto::new("Neg", "last", &["positive"], &["y"]),
     ];
     let constants = [("lowest", Tensor::i64(&[1], &[i64::MIN])), ("factor", Tensor::f32(&[1], &[factor]))];
     model(&nodes, ("x", DType::Int64, &[1, 4]), &constants, "y")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::fit::FitArgs;
 use super::session::SessionArgs;
 use super::values::{
     Devices, Misplaced, parse_bound, parse_bytes, parse_devices, parse_pair, parse_profile, second_of_two, spec,
@@ -38,7 +39,7 @@ pub struct SetArgs {
     #[arg(long, value_name = "SPEC", value_parser = spec(), default_value = "ort")]
     pub reference: Spec,
 
-    /// Input data: .npz, .npy, Polygraphy JSON, a test_data_set folder, or a folder of such files or of pictures (repeatable: each file is a sample)
+    /// Input data: .npz, .npy, .safetensors, JSON of Polygraphy or trtexec, a list of raw files, NAME=FILE,..., a test_data_set folder, or a folder of such files or of pictures (repeatable: each file is a sample)
     #[arg(long, short = 'i', value_name = "PATH", help_heading = "Inputs")]
     pub inputs: Vec<PathBuf>,
     /// How pictures (.png, .jpg) become inputs: imagenet, yolo or plain, then what is otherwise: size=224, channels=bgr, layout=nhwc, scale=1/255, mean=0.5, std=0.5
@@ -104,8 +105,8 @@ pub struct SetArgs {
     /// How long do both sides take, as they are deployed: the median of so many runs [default: 15]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "15", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub latency: Option<u64>,
-    /// Keep both runs' values of the measured tensors
-    #[arg(long, value_name = "FILE.npz")]
+    /// Keep both runs' values of the measured tensors: as .npz, .safetensors or, by the ending .json, Polygraphy's JSON
+    #[arg(long, value_name = "FILE")]
     pub save_tensors: Option<PathBuf>,
     /// Where the report goes [default: MODEL_STEM.layerdiff]
     #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
@@ -114,6 +115,9 @@ pub struct SetArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// How the candidate's tensors are found among the model's.
+    #[command(flatten)]
+    pub fit: FitArgs,
     /// How the candidate's session is made.
     #[command(flatten)]
     pub session: SessionArgs,

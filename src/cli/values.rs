@@ -21,6 +21,15 @@ pub fn library() -> impl TypedValueParser<Value = (String, PathBuf)> {
     OsStringValueParser::new().try_map(|text| parse_library(&text))
 }
 
+/// A file, by its whole path: who opens it looks elsewhere otherwise.
+pub fn operators() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|text| {
+        let path = PathBuf::from(text);
+        let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        if path.is_file() { Ok(absolute) } else { Err(format!("{} is no file", path.display())) }
+    })
+}
+
 fn parse_library(text: &OsStr) -> Result<(String, PathBuf), String> {
     let equals = text.as_encoded_bytes().iter().position(|b| *b == b'=').filter(|at| (1..text.len() - 1).contains(at));
     let parts = equals.map(|at| (files::part(text, 0..at).into_string(), files::part(text, at + 1..text.len())));

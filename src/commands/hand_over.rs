@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::cli::SetArgs;
 use crate::found::{Report, json};
-use crate::load::npz;
+use crate::load::samples;
 use crate::open::{early, places};
 use crate::run::RunError;
 use crate::show::files::{self, HTML, Lost, MARKDOWN};
@@ -39,7 +39,7 @@ pub fn write(
     early::finished();
     let mut lost = files::write(report, dir);
     if let (Some(path), Some(tensors)) = (&args.save_tensors, saved) {
-        lost.extend(npz::write(path, &tensors).err().map(|why| Lost { name: "", why }));
+        lost.extend(samples::write(path, &tensors).err().map(|why| Lost { name: "", why }));
     }
     let page = (!lost.iter().any(|l| l.name == HTML)).then(|| dir.join(HTML));
     let said = said(report, args, page, shown).and_then(|text| {

@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
+use crate::run::ort::operators;
 use crate::run::worker::serve;
 
 /// Serves the parent until it goes away.
 pub fn run() -> ExitCode {
-    serve(|task| task.what.start())
+    serve(|task| {
+        operators::register(task.operators);
+        task.what.start()
+    })
 }

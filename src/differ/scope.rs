@@ -230,33 +230,5 @@ impl<'a> Indexed<'a> {
 /// The elements in the order of the permuted axes; types of whole bytes only.
 pub fn transposed(value: &Tensor, perm: &[i64]) -> Option<Tensor> {
     let perm: Vec<usize> = perm.iter().map(|p| usize::try_from(*p).ok()).collect::<Option<_>>()?;
-    let mut sorted = perm.clone();
-    sorted.sort_unstable();
-    if sorted != (0..value.shape.len()).collect::<Vec<_>>() || value.as_strings().is_some() {
-        return None;
-    }
-    let size = value.dtype.byte_len(1)?;
-    if value.dtype.byte_len(8)? != 8 * size {
-        return None;
-    }
-    let mut strides = vec![1usize; value.shape.len()];
-    for axis in (1..value.shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * value.shape[axis];
-    }
-    let shape: Vec<usize> = perm.iter().map(|p| value.shape[*p]).collect();
-    let steps: Vec<usize> = perm.iter().map(|p| strides[*p]).collect();
-    let (source, mut bytes) = (value.bytes(), Vec::with_capacity(value.bytes().len()));
-    let mut index = vec![0usize; shape.len()];
-    for _ in 0..value.elements() {
-        let at: usize = index.iter().zip(&steps).map(|(i, step)| i * step).sum();
-        bytes.extend_from_slice(source.get(at * size..(at + 1) * size)?);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
-    Tensor::new(value.dtype, shape, bytes).ok()
+    value.permuted(&perm)
 }

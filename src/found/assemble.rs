@@ -3,6 +3,7 @@
 
 use super::advice;
 use super::experiment::Experiment;
+use super::fitted::Fitted;
 use super::{
     Culprit, Diagnosis, Differences, Findings, Found, LOWERED, ModelInfo, Note, OfCandidate, Reduced, Report,
     Reproducers, SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
@@ -132,6 +133,9 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
     {
         return (Verdict::Inconclusive, Some(placement.nothing_compared()));
     }
+    if let (Verdict::Agreed, Some(behind)) = (verdict, unjudged(findings)) {
+        return (Verdict::Inconclusive, Some(behind));
+    }
     if verdict != Verdict::Diverged {
         return (verdict, why);
     }
@@ -139,6 +143,17 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
         Some(broken) => (Verdict::Inconclusive, Some(broken.to_string())),
         None => (verdict, why_diverged(findings)),
     }
+}
+
+/// Outputs behind an operator that nobody has here are no agreement, unless the user named the tensors that decide.
+fn unjudged(findings: &Findings) -> Option<String> {
+    findings.opening.notes.iter().find_map(|note| match note {
+        Note::Fitted(Fitted::Cut { op_type, node, judged, .. }) if !judged.is_empty() => Some(format!(
+            "what stands in front of {op_type} '{node}' agrees, and what it makes was not judged; name the tensors that decide with --outputs {}, or give its library with --custom-ops LIB",
+            judged.join(",")
+        )),
+        _ => None,
+    })
 }
 
 /// One output that diverges decides; one that could not be compared is not an agreement.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::fitted::{Fitted, list, some};
 use super::placement::short;
 use crate::spec::Precision;
 use crate::tensor::DType;
@@ -31,6 +32,8 @@ pub enum Note {
         /// Elements that are NaN or infinite, in all samples.
         count: usize,
     },
+    /// What was done so that the two sides' tensors stand against each other.
+    Fitted(Fitted),
     /// The reference's model computes in half precision itself.
     HalfReference {
         /// float16 or bfloat16, whichever it has more of.
@@ -208,12 +211,8 @@ fn joined(dtypes: &[DType]) -> String {
 }
 
 fn besides(nodes: &[String]) -> String {
-    let quoted = |node: &String| format!("'{node}'");
-    let named: Vec<String> = nodes.iter().take(NAMED).map(quoted).collect();
-    let more = nodes.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let verb = if nodes.len() == 1 { "is" } else { "are" };
-    format!("with the culprits put right, {}{more} {verb} wrong too", named.join(", "))
+    format!("with the culprits put right, {} {verb} wrong too", some(nodes))
 }
 
 impl fmt::Display for Note {
@@ -224,6 +223,7 @@ impl fmt::Display for Note {
                 f,
                 "input '{input}' holds {count} NaN or Inf: what agrees behind them may agree by them alone; give data that is a number everywhere"
             ),
+            Note::Fitted(fitted) => fitted.fmt(f),
             Note::Synthetic => f.write_str("the input data is synthetic; real data may show another first culprit"),
             Note::HalfReference { dtype, half, floats } => write!(
                 f,
@@ -312,11 +312,6 @@ fn fell_back(provider: &str, nodes: usize, of: usize, operators: &[String]) -> S
         true => format!("{provider} took none of the {of} nodes ({operators}): all fell back to the CPU"),
         false => format!("{nodes} of {of} nodes ({operators}) fell back to the CPU: {provider} did not take them"),
     }
-}
-
-/// `'a', 'b'`
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ impl Graph {
         if made.is_empty() { "no tensor".to_string() } else { made.join(", ") }
     }
 
-    fn weights(&self) -> impl Iterator<Item = &str> {
+    /// Initializers that nodes read, by the names in their own graphs.
+    pub fn weights(&self) -> impl Iterator<Item = &str> {
         let weight = |read: &Read| read.source == Source::Initializer;
         let read: HashSet<&str> =
             self.nodes.iter().flat_map(|n| &n.reads).filter(|r| weight(r)).map(|r| r.name.as_str()).collect();

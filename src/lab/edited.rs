@@ -1,5 +1,6 @@
 //! The candidate's run of an edited form of its own model: what agrees with the reference then?
 
+use super::work::as_declared;
 use super::{Lab, Lowering, Probe, Side, finals};
 use crate::found::Status;
 use crate::graph::Graph;
@@ -73,7 +74,8 @@ impl Side {
     /// Another file, as this side runs its own.
     fn run_file(&self, file: &Model, lab: &Lab) -> Result<Vec<Tensors>, RunError> {
         if self.lowering == Lowering::None && !self.half {
-            return Ok(self.backend.run(&Job::new(file.lean(&file.proto), &lab.feeds, &lab.outputs))?.values);
+            let feeds: Vec<Tensors> = lab.feeds.iter().map(|feed| as_declared(&file.proto, feed)).collect();
+            return Ok(self.backend.run(&Job::new(file.lean(&file.proto), &feeds, &lab.outputs))?.values);
         }
         // Lowered models are said to lie where the side's own does.
         let mut whole = file.proto.clone();

@@ -161,7 +161,8 @@ impl Side {
         feeds: &[Tensors],
         outputs: &[String],
     ) -> Result<Vec<Tensors>, RunError> {
-        Ok(self.backend.run(&Job::new(self.model.lean(model), feeds, outputs))?.values)
+        let feeds: Vec<Tensors> = feeds.iter().map(|feed| as_declared(model, feed)).collect();
+        Ok(self.backend.run(&Job::new(self.model.lean(model), &feeds, outputs))?.values)
     }
 
     /// What `runs` of the model take on the first feed, as it is deployed; `None` where the backend has no time of its own.
@@ -269,8 +270,9 @@ fn names_of(kept: &Kept, model: &ModelProto) -> Vec<String> {
     if kept.is_empty() { Vec::new() } else { graph.nodes.iter().filter(writes).map(|n| n.name.clone()).collect() }
 }
 
-/// Floats in the types that the model's inputs have: a converted model takes FP16 where the original takes float32.
-fn as_declared(model: &ModelProto, feeds: &Tensors) -> Tensors {
+/// Values in the types that the model's inputs have: a converted model takes FP16 where the original takes float32, and an
+/// engine's file int32 for int64. What does not fit stays as it is, and is refused by whoever runs it.
+pub(super) fn as_declared(model: &ModelProto, feeds: &Tensors) -> Tensors {
     let mut feeds = feeds.clone();
     for input in model.graph.iter().flat_map(|g| &g.input) {
         let (Some(wanted), Some(value)) = (input.dtype(), feeds.get_mut(input.name())) else { continue };

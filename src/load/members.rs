@@ -23,7 +23,14 @@ pub fn members(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = folder.display();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {shown}"))?;
     let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
-    let mut files: Vec<PathBuf> = paths.into_iter().filter(|path| path.is_file() && is_sample(path)).collect();
+    // Beside a test data set a file of JSON is something else.
+    let set = |path: &PathBuf| {
+        path.extension().is_some_and(|e| e == "pb")
+            || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_data_set"))
+    };
+    let beside = paths.iter().any(set);
+    let mut files: Vec<PathBuf> =
+        paths.into_iter().filter(|path| path.is_file() && is_sample(path) && !(beside && is_json(path))).collect();
     if files.is_empty() {
         return Ok(vec![folder.to_path_buf()]);
     }
@@ -36,9 +43,13 @@ pub fn members(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "json")
+}
+
 fn is_sample(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    is_picture(path) || matches!(ending.as_str(), "npz" | "npy")
+    is_picture(path) || matches!(ending.as_str(), "npz" | "npy" | "json" | "safetensors")
 }
 
 /// `2.npz` comes before `10.npz`.
@@ -78,6 +89,14 @@ mod tests {
         assert_eq!(names, ["s1.npz", "s2.npz", "s10.npz"]);
         std::fs::write(dir.path().join("a.png"), "").unwrap();
         assert!(expanded(&[dir.path().to_path_buf()]).unwrap_err().to_string().contains("pictures and arrays"));
+        // A file for each iteration; not beside a test data set.
+        let runs = tempfile::tempdir().unwrap();
+        for name in ["10.json", "9.json"] {
+            std::fs::write(runs.path().join(name), "").unwrap();
+        }
+        assert!(members(runs.path()).unwrap()[0].ends_with("9.json"));
+        std::fs::create_dir(runs.path().join("test_data_set_0")).unwrap();
+        assert_eq!(members(runs.path()).unwrap(), [runs.path()]);
         let empty = tempfile::tempdir().unwrap();
         assert_eq!(expanded(&[empty.path().to_path_buf()]).unwrap(), [empty.path()]);
     }

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{map, members, npy, npz, polygraphy, testset};
+use super::{map, members, npy, npz, polygraphy, raw, safetensors, testset, trtexec};
 use crate::files;
 use crate::tensor::{Tensor, Tensors};
 
 pub(super) use check::{Bound, fit, no_such_input};
 pub use check::{Dim, InputSpec, check};
 
-/// The samples in `path`: a folder of test data, .npz, .npy, .pb or Polygraphy's JSON; or the arrays of one sample as
+/// The samples in `path`: a folder of test data, .npz, .npy, .pb, .safetensors, the JSON of
+/// Polygraphy or trtexec, a list of raw files; or the arrays of one sample as
 /// `NAME=FILE.npy[,NAME=FILE.npy]...`. `names` are the model's inputs, in order: they name what names itself not. What is
 /// packed may take `most` bytes unpacked.
 pub fn read(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
@@ -24,10 +25,11 @@ pub fn read(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tens
         Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "input"),
         Kind::Files => Ok(vec![by_name(path)?]),
+        Kind::Trtexec | Kind::Safetensors | Kind::List => Ok(vec![of_one_run(path)?]),
     }
 }
 
-/// The stored outputs in `path`, one `Tensors` per sample: a folder of test data, .npz, Polygraphy's JSON, .npy or .pb.
+/// The stored outputs in `path`, one `Tensors` per sample: a folder, or a file as [`read`] takes it.
 /// `names` are the model's outputs, in order: they name what names itself not. What is packed may take `most` bytes.
 pub fn read_outputs(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
     match kind(path)? {
@@ -36,6 +38,25 @@ pub fn read_outputs(path: &Path, names: &[String], most: u64) -> anyhow::Result<
         Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "output"),
         Kind::Files => Ok(vec![by_name(path)?]),
+        Kind::Trtexec | Kind::Safetensors | Kind::List => Ok(vec![of_one_run(path)?]),
+    }
+}
+
+/// What has the tensors of one run in it, each with its name.
+fn of_one_run(path: &Path) -> anyhow::Result<Tensors> {
+    match kind(path)? {
+        Kind::Trtexec => trtexec::parse(&map(path)?, path),
+        Kind::Safetensors => safetensors::parse(&map(path)?).with_context(|| path.display().to_string()),
+        _ => raw::read_list(path),
+    }
+}
+
+/// Writes tensors as the ending says: `.safetensors`, `.json` (Polygraphy's results), else .npz.
+pub fn write(path: &Path, tensors: &Tensors) -> anyhow::Result<()> {
+    match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+        "safetensors" => safetensors::write(path, tensors).with_context(|| path.display().to_string()),
+        "json" => polygraphy::write_outputs(path, "layerdiff", std::slice::from_ref(tensors)),
+        _ => npz::write(path, tensors),
     }
 }
 
@@ -54,7 +75,13 @@ enum Kind {
     Folder,
     Npz,
     Npy,
+    /// Polygraphy's.
     Json,
+    /// What `trtexec --exportOutput` writes.
+    Trtexec,
+    Safetensors,
+    /// Of raw files.
+    List,
     Pb,
     /// `NAME=FILE,...`
     Files,
@@ -72,7 +99,7 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
     let by_name = match ending.as_str() {
         "npz" => Some(Kind::Npz),
         "npy" => Some(Kind::Npy),
-        "json" => Some(Kind::Json),
+        "safetensors" => Some(Kind::Safetensors),
         "pb" => Some(Kind::Pb),
         _ => None,
     };
@@ -83,9 +110,13 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
     match bytes.iter().find(|c| !c.is_ascii_whitespace()) {
         _ if bytes.starts_with(b"\x93NUMPY") => Ok(Kind::Npy),
         _ if bytes.starts_with(b"PK") => Ok(Kind::Npz),
+        _ if trtexec::is_export(&bytes) => Ok(Kind::Trtexec),
+        _ if ending == "json" => Ok(Kind::Json),
         Some(b'[' | b'{') => Ok(Kind::Json),
+        _ if safetensors::begins(&bytes) => Ok(Kind::Safetensors),
+        _ if raw::is_list(&bytes) => Ok(Kind::List),
         _ => bail!(
-            "{} is no file of tensors; give .npz, .npy, .pb, Polygraphy's JSON or a test_data_set folder",
+            "{} is no file of tensors; give .npz, .npy, .pb, .safetensors, the JSON of Polygraphy or trtexec, a test_data_set folder, or a list of raw files with lines NAME DTYPE SHAPE FILE",
             path.display()
         ),
     }

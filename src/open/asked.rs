@@ -56,7 +56,9 @@ impl Asked<'_> {
     /// Starts to read. `rules` are those of the tolerance, where that decides.
     pub fn read(&self, reference: &Side, candidate: Found, rules: Option<&Rules>) -> Reading {
         let weights = self.model.weight_files();
-        let judges = self.args.metric_command.iter().flat_map(|command| named_in(command)).collect::<Vec<_>>();
+        let judges = self.args.metric_command.iter().flat_map(|command| named_in(command));
+        let judges = judges.map(|path| (path, "--metric-command"));
+        let judges: Vec<_> = judges.chain(self.args.fit.file().map(|path| (path.to_path_buf(), "--map"))).collect();
         let (reference, feeds) = (Found::of(reference, self.global, &self.args.engine), self.feeds.to_vec());
         let known = Experiment {
             layerdiff: env!("CARGO_PKG_VERSION").to_string(),
@@ -76,7 +78,7 @@ impl Asked<'_> {
             reference: reference.read(),
             candidate: candidate.read(),
             data: Data { contents: of_samples(&feeds), ..known.data },
-            flags: known.flags.into_iter().chain(judges.iter().map(|path| of_judge(path))).collect(),
+            flags: known.flags.into_iter().chain(judges.iter().map(|(path, flag)| of_judge(path, flag))).collect(),
             ..known
         });
         Reading { known: first, thread }
@@ -141,10 +143,10 @@ fn files_of(model: &Model) -> Vec<PathBuf> {
     [model.path.clone()].into_iter().chain(model.weight_files()).collect()
 }
 
-/// A file that the command reads which judges.
-fn of_judge(path: &Path) -> (String, String) {
+/// A file that the command reads which judges, or that says which array is which tensor.
+fn of_judge(path: &Path, flag: &str) -> (String, String) {
     let Source { path, contents } = of_path(path);
-    (format!("the contents of {path} (--metric-command)"), contents)
+    (format!("the contents of {path} ({flag})"), contents)
 }
 
 type Words = BTreeMap<String, String>;
@@ -181,6 +183,7 @@ fn flags(args: &SetArgs) -> Words {
     add("--batch-check", args.batch_check.then(|| "on".to_string()));
     add("--preprocess", args.preprocess.as_ref().map(|recipe| recipe.to_string()));
     add("--metric-command", args.metric_command.clone());
+    add("--map and --layout", all(args.fit.words()));
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);
     add("--profile", all(engine.profile.iter().map(profile).collect()));

@@ -85,7 +85,7 @@ fn stored(path: &Path, outputs: &[String], args: &SetArgs) -> anyhow::Result<Sav
 /// What is loaded for a side.
 pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<Vec<PathBuf>, RunError> {
     let ort = global.ort_library.as_deref();
-    Ok(match &spec.place {
+    let mut libraries = match &spec.place {
         Place::Cpu => vec![library::find(ort)?.path],
         Place::Provider(name) => match global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
             Some((_, plugin)) => vec![library::find(ort)?.path, plugin.clone()],
@@ -102,7 +102,11 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
             found.into_iter().flat_map(|found| [Some(found.library), found.parser]).flatten().collect()
         }
         Place::Exec(_) | Place::Saved(_) => Vec::new(),
-    })
+    };
+    if matches!(spec.place, Place::Cpu | Place::Provider(_)) {
+        libraries.extend(global.custom_ops.iter().cloned());
+    }
+    Ok(libraries)
 }
 
 /// The provider `cuda` of ONNX Runtime itself; a plug-in chooses its device by itself.

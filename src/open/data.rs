@@ -13,7 +13,7 @@ use crate::lab::Side;
 use crate::load;
 use crate::load::decode::{self, Decode};
 use crate::load::samples::{self, InputSpec};
-use crate::load::{images, labels, members, synthetic};
+use crate::load::{images, labels, members, raw, synthetic};
 use crate::run::metric::MetricCommand;
 use crate::spec::Precision;
 use crate::tensor::{Tensor, Tensors};
@@ -38,7 +38,10 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         for path in &paths {
             let mut read = match images::is_picture(path) {
                 true => vec![images::read(path, args.preprocess.as_ref(), &specs)?],
-                false => samples::read(path, &names, args.memory())?,
+                false => match raw::named(path) {
+                    Some(files) => vec![raw::read_inputs(&files, &specs)?],
+                    None => samples::read(path, &names, args.memory())?,
+                },
             };
             complete(&mut read, &specs, decode.as_ref());
             samples::check(&mut read, &specs).with_context(|| path.display().to_string())?;
@@ -124,19 +127,6 @@ pub fn not_finite(feeds: &[Tensors]) -> Vec<Note> {
     }
     let odd = counts.into_iter().filter(|(_, count)| *count > 0);
     odd.map(|(input, count)| Note::NotFinite { input: input.to_string(), count }).collect()
-}
-
-/// Both models must take the same inputs: the same data goes into both.
-pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
-    for name in &candidate.graph.inputs {
-        ensure!(
-            reference.graph.inputs.contains(name),
-            "{} needs the input '{name}', which {} does not have; compare models with the same inputs",
-            candidate.model.path.display(),
-            reference.model.path.display()
-        );
-    }
-    Ok(())
 }
 
 /// Names of the tensors that decide the verdict: those that the user names, else the outputs of the reference's model.

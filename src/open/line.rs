@@ -10,9 +10,9 @@ use anyhow::{bail, ensure};
 use super::gave::Values;
 use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
-use super::{data, named, opening, part, sides};
+use super::{cut, data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
-use crate::found::{BackendInfo, Opening, Placement, Verdict};
+use crate::found::{BackendInfo, Note, Opening, Placement, Verdict};
 use crate::judge::Labels;
 use crate::lab::first::Plan;
 use crate::lab::{Lowering, Side, Survey};
@@ -67,6 +67,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let set = &args.set;
     check(args)?;
     let model = Model::open(&set.model, global.links())?;
+    let (model, shortened) = cut::runnable(model, &set.outputs, global)?;
     let specs: Vec<_> = args.stages.iter().map(|stage| &stage.spec).collect();
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
@@ -81,12 +82,20 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let outputs = data::outputs(set, &reference, &reference)?;
     named::metrics(set, &outputs, &reference)?;
     let labels = data::labels(set)?;
-    let loading = Loading { model: &model, global, set, reference: &reference, files: &files, outputs: &outputs };
-    let stages = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
+    let loading =
+        Loading { model: &model, global, set, reference: &reference, feeds: &feeds, files: &files, outputs: &outputs };
+    let loaded = args.stages.iter().map(|stage| loading.stage(stage)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut fitted = Vec::new();
+    let apart = |stage: Result<(Side, Vec<Note>), String>| {
+        let (side, told) = stage?;
+        fitted.extend(told);
+        Ok(side)
+    };
+    let stages: Vec<Result<Side, String>> = loaded.into_iter().map(apart).collect();
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let mut opening = opening::opening(&model, &reference, &ort, inputs);
     opening.shard = shard.or(sizes);
-    opening.notes.extend(notes);
+    opening.notes.extend(shortened.into_iter().chain(notes).chain(fitted));
     opening.model.sha256 = model.sha256();
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
     progress.step("reference");

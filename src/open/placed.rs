@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{data, sides};
+use super::{data, same, sides};
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::{Note, Placement};
 use crate::lab::Side;
@@ -23,7 +23,7 @@ pub fn of_model(path: &Path, spec: &Spec, args: &SetArgs, global: &GlobalArgs) -
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, _) = data::feeds(args, &reference)?;
     let mut side = sides::candidate(spec, &model, global, args)?;
-    data::check_inputs(&reference, &side)?;
+    same::check_inputs(&reference, &side)?;
     if side.needs_types() {
         let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
         let outputs = data::outputs(args, &reference, &side)?;

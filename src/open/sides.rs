@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 
-use super::{backends, engine};
+use super::{backends, cut, engine};
 use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
 use crate::differ::{self, Renamed};
 use crate::found::{BackendInfo, Note};
@@ -21,7 +21,13 @@ use crate::spec::{Low, Place, Precision, Spec};
 pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
     let ready = spec.place == Place::TensorRt && engine::is_ready(spec);
     let model = match &spec.model {
-        Some(path) if !ready => Model::open(path, global.links())?,
+        Some(path) if !ready => {
+            let model = Model::open(path, global.links())?;
+            match spec.place {
+                Place::Cpu | Place::Provider(_) => cut::runnable(model, &args.outputs, global)?.0,
+                _ => model,
+            }
+        }
         _ => model.clone(),
     };
     let graph = named(&model, Graph::new(&model.proto))?;
@@ -89,6 +95,13 @@ pub fn show_renamed(reference: &Side, candidate: &mut Side) -> anyhow::Result<Op
         }
     }
     Ok(Some(Note::Renamed { tensors, ends }))
+}
+
+/// Both in the form in which they are looked at.
+pub fn show(reference: &mut Side, candidate: &mut Side) -> anyhow::Result<()> {
+    show_sparse(reference)?;
+    show_sparse(candidate)?;
+    show_integers(reference, candidate)
 }
 
 /// Sparse constants are looked at as what they stand for.

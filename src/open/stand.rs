@@ -81,9 +81,7 @@ impl Pair<'_> {
     pub fn stand(&self, feeds: &[Tensors], right: Vec<Tensors>, got: Vec<Tensors>) -> anyhow::Result<Stand> {
         let mut reference = self.reference.recorded(right.clone())?;
         let mut candidate = self.candidate.recorded(got.clone())?;
-        sides::show_sparse(&mut reference)?;
-        sides::show_sparse(&mut candidate)?;
-        sides::show_integers(&mut reference, &mut candidate)?;
+        sides::show(&mut reference, &mut candidate)?;
         let first = First { reference: Some(right), unmarked: Ok(got), plain: None, built: None, marked: None };
         let known = allow::Known {
             reference: &reference,

@@ -52,5 +52,5 @@ fn read(args: &SetArgs, sides: &[&Side]) -> Vec<PathBuf> {
         _ => side.spec.model.clone(),
     };
     let models = sides.iter().flat_map(|side| side.model.files().chain(stored(side)).collect::<Vec<_>>());
-    models.chain(args.inputs.iter().chain(&args.labels).cloned()).collect()
+    models.chain(args.inputs.iter().chain(&args.labels).cloned()).chain(args.fit.file().map(Into::into)).collect()
 }

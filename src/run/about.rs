@@ -1,8 +1,7 @@
 //! What a backend is and can do, known once it has started. Types decide; the words in [`BackendInfo`] are for the report
 //! and are never read again.
 
-use std::collections::HashSet;
-
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::Observe;
@@ -49,8 +48,8 @@ pub enum Gives {
     /// Any tensor of any model, parts of models included: it runs them.
     #[default]
     Models,
-    /// These tensors, which somebody stored, or for which an engine was built elsewhere.
-    Only(HashSet<String>),
+    /// These tensors, which somebody stored, in the order of the file, or for which an engine was built elsewhere.
+    Only(IndexSet<String>),
 }
 
 /// Who builds engines.

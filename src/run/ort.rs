@@ -7,6 +7,7 @@ mod capi;
 mod cuda;
 pub mod known;
 pub mod library;
+pub mod operators;
 mod optimised;
 mod options;
 mod placed;
@@ -101,8 +102,8 @@ const WITHOUT: &str = "optimization.disable_specified_optimizers";
 /// Why a session is not built whose description cannot be read.
 const IMPOSSIBLE: &str = "an output would have a dimension below zero (a kernel larger than its input, for one)";
 
-/// Has a session with the rounding operator been built?
-static ROUND_KNOWN: Mutex<bool> = Mutex::new(false);
+/// Has a session with the rounding operator been built, and one with custom operators (or without any in the process)?
+static KNOWN: Mutex<(bool, bool)> = Mutex::new((false, false));
 
 impl Ort {
     /// Loads `library` (once a process: a second, different library is refused) and looks for the provider.
@@ -189,18 +190,22 @@ impl Ort {
             let domain = round::domain()?;
             builder = builder.with_operators(domain).map_err(|e| Failure::Refused(e.into()))?;
         }
+        for library in operators::libraries() {
+            builder = builder.with_operator_library(library).map_err(|e| no_operators(library, &e.into()))?;
+        }
         builder = self.provide(builder, &options.provider)?;
         let canceler = builder.canceler();
         let busy = interrupt::busy(move || drop(canceler.cancel()));
         // ONNX Runtime checks whether a domain of operators is known, then adds it: two first sessions at a time collide.
-        let first =
-            emulated.then(|| ROUND_KNOWN.lock().unwrap_or_else(PoisonError::into_inner)).filter(|known| !**known);
+        let first = (emulated || !operators::libraries().is_empty())
+            .then(|| KNOWN.lock().unwrap_or_else(PoisonError::into_inner))
+            .filter(|known| emulated && !known.0 || !known.1);
         // The crate panics where ONNX Runtime infers a dimension below zero, as of a kernel larger than its input.
         let built = panic::catch_unwind(AssertUnwindSafe(|| builder.commit_from_memory(&model.bytes)));
         let impossible = |_| RunError::Build { backend: self.name(), reason: IMPOSSIBLE.to_string() };
         let session = built.map_err(impossible)??;
         if let Some(mut known) = first {
-            *known = true;
+            *known = (known.0 || emulated, true);
         }
         drop(busy);
         Ok(Session::new(session, self.name(), self.words.clone()))
@@ -299,6 +304,15 @@ impl Ort {
         let open = || Ok(Arc::new(Comparer::new(&Cuda::open(device)?)?));
         self.comparer.get_or_init(|| open().map_err(|e: CudaError| e.to_string())).clone().map_err(Some)
     }
+}
+
+/// A library that ONNX Runtime cannot take operators from.
+fn no_operators(library: &Path, e: &ort::Error) -> RunError {
+    RunError::Missing(format!(
+        "{} (--custom-ops) cannot be used as a library of custom operators: {}",
+        library.display(),
+        one_line(&e.to_string())
+    ))
 }
 
 fn load(library: &Path) -> Result<Environment, RunError> {

@@ -40,7 +40,7 @@ impl Saved {
         let names: IndexSet<String> = samples.iter().flat_map(|s| s.keys().cloned()).collect();
         let info =
             BackendInfo { backend: "saved".to_string(), provider: path.display().to_string(), ..Default::default() };
-        let gives = Gives::Only(names.iter().cloned().collect());
+        let gives = Gives::Only(names.clone());
         Saved { about: About { gives, ..About::plain(info) }, samples, names }
     }
 

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::ort::Provider;
+use super::ort::{Provider, operators};
 use super::tensorrt;
 
 /// The hidden subcommand under which layerdiff is a worker.
@@ -45,6 +45,9 @@ pub struct Task {
     pub what: What,
     /// Set before the process starts, so that it reaches the loader: `LD_LIBRARY_PATH` of the library's own folder, say.
     pub env: Vec<(String, String)>,
+    /// Libraries of custom operators that its sessions know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<PathBuf>,
 }
 
 impl Task {
@@ -54,7 +57,7 @@ impl Task {
             (Provider::Built(_) | Provider::Cuda { .. }, Some(folder)) => vec![search_in(folder)],
             _ => Vec::new(),
         };
-        Task { what: What::OnnxRuntime { library, provider }, env }
+        Task { what: What::OnnxRuntime { library, provider }, env, operators: operators::libraries().to_vec() }
     }
 
     /// With this variable set for the process.
@@ -73,7 +76,7 @@ impl Task {
 
     /// Its libraries are opened by their paths, and find each other.
     pub fn tensorrt(options: tensorrt::Options) -> Task {
-        Task { what: What::TensorRt(Box::new(options)), env: Vec::new() }
+        Task { what: What::TensorRt(Box::new(options)), env: Vec::new(), operators: Vec::new() }
     }
 }
 

@@ -50,6 +50,37 @@ impl Tensor {
         Tensor::new(self.dtype, shape, picked).ok()
     }
 
+    /// The elements in the order of the permuted axes: axis `i` is what axis `perm[i]` was. `None` where `perm` is no order of
+    /// the axes, and for types that are not of whole bytes, or strings.
+    pub fn permuted(&self, perm: &[usize]) -> Option<Tensor> {
+        let mut sorted = perm.to_vec();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..self.shape.len()) || self.as_strings().is_some() || !self.dtype.whole_bytes() {
+            return None;
+        }
+        let wide = self.dtype.bits() / 8;
+        let mut strides = vec![1usize; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let shape: Vec<usize> = perm.iter().map(|p| self.shape[*p]).collect();
+        let steps: Vec<usize> = perm.iter().map(|p| strides[*p]).collect();
+        let (source, mut bytes) = (self.bytes(), Vec::with_capacity(self.bytes().len()));
+        let mut index = vec![0usize; shape.len()];
+        for _ in 0..self.elements() {
+            let at: usize = index.iter().zip(&steps).map(|(i, step)| i * step).sum();
+            bytes.extend_from_slice(source.get(at * wide..(at + 1) * wide)?);
+            for axis in (0..shape.len()).rev() {
+                index[axis] += 1;
+                if index[axis] < shape[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+        Tensor::new(self.dtype, shape, bytes).ok()
+    }
+
     /// The tensor cut to `size` positions along `axis`, or repeated from its start until it has as many.
     pub fn resized(&self, axis: usize, size: usize) -> Option<Tensor> {
         let own = *self.shape.get(axis)?;

@@ -52,7 +52,8 @@ def expectations():
         ("dangling.onnx", "inputs.npz", [2], ["'ghost'"]),
         ("missing_external.onnx", "inputs.npz", [2], ["absent.bin"]),
         ("future_ir.onnx", "inputs.npz", [2, 3], ["99"]),
-        ("unknown_op.onnx", "inputs.npz", [2, 3], ["Frobnicate"]),
+        # What stands in front of the operator is judged, and said.
+        ("unknown_op.onnx", "inputs.npz", [3], ["in front of Frobnicate 'act'"]),
         ("valid.onnx", "wrong_dtype.npz", [2], ["'x'", "float64", "float32"]),
         ("valid.onnx", "wrong_name.npz", [2], ["'x'"]),
         ("valid.onnx", "wrong_shape.npz", [2], ["'x'"]),

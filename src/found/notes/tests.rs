@@ -147,6 +147,12 @@ fn all() -> Vec<(Note, &'static str)> {
             "that 'n' (LpNormalization) agrees holds only where the device keeps its statistics in FP32 (so for 2 nodes more): why",
         ),
         (
+            Note::Fitted(Fitted::Infinite(words(
+                "input 'x' is float16 in b.onnx: its value 70000 is out of the range of float16",
+            ))),
+            "input 'x' is float16 in b.onnx: its value 70000 is out of the range of float16: the candidate is given infinities there, and the reference is not",
+        ),
+        (
             Note::UnusedLabels(3),
             "--labels names 3 classes, and no output is made of labels or has rows of 3 values: nothing is told by these names",
         ),
@@ -159,6 +165,7 @@ fn number(note: &Note) -> usize {
         Note::Model(_) => 0,
         Note::Synthetic => 1,
         Note::NotFinite { .. } => 23,
+        Note::Fitted(_) => 33,
         Note::RunAgain(_) => 2,
         Note::Moves(..) => 3,
         Note::UnevenRows(_) => 4,
@@ -205,7 +212,8 @@ fn every_kind_of_note_has_its_sentence_here() {
     let mut numbers: Vec<usize> = all().iter().map(|(note, _)| number(note)).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (0..33).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..34).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..34).collect::<Vec<_>>());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use crate::load::npy::widen;
 use crate::names;
 use crate::onnx::{DimValue, Dimension, ValueInfoProto};
+use crate::precision::{Unfit, retyped};
 use crate::tensor::{DType, Tensor, Tensors};
 
 /// An input that the user has to feed, as the model declares it.
@@ -137,6 +138,14 @@ fn typed(spec: &InputSpec, tensor: &Tensor) -> anyhow::Result<Tensor> {
     }
     if let Some(tensor) = widen::narrowed(tensor, want) {
         return Ok(tensor);
+    }
+    // Engines without int64 are fed with int32, and what was dumped there is data for the model all the same.
+    match retyped(tensor, want) {
+        Ok(whole) if !have.is_float() => return Ok(whole),
+        Err(unfit @ Unfit::Value { .. }) if !have.is_float() => {
+            bail!("input '{name}' is {have}, but the model wants {want}, and {unfit}; give data that fit")
+        }
+        _ => {}
     }
     if have == wide {
         bail!(

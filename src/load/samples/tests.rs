@@ -118,6 +118,21 @@ fn bad_feeds_are_told_in_one_sentence() {
 }
 
 #[test]
+fn whole_numbers_of_another_width_are_fed_where_they_fit() {
+    let spec = |dtype| [InputSpec { name: "ids".into(), dtype, dims: vec![Dim::Rest] }];
+    let mut feeds = [feed(&[("ids", Tensor::from_vec(DType::Int32, vec![2], vec![1i32, 0]))])];
+    check(&mut feeds, &spec(DType::Int64)).unwrap();
+    assert_eq!((feeds[0]["ids"].dtype, feeds[0]["ids"].view::<i64>().as_ref()), (DType::Int64, &[1, 0][..]));
+    check(&mut feeds, &spec(DType::Bool)).unwrap();
+    assert_eq!(feeds[0]["ids"].bytes(), [1, 0]);
+    let told = message(check(&mut [feed(&[("ids", Tensor::i64(&[1], &[1 << 40]))])], &spec(DType::Int32)));
+    assert!(
+        told.contains("int64, but the model wants int32, and its value 1099511627776 is out of the range"),
+        "{told}"
+    );
+}
+
+#[test]
 fn types_that_numpy_lacks_are_fed_as_float32_if_exact() {
     let spec = [InputSpec { name: "x".into(), dtype: DType::Bfloat16, dims: vec![Dim::Rest] }];
     let mut feeds = [feed(&[("x", Tensor::f32(&[2], &[1.5, -2.0]))])];

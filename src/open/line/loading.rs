@@ -6,11 +6,13 @@ use std::io;
 use anyhow::ensure;
 
 use crate::cli::{GlobalArgs, SetArgs, StageArg};
+use crate::found::Note;
+use crate::found::fitted::Fitted;
 use crate::lab::Side;
 use crate::load::Model;
-use crate::open::{data, named, part, sides};
+use crate::open::{data, fit, named, part, same, sides};
 use crate::run::RunError;
-use crate::spec::Spec;
+use crate::tensor::Tensors;
 
 /// What every stage is loaded with.
 pub struct Loading<'a> {
@@ -22,6 +24,8 @@ pub struct Loading<'a> {
     pub set: &'a SetArgs,
     /// The run that is believed.
     pub reference: &'a Side,
+    /// The data, one set of inputs a sample.
+    pub feeds: &'a [Tensors],
     /// What each sample was read from, of all shards.
     pub files: &'a [String],
     /// Names of the tensors that decide.
@@ -30,8 +34,8 @@ pub struct Loading<'a> {
 
 impl Loading<'_> {
     /// The stage, or why it cannot be loaded or fed; only Ctrl-C ends the pipeline here.
-    pub fn stage(&self, stage: &StageArg) -> anyhow::Result<Result<Side, String>> {
-        let side = self.side(&stage.spec);
+    pub fn stage(&self, stage: &StageArg) -> anyhow::Result<Result<(Side, Vec<Note>), String>> {
+        let side = self.side(stage);
         let absent = |cause: &(dyn Error + 'static)| {
             cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
         };
@@ -40,11 +44,15 @@ impl Loading<'_> {
         Ok(told(side)?.map_err(|why| why + advice))
     }
 
-    fn side(&self, spec: &Spec) -> anyhow::Result<Side> {
+    /// The side, and what was done about its inputs and its names.
+    fn side(&self, stage: &StageArg) -> anyhow::Result<(Side, Vec<Note>)> {
+        let spec = &stage.spec;
         part::stored(self.set, spec, self.files)?;
         let mut side = sides::candidate(spec, self.model, self.global, self.set)?;
-        sides::show_renamed(self.reference, &mut side)?;
-        data::check_inputs(self.reference, &side)?;
+        let renamed = sides::show_renamed(self.reference, &mut side)?;
+        same::check_inputs(self.reference, &side)?;
+        let mut told = same::check_types(&side, self.feeds)?;
+        told.extend(fit::names(&self.set.fit, &mut side)?.told());
         named::check(self.set, self.reference, &side)?;
         data::outputs(self.set, self.reference, &side)?;
         ensure!(
@@ -52,7 +60,8 @@ impl Loading<'_> {
             "'{spec}' holds none of {}; store the tensors under the names of the model's outputs",
             self.outputs.join(", ")
         );
-        Ok(side)
+        let of_stage = |told| Note::Fitted(Fitted::Stage(stage.name.clone(), Box::new(told)));
+        Ok((side, told.into_iter().map(of_stage).chain(renamed).collect()))
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod bindings;
 mod build;
-mod convert;
 mod memory;
 mod observe;
 mod prepare;

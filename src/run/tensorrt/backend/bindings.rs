@@ -1,8 +1,8 @@
 //! A ready engine against the model that it is said to be built from: names, element types, shapes. Pure: values in, sentences out.
 
-use super::convert::convertible;
 use super::profiles::{dims_text, shape_of};
 use crate::onnx::{DimValue, GraphProto, ValueInfoProto};
+use crate::precision::convertible;
 use crate::run::tensorrt::Binding;
 use crate::tensor::Tensors;
 

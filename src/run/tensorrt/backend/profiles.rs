@@ -1,6 +1,6 @@
 //! The shapes that an engine is built for: from the user, else from the data. Pure: no TensorRT in here.
 
-use super::convert::{integers, is_integer};
+use crate::precision::{integers, is_integer};
 use crate::run::tensorrt::Range;
 use crate::tensor::{Tensor, Tensors, shape_text};
 

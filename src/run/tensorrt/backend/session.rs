@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::convert::convert;
 use super::memory::{Device, Place};
 use super::observe::{self, Tap};
 use super::profiles::{dims_text, shape_of};
 use crate::onnx::GraphProto;
+use crate::precision;
 use crate::run::tensorrt::{Binding, Context, Engine, layers};
 use crate::run::{Observe, RunError};
 use crate::tensor::{Tensor, Tensors};
@@ -100,8 +100,8 @@ impl Session {
             let tensor = feed
                 .get(name)
                 .ok_or_else(|| self.device.failed(format!("input '{name}' has no value; give it one")))?;
-            let tensor =
-                convert(tensor, binding.dtype).map_err(|why| self.device.failed(format!("input '{name}': {why}")))?;
+            let tensor = precision::retyped(tensor, binding.dtype)
+                .map_err(|why| self.device.failed(format!("input '{name}' of the engine: {why}")))?;
             self.context.set_input_shape(name, &shape_of(&tensor))?;
             let place = self.device.place(&mut self.places, binding, tensor.bytes().len())?;
             self.device.fill(place, tensor.bytes())?;

@@ -76,6 +76,7 @@ fn step(number: usize) {
 
 fn start(mode: &str) -> Result<Worker, RunError> {
     let task = Task {
+        operators: Vec::new(),
         what: What::OnnxRuntime { library: "lib.so".into(), provider: Provider::Built("fake".to_string()) },
         env: vec![(MODE.to_string(), mode.to_string())],
     };
