@@ -202,8 +202,10 @@ def weight_external(_, graph, rng):
 
 
 def weight_large(_, graph, rng):
-    """A value that says how large something is, or divides by it."""
-    small = [t for t in graph.initializer if t.data_type in (TensorProto.INT64, TensorProto.INT32)]
+    """A value that says how large something is, or divides by it. A loop that runs for years is no spoilt file."""
+    trips = {node.input[0] for node in graph.node if node.op_type == "Loop" and node.input}
+    whole = (TensorProto.INT64, TensorProto.INT32)
+    small = [t for t in graph.initializer if t.data_type in whole and t.name not in trips]
     if not small:
         return False
     tensor = rng.choice(small)

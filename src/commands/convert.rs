@@ -31,13 +31,13 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     let library = library::find(global.ort_library.as_deref())?;
     let ort = Runtime::start(&library.path)?;
     let converted = converted(args, &model, inlined.as_ref(), &ort)?;
-    for note in model.warnings.iter().chain(&converted.notes) {
-        terminal::say(note);
-    }
     target.write(&model, &converted.model)?;
     writeln!(out, "{}", terminal::clean(&target.path.display().to_string()))?;
     writeln!(out, "{}", summary(&model, inlined.as_ref().map_or(&model.proto, |inlined| &inlined.model), &converted))?;
-    loaded(args.to, &target, &ort, out)
+    // A refusal is one sentence; what else is to be known is of a file that can be used.
+    loaded(args.to, &target, &ort, out)?;
+    model.warnings.iter().chain(&converted.notes).for_each(|note| terminal::say(note));
+    Ok(())
 }
 
 /// Where functions are called, it is their bodies that are converted: the calls are `inlined`.
