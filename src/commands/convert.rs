@@ -36,7 +36,7 @@ pub fn run(args: &ConvertArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     writeln!(out, "{}", summary(&model, inlined.as_ref().map_or(&model.proto, |inlined| &inlined.model), &converted))?;
     // A refusal is one sentence; what else is to be known is of a file that can be used.
     loaded(args.to, &target, &ort, out)?;
-    model.warnings.iter().chain(&converted.notes).for_each(|note| terminal::say(note));
+    model.warnings.iter().chain(&converted.notes).for_each(terminal::say);
     Ok(())
 }
 

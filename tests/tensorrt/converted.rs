@@ -14,11 +14,13 @@ use layerdiff::run::tensorrt::{self, Layer};
 use layerdiff::tensor::Tensor;
 
 /// What TensorRT-RTX does not parse, and why.
-const NOT_PARSED: [(&str, &str); 6] = [
+const NOT_PARSED: [(&str, &str); 8] = [
     // The shape of what is chosen depends on the data.
     ("nothing_selected/model.onnx", "(Compress)"),
     ("nothing_selected/candidate.onnx", "(Compress)"),
     ("dynamic_quantised/candidate.onnx", "(DynamicQuantizeLinear)"),
+    ("packed_four_bits/model.onnx", "(MatMulNBits): input tensor A must be FP16"),
+    ("packed_four_bits/candidate.onnx", "(MatMulNBits): input tensor A must be FP16"),
     ("qdq_bad_scale/candidate.onnx", INT32_BIAS),
     ("qdq_healthy/candidate.onnx", INT32_BIAS),
     ("string_model/model.onnx", "Failed to convert ONNX date type to TensorRT data type."),
