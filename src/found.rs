@@ -56,7 +56,7 @@ pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use placement::{FellBack, OfProvider, Placement};
 pub use real::Real;
 pub use session::{MadeNode, Optimizers, SessionInfo};
-pub use times::{NodePrice, NodeShare, Price, Times, shares};
+pub use times::{Latency, NodePrice, NodeShare, Price, Times, shares};
 pub use torch::{KnownBy, Torch};
 
 use schemars::JsonSchema;

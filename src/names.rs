@@ -1,4 +1,7 @@
-//! Which of the known names somebody may have meant: every flag that names something asks here. Knows no model and no flag.
+//! Which of the known names somebody may have meant, where every flag that names something asks, and names in a sentence. Knows
+//! no model and no flag.
+
+use std::fmt::Display;
 
 /// Names that one sentence offers.
 const OFFERED: usize = 3;
@@ -41,6 +44,16 @@ pub fn either(names: &[&str]) -> String {
     }
 }
 
+/// `'a', 'b' and 3 more`, of names that are quoted already if they shall be: `most` of them and the number of the others.
+pub fn few<T: Display>(names: impl IntoIterator<Item = T>, most: usize) -> String {
+    let mut names = names.into_iter();
+    let named: Vec<String> = names.by_ref().take(most).map(|name| name.to_string()).collect();
+    match names.count() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// How far a known name is from `wanted`, which is in lower case; `None`: too far to be meant.
 fn distance(wanted: &str, known: &str) -> Option<usize> {
     let known = known.to_lowercase();
@@ -63,6 +76,13 @@ mod tests {
     use super::*;
 
     const KNOWN: [&str; 6] = ["input_ids", "attention_mask", "x", "logits", "/enc/logits", "/enc/layers.10/Add"];
+
+    #[test]
+    fn a_few_of_many() {
+        assert_eq!(few(["a"; 0], 2), "");
+        assert_eq!(few(["a", "b"], 2), "a, b");
+        assert_eq!(few(["a", "b", "c"], 2), "a, b and 1 more");
+    }
 
     #[test]
     fn what_may_have_been_meant() {

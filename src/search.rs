@@ -41,6 +41,17 @@ pub enum Answer {
     Unknown,
 }
 
+impl Answer {
+    /// What is good for one search is what another one looks for, as [`ddmin`] does for a smallest set that cures.
+    pub fn swapped(self) -> Answer {
+        match self {
+            Answer::Good => Answer::Bad,
+            Answer::Bad => Answer::Good,
+            Answer::Unknown => Answer::Unknown,
+        }
+    }
+}
+
 /// A bad item whose inputs are all good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {

@@ -40,6 +40,13 @@ pub enum Place {
     Saved(PathBuf),
 }
 
+impl Place {
+    /// `ort` and `ort-NAME`.
+    pub fn is_onnx_runtime(&self) -> bool {
+        matches!(self, Place::Cpu | Place::Provider(_))
+    }
+}
+
 /// The backend alone, as users write it.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -191,18 +191,10 @@ where
         log.ask(&sets)?;
         let answers = sets.iter().map_while(|set| log.known(set));
         // To ddmin a set is bad when it has the property: here, when the outputs agree.
-        Ok(answers.map(swap).collect())
+        Ok(answers.map(Answer::swapped).collect())
     })?;
     log.add_asked(minimal.asked.iter().map(|numbers| union(numbers)));
     Ok(union(&minimal.items))
-}
-
-fn swap(answer: Answer) -> Answer {
-    match answer {
-        Answer::Good => Answer::Bad,
-        Answer::Bad => Answer::Good,
-        Answer::Unknown => Answer::Unknown,
-    }
 }
 
 fn singles(nodes: &[usize]) -> Vec<Set> {

@@ -114,9 +114,9 @@ pub fn optimizers(lab: &Lab, right: &[Tensors], most: usize, progress: &Progress
     let mut trials = Trials { lab, right, progress, left: most, tried: 0 };
     let session = &lab.candidate.session;
     // A session that is refused has no list of its own: then it is of all names.
-    let mut switches = match made(lab, session) {
-        Ok(made) => made.applied,
-        Err(RunError::Build { .. } | RunError::Crash { .. }) => every_name(),
+    let (mut switches, with) = match made(lab, session) {
+        Ok(made) => (made.applied, Some(made.nodes)),
+        Err(RunError::Build { .. } | RunError::Crash { .. }) => (every_name(), None),
         Err(e) => return Err(e),
     };
     if session.prepack {
@@ -131,7 +131,11 @@ pub fn optimizers(lab: &Lab, right: &[Tensors], most: usize, progress: &Progress
         let rules: Vec<String> = RULES.iter().map(|rule| rule.to_string()).chain(others).collect();
         off = trials.smallest(&rules)?.unwrap_or(off);
     }
-    let made = difference(lab, session, &off.names)?;
+    let made = match with {
+        Some(with) => apart(&with, &made(lab, &without(session, &off.names))?.nodes),
+        // What is refused made nothing.
+        None => Vec::new(),
+    };
     Ok(Optimizers { names: off.names, verified: true, minimal: off.minimal, trials: trials.tried, of, made })
 }
 
@@ -161,11 +165,7 @@ impl Trials<'_> {
         // What is looked for here is the cure: a set that cures is one that `ddmin` may make smaller.
         let found = ddmin(&all, &[], 1, |sets| {
             let Some(set) = sets.first() else { return Ok(vec![Answer::Unknown]) };
-            Ok::<_, RunError>(vec![match self.cured(&names(set))? {
-                Answer::Good => Answer::Bad,
-                Answer::Bad => Answer::Good,
-                Answer::Unknown => Answer::Unknown,
-            }])
+            Ok::<_, RunError>(vec![self.cured(&names(set))?.swapped()])
         })?;
         Ok(Some(Off { names: names(&found.items), minimal: found.unknown == 0 }))
     }
@@ -201,23 +201,12 @@ fn made(lab: &Lab, session: &SessionOptions) -> Result<Optimised, RunError> {
     side.optimised(&side.work(&[], &[]).in_session(session.clone()))
 }
 
-/// The nodes that are there with these optimizers, and what of the model each stands for.
-fn difference(lab: &Lab, session: &SessionOptions, off: &[String]) -> Result<Vec<MadeNode>, RunError> {
-    let with = match made(lab, session) {
-        Ok(made) => made.nodes,
-        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-        // What is refused made nothing.
-        Err(_) => return Ok(Vec::new()),
-    };
-    Ok(apart(&with, &made(lab, &without(session, off))?.nodes))
-}
-
 /// Of optimizers and rules, where nobody tells which change something.
 fn every_name() -> Vec<String> {
     RULES.iter().chain(&OPTIMIZERS).map(|name| name.to_string()).collect()
 }
 
-/// Nodes of `with` that `without` has not, and for each the nodes of `without` that it stands for.
+/// Nodes of `with` that `without` has not, and for each what of the model it stands for: nodes of `without`.
 fn apart(with: &[OptimisedNode], without: &[OptimisedNode]) -> Vec<MadeNode> {
     let only = |these: &[OptimisedNode], others: &[OptimisedNode]| -> Vec<OptimisedNode> {
         let same = |a: &OptimisedNode, b: &OptimisedNode| {

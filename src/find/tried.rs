@@ -11,6 +11,7 @@ use super::isolate::undone::{Bench, Undo};
 use crate::found::{Culprit, Diagnosis, Kind, Status, Sure};
 use crate::graph::Graph;
 use crate::lab::{Lowering, Probe};
+use crate::names::few;
 use crate::run::RunError;
 use crate::tensor::DType;
 use whole::Whole;
@@ -292,10 +293,7 @@ fn named(graph: &Graph, tensors: &[usize]) -> String {
     tensors.sort_unstable();
     let mut names: Vec<String> = tensors.iter().map(|t| format!("'{}'", graph.producer(*t).name)).collect();
     names.dedup();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let all = names.join(", ");
-    if more > 0 { format!("{all} and {more} more") } else { all }
+    few(names, NAMED)
 }
 
 #[cfg(test)]

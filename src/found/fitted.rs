@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::names::few;
 use crate::tensor::DType;
 
 /// Names in one sentence.
@@ -136,15 +137,13 @@ impl fmt::Display for Fitted {
 }
 
 fn other_names(pairs: &[(String, String)], by: Known) -> String {
-    let shown: Vec<String> = pairs.iter().take(NAMED).map(|(theirs, ours)| format!("'{theirs}' is '{ours}'")).collect();
-    let more = pairs.len() - shown.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let pairs = few(pairs.iter().map(|(theirs, ours)| format!("'{theirs}' is '{ours}'")), NAMED);
     let how = match by {
         Known::Names => "found by their names",
         Known::Values => "found by their values, which agree with one tensor only",
         Known::Order => "guessed by their shapes and their order",
     };
-    format!("arrays of the candidate under other names, {how}: {}{more}", shown.join(", "))
+    format!("arrays of the candidate under other names, {how}: {pairs}")
 }
 
 /// `'a', 'b'`
@@ -154,10 +153,7 @@ pub fn list(names: &[String]) -> String {
 
 /// `'a', 'b', 'c' and 2 more`
 pub fn some(names: &[String]) -> String {
-    let shown = &names[..names.len().min(NAMED)];
-    let more = names.len() - shown.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", list(shown))
+    few(names.iter().map(|name| format!("'{name}'")), NAMED)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::fitted::{Fitted, list, some};
 use super::placement::short;
+use crate::names::few;
 use crate::spec::Precision;
 use crate::tensor::DType;
 
@@ -160,9 +161,8 @@ fn renamed(tensors: usize, ends: &[(String, String)]) -> String {
         1 => Some("a tensor inside".to_string()),
         n => Some(format!("{n} tensors inside")),
     };
-    let pairs: Vec<String> = ends.iter().take(NAMED).map(|(theirs, mine)| format!("'{theirs}' is '{mine}'")).collect();
-    let more = if ends.len() > NAMED { format!(" and {} more", ends.len() - NAMED) } else { String::new() };
-    let ends = (!pairs.is_empty()).then(|| format!("of its inputs and outputs {}{more}", pairs.join(", ")));
+    let pairs = few(ends.iter().map(|(theirs, mine)| format!("'{theirs}' is '{mine}'")), NAMED);
+    let ends = (!pairs.is_empty()).then(|| format!("of its inputs and outputs {pairs}"));
     let what: Vec<String> = inside.into_iter().chain(ends).collect();
     format!(
         "the candidate's file has other names, paired by structure and weights: {}; they are told by the model's names",
@@ -304,10 +304,7 @@ impl fmt::Display for Note {
 /// `OpenVINO did not take 1 of 6 nodes (Unique): they fell back to another provider, mostly the CPU`
 fn fell_back(provider: &str, nodes: usize, of: usize, operators: &[String]) -> String {
     let provider = short(provider);
-    let named: Vec<&str> = operators.iter().take(NAMED).map(String::as_str).collect();
-    let more = operators.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let operators = format!("{}{more}", named.join(", "));
+    let operators = few(operators, NAMED);
     match nodes == of {
         true => format!("{provider} took none of the {of} nodes ({operators}): all fell back to the CPU"),
         false => format!("{nodes} of {of} nodes ({operators}) fell back to the CPU: {provider} did not take them"),

@@ -8,7 +8,7 @@ use super::shard::Shard;
 use super::sizes::{Batch, Size, SizeVerdict, told};
 use super::steps::{Decoding, StepVerdict};
 use super::{
-    BackendInfo, Decisions, Environment, InputsInfo, ModelInfo, Placement, Real, SampleVerdict, TensorResult,
+    BackendInfo, Decisions, Environment, InputsInfo, Latency, ModelInfo, Placement, Real, SampleVerdict, TensorResult,
     ToleranceInfo, Verdict,
 };
 
@@ -128,21 +128,6 @@ pub struct Against {
     pub decisions: Vec<Decisions>,
 }
 
-/// Seconds of one run without its build, over the samples.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Latency {
-    /// In the middle of all.
-    pub median: Real,
-    /// The quickest.
-    pub least: Real,
-    /// The slowest; the first run is among them.
-    pub most: Real,
-    /// How many runs.
-    pub runs: usize,
-    /// Each of them, by sample.
-    pub each: Vec<Real>,
-}
-
 /// What the command of `next` found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Bisected {
@@ -213,19 +198,6 @@ pub struct Prediction {
     /// Seconds that the whole sample took, where the backend has a time of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Real>,
-}
-
-impl Latency {
-    /// Of these runs; `None` without any.
-    pub fn of(seconds: &[f64]) -> Option<Latency> {
-        let mut sorted = seconds.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let (least, most) = (*sorted.first()?, *sorted.last()?);
-        let half = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 };
-        let each = seconds.iter().copied().map(Real).collect();
-        Some(Latency { median: Real(median), least: Real(least), most: Real(most), runs: sorted.len(), each })
-    }
 }
 
 impl Stage {

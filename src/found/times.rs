@@ -5,7 +5,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Real;
-use super::stages::Latency;
+
+/// Seconds of one run without its build, over the samples.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// In the middle of all.
+    pub median: Real,
+    /// The quickest.
+    pub least: Real,
+    /// The slowest; the first run is among them.
+    pub most: Real,
+    /// How many runs.
+    pub runs: usize,
+    /// Each of them, by sample.
+    pub each: Vec<Real>,
+}
 
 /// How long both sides take, as they are deployed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +79,17 @@ pub struct NodePrice {
 }
 
 impl Latency {
+    /// Of these runs; `None` without any.
+    pub fn of(seconds: &[f64]) -> Option<Latency> {
+        let mut sorted = seconds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        let half = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 };
+        let each = seconds.iter().copied().map(Real).collect();
+        Some(Latency { median: Real(median), least: Real(least), most: Real(most), runs: sorted.len(), each })
+    }
+
     /// The runs in the middle: a quarter took less, a quarter took more. Seconds.
     pub fn middle(&self) -> (f64, f64) {
         let mut sorted: Vec<f64> = self.each.iter().map(|seconds| seconds.0).collect();

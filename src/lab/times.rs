@@ -2,8 +2,7 @@
 //! cannot be told takes nothing from the answer.
 
 use super::{Lab, Lowering, Side, Work};
-use crate::found::stages::Latency;
-use crate::found::{NodeShare, Real, Times, shares};
+use crate::found::{Latency, NodeShare, Real, Times, shares};
 use crate::run::{NodeTime, RunError, Timed};
 
 /// What one side takes.

@@ -87,8 +87,8 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
     let ort = global.ort_library.as_deref();
     let mut libraries = match &spec.place {
         Place::Cpu => vec![library::find(ort)?.path],
-        Place::Provider(name) => match global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
-            Some((_, plugin)) => vec![library::find(ort)?.path, plugin.clone()],
+        Place::Provider(name) => match plugin(name, global) {
+            Some(plugin) => vec![library::find(ort)?.path, plugin.clone()],
             None => {
                 let Ok(found) = library::find_with_provider(ort, name) else {
                     return Ok(library::every(ort)?.into_iter().map(|library| library.path).take(1).collect());
@@ -103,7 +103,7 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
         }
         Place::Exec(_) | Place::Saved(_) => Vec::new(),
     };
-    if matches!(spec.place, Place::Cpu | Place::Provider(_)) {
+    if spec.place.is_onnx_runtime() {
         libraries.extend(global.custom_ops.iter().cloned());
     }
     Ok(libraries)
@@ -111,8 +111,7 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
 
 /// The provider `cuda` of ONNX Runtime itself; a plug-in chooses its device by itself.
 pub fn is_cuda(spec: &Spec, global: &GlobalArgs) -> bool {
-    let plugin = || global.ep_library.iter().any(|(name, _)| name.eq_ignore_ascii_case("cuda"));
-    matches!(&spec.place, Place::Provider(name) if name == "cuda") && !plugin()
+    matches!(&spec.place, Place::Provider(name) if name == "cuda") && plugin("cuda", global).is_none()
 }
 
 /// Workers for `ort-NAME`, of the first library that has the provider. A name that neither layerdiff nor any library knows is
@@ -127,7 +126,7 @@ fn provider(name: &str, devices: &[usize], precision: Precision, global: &Global
         }
     }
     let plugged = global.ep_library.iter().map(|(name, _)| name.as_str());
-    let (given, plugged): (bool, Vec<&str>) = (is_plugged(name, global), plugged.collect());
+    let (given, plugged): (bool, Vec<&str>) = (plugin(name, global).is_some(), plugged.collect());
     match refused {
         Some(e) if given || known::by_name(name).is_some() => Err(e.into()),
         refused => bail!(unknown(name, &plugged, refused)),
@@ -148,22 +147,22 @@ fn unknown(name: &str, plugged: &[&str], refused: Option<RunError>) -> String {
     )
 }
 
-/// Is it a plug-in of the user's?
-fn is_plugged(name: &str, global: &GlobalArgs) -> bool {
-    global.ep_library.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+/// The user's library for it, where it is a plug-in.
+fn plugin<'a>(name: &str, global: &'a GlobalArgs) -> Option<&'a PathBuf> {
+    let of_name = |(given, _): &&'a (String, PathBuf)| given.eq_ignore_ascii_case(name);
+    global.ep_library.iter().find(of_name).map(|(_, library)| library)
 }
 
 /// What a worker process may load for `ort-NAME`: the plug-in, the build that has a file for it, or else every build, for some
 /// providers are no files.
 fn tasks(name: &str, precision: Precision, global: &GlobalArgs) -> anyhow::Result<Vec<Task>> {
-    let given = global.ep_library.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, path)| path.clone());
-    if let Some(plugin) = given {
+    if let Some(plugin) = plugin(name, global) {
         ensure!(
             precision != Precision::Tf32,
             "ort-{name}:tf32: layerdiff cannot tell a plug-in provider to use TF32; leave --ep-library out"
         );
         let library = library::find(global.ort_library.as_deref())?;
-        return Ok(vec![Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin })]);
+        return Ok(vec![Task::new(library.path, Provider::Plugin { name: name.to_string(), library: plugin.clone() })]);
     }
     let name = known::by_name(name).map_or(name, |known| known.name);
     let flag = global.ort_library.as_deref();

@@ -6,43 +6,38 @@ use crate::found::{Note, SessionInfo, Status, Verdict};
 use crate::judge::Rules;
 use crate::lab::first::{First, inner};
 use crate::lab::{Lab, Side};
-use crate::run::{Level, RunError, SessionOptions};
+use crate::run::{Level, RunError};
 use crate::search::Answer;
-use crate::spec::Place;
 use crate::tensor::Tensors;
 
 /// What is told of the candidate's session; nothing where ONNX Runtime does not run it. Chooses the session of the search, and the
 /// rules: `loose` are those of a session that optimises, whose roundings are no fault.
 pub fn settle(lab: &mut Lab, first: &mut First, loose: Rules) -> Result<(Option<SessionInfo>, Option<Note>), RunError> {
     let Some(mut info) = info(&lab.candidate) else { return Ok((None, None)) };
-    let Some(deployed) = lab.candidate.deploys.clone() else { return Ok((Some(info), None)) };
+    if lab.candidate.deploys.is_none() || matches!(first.unmarked, Err(RunError::Interrupted)) {
+        return Ok((Some(info), None));
+    }
     let right = right(lab, first)?;
-    let values = match &first.unmarked {
-        Ok(values) => values.clone(),
-        Err(RunError::Interrupted) => return Ok((Some(info), None)),
-        Err(_) => {
-            lab.rules = loose;
-            return Ok((Some(refused(lab, first, &right, info)?), None));
-        }
+    let Ok(values) = first.unmarked.clone() else {
+        lab.rules = loose;
+        return Ok((Some(refused(lab, first, &right, info)?), None));
     };
     let apart = bad(lab, &right, &values)?;
     // A file of half precision is another thing on a device that computes in it.
     if !apart && !lab.candidate.half {
         return Ok((Some(info), None));
     }
-    let side = &lab.candidate;
-    let plain = match side.see(&inner(side, &lab.outputs), &lab.feeds, &lab.outputs, Default::default()) {
-        Ok(answer) => answer.values,
-        Err(RunError::Interrupted) => return Err(RunError::Interrupted),
-        Err(e) => {
-            info.plain_why = Some(e.to_string());
+    let plain = match plain(lab)? {
+        Ok(values) => values,
+        Err(why) => {
+            info.plain_why = Some(why);
             lab.rules = loose;
-            search_in(lab, first, deployed);
+            search_in_deployed(lab, first);
             return Ok((Some(info), None));
         }
     };
     let plain_apart = bad(lab, &right, &plain)?;
-    info.plain = Some(if plain_apart { Verdict::Diverged } else { Verdict::Agreed });
+    info.plain = Some(verdict(plain_apart));
     let strict = std::mem::replace(&mut lab.rules, loose);
     let apart = apart && bad(lab, &right, &values)?;
     let note = note(&lab.candidate, !apart, info.plain);
@@ -62,25 +57,32 @@ pub fn settle(lab: &mut Lab, first: &mut First, loose: Rules) -> Result<(Option<
             lab.rules.of.extend(outputs);
             first.plain = Some(plain);
         }
-        (true, _) => search_in(lab, first, deployed),
+        (true, _) => search_in_deployed(lab, first),
     }
     Ok((Some(info), note))
 }
 
 /// There is no verdict; does the plain session have one?
 fn refused(lab: &mut Lab, first: &mut First, right: &[Tensors], info: SessionInfo) -> Result<SessionInfo, RunError> {
+    let plain = match plain(lab)? {
+        Ok(values) => bad(lab, right, &values)?,
+        Err(why) => return Ok(SessionInfo { plain_why: Some(why), ..info }),
+    };
+    search_in_deployed(lab, first);
+    Ok(SessionInfo { plain: Some(verdict(plain)), ..info })
+}
+
+/// The outputs of the plain session, or why it has none.
+fn plain(lab: &Lab) -> Result<Result<Vec<Tensors>, String>, RunError> {
     let side = &lab.candidate;
-    match side.see(&inner(side, &lab.outputs), &lab.feeds, &lab.outputs, Default::default()) {
+    match side.run(&inner(side, &lab.outputs), &lab.feeds, &lab.outputs) {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
-        Err(e) => Ok(SessionInfo { plain_why: Some(e.to_string()), ..info }),
-        Ok(plain) => {
-            let plain = if bad(lab, right, &plain.values)? { Verdict::Diverged } else { Verdict::Agreed };
-            if let Some(deployed) = lab.candidate.deploys.clone() {
-                search_in(lab, first, deployed);
-            }
-            Ok(SessionInfo { plain: Some(plain), ..info })
-        }
+        given => Ok(given.map_err(|e| e.to_string())),
     }
+}
+
+fn verdict(bad: bool) -> Verdict {
+    if bad { Verdict::Diverged } else { Verdict::Agreed }
 }
 
 fn bad(lab: &Lab, right: &[Tensors], values: &[Tensors]) -> Result<bool, RunError> {
@@ -95,9 +97,9 @@ fn note(candidate: &Side, agrees: bool, plain: Option<Verdict>) -> Option<Note> 
 }
 
 /// Tensors are looked at in the deployed session.
-fn search_in(lab: &mut Lab, first: &mut First, session: SessionOptions) {
-    lab.candidate.session = session;
-    lab.candidate.deploys = None;
+fn search_in_deployed(lab: &mut Lab, first: &mut First) {
+    let Some(deployed) = lab.candidate.deploys.take() else { return };
+    lab.candidate.session = deployed;
     // That was of the plain one.
     first.marked = None;
 }
@@ -127,7 +129,7 @@ fn right(lab: &Lab, first: &First) -> Result<Vec<Tensors>, RunError> {
 
 /// How the session is made that gives the verdict.
 fn info(side: &Side) -> Option<SessionInfo> {
-    if !matches!(side.spec.place, Place::Cpu | Place::Provider(_)) {
+    if !side.spec.place.is_onnx_runtime() {
         return None;
     }
     let session = side.deploys.as_ref().unwrap_or(&side.session);

@@ -23,9 +23,9 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
     let model = match &spec.model {
         Some(path) if !ready => {
             let model = Model::open(path, global.links())?;
-            match spec.place {
-                Place::Cpu | Place::Provider(_) => cut::runnable(model, &args.outputs, global)?.0,
-                _ => model,
+            match spec.place.is_onnx_runtime() {
+                true => cut::runnable(model, &args.outputs, global)?.0,
+                false => model,
             }
         }
         _ => model.clone(),
@@ -54,7 +54,7 @@ pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs
         None => side(spec, model, global, args)?,
         Some(_) => {
             ensure!(
-                matches!(spec.place, Place::Cpu | Place::Provider(_)),
+                spec.place.is_onnx_runtime(),
                 "--candidate-ort-library is another ONNX Runtime, and '{spec}' is none; leave it out, or use ort or ort-NAME"
             );
             side(spec, model, &global_of_candidate(args, global), args)?
@@ -74,8 +74,7 @@ pub fn global_of_candidate(args: &SetArgs, global: &GlobalArgs) -> GlobalArgs {
 
 /// Does ONNX Runtime run its files as they are?
 fn has_sessions(side: &Side) -> bool {
-    let runtime = matches!(side.spec.place, Place::Cpu | Place::Provider(_));
-    runtime && !matches!(side.lowering, Lowering::Emulate(_))
+    side.spec.place.is_onnx_runtime() && !matches!(side.lowering, Lowering::Emulate(_))
 }
 
 /// A candidate's file that is the model under other names is looked at under the model's: what was renamed is told.

@@ -13,6 +13,7 @@ use super::{About, Answer, Backend, Doubt, Job, Question, RunError, Timed, Told,
 use crate::found::BackendInfo;
 use crate::load::own::{Copies, Desk};
 use crate::load::{materialise, npz};
+use crate::names::few;
 use crate::tensor::Tensors;
 
 /// Seconds that one run of the command may take.
@@ -150,11 +151,9 @@ fn select(mut given: Tensors, names: &[String]) -> Result<Tensors, RunError> {
 /// Names as a message shows them: with the verb, so that one and many read well.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let quoted: Vec<String> = names.iter().take(SHOWN).map(|n| format!("'{n}'")).collect();
-    match names.len() {
-        0 => "nothing".to_string(),
-        n if n > SHOWN => format!("{} and {} more", quoted.join(", "), n - SHOWN),
-        _ => quoted.join(", "),
+    match names {
+        [] => "nothing".to_string(),
+        names => few(names.iter().map(|n| format!("'{n}'")), SHOWN),
     }
 }
 

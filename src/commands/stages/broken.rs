@@ -3,6 +3,7 @@
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::stages::Stage;
 use crate::found::{Status, Verdict};
+use crate::names::few;
 use crate::open::line::Line;
 
 /// The reference that needs no word.
@@ -24,8 +25,7 @@ fn outputs(stage: &Stage) -> String {
     match (off.len(), &stage.why) {
         (0, Some(why)) => format!(" ({why})"),
         (0, None) => String::new(),
-        (n, _) if n > NAMED => format!(" in {} and {} more", off[..NAMED].join(", "), n - NAMED),
-        _ => format!(" in {}", off.join(", ")),
+        _ => format!(" in {}", few(off, NAMED)),
     }
 }
 

@@ -5,8 +5,8 @@ use super::{
     sizes_of_all, worst_of_all,
 };
 use crate::found::shard::{Shard, Shared};
-use crate::found::stages::{Against, Latency, Stage, Stages, TrueRow, Truth, together};
-use crate::found::{Real, Verdict};
+use crate::found::stages::{Against, Stage, Stages, TrueRow, Truth, together};
+use crate::found::{Latency, Real, Verdict};
 
 /// One of all shards of one run. An error says what does not fit, and which files.
 pub fn merge(mut all: Vec<Named<Stages>>) -> Result<Stages, String> {

@@ -3,6 +3,7 @@
 use crate::found::words::clean;
 use crate::inspect::facts::Port;
 use crate::inspect::port::sizes_text;
+use crate::names::few;
 use crate::show::page::{Block, Column, ColumnKind, Row, Table, Words};
 
 /// A table of its own, with air above.
@@ -37,7 +38,5 @@ fn binding(port: &Port) -> Option<Row> {
 
 /// `"a", "b" and 12 more`
 pub fn some(names: &[String], most: usize) -> String {
-    let shown: Vec<String> = names.iter().take(most).map(|name| clean(name)).collect();
-    let more = names.len().saturating_sub(most);
-    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    few(names.iter().map(|name| clean(name)), most)
 }

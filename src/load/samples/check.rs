@@ -103,11 +103,7 @@ pub fn no_such_input(name: &str, inputs: &[InputSpec]) -> anyhow::Error {
 /// Names in quotes; a long list is cut.
 pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 12;
-    let names: Vec<String> = names.map(|n| format!("'{n}'")).collect();
-    match names.len() {
-        n if n > MOST => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
-        _ => names.join(", "),
-    }
+    names::few(names.map(|n| format!("'{n}'")), MOST)
 }
 
 fn check_one(feed: &mut Tensors, inputs: &[InputSpec]) -> anyhow::Result<()> {

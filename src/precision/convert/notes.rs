@@ -7,6 +7,7 @@ use super::attributes::word;
 use super::decide::Decision;
 use super::plan::{Origin, Plan, Takes, Why};
 use super::weights::Loss;
+use crate::names::few;
 use crate::tensor::DType;
 
 /// Names in one sentence before it says how many more there are.
@@ -121,9 +122,5 @@ fn readers(plan: &Plan, decision: &Decision) -> BTreeMap<usize, Vec<String>> {
 
 /// `'a', 'b' and 3 more`
 fn names(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(NAMED).map(|n| format!("'{n}'")).collect();
-    match names.len().saturating_sub(NAMED) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+    few(names.iter().map(|n| format!("'{n}'")), NAMED)
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::{How, JSON_INPUTS, JSON_OUTPUTS, NPZ_INPUTS, RAW, Story, TEST_SET};
 use crate::found::words::{bytes, plural};
+use crate::names::few;
 use crate::show::markdown;
 use crate::show::page::{Block, Column, ColumnKind, Fact, Facts, FactsKind, Page, Row, Span, Words};
 
@@ -21,11 +22,8 @@ pub fn page(story: &Story, files: &[(String, u64)]) -> String {
     blocks.extend(story.culprit.iter().map(|culprit| Block::Line(culprit.clone().into())));
     blocks.push(values(&story.error));
     if !story.nodes.is_empty() {
-        let named: Vec<String> = story.nodes.iter().take(NAMED).cloned().collect();
-        let more = story.nodes.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let label = Words::from(Span::Strong(plural(story.nodes.len(), "node")));
-        blocks.push(Block::Line(label.then(format!(": {}{more}", named.join(", ")))));
+        blocks.push(Block::Line(label.then(format!(": {}", few(&story.nodes, NAMED)))));
     }
     if let How::Compare { reference, candidate, .. } = &story.how {
         let sides = Words::from("**Compared**: ").and(Span::Code(candidate.clone())).then(" with ");

@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message;
 
+use super::watch::Ear;
 use super::{Ort, Watch};
 use crate::onnx::{ModelProto, NodeProto};
 use crate::run::session::{Optimised, OptimisedNode};
@@ -32,18 +32,15 @@ pub(super) fn optimised(ort: &Ort, job: &Job) -> Result<Optimised, RunError> {
 
 /// Builds the session, and listens.
 fn watched(ort: &Ort, job: &Job, model: Option<&Path>) -> Result<Vec<String>, RunError> {
-    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-    let ear = heard.clone();
-    let log = Arc::new(move |message: &str| {
+    let ear = Ear::default();
+    let log = ear.listening(|message, heard| {
         let Some(name) = changed(message) else { return };
-        let mut heard = ear.lock().unwrap_or_else(PoisonError::into_inner);
         if !heard.iter().any(|known| known == name) {
             heard.push(name.to_string());
         }
     });
     drop(ort.open_as(&job.model, &job.how.session, Watch::Optimizers { log, model })?);
-    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut *heard))
+    Ok(ear.heard())
 }
 
 /// The optimizer that a line of the log tells to have changed something.

@@ -1,10 +1,9 @@
 //! Who ran what: a session is built once more, with the runtime's record of its assignment, its profile and its log on.
 
-use std::collections::HashMap;
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::time::{self, Event};
+use super::time::{Call, calls};
+use super::watch::Ear;
 use super::{Ort, Provider, Watch};
 use crate::run::placement::{Kernel, PlacedNode, Placement};
 use crate::run::{Job, RunError};
@@ -32,10 +31,8 @@ const ABOUT: [&str; 9] = [
 pub(super) fn placement(ort: &Ort, job: &Job) -> Result<Option<Placement>, RunError> {
     let Some(asked) = ort.asked() else { return Ok(None) };
     let folder = scratch::folder().map_err(|e| RunError::exchange("the profile of ONNX Runtime")(e.into()))?;
-    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-    let ear = heard.clone();
-    let log = Arc::new(move |line: &str| {
-        let mut heard = ear.lock().unwrap_or_else(PoisonError::into_inner);
+    let ear = Ear::default();
+    let log = ear.listening(|line, heard| {
         if heard.len() < LINES && is_about_placement(line) {
             heard.push(line.trim().to_string());
         }
@@ -48,8 +45,7 @@ pub(super) fn placement(ort: &Ort, job: &Job) -> Result<Option<Placement>, RunEr
     let assigned = session.assigned(&ort.library);
     let profile = fs::read_to_string(session.end_profiling()?).unwrap_or_default();
     drop(session);
-    let log = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Some(Placement { asked, assigned, kernels: kernels(time::events(&profile)), log }))
+    Ok(Some(Placement { asked, assigned, kernels: kernels(&profile), log: ear.heard() }))
 }
 
 fn is_about_placement(line: &str) -> bool {
@@ -58,22 +54,12 @@ fn is_about_placement(line: &str) -> bool {
 }
 
 /// Of the second half of every node's calls: the second run.
-fn kernels(events: Vec<Event>) -> Vec<Kernel> {
-    let mut place: HashMap<String, usize> = HashMap::new();
-    let mut found: Vec<(PlacedNode, Vec<(f64, u64)>)> = Vec::new();
-    for event in events {
-        let at = *place.entry(event.name.clone()).or_insert(found.len());
-        let call = (event.dur * 1e-6, event.args.output_size.parse().unwrap_or_default());
-        match found.get_mut(at) {
-            Some((_, calls)) => calls.push(call),
-            None => found.push((event.into_node(), vec![call])),
-        }
-    }
-    let second = |(node, calls): (PlacedNode, Vec<(f64, u64)>)| {
+fn kernels(profile: &str) -> Vec<Kernel> {
+    let second = |(node, calls): (PlacedNode, Vec<Call>)| {
         let calls = &calls[calls.len() / 2..];
         Kernel { node, seconds: calls.iter().map(|c| c.0).sum(), bytes: calls.iter().map(|c| c.1).sum() }
     };
-    found.into_iter().map(second).collect()
+    calls(profile).into_iter().map(second).collect()
 }
 
 impl Ort {
@@ -116,7 +102,7 @@ mod tests {
             "[{}]",
             [event("a", 90), event("l", 70), event("a", 1), event("l", 2), event("a", 3), event("a", 4)].join(",")
         );
-        let told: Vec<_> = kernels(time::events(&text));
+        let told: Vec<_> = kernels(&text);
         let told: Vec<_> = told.iter().map(|k| (k.node.name.as_str(), (k.seconds * 1e6).round(), k.bytes)).collect();
         assert_eq!(told, [("a", 7.0, 16), ("l", 2.0, 8)]);
     }

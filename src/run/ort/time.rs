@@ -1,9 +1,9 @@
 //! How long a session takes, run by run, and where the time goes: node by node, as the runtime's own profile tells.
 
-use std::collections::HashMap;
 use std::fs;
 use std::time::Instant;
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{Ort, Session, Watch};
@@ -20,44 +20,52 @@ const KERNEL: &str = "_kernel_time";
 
 /// One event of a profile, as far as it is read here.
 #[derive(Deserialize)]
-pub(super) struct Event {
+struct Event {
     #[serde(default)]
     cat: String,
     /// Of the node, with what stands behind it; see [`Event::into_node`].
     #[serde(default)]
-    pub name: String,
+    name: String,
     /// Microseconds.
     #[serde(default)]
-    pub dur: f64,
+    dur: f64,
     /// What else is told of it.
     #[serde(default)]
-    pub args: Args,
+    args: Args,
 }
 
 /// What a profile tells of a node that ran.
 #[derive(Default, Deserialize)]
-pub(super) struct Args {
+struct Args {
     #[serde(default)]
     op_name: String,
     #[serde(default)]
     provider: String,
     /// Bytes that it wrote, as a decimal number.
     #[serde(default)]
-    pub output_size: String,
+    output_size: String,
 }
 
 impl Event {
     /// The node, and who ran it.
-    pub fn into_node(self) -> PlacedNode {
+    fn into_node(self) -> PlacedNode {
         let name = self.name.trim_end_matches(KERNEL).to_string();
         PlacedNode { name, op_type: self.args.op_name, provider: self.args.provider }
     }
 }
 
-/// The runs of nodes in a profile, in order; nothing of a text that is none.
-pub(super) fn events(profile: &str) -> Vec<Event> {
+/// What a call of a node took: seconds, and bytes that it wrote.
+pub(super) type Call = (f64, u64);
+
+/// The nodes in a profile, in the order in which they first ran, each with its calls in order; nothing of a text that is none.
+pub(super) fn calls(profile: &str) -> Vec<(PlacedNode, Vec<Call>)> {
     let events: Vec<Event> = serde_json::from_str(profile).unwrap_or_default();
-    events.into_iter().filter(|event| event.cat == "Node" && event.name.ends_with(KERNEL)).collect()
+    let mut found: IndexMap<String, (PlacedNode, Vec<Call>)> = IndexMap::new();
+    for event in events.into_iter().filter(|event| event.cat == "Node" && event.name.ends_with(KERNEL)) {
+        let call = (event.dur * 1e-6, event.args.output_size.parse().unwrap_or_default());
+        found.entry(event.name.clone()).or_insert_with(|| (event.into_node(), Vec::new())).1.push(call);
+    }
+    found.into_values().collect()
 }
 
 /// Of `runs` of the job's model on its first feed, after one to warm up; `None` without a feed. The nodes are those that the
@@ -92,30 +100,21 @@ fn nodes(ort: &Ort, job: &Job, feed: &Tensors) -> Result<Vec<NodeTime>, RunError
     Ok(read(&text, PROFILED))
 }
 
-/// The median of the last `runs` of every node, in the order in which they first ran.
+/// The median of the last `runs` of every node.
 fn read(profile: &str, runs: usize) -> Vec<NodeTime> {
-    let mut place: HashMap<String, usize> = HashMap::new();
-    let mut found: Vec<(Event, Vec<f64>)> = Vec::new();
-    for event in events(profile) {
-        let at = *place.entry(event.name.clone()).or_insert(found.len());
-        let seconds = event.dur * 1e-6;
-        match found.get_mut(at) {
-            Some((_, times)) => times.push(seconds),
-            None => found.push((event, vec![seconds])),
-        }
-    }
-    found.into_iter().map(|(event, times)| told(event, &times, runs)).collect()
+    calls(profile).into_iter().map(|(node, calls)| told(node, &calls, runs)).collect()
 }
 
 /// A node in a loop runs more than once a run: its times are added up.
-fn told(event: Event, times: &[f64], runs: usize) -> NodeTime {
-    let each = (times.len() / (runs + 1)).max(1);
-    let mut of_runs: Vec<f64> = times.chunks(each).skip(1).map(|run| run.iter().sum()).collect();
+fn told(node: PlacedNode, calls: &[Call], runs: usize) -> NodeTime {
+    let seconds = |calls: &[Call]| calls.iter().map(|(seconds, _)| seconds).sum();
+    let each = (calls.len() / (runs + 1)).max(1);
+    let mut of_runs: Vec<f64> = calls.chunks(each).skip(1).map(seconds).collect();
     if of_runs.is_empty() {
-        of_runs = vec![times.iter().sum()];
+        of_runs = vec![seconds(calls)];
     }
     of_runs.sort_by(f64::total_cmp);
-    let PlacedNode { name: node, op_type, provider } = event.into_node();
+    let PlacedNode { name: node, op_type, provider } = node;
     NodeTime { node, op_type, provider, seconds: of_runs[of_runs.len() / 2] }
 }
 

@@ -9,6 +9,9 @@ use ort::session::builder::SessionBuilder;
 
 use super::{Ort, capi};
 
+/// Gets every line of the runtime's log about a session.
+pub(super) type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What is to be heard of a session besides its values.
 pub(super) enum Watch<'a> {
     Nothing,
@@ -16,15 +19,13 @@ pub(super) enum Watch<'a> {
     Profile(&'a Path),
     /// Who runs what.
     Placement {
-        /// Gets every line of the runtime's log about the session.
-        log: Arc<dyn Fn(&str) + Send + Sync>,
+        log: Log,
         /// It writes a profile to a file whose name begins so.
         profile: &'a Path,
     },
     /// What its optimizers do.
     Optimizers {
-        /// Gets every line of the runtime's log about the session.
-        log: Arc<dyn Fn(&str) + Send + Sync>,
+        log: Log,
         /// Where the graph that they made is written.
         model: Option<&'a Path>,
     },
@@ -52,13 +53,26 @@ impl Watch<'_> {
 }
 
 /// With a log of this level, which is heard.
-fn heard(
-    builder: SessionBuilder,
-    level: LogLevel,
-    log: Arc<dyn Fn(&str) + Send + Sync>,
-) -> ort::Result<SessionBuilder> {
+fn heard(builder: SessionBuilder, level: LogLevel, log: Log) -> ort::Result<SessionBuilder> {
     let builder = builder.with_log_level(level)?;
     Ok(builder.with_logger(Arc::new(move |_, _: &str, _: &str, _: &str, text: &str| log(text)))?)
+}
+
+/// Keeps of a session's log what is asked for.
+#[derive(Default)]
+pub(super) struct Ear(Arc<Mutex<Vec<String>>>);
+
+impl Ear {
+    /// What a session calls with every line; `keep` gets the line, and what was kept so far.
+    pub fn listening(&self, keep: impl Fn(&str, &mut Vec<String>) + Send + Sync + 'static) -> Log {
+        let kept = Arc::clone(&self.0);
+        Arc::new(move |line| keep(line, &mut kept.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What was kept.
+    pub fn heard(self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What the environment logged since it was asked to be louder.

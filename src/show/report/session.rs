@@ -4,6 +4,7 @@
 use super::Density::{self, Short};
 use crate::found::words::{clean, plural};
 use crate::found::{Optimizers, Report, SessionInfo, Verdict};
+use crate::names::few;
 use crate::show::page::{Fact, Role};
 
 /// Nodes that the optimizers made, named where there is no room for all.
@@ -76,14 +77,8 @@ fn switches(found: &Optimizers) -> String {
         return format!("no optimizer that can be turned off makes the outputs agree; {cost}");
     }
     let minimal = if found.minimal && found.names.len() > 1 { "; none of them can be left on" } else { "" };
-    let made: Vec<String> = found
-        .made
-        .iter()
-        .take(NAMED)
-        .map(|made| format!("{} \"{}\"", clean(&made.op_type), clean(&made.node)))
-        .collect();
-    let more = if found.made.len() > NAMED { format!(" and {} more", found.made.len() - NAMED) } else { String::new() };
-    let made = if made.is_empty() { String::new() } else { format!("; it makes {}{more}", made.join(", ")) };
+    let made = found.made.iter().map(|made| format!("{} \"{}\"", clean(&made.op_type), clean(&made.node)));
+    let made = if found.made.is_empty() { String::new() } else { format!("; it makes {}", few(made, NAMED)) };
     format!("with {} turned off the outputs agree{minimal}{made}; {cost}", clean(&found.names.join(", ")))
 }
 

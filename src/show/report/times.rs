@@ -1,9 +1,8 @@
 //! What both sides take, where that was asked for, and where the candidate's time goes.
 
 use super::Density::{self, Full, Short, Ticket};
-use crate::found::stages::Latency;
 use crate::found::words::number;
-use crate::found::{NodeShare, Real, Report, Times};
+use crate::found::{Latency, NodeShare, Real, Report, Times};
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row};
 
 /// Nodes that are shown on a terminal, and elsewhere.

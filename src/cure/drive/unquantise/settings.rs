@@ -11,6 +11,7 @@ use crate::found::QuantiserSetting;
 use crate::found::words::plural;
 use crate::graph::Graph;
 use crate::lab::Side;
+use crate::names::few;
 use crate::onnx::ModelProto;
 use crate::progress::Progress;
 use crate::qdq::{self, Base, Pair, Setting};
@@ -256,21 +257,13 @@ fn told(setting: &Setting, quantised: &Quantised, names: &dyn Fn(&Pair) -> Strin
         }
         Setting::ReduceRange => ("reduce_range", format!("True: {} of 7 bits", weights(stored))),
         Setting::Wide(wide) => {
-            let named: Vec<String> = wide.iter().take(4).map(|n| format!("'{}'", names(&pairs[*n]))).collect();
-            let more = match wide.len() - named.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            ("TensorQuantOverrides", format!("16 bits for {}{more}", named.join(", ")))
+            let named = few(wide.iter().map(|n| format!("'{}'", names(&pairs[*n]))), 4);
+            ("TensorQuantOverrides", format!("16 bits for {named}"))
         }
         Setting::WithoutOp(op) => ("op_types_to_quantize", format!("without {op}")),
         Setting::WithoutPairs(gone) => {
-            let named: Vec<String> = gone.iter().take(2).map(|n| format!("'{}'", names(&pairs[*n]))).collect();
-            let more = match gone.len() - named.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            ("nodes_to_exclude", format!("those that read {}{more}, whose range a sentinel sets", named.join(", ")))
+            let named = few(gone.iter().map(|n| format!("'{}'", names(&pairs[*n]))), 2);
+            ("nodes_to_exclude", format!("those that read {named}, whose range a sentinel sets"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The sentences on overrides, case by case.
 
 use super::*;
-use crate::found::stages::Latency;
+use crate::found::Latency;
 use crate::found::words::clean;
 use crate::found::{CureKind, Real};
 use crate::show::page::Span;
