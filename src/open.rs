@@ -48,7 +48,7 @@ use crate::load::Model;
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
 use crate::tensor::Tensors;
-use sizes::sweep::Sweep;
+use sizes::sweep::{Sweep, Swept};
 use stand::Both;
 use tried::{Course, Right};
 
@@ -64,6 +64,14 @@ pub struct Opened {
     pub findings: Findings,
     /// Where report and journal go.
     pub dir: PathBuf,
+}
+
+/// What the search goes on with.
+struct Chosen {
+    feeds: Vec<Tensors>,
+    opening: Opening,
+    /// What is known of the model and what both sides put out, where they agree on that data.
+    agreed: Option<(Survey, First)>,
 }
 
 /// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
@@ -100,7 +108,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let outputs = data::outputs(args, &reference, &candidate)?;
     named::metrics(args, &outputs, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
-    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false };
+    let plan =
+        Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false, held: false };
     let labels = data::labels(args)?;
     let (command, dir) = (data::command(args)?, places::dir(args));
     let known = opening::opening(&model, &reference, &ort, inputs);
@@ -116,7 +125,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         early::so_far(&dir, &experiment, &Findings { opening: opening.clone(), ..Findings::default() });
     };
     let both = Both { reference: &mut reference, candidate: &mut candidate, args, labels: &labels, plan };
-    let (feeds, mut opening) = chosen(both, opening, &tell)?;
+    let Chosen { feeds, mut opening, agreed } = chosen(both, opening, &tell)?;
     let rules = Rules { labels, share: opening.steps.share(), ..data::rules(args, &candidate) };
     opening.tolerance = rules.told(&outputs);
     let inputs = opening.inputs.clone();
@@ -128,8 +137,13 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     findings.opening.notes.extend(data::not_finite(&feeds));
     findings.opening.notes.extend(shortened.into_iter().chain(retyped.into_iter().map(Note::Fitted)));
     early::so_far(&dir, &reading.known, &findings);
-    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything };
-    let (survey, mut first, crash) = first_runs(&mut reference, &mut candidate, &plan)?;
+    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything, held: false };
+    // Who wants to see every tensor, or lets a command judge, sees them run once more.
+    let agreed = agreed.filter(|_| wanted != Wanted::Table && command.is_none());
+    let (survey, mut first, crash) = match agreed {
+        Some((survey, first)) => (survey, first, None),
+        None => first_runs(&mut reference, &mut candidate, &plan)?,
+    };
     let gave = fit::Gave { reference: &reference, survey: &survey, plan };
     findings.opening.notes.extend(gave.settle(&args.fit, &mut candidate, names, &mut first)?);
     findings.opening.first.crash = crash;
@@ -166,12 +180,12 @@ fn settled(mut opened: Opened, loose: Rules) -> anyhow::Result<Opened> {
 
 /// The data that the search goes on with: all of it as it is, unless other sizes or steps are asked for: then that of the one
 /// that fails first. What became of the others is in the opening, and `tell` hears of it as it comes.
-fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Result<(Vec<Tensors>, Opening)> {
+fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Result<Chosen> {
     let feeds = both.plan.feeds;
     let one = |feed: Tensors, opening: Opening| {
         let tensors = data::described(&feed);
         let inputs = InputsInfo { samples: 1, tensors, files: Vec::new(), ..opening.inputs.clone() };
-        (vec![feed], Opening { inputs, ..opening })
+        Chosen { feeds: vec![feed], opening: Opening { inputs, ..opening }, agreed: None }
     };
     let run = both.args.fingerprint(&[]);
     if !both.args.sweep.is_empty() {
@@ -184,12 +198,12 @@ fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Resu
             so_far.notes.push(Note::Swept { done: sizes.sweep.len(), of });
             tell(&so_far);
         };
-        let (sizes, sample) = sweep.run(both, &tell)?;
-        return Ok(one(sample, Opening { sizes, ..opening }));
+        let Swept { sizes, sample, agreed } = sweep.run(both, &tell)?;
+        return Ok(Chosen { agreed, ..one(sample, Opening { sizes, ..opening }) });
     }
     let (course, tried, _) = Course::of(both.args, both.reference, feeds, &run)?;
     if let Course::Data = course {
-        return Ok((tried, opening));
+        return Ok(Chosen { feeds: tried, opening, agreed: None });
     }
     tell(&opening);
     let plan = Plan { feeds: &tried, ..both.plan };

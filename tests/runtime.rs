@@ -9,7 +9,7 @@ use layerdiff::load::{Lean, Model, npz, testset};
 use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
 use layerdiff::precision::{self, Kept, tf32};
 use layerdiff::run::ort::{Ort, Provider, library};
-use layerdiff::run::{Backend, Job};
+use layerdiff::run::{Backend, How, Job, Level, SessionOptions};
 use layerdiff::spec::Low;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
@@ -135,4 +135,38 @@ fn the_reference_stays_on_the_cpu_when_a_plugin_is_registered() {
     assert!(before.identical(&after), "the reference moved to the plug-in");
     assert!(!before.identical(&on_plugin), "the plug-in gives the same bits as the CPU: this test proves nothing");
     assert!(layerdiff::compare::Scale::of(&on_plugin).rms > 0.0);
+}
+
+/// A generator of random numbers goes on where it is in a session, and begins anew in another one.
+#[test]
+fn a_session_is_held_while_the_same_is_asked_for() {
+    let ort = cpu();
+    let input = || ValueInfoProto::tensor("x", DType::Float32, &[4]);
+    let drawn = |seed: f32| {
+        let node = NodeProto::new("RandomUniformLike", "r", &["x"], &["y"]);
+        model(
+            vec![node.with(AttributeProto {
+                f: Some(seed),
+                i: None,
+                r#type: Some(1),
+                ..AttributeProto::int("seed", 0)
+            })],
+            input(),
+            "y",
+        )
+    };
+    let feeds = [Tensors::from([("x".to_string(), Tensor::f32(&[4], &[0.0; 4]))])];
+    let draw = |seed: f32, held: bool, level: Level| {
+        let session = SessionOptions { level, ..SessionOptions::default() };
+        let how = How { held, session, ..How::default() };
+        let job = Job::new(lean(&drawn(seed)), &feeds, &["y".to_string()]).built(how);
+        ort.run(&job).unwrap().values[0]["y"].view::<f32>().to_vec()
+    };
+    let first = draw(1.0, false, Level::Off);
+    assert_eq!(draw(1.0, true, Level::Off), first);
+    let (second, third) = (draw(1.0, true, Level::Off), draw(1.0, false, Level::Off));
+    assert!(second != first && third != second, "the session is built again");
+    assert_eq!(draw(1.0, true, Level::Off), first, "it is kept when nobody asked for it");
+    assert_eq!(draw(1.0, true, Level::All), first, "it is kept for another one");
+    assert_ne!(draw(2.0, true, Level::All), draw(1.0, true, Level::All));
 }

@@ -39,6 +39,23 @@ fn the_smallest_size_that_fails() {
     check("batch", &["--sweep", "batch=1,2,4", "--shape", "x=1x6x8"], &[("batch", 2)]);
 }
 
+/// More sizes than one part has: what the parts gave stands, and nothing is run for it again.
+#[test]
+fn a_sweep_that_agrees_is_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    faulty("odd", 5, dir.path());
+    let model = dir.path().join("model.onnx");
+    let ran = layerdiff("bisect", &model, &["-c", "ort", "--sweep", "seq=2..30", "--sweep", "batch=2"]);
+    let report = ran.report();
+    assert_eq!((ran.status, report.verdict, report.sweep.len()), (0, Verdict::Agreed, 29), "{}", ran.stdout);
+    assert!(report.sweep.iter().all(|tried| tried.verdict == Verdict::Agreed));
+    assert_eq!(report.outputs.len(), report.sweep[28].outputs.len());
+    assert!(report.outputs.iter().all(|output| output.metrics.is_some()), "{}", ran.stdout);
+    let table = layerdiff("compare", &model, &["-c", "ort", "--sweep", "seq=2..30", "--sweep", "batch=2"]);
+    let (once, twice) = (format!("{:?}", report.outputs), format!("{:?}", table.report().outputs));
+    assert_eq!((table.status, once), (0, twice), "{}", table.stdout);
+}
+
 #[test]
 fn the_row_that_is_another_one_in_its_batch() {
     let dir = tempfile::tempdir().unwrap();

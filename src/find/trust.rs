@@ -53,7 +53,7 @@ pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCand
     let all = side.about().doubt == Doubt::Always;
     let equal_rows = repeated(feed).filter(|_| all);
     let feeds: Vec<Tensors> = std::iter::once(feed.clone()).chain(equal_rows.clone()).collect();
-    let seen = side.see_deployed(&inner(side, &lab.outputs), &feeds, &lab.outputs)?;
+    let seen = side.see_deployed(&inner(side, &lab.outputs), &feeds, &lab.outputs, false)?;
     let mut values = seen.values.into_iter();
     probe.ledger.counts.trust_builds += 1;
     let (again, rows) = (values.next().unwrap_or_default(), values.next());

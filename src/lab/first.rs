@@ -13,6 +13,8 @@ use crate::tensor::Tensors;
 
 /// What a thread that runs it is called.
 pub(super) const CANDIDATE: &str = "the candidate";
+/// And the one that asks about the reference's model.
+const SURVEY: &str = "the survey";
 
 /// What is wanted of the first runs.
 pub struct Plan<'a> {
@@ -26,11 +28,13 @@ pub struct Plan<'a> {
     pub memory: u64,
     /// Every tensor will be asked for if the outputs diverge.
     pub everything: bool,
+    /// The unmarked models will run on more data, in the same sessions.
+    pub held: bool,
 }
 
 /// What they gave.
 pub struct First {
-    /// All values of the reference, where they fit.
+    /// All values of the reference, where they fit; or its outputs alone, where nothing else will be asked for.
     pub reference: Option<Vec<Tensors>>,
     /// The candidate's outputs, unmarked, in the session that gives the verdict; its failure is an answer that the report tells.
     pub unmarked: Result<Vec<Tensors>, RunError>,
@@ -43,6 +47,11 @@ pub struct First {
 }
 
 impl First {
+    /// Of two unmarked runs that came through, of which the outputs are known.
+    pub fn ran(right: Vec<Tensors>, got: Vec<Tensors>) -> First {
+        First { reference: Some(right), unmarked: Ok(got), plain: None, built: None, marked: None }
+    }
+
     /// Of a run that ended before there were any values.
     pub fn failed(why: RunError) -> First {
         First { reference: None, unmarked: Err(why), plain: None, built: None, marked: None }
@@ -109,15 +118,26 @@ pub fn reference(
     rewritten: bool,
     plan: &Plan,
 ) -> Result<(Survey, Result<Answer, RunError>), RunError> {
-    let Surveyed { mut survey, session } = survey(reference, plan)?;
-    if reference.rewrites() || rewritten {
-        survey.add_functions(plan.ort, &reference.model)?;
-    }
-    inform_reference(reference, &survey);
-    let answer = match reference.on_cpu() && reference.is_plain() && !reference.half {
-        true => session.outputs(plan.feeds, plan.outputs),
-        false => unmarked(reference, plan),
+    let known = |reference: &Side| -> Result<Survey, RunError> {
+        let mut survey = survey(reference, plan)?.survey;
+        if reference.rewrites() || rewritten {
+            survey.add_functions(plan.ort, &reference.model)?;
+        }
+        Ok(survey)
     };
+    if reference.needs_types() {
+        let survey = known(reference)?;
+        inform_reference(reference, &survey);
+        let answer = unmarked(reference, plan);
+        return Ok((survey, answer));
+    }
+    let (survey, answer) = std::thread::scope(|scope| {
+        let survey = scope.spawn(|| known(reference));
+        let answer = unmarked(reference, plan);
+        (join(survey, SURVEY), answer)
+    });
+    let survey = survey?;
+    inform_reference(reference, &survey);
     Ok((survey, answer))
 }
 
@@ -129,7 +149,7 @@ pub fn candidate(reference: &Side, candidate: &mut Side, survey: &Survey, plan: 
 
 /// A side whose model is known by then, on all of the data.
 pub fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
-    candidate.see_deployed(&inner(candidate, plan.outputs), plan.feeds, plan.outputs)
+    candidate.see_deployed(&inner(candidate, plan.outputs), plan.feeds, plan.outputs, plan.held)
 }
 
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {

@@ -9,9 +9,8 @@ use crate::graph::inline::inline;
 use crate::load::Model;
 use crate::mark::{self, Types};
 use crate::onnx::{DimValue, Dimension, ModelProto, TensorShapeProto, TypeTensor, TypeValue};
-use crate::run::job::timed;
+use crate::run::RunError;
 use crate::run::ort::{Opened, Runtime};
-use crate::run::{Answer, RunError};
 use crate::tensor::{DType, Tensors};
 use crate::types;
 
@@ -115,14 +114,6 @@ impl Everything {
     pub fn shapes(mut self, feed: &Tensors, names: &[String]) -> Result<HashMap<String, Vec<usize>>, RunError> {
         let values = self.0.run(std::slice::from_ref(feed), names)?;
         Ok(values.into_iter().flatten().map(|(name, value)| (name, value.shape)).collect())
-    }
-
-    /// What the reference puts out, by sample, where the session does what it does.
-    pub(super) fn outputs(mut self, feeds: &[Tensors], names: &[String]) -> Result<Answer, RunError> {
-        let (values, seconds) = timed(feeds, |feed| {
-            self.0.run(std::slice::from_ref(feed), names).map(|mut values| values.pop().unwrap_or_default())
-        })?;
-        Ok(Answer { values, seconds, ..Answer::default() })
     }
 
     /// All values of the reference, by sample: from this very session where it does what the reference does.

@@ -63,6 +63,11 @@ impl<'a> Work<'a> {
         Work { how: How { session, ..self.how }, ..self }
     }
 
+    /// Again on other feeds soon, in the same session.
+    pub fn held(self, held: bool) -> Work<'a> {
+        Work { how: How { held, ..self.how }, ..self }
+    }
+
     /// With these knobs of the compiler.
     pub fn routed(self, route: String) -> Work<'a> {
         Work { how: How { route: Some(route), ..self.how }, ..self }
@@ -108,11 +113,17 @@ impl Side {
         self.perform(&work.on(&self.marked(tensors), &self.types))
     }
 
-    /// The same in the session that gives the verdict.
-    pub fn see_deployed(&self, tensors: &[usize], feeds: &[Tensors], outputs: &[String]) -> Result<Answer, RunError> {
+    /// The same in the session that gives the verdict; `held`: it will be asked again.
+    pub fn see_deployed(
+        &self,
+        tensors: &[usize],
+        feeds: &[Tensors],
+        outputs: &[String],
+        held: bool,
+    ) -> Result<Answer, RunError> {
         let session = self.deploys.as_ref().unwrap_or(&self.session).clone();
         let marked = self.marked(tensors);
-        self.perform(&self.work(feeds, outputs).on(&marked, &self.types).in_session(session))
+        self.perform(&self.work(feeds, outputs).on(&marked, &self.types).in_session(session).held(held))
     }
 
     /// As [`Side::run`], with what the backend can compare compared where it lies.

@@ -97,7 +97,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     opening.shard = shard.or(sizes);
     opening.notes.extend(shortened.into_iter().chain(notes).chain(fitted));
     opening.model.sha256 = model.sha256();
-    let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false };
+    let plan =
+        Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: set.memory(), everything: false, held: false };
     progress.step("reference");
     let rewritten = stages.iter().flatten().any(|side| side.rewrites() && side.spec.model.is_none());
     let right = Right::of(&mut reference, rewritten, &course, &plan).map_err(|e| refused(set, e))?;

@@ -28,7 +28,7 @@ pub fn of_model(path: &Path, spec: &Spec, args: &SetArgs, global: &GlobalArgs) -
         let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
         let outputs = data::outputs(args, &reference, &side)?;
         let (feeds, memory) = (&feeds[..1], args.memory());
-        let plan = Plan { ort: &ort, feeds, outputs: &outputs, memory, everything: false };
+        let plan = Plan { ort: &ort, feeds, outputs: &outputs, memory, everything: false, held: false };
         let (survey, _) = first::reference(&mut reference, side.spec.model.is_none(), &plan)?;
         first::candidate(&reference, &mut side, &survey, &plan)?;
     }

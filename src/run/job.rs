@@ -48,6 +48,9 @@ pub struct How {
     /// What ONNX Runtime may make of it first.
     #[serde(default)]
     pub session: SessionOptions,
+    /// The same will be asked for on other feeds: a session of ONNX Runtime is kept until something else is.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// Ways to see inside an engine.

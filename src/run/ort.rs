@@ -5,6 +5,7 @@
 
 mod capi;
 mod cuda;
+mod held;
 pub mod known;
 pub mod library;
 pub mod operators;
@@ -34,6 +35,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use held::Held;
 use reason::{Words, one_line};
 use watch::Watch;
 
@@ -60,6 +62,8 @@ pub struct Ort {
     words: Words,
     /// What compares on the GPU, from the first comparison on, or why nothing can.
     comparer: OnceLock<Result<Arc<Comparer>, String>>,
+    /// The last session, while the same is asked for again.
+    held: Held,
 }
 
 /// What ONNX Runtime says of a model that it is asked to load.
@@ -126,10 +130,10 @@ impl Ort {
             }
         };
         drop(loaded);
-        let (about, comparer) = (about(&provider, version(library)), OnceLock::new());
+        let (about, comparer, held) = (about(&provider, version(library)), OnceLock::new(), Held::default());
         let (library, plugs) = (library.to_path_buf(), Vec::new());
         let words = Words { lacks, whole: matches!(provider, Provider::Built(_) | Provider::Plugin { .. }) };
-        let mut ort = Ort { environment, library, provider, plugs, about, words, comparer };
+        let mut ort = Ort { environment, library, provider, plugs, about, words, comparer, held };
         ort.has_provider()?;
         ort.plugs = ort.register()?;
         Ok(ort)
@@ -245,8 +249,32 @@ impl Backend for Ort {
     }
 
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        let mut session = match self.held.take(job) {
+            Some(session) => session,
+            None => self.open_as(&job.model, &job.how.session, Watch::Nothing)?,
+        };
+        let answer = self.run_in(&mut session, job)?;
+        self.held.keep(job, session);
+        Ok(answer)
+    }
+
+    fn ask(&self, question: &Question) -> Result<Told, RunError> {
+        Ok(match question {
+            Question::Outputs(job) => Told::Outputs(self.open(&job.model)?.outputs),
+            Question::Latency { job, runs, by_node } => {
+                time::time(self, job, *runs, *by_node)?.map_or(Told::Nothing, Told::Time)
+            }
+            Question::Optimised(job) => Told::Optimised(optimised::optimised(self, job)?),
+            Question::Placement(job) => placed::placement(self, job)?.map_or(Told::Nothing, Told::Placement),
+            Question::Offers => Told::Offers(self.offered()),
+            Question::Engine | Question::Routes => Told::Nothing,
+        })
+    }
+}
+
+impl Ort {
+    fn run_in(&self, session: &mut Session, job: &Job) -> Result<Answer, RunError> {
         let Job { feeds, outputs, .. } = job;
-        let mut session = self.open_as(&job.model, &job.how.session, Watch::Nothing)?;
         let (against, comparer) = match job.against.as_ref().map(|against| (against, self.comparer())) {
             Some((against, Ok(comparer))) => (against, comparer),
             plain => {
@@ -265,19 +293,6 @@ impl Backend for Ort {
             answer.judged.push(judged);
         }
         Ok(answer)
-    }
-
-    fn ask(&self, question: &Question) -> Result<Told, RunError> {
-        Ok(match question {
-            Question::Outputs(job) => Told::Outputs(self.open(&job.model)?.outputs),
-            Question::Latency { job, runs, by_node } => {
-                time::time(self, job, *runs, *by_node)?.map_or(Told::Nothing, Told::Time)
-            }
-            Question::Optimised(job) => Told::Optimised(optimised::optimised(self, job)?),
-            Question::Placement(job) => placed::placement(self, job)?.map_or(Told::Nothing, Told::Placement),
-            Question::Offers => Told::Offers(self.offered()),
-            Question::Engine | Question::Routes => Told::Nothing,
-        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::found::shard::{Shard, Shared};
 use crate::found::sizes::{Size, SizeVerdict, Sizes};
 use crate::interrupt;
 use crate::lab::Survey;
-use crate::lab::first::Plan;
+use crate::lab::first::{First, Plan};
 use crate::load::samples::InputSpec;
 use crate::load::sizes;
 use crate::open::stand::Both;
@@ -22,7 +22,7 @@ use crate::tensor::Tensors;
 
 /// Sizes of the first part.
 const FIRST: usize = 8;
-/// How long a part may take: each builds both sessions again.
+/// How long a part may take.
 const LONG: Duration = Duration::from_secs(3);
 
 /// One sample, and the sizes that it is tried in.
@@ -31,6 +31,23 @@ pub struct Sweep {
     specs: Vec<InputSpec>,
     /// The smallest sample first; never empty.
     pub sizes: Vec<Size>,
+}
+
+/// What came of all of them.
+pub struct Swept {
+    /// Size by size.
+    pub sizes: Sizes,
+    /// The sample in the size that is looked into: the smallest that fails, else the largest that agrees.
+    pub sample: Tensors,
+    /// What is known of the model, and what both sides put out for that sample, where they agree on it.
+    pub agreed: Option<(Survey, First)>,
+}
+
+/// What came of some of them.
+struct Part {
+    tried: Vec<SizeVerdict>,
+    /// What both sides put out for the largest that agrees.
+    agreed: Option<First>,
 }
 
 impl Sweep {
@@ -62,40 +79,51 @@ impl Sweep {
         sizes.iter().map(|size| sizes::sized(&self.sample, &self.specs, size)).collect()
     }
 
-    /// What became of each size, and the sample that the search goes on with: the smallest that fails, else the largest that
-    /// agrees. `tell` hears of every part when it is over, and of the last one when it is broken off.
-    pub fn run(&self, mut both: Both, tell: &dyn Fn(&Sizes)) -> anyhow::Result<(Sizes, Tensors)> {
+    /// What became of each size, and of the sample that the search goes on with. `tell` hears of every part when it is over, and of the last one when it is broken off.
+    pub fn run(&self, mut both: Both, tell: &dyn Fn(&Sizes)) -> anyhow::Result<Swept> {
         // Nobody builds an engine several times.
         let engine = both.reference.is_engine() || both.candidate.is_engine();
         let mut most = if engine { self.sizes.len() } else { FIRST };
         let mut survey: Option<Survey> = None;
         let mut sweep: Vec<SizeVerdict> = Vec::new();
+        let mut agreed = None;
         while sweep.len() < self.sizes.len() {
             let (started, left) = (Instant::now(), &self.sizes[sweep.len()..]);
             let part = &left[..left.len().min(most)];
-            sweep.extend(self.part(&mut both, part, &mut survey)?);
+            let part = self.part(&mut both, part, &mut survey)?;
+            agreed = part.agreed.or(agreed);
+            sweep.extend(part.tried);
             tell(&Sizes { sweep: sweep.clone(), batch: None });
             if interrupt::requested() {
                 return Err(RunError::Interrupted.into());
             }
             most = next(most, started.elapsed());
         }
-        let sample = sizes::sized(&self.sample, &self.specs, &self.sizes[chosen(&sweep)])?;
-        Ok((Sizes { sweep, batch: None }, sample))
+        let chosen = chosen(&sweep);
+        let sample = sizes::sized(&self.sample, &self.specs, &self.sizes[chosen])?;
+        // An engine tells more of itself than its outputs.
+        let agreed = agreed.filter(|_| sweep[chosen].verdict == Verdict::Agreed && !engine);
+        Ok(Swept { sizes: Sizes { sweep, batch: None }, sample, agreed: survey.zip(agreed) })
     }
 
     /// Some of the sizes on both sides; fewer where the user stops it.
-    fn part(&self, both: &mut Both, sizes: &[Size], survey: &mut Option<Survey>) -> anyhow::Result<Vec<SizeVerdict>> {
+    fn part(&self, both: &mut Both, sizes: &[Size], survey: &mut Option<Survey>) -> anyhow::Result<Part> {
         let (samples, course) = (self.samples(sizes)?, Course::Sizes(Asked::Sweep(sizes.to_vec())));
-        let plan = Plan { feeds: &samples, ..both.plan };
+        let plan = Plan { feeds: &samples, held: true, ..both.plan };
         let right = match survey.take() {
             Some(known) => Right::known(both.reference, &course, &plan, known)?,
             None => Right::of(both.reference, both.rewritten(), &course, &plan)?,
         };
         let gave = right.run(both.reference, both.candidate, &plan)?;
-        let tried = right.judged(both.pair(&right.survey), &gave)?;
+        let tried = right.judged(both.pair(&right.survey), &gave)?.sizes.sweep;
+        let largest = tried.iter().rposition(|tried| tried.verdict == Verdict::Agreed);
+        let put_out = |at: usize| match (right.values.get(at), gave.values.get(at)) {
+            (Some(Ok(right)), Some(Ok(got))) => Some(First::ran(vec![right.clone()], vec![got.clone()])),
+            _ => None,
+        };
+        let agreed = largest.and_then(put_out);
         *survey = Some(right.survey);
-        Ok(tried.sizes.sweep)
+        Ok(Part { tried, agreed })
     }
 }
 
