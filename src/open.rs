@@ -180,7 +180,7 @@ fn settled(mut opened: Opened, loose: Rules) -> anyhow::Result<Opened> {
 
 /// The data that the search goes on with: all of it as it is, unless other sizes or steps are asked for: then that of the one
 /// that fails first. What became of the others is in the opening, and `tell` hears of it as it comes.
-fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Result<Chosen> {
+fn chosen(mut both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Result<Chosen> {
     let feeds = both.plan.feeds;
     let one = |feed: Tensors, opening: Opening| {
         let tensors = data::described(&feed);
@@ -207,8 +207,7 @@ fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Resu
     }
     tell(&opening);
     let plan = Plan { feeds: &tried, ..both.plan };
-    let right = Right::of(both.reference, both.rewritten(), &course, &plan)?;
-    let gave = right.run(both.reference, both.candidate, &plan)?;
+    let (right, gave) = Right::beside(&mut both, &course, &plan, None)?;
     let tried = right.judged(both.pair(&right.survey), &gave)?;
     let state = right.state(&tried)?;
     Ok(one(state, Opening { sizes: tried.sizes, steps: tried.steps, ..opening }))

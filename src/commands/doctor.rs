@@ -16,7 +16,7 @@ use crate::cli::DoctorArgs;
 use crate::found;
 use crate::found::words::wrap;
 use crate::run::cuda::installed::Places;
-use crate::run::ort::library::{self, Env};
+use crate::run::ort::library::{self, Env, Naming};
 use crate::run::ort::{Ort, Provider, known, runtime};
 use crate::run::question;
 use crate::run::tensorrt::library::Found;
@@ -78,7 +78,7 @@ fn look(
 ) -> anyhow::Result<()> {
     let python = Python::start();
     let variable = |name: &str| std::env::var_os(name);
-    let env = Env { variable: &variable, python: &|module| python.package(module) };
+    let env = Env { variable: &variable, python: &|module| python.package(module), naming: Naming::HERE };
     let places = Places::of(&env);
     // ONNX Runtime is loaded while Python starts.
     let mut findings = vec![onnxruntime(flag, &env, probe)];
@@ -173,7 +173,7 @@ struct Python {
 impl Python {
     fn start() -> Python {
         const PATH: &str = "import sys; print('\\n'.join(p for p in sys.path if p))";
-        let mut command = Command::new("python3");
+        let mut command = Command::new(Naming::HERE.python());
         command.args(["-c", PATH]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         Python { child: Cell::new(command.spawn().ok()), folders: OnceCell::new() }
     }
@@ -204,7 +204,7 @@ mod tests {
     fn a_library_that_does_not_load_is_told() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("ort.so"), "").unwrap();
-        let env = Env { variable: &|_| None, python: &|_| None };
+        let env = Env { variable: &|_| None, python: &|_| None, naming: Naming::HERE };
         let path = root.path().join("ort.so");
         let found = onnxruntime(Some(&path), &env, |_| Err("file too short".to_string()));
         assert!(found.present && found.advice.is_some_and(|a| a.contains("(file too short); run `layerdiff setup`")));

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::SetupArgs;
 use crate::run::RunError;
-use crate::run::ort::library::{self, Env, VERSION};
+use crate::run::ort::library::{self, Env, Naming, VERSION};
 
 /// A wheel as pip names its platform, and its checksum.
 struct Wheel {
@@ -59,6 +59,8 @@ fn wheel_for(os: &str, arch: &str) -> anyhow::Result<Wheel> {
         ("macos", "aarch64") => {
             ("macosx_14_0_arm64", "96dd2564b10ea7153ad9c207e7cd8e5917cb3ba521e0e0a62ac03486fdc8d56c")
         }
+        ("windows", "x86_64") => ("win_amd64", "ae8a9a351efda685cc59a66226cdefaa37a126c1d66872ca23a2de9425326130"),
+        ("windows", "aarch64") => ("win_arm64", "fe8b9ac1ae8e894e12c47ee82e4f6dfc1835768133687257866469fda80d0bf1"),
         _ => bail!("no ONNX Runtime is pinned for {os} on {arch}; install one, and set ORT_DYLIB_PATH to its library"),
     };
     Ok(Wheel { platform, sha256 })
@@ -79,7 +81,7 @@ fn install(wheel: &Wheel, folder: &Path, target: &Path) -> anyhow::Result<u64> {
 }
 
 fn download(wheel: &Wheel, into: &Path) -> anyhow::Result<PathBuf> {
-    let pip = Command::new("python3")
+    let pip = Command::new(Naming::HERE.python())
         .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.12"])
         .args(["--implementation", "cp", "--platform", wheel.platform, "--disable-pip-version-check", "-d"])
         .arg(into)

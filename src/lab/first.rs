@@ -12,7 +12,7 @@ use crate::run::{Answer, Built, RunError, join};
 use crate::tensor::Tensors;
 
 /// What a thread that runs it is called.
-pub(super) const CANDIDATE: &str = "the candidate";
+pub const CANDIDATE: &str = "the candidate";
 /// And the one that asks about the reference's model.
 const SURVEY: &str = "the survey";
 
@@ -95,7 +95,7 @@ fn inform_reference(reference: &mut Side, survey: &Survey) {
 }
 
 /// Tells the candidate of the element types in its model, as far as it must know them.
-fn inform(reference: &Side, candidate: &mut Side, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+pub fn inform(reference: &Side, candidate: &mut Side, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
     if candidate.spec.model.is_none() {
         candidate.types = survey.types.clone();
         candidate.half = candidate.on_cpu() && reference.half;

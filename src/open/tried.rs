@@ -1,20 +1,22 @@
 //! What both sides are tried on before one of it is looked into: the data as it is, other sizes of it (`sizes`), or the steps of a
 //! decoder (`steps`). The reference runs once, and any number of candidates are set against what it gave. Builds no lab.
 
+use std::thread;
+
 use anyhow::Context;
 
 use super::gave::{Gave, Values, each, seconds};
 use super::sizes::{self, Asked};
-use super::stand::Pair;
+use super::stand::{Both, Pair};
 use super::{specs, steps};
 use crate::cli::SetArgs;
 use crate::found::shard::Shard;
 use crate::found::sizes::Sizes;
 use crate::found::steps::Steps;
-use crate::lab::first::{self, Plan};
+use crate::lab::first::{self, CANDIDATE, Plan};
 use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
-use crate::run::{Answer, RunError};
+use crate::run::{Answer, RunError, join};
 use crate::tensor::Tensors;
 
 /// What is tried.
@@ -42,6 +44,13 @@ pub struct Right<'a> {
     pub seconds: Vec<f64>,
     /// Why it does not come through the step behind them.
     failed: Option<RunError>,
+}
+
+/// A side that knows its model, on each of the samples.
+fn alone(side: &Side, plan: &Plan) -> Result<Gave, RunError> {
+    let answer = first::unmarked(side, plan);
+    let seconds = seconds(&answer);
+    Ok(Gave { values: each(answer, plan, |plan| first::unmarked(side, plan))?, own: Vec::new(), seconds })
 }
 
 /// How a candidate stands to the reference in all that was tried.
@@ -95,9 +104,36 @@ impl<'a> Right<'a> {
         Right::ran(reference, course, plan, (survey, answer))
     }
 
-    /// The same, where its model is known already.
-    pub fn known(reference: &Side, course: &'a Course, plan: &Plan, survey: Survey) -> anyhow::Result<Right<'a>> {
-        Right::ran(reference, course, plan, (survey, first::unmarked(reference, plan)))
+    /// Both sides, at the same time where the candidate need not wait for what the reference gives, nor for what is found out about
+    /// its model; `known`: that was found out before, and both have been told.
+    pub fn beside(
+        both: &mut Both,
+        course: &'a Course,
+        plan: &Plan,
+        known: Option<Survey>,
+    ) -> anyhow::Result<(Right<'a>, Gave)> {
+        let rewritten = both.rewritten();
+        let Both { reference, candidate, .. } = both;
+        let waits = known.is_none() && (reference.needs_types() || candidate.needs_types());
+        if waits || !matches!(course, Course::Sizes(_)) {
+            let right = Right::of(reference, rewritten, course, plan)?;
+            let gave = right.run(reference, candidate, plan)?;
+            return Ok((right, gave));
+        }
+        let told = known.is_some();
+        let (right, gave) = thread::scope(|scope| {
+            let gave = scope.spawn(|| alone(candidate, plan));
+            let right = match known {
+                Some(survey) => Right::ran(reference, course, plan, (survey, first::unmarked(reference, plan))),
+                None => Right::of(reference, rewritten, course, plan),
+            };
+            (right, join(gave, CANDIDATE))
+        });
+        let right = right?;
+        if !told {
+            first::inform(reference, candidate, &right.survey, plan)?;
+        }
+        Ok((right, gave?))
     }
 
     fn ran(

@@ -110,11 +110,7 @@ impl Sweep {
     fn part(&self, both: &mut Both, sizes: &[Size], survey: &mut Option<Survey>) -> anyhow::Result<Part> {
         let (samples, course) = (self.samples(sizes)?, Course::Sizes(Asked::Sweep(sizes.to_vec())));
         let plan = Plan { feeds: &samples, held: true, ..both.plan };
-        let right = match survey.take() {
-            Some(known) => Right::known(both.reference, &course, &plan, known)?,
-            None => Right::of(both.reference, both.rewritten(), &course, &plan)?,
-        };
-        let gave = right.run(both.reference, both.candidate, &plan)?;
+        let (right, gave) = Right::beside(both, &course, &plan, survey.take())?;
         let tried = right.judged(both.pair(&right.survey), &gave)?.sizes.sweep;
         let largest = tried.iter().rposition(|tried| tried.verdict == Verdict::Agreed);
         let put_out = |at: usize| match (right.values.get(at), gave.values.get(at)) {

@@ -1,7 +1,8 @@
 //! Where ONNX Runtime's library is: named by the user, in layerdiff's cache, or in an installed Python package.
 //! Only looks for files; loads nothing and downloads nothing. Python is started last, and only if all else failed.
 
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+mod naming;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,10 @@ use std::process::{Command, Stdio};
 use super::known;
 use crate::run::RunError;
 
+pub use naming::Naming;
+
+/// What the library is called.
+const ONNX_RUNTIME: &str = "onnxruntime";
 /// The version that `layerdiff setup` installs.
 pub const VERSION: &str = "1.31.1";
 /// The oldest version whose C API layerdiff can use.
@@ -43,6 +48,8 @@ pub struct Env<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The folder where python3 would import this module from. Slow: asked last.
     pub python: &'a dyn Fn(&str) -> Option<PathBuf>,
+    /// How libraries are called.
+    pub naming: Naming,
 }
 
 /// The library of the reference, and of every candidate that needs no other build.
@@ -70,8 +77,10 @@ pub fn find_in(flag: Option<&Path>, env: &Env) -> Result<Library, RunError> {
     installed(env).next().ok_or_else(|| {
         missing(format!(
             "ONNX Runtime {}.{} or newer was not found; run `layerdiff setup` (it fetches {VERSION} with pip), or set \
-             ORT_DYLIB_PATH to {DLL_PREFIX}onnxruntime{DLL_SUFFIX}",
-            OLDEST.0, OLDEST.1
+             ORT_DYLIB_PATH to {}",
+            OLDEST.0,
+            OLDEST.1,
+            env.naming.plain(ONNX_RUNTIME)
         ))
     })
 }
@@ -99,7 +108,7 @@ pub fn every(flag: Option<&Path>) -> Result<Vec<Library>, RunError> {
 
 /// Its file, whatever the version.
 pub fn plain_name() -> String {
-    format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}")
+    Naming::HERE.plain(ONNX_RUNTIME)
 }
 
 /// Does the build of this library have the execution provider? It is a file beside it.
@@ -109,22 +118,23 @@ pub fn has_provider(library: &Path, provider: &str) -> bool {
 
 /// Where the build of this library has the execution provider, if it has it.
 pub fn provider_file(library: &Path, provider: &str) -> PathBuf {
-    library.with_file_name(format!("{DLL_PREFIX}onnxruntime_providers_{provider}{DLL_SUFFIX}"))
+    library.with_file_name(Naming::of(library).plain(&format!("{ONNX_RUNTIME}_providers_{provider}")))
 }
 
 /// Where `layerdiff setup` installs, or None when the user has no home.
 pub fn cache_folder(env: &Env) -> Option<PathBuf> {
     let set = |name| (env.variable)(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    let home = || set("HOME").map(|home| home.join(".cache"));
+    let cache = match env.naming {
+        Naming::Windows => set("LOCALAPPDATA"),
+        _ => set("XDG_CACHE_HOME").or_else(home),
+    }?;
     Some(cache.join("layerdiff").join(format!("onnxruntime-{VERSION}")))
 }
 
 /// The name of the library's file in the wheel of this platform.
 pub fn file_name() -> String {
-    match DLL_SUFFIX {
-        ".dylib" => format!("{DLL_PREFIX}onnxruntime.{VERSION}{DLL_SUFFIX}"),
-        _ => format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}.{VERSION}"),
-    }
+    Naming::HERE.versioned(ONNX_RUNTIME, VERSION)
 }
 
 /// What the user named. A name that leads nowhere is an error, never a reason to look elsewhere.
@@ -149,16 +159,17 @@ fn existing(path: &Path, origin: &str, found: Found) -> Result<Library, RunError
         return Ok(Library { path, found });
     }
     let what = if path.is_dir() { "a folder, not a library" } else { "not a file" };
-    let library = format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}");
-    Err(missing(format!("{origin} names {}, which is {what}; let it name {library}", path.display())))
+    Err(missing(format!("{origin} names {}, which is {what}; let it name {}", path.display(), plain_name())))
 }
 
 /// What is installed, nearest first. Lazy, because the last places are slow to look at.
 fn installed<'a>(env: &'a Env) -> impl Iterator<Item = Library> + 'a {
-    let cached = cache_folder(env).map(|folder| folder.join(file_name())).filter(|path| path.is_file());
+    let cached = cache_folder(env)
+        .map(|folder| folder.join(env.naming.versioned(ONNX_RUNTIME, VERSION)))
+        .filter(|path| path.is_file());
     let cached = cached.map(|path| Library { path, found: Found::Cache });
     let packaged = package_folders(env, "onnxruntime").filter_map(|folder| {
-        let path = library_in(&folder.join("capi"))?;
+        let path = library_in(&folder.join("capi"), env.naming)?;
         Some(Library { path, found: Found::Python(folder) })
     });
     cached.into_iter().chain(packaged)
@@ -166,36 +177,33 @@ fn installed<'a>(env: &'a Env) -> impl Iterator<Item = Library> + 'a {
 
 /// The folders of a Python module: in the active virtual environment, then where python3 says.
 fn package_folders<'a>(env: &'a Env, module: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
-    let active = (env.variable)("VIRTUAL_ENV").map(PathBuf::from).map(|venv| site_packages(&venv.join("lib")));
+    let active =
+        (env.variable)("VIRTUAL_ENV").map(PathBuf::from).map(|venv| site_packages(&venv.join(env.naming.lib())));
     let active = active.into_iter().flatten().map(move |site| site.join(module)).filter(|folder| folder.is_dir());
     active.chain(std::iter::once_with(move || (env.python)(module)).flatten())
 }
 
-/// `python3.*/site-packages` (Debian: `dist-packages`) below a `lib` folder.
+/// `python3.*/site-packages` (Debian: `dist-packages`; Windows: without the first folder) below a `lib` folder.
 pub fn site_packages(lib: &Path) -> Vec<PathBuf> {
     let pythons = names_in(lib).into_iter().filter(|name| name.starts_with("python3"));
     let sites = pythons.flat_map(|name| ["site-packages", "dist-packages"].map(|site| lib.join(&name).join(site)));
-    sites.filter(|site| site.is_dir()).collect()
+    sites.chain([lib.join("site-packages")]).filter(|site| site.is_dir()).collect()
 }
 
 /// The newest library in a folder that is new enough.
-fn library_in(folder: &Path) -> Option<PathBuf> {
-    let versions = names_in(folder).into_iter().filter_map(|name| Some((version_of(&name)?, name)));
+fn library_in(folder: &Path, naming: Naming) -> Option<PathBuf> {
+    let versions = names_in(folder).into_iter().filter_map(|name| Some((version_of(&name, naming)?, name)));
     let new_enough = versions.filter(|((major, minor), _)| (*major, *minor) >= OLDEST);
     new_enough.max().map(|(_, name)| folder.join(name))
 }
 
 /// Major and minor version in a library's file name; a plain `libonnxruntime.so` may be any version, so the newest.
-fn version_of(name: &str) -> Option<(u32, u32)> {
-    let rest = name.strip_prefix(DLL_PREFIX)?.strip_prefix("onnxruntime")?;
-    let version = match DLL_SUFFIX {
-        ".dylib" => rest.strip_suffix(DLL_SUFFIX)?,
-        _ => rest.strip_prefix(DLL_SUFFIX)?,
-    };
+fn version_of(name: &str, naming: Naming) -> Option<(u32, u32)> {
+    let version = naming.version(name, ONNX_RUNTIME)?;
     if version.is_empty() {
         return Some((u32::MAX, 0));
     }
-    let mut numbers = version.strip_prefix('.')?.split('.').map(str::parse);
+    let mut numbers = version.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
@@ -212,13 +220,16 @@ fn is_brought_by(folder: &Path, distribution: &str) -> bool {
     beside.iter().any(|name| name.starts_with(&prefix) && name.ends_with(".dist-info"))
 }
 
-/// Asks python3 where a module is, without importing it. The working directory is not a place to import from.
+/// Asks Python where a module is, without importing it. The working directory is not a place to import from.
 fn ask_python(module: &str) -> Option<PathBuf> {
     const WHERE: &str = "import sys\nsys.path = [p for p in sys.path if p]\nfrom importlib.util import find_spec\n\
                          spec = find_spec(sys.argv[1])\n\
                          print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else '')";
-    let python =
-        Command::new("python3").args(["-c", WHERE, module]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let python = Command::new(Naming::HERE.python())
+        .args(["-c", WHERE, module])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
     let answer = String::from_utf8(python.ok()?.stdout).ok()?;
     Some(PathBuf::from(answer.trim())).filter(|folder| folder.is_dir())
 }
@@ -230,7 +241,7 @@ fn missing(message: String) -> RunError {
 impl Env<'static> {
     /// The environment of this process.
     pub fn process() -> Env<'static> {
-        Env { variable: &|name| std::env::var_os(name), python: &ask_python }
+        Env { variable: &|name| std::env::var_os(name), python: &ask_python, naming: Naming::HERE }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Finding NVIDIA's libraries in folders made for the test. Nothing is loaded.
 
 use super::*;
+use crate::run::ort::library::Naming;
 use crate::run::tree::tree;
 
 fn needs(files: &[&str]) -> Needs {
@@ -93,7 +94,7 @@ fn the_environment_is_where_onnx_runtime_is() {
     let root = tree(&["venv/lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so"]);
     let site = root.path().join("venv/lib/python3.12/site-packages");
     let variable = |name: &str| (name == "LD_LIBRARY_PATH").then(|| "/named::relative".into());
-    let env = Env { variable: &variable, python: &|_| None };
+    let env = Env { variable: &variable, python: &|_| None, naming: Naming::Elf };
     let places = Places::of(&site.join("onnxruntime/capi/libonnxruntime.so"), &env);
     assert_eq!(places.named, [Path::new("/named")]);
     assert_eq!(places.sites[0], site);

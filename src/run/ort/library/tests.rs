@@ -7,6 +7,7 @@ use crate::run::tree::tree;
 struct Machine {
     home: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
+    naming: Naming,
 }
 
 impl Machine {
@@ -14,13 +15,13 @@ impl Machine {
         let home = tree(files);
         let here = home.path().to_str().unwrap();
         let variables = variables.iter().map(|(name, value)| (*name, value.replace('~', here))).collect();
-        Machine { home, variables }
+        Machine { home, variables, naming: Naming::HERE }
     }
 
     fn with_env<T>(&self, ask: impl FnOnce(&Env) -> T) -> T {
         let variable = |name: &str| Some(self.variables.iter().find(|(n, _)| *n == name)?.1.clone().into());
         let python = |module: &str| Some(self.home.path().join("python").join(module)).filter(|p| p.is_dir());
-        ask(&Env { variable: &variable, python: &python })
+        ask(&Env { variable: &variable, python: &python, naming: self.naming })
     }
 
     /// The answer with the home written `~`.
@@ -94,7 +95,9 @@ fn a_name_that_leads_nowhere_is_an_error() {
 fn python_is_not_started_when_the_cache_has_it() {
     let machine = Machine::new(&[CACHED], &[HOME]);
     let python = |_: &str| -> Option<PathBuf> { panic!("Python was started") };
-    machine.with_env(|env| find_in(None, &Env { variable: env.variable, python: &python })).unwrap();
+    machine
+        .with_env(|env| find_in(None, &Env { variable: env.variable, python: &python, naming: env.naming }))
+        .unwrap();
 }
 
 #[test]
@@ -114,6 +117,26 @@ fn a_build_is_known_by_its_provider() {
     check_provider(&[PYTHON], &[variable], "cuda", "LAYERDIFF_ORT_CUDA names ~/gpu.so, which is not a file");
     let beside = ["my.so", "libonnxruntime_providers_cuda.so"];
     check_provider(&beside, &[("ORT_DYLIB_PATH", "~/my.so")], "cuda", "~/my.so (ORT_DYLIB_PATH)");
+}
+
+#[test]
+fn windows_has_its_own_places() {
+    let cached = "AppData/layerdiff/onnxruntime-1.31.1/onnxruntime.dll";
+    let packaged = "venv/Lib/site-packages/onnxruntime/capi/onnxruntime.dll";
+    let provider = "venv/Lib/site-packages/onnxruntime/capi/onnxruntime_providers_cuda.dll";
+    let variables = [("LOCALAPPDATA", "~/AppData"), ("VIRTUAL_ENV", "~/venv"), HOME];
+    let check = |files: &[&str], provider: Option<&str>, expected: &str| {
+        let machine = Machine { naming: Naming::Windows, ..Machine::new(files, &variables) };
+        let found = machine.with_env(|env| match provider {
+            Some(provider) => find_with_provider_in(None, provider, env),
+            None => find_in(None, env),
+        });
+        let told = machine.tell(found);
+        assert!(told.starts_with(&format!("~/{expected} (")), "{told}");
+    };
+    check(&[cached, packaged, provider], None, cached);
+    check(&[packaged, provider], None, packaged);
+    check(&[cached, packaged, provider], Some("cuda"), packaged);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Finding TensorRT in folders made for the test.
 
 use super::*;
+use crate::run::ort::library::Naming;
 use crate::run::tree::tree;
 
 fn places(root: &Path) -> Places {
@@ -99,7 +100,11 @@ fn places_come_from_the_environment() {
         "LD_LIBRARY_PATH" => Some(root.path().join("libs").into_os_string()),
         _ => None,
     };
-    let places = Places::of(&Env { variable: &variable, python: &|_| unreachable!("python is not started") });
+    let places = Places::of(&Env {
+        variable: &variable,
+        python: &|_| unreachable!("python is not started"),
+        naming: Naming::Elf,
+    });
     assert_eq!(places.named, None);
     assert_eq!(places.loader[0], root.path().join("libs"));
     assert_eq!(places.sites[0], root.path().join("venv/lib/python3.12/site-packages"));

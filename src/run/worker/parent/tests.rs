@@ -274,6 +274,7 @@ fn a_job_arrives_whole() {
         float32: vec!["n".to_string()],
         observe: Observe::Unfused,
         route: Some("-a=off".to_string()),
+        held: true,
         session: SessionOptions::deployed(),
     };
     let tolerance = Tolerance { atol: 1.0, rtol: 2.0 };
