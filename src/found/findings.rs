@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Differences, Environment, Group, InputsInfo, Judged, Masked, ModelInfo, Note,
-    PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
+    BackendInfo, Crash, Culprit, Cure, Differences, Environment, Fusion, Group, InputsInfo, Judged, Masked, ModelInfo,
+    Note, PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
 };
 use crate::failure::RunError;
 
@@ -27,6 +27,8 @@ pub struct Findings {
     pub found: Option<Found>,
     /// The search for knobs of the compiler, if there was one.
     pub routes: Option<Routes>,
+    /// The search for tensors that cure as outputs, if there was one.
+    pub fusion: Option<Fusion>,
     /// Everything that was measured, and what it cost.
     pub measured: Measured,
     /// Whom the candidate's precision hurts.
@@ -67,6 +69,8 @@ pub enum Wanted {
     Precision,
     /// Which optimizers of the runtime make the failure?
     Optimizers,
+    /// Which tensors, made outputs, cure?
+    Fusion,
     /// What is the smallest model that a command fails on?
     Check,
 }

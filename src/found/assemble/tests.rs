@@ -193,6 +193,24 @@ fn what_is_missing_where_outputs_diverge_is_told() {
 }
 
 #[test]
+fn outputs_that_cure_are_an_answer_where_they_were_proved() {
+    use FusionAnswer::*;
+    let fusion = |answer, tensors: &[&str], verified, why: Option<&str>| {
+        let tensors = tensors.iter().map(|name| name.to_string()).collect();
+        let found = Fusion { answer, tensors, verified, why: why.map(str::to_string), ..Fusion::default() };
+        wanted(Wanted::Fusion, Findings { fusion: Some(found), ..diverged() })
+    };
+    check(fusion(Cured, &["a"], true, None), Diverged, None);
+    check(fusion(Cured, &["a"], true, Some("no room on the disk")), Diverged, None);
+    let unproved = "outputs that cure were found, and not proved: it flaps";
+    check(fusion(Cured, &["a"], false, Some("it flaps")), Diverged, Some(unproved));
+    let other = "not a matter of fusion: with every tensor an output, as far as tensors can be, the model's outputs still diverge";
+    check(fusion(Diverges, &[], false, None), Diverged, Some(other));
+    let unknown = "whether fusion is to blame is not known: no room";
+    check(fusion(Unknown, &[], false, Some("no room")), Diverged, Some(unknown));
+}
+
+#[test]
 fn a_check_decides_by_what_was_cut_out() {
     check(cut(vec![], vec![]), Inconclusive, Some("not finished"));
     let nothing = "no reproducer: something crosses its boundary whose type or shape nobody knows";

@@ -2,7 +2,7 @@
 
 use super::Density::{self, Full, Short, Ticket};
 use crate::found::words::number;
-use crate::found::{Latency, NodeShare, Real, Report, Times};
+use crate::found::{Latency, NodeShare, Price, Real, Report, Times};
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row};
 
 /// Nodes that are shown on a terminal, and elsewhere.
@@ -74,6 +74,18 @@ pub fn told(latency: &Latency) -> String {
     format!("{} ms ({least} to {most} in {runs})", milli(latency.median.0))
 }
 
+/// `latency 2.40 ms (...) before, 2.80 ms (...) after: in FP32 they cost 0.400 ms of 2.80`; `so` is how the change is called, of one
+/// thing or several.
+pub fn priced(price: &Price, so: &str, several: bool) -> String {
+    let (it, s) = if several { ("they", "") } else { ("it", "s") };
+    let cost = match price.added() {
+        None => format!("cost{s} less than runs scatter"),
+        Some(x) if x >= 0.0 => format!("cost{s} {} ms of {}", milli(x), milli(price.after.median.0)),
+        Some(x) => format!("save{s} {} ms", milli(-x)),
+    };
+    format!("latency {} before, {} after: {so} {it} {cost}", told(&price.before), told(&price.after))
+}
+
 /// Milliseconds of these seconds.
 pub fn milli(seconds: f64) -> String {
     number(seconds * 1e3)
@@ -113,6 +125,19 @@ mod tests {
         let full = html::write(&page(Full));
         assert!(full.contains("conv_0") && !full.contains("others"), "{full}");
         assert!(markdown::write(&page(Ticket), 2).contains("Latency"));
+    }
+
+    #[test]
+    fn a_price_is_told_where_runs_do_not_scatter_over_it() {
+        let of = |seconds: [f64; 3]| Latency::of(&seconds).unwrap();
+        let check = |after: [f64; 3], so: &str, several: bool, want: &str| {
+            let price = Price { before: of([2.3e-3, 2.4e-3, 2.5e-3]), after: of(after), ..Price::default() };
+            let told = priced(&price, so, several);
+            assert!(told.ends_with(want), "{told}");
+        };
+        check([2.7e-3, 2.8e-3, 2.9e-3], "in FP32", true, " after: in FP32 they cost 0.400 ms of 2.80");
+        check([2.3e-3, 2.5e-3, 2.6e-3], "in FP32", true, "in FP32 they cost less than runs scatter");
+        check([1.3e-3, 1.4e-3, 1.5e-3], "left unquantised", false, "left unquantised it saves 1.00 ms");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, judged, placement, run, session};
+use super::{Density, cure, fusion, judged, placement, run, session};
 use crate::found::words::{clean, count, file_name, plural, seconds};
 use crate::found::{Placement, Report, Status, TensorResult, Verdict, Wanted, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
@@ -28,9 +28,10 @@ pub fn headline(report: &Report) -> (&'static str, String) {
         Verdict::Diverged => {
             let told = match (report.wanted, report.culprits.len()) {
                 (Wanted::Table, _) => format!("{}{model}, {pair}", diverging(report)),
-                (_, 0) => match session::blamed(report) {
-                    Some(blamed) => format!("{blamed} makes it in {model}, {pair}"),
-                    None => format!("no culprit found in {model}, {pair}"),
+                (_, 0) => match (session::blamed(report), fusion::cured(report)) {
+                    (Some(blamed), _) => format!("{blamed} makes it in {model}, {pair}"),
+                    (None, Some(cured)) => format!("{cured} {model} agrees, {pair}"),
+                    (None, None) => format!("no culprit found in {model}, {pair}"),
                 },
                 (_, n) => format!("{} in {model}, {pair}", plural(n, "culprit")),
             };
