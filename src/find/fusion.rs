@@ -8,7 +8,7 @@ mod trials;
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::found::{Culprit, Diagnosis, Fusion, FusionAnswer, Kind, Sure};
+use crate::found::{Culprit, Diagnosis, Fusion, FusionAnswer, Kind, Price, Sure};
 use crate::lab::{Lab, Side};
 use crate::progress::Progress;
 use crate::run::RunError;
@@ -106,10 +106,9 @@ fn searched(trials: &mut Trials, all: &[usize], halvings: usize) -> Result<Fusio
             found.answer = FusionAnswer::Cured;
             found.tensors = trials.whole.names(&set);
             found.minimal = minimal;
-            found.why = doubt(trials, &set)?;
-            found.verified = found.why.is_none();
-            if found.verified {
-                found.latency = trials.price(&set)?;
+            match proof(trials, &set)? {
+                Proof::Holds(price) => (found.verified, found.latency) = (true, price),
+                Proof::Fails(why) => found.why = Some(why),
             }
             match export::write(trials, &set, &found) {
                 Ok(files) => found.files = files,
@@ -170,17 +169,28 @@ fn smallest(trials: &mut Trials, set: &[usize]) -> Result<(Vec<usize>, bool), Ru
     Ok((found.items, found.unknown == 0))
 }
 
-/// Builds differ from each other by themselves, too: without these outputs it must diverge again, and agree with exactly them.
-/// What speaks against that.
-fn doubt(trials: &mut Trials, set: &[usize]) -> Result<Option<String>, RunError> {
+/// What comes of building once more.
+enum Proof {
+    /// It diverged without these outputs and agreed with exactly them: what they cost, where the candidate has a time of its own.
+    Holds(Option<Price>),
+    /// What speaks against it.
+    Fails(String),
+}
+
+/// Builds differ from each other by themselves, too: once more without these outputs, and with exactly them. Each is timed while it
+/// is at hand.
+fn proof(trials: &mut Trials, set: &[usize]) -> Result<Proof, RunError> {
     let built = trials.request.lab.candidate.built();
     if trials.proves(&[])? != Answer::Bad {
-        return Ok(Some(format!("{built} does not diverge when it is built again without these outputs")));
+        return Ok(Proof::Fails(format!("{built} does not diverge when it is built again without these outputs")));
     }
+    let before = trials.takes(&[])?;
     if trials.proves(set)? != Answer::Good {
-        return Ok(Some(format!("{built} does not agree when it is built again with these outputs")));
+        return Ok(Proof::Fails(format!("{built} does not agree when it is built again with these outputs")));
     }
-    Ok(None)
+    let Some((before, after)) = before.zip(trials.takes(set)?) else { return Ok(Proof::Holds(None)) };
+    let reference = trials.reference_takes()?;
+    Ok(Proof::Holds(Some(Price { before, after, reference, nodes: Vec::new() })))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! cannot be told takes nothing from the answer.
 
 use super::{Lab, Lowering, Side, Work};
-use crate::found::{Latency, NodeShare, Price, Real, Times, shares};
+use crate::found::{Latency, NodeShare, Real, Times, shares};
 use crate::run::{NodeTime, RunError, Timed};
 
 /// What one side takes.
@@ -23,26 +23,6 @@ pub fn time(side: &Side, work: &Work, runs: usize) -> Result<Option<Took>, RunEr
         Err(_) => Ok(None),
         Ok(timed) => Ok(timed.and_then(took)),
     }
-}
-
-/// What `side` takes of `before` and of `after`, as a price, and node by node; `None` where it has no time of its own. The
-/// reference's own time stands beside.
-pub fn beside(
-    (side, reference): (&Side, &Side),
-    (before, after): (&Work, &Work),
-    runs: usize,
-) -> Result<Option<(Price, [Vec<NodeTime>; 2])>, RunError> {
-    // What comes after was built last, and may be at hand.
-    let Some(changed) = time(side, after, runs)? else { return Ok(None) };
-    let Some(whole) = time(side, before, runs)? else { return Ok(None) };
-    let own = time(reference, &reference.work(before.feeds, &[]), runs)?;
-    let price = Price {
-        before: whole.latency,
-        after: changed.latency,
-        reference: own.map(|took| took.latency),
-        nodes: Vec::new(),
-    };
-    Ok(Some((price, [whole.nodes, changed.nodes])))
 }
 
 fn took(timed: Timed) -> Option<Took> {

@@ -1,10 +1,10 @@
 //! What a cure costs where the candidate has a price of its own: latency, and whether the builder did as it was told.
 
-use crate::found::{CureNote, NodePrice, Overrides, Real};
-use crate::lab::times::beside;
+use crate::found::{CureNote, NodePrice, Overrides, Price, Real};
+use crate::lab::times::{Took, time};
 use crate::lab::{Lowering, Side, Work};
 use crate::precision::Kept;
-use crate::run::{Layer, NodeTime, RunError};
+use crate::run::{Layer, RunError};
 use crate::tensor::Tensors;
 
 /// Runs that are timed.
@@ -17,16 +17,20 @@ pub fn latency(
     (before, after): (&Work, &Work),
     found: &mut Overrides,
 ) -> Result<(), RunError> {
-    let Some((mut price, nodes)) = beside((side, reference), (before, after), RUNS)? else { return Ok(()) };
-    (found.latency_before, found.latency_after) = (Some(price.before.median), Some(price.after.median));
-    price.nodes = found.nodes.iter().filter_map(|node| of_node(node, &nodes)).collect();
-    found.price = Some(price);
+    // The cure is what was built last, and may be at hand.
+    let Some(cured) = time(side, after, RUNS)? else { return Ok(()) };
+    let Some(whole) = time(side, before, RUNS)? else { return Ok(()) };
+    let beside = time(reference, &reference.work(before.feeds, &[]), RUNS)?;
+    (found.latency_before, found.latency_after) = (Some(whole.latency.median), Some(cured.latency.median));
+    let nodes = found.nodes.iter().filter_map(|node| of_node(node, &whole, &cured)).collect();
+    let reference = beside.map(|took| took.latency);
+    found.price = Some(Price { before: whole.latency, after: cured.latency, reference, nodes });
     Ok(())
 }
 
 /// A node that is there under its own name before and after.
-fn of_node(node: &str, [before, after]: &[Vec<NodeTime>; 2]) -> Option<NodePrice> {
-    let of = |nodes: &[NodeTime]| nodes.iter().find(|n| n.node == node).map(|n| Real(n.seconds));
+fn of_node(node: &str, before: &Took, after: &Took) -> Option<NodePrice> {
+    let of = |took: &Took| took.nodes.iter().find(|n| n.node == node).map(|n| Real(n.seconds));
     Some(NodePrice { node: node.to_string(), before: of(before)?, after: of(after)? })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::trials::Trials;
 use crate::cure::export::{Content, Export, Folder, coded, line, plain_path};
-use crate::found::words::shell;
+use crate::found::words::{number, shell};
 use crate::found::{Fusion, Price};
 use crate::lab::{Lowering, Side};
 use crate::load::folder;
@@ -102,19 +102,21 @@ fn title(_: &Told) -> Words {
 fn head(told: &Told) -> Vec<Block> {
     let found = told.found;
     let built = told.side.built();
-    let proof = match (found.verified, found.minimal) {
-        (true, true) => format!(
-            "With them as outputs the outputs of the model agree, built again without them {built} diverges, and none of them can be left out."
-        ),
-        (true, false) => format!(
-            "With them as outputs the outputs of the model agree, and built again without them {built} diverges; perhaps fewer would do."
-        ),
-        (false, _) => "Not verified: see the report.".to_string(),
+    let proof = match found.verified {
+        true => {
+            format!("With these outputs what the model puts out agrees, and built again without them {built} diverges.")
+        }
+        false => "Not verified: see the report.".to_string(),
     };
-    let cost = found.latency.as_ref().and_then(Price::added);
-    let cost = cost.map(|added| line(format!("They add {:.3} ms to a run.", added * 1e3)));
+    let fewer = match (found.minimal, found.tensors.len()) {
+        (true, 1) => "",
+        (true, _) => " None of them can be left out.",
+        (false, _) => " Perhaps fewer would do.",
+    };
+    let cost = found.latency.as_ref().and_then(Price::added).filter(|added| *added > 0.0);
+    let cost = cost.map_or(String::new(), |added| format!(" They add {} ms to a run.", number(added * 1e3)));
     let tensors = Words::from(format!("{} of {}: ", found.tensors.len(), found.of)).then(coded(&found.tensors));
-    [line(tensors), line(proof)].into_iter().chain(cost).collect()
+    vec![line(tensors), line(proof + fewer + &cost)]
 }
 
 /// One a line.

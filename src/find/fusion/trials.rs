@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Request;
-use crate::found::Price;
+use crate::found::Latency;
 use crate::graph::Graph;
 use crate::lab::{Lab, Side, Work, times};
 use crate::mark;
@@ -115,15 +115,19 @@ impl<'a> Trials<'a> {
         side.deploys.as_ref().unwrap_or(&side.session).clone()
     }
 
-    /// What the outputs cost; nothing where the candidate has no time of its own.
-    pub(super) fn price(&self, set: &[usize]) -> Result<Option<Price>, RunError> {
-        let Lab { candidate: side, reference, feeds, .. } = self.request.lab;
-        self.request.progress.step("the price of the outputs");
-        let (before, after) = (self.whole.with(&[]), self.whole.with(set));
-        let feeds = feeds.get(..1).unwrap_or_default();
-        let on = |model| side.work(feeds, &[]).on(model, &side.types);
-        let found = times::beside((side, reference), (&on(&before), &on(&after)), RUNS)?;
-        Ok(found.map(|(price, ..)| price))
+    /// What a run with these as outputs takes; `None` where the candidate has no time of its own.
+    pub(super) fn takes(&self, set: &[usize]) -> Result<Option<Latency>, RunError> {
+        let Lab { candidate: side, feeds, outputs, .. } = self.request.lab;
+        let model = self.whole.with(set);
+        let work = side.work(feeds.get(..1).unwrap_or_default(), outputs).on(&model, &side.types);
+        Ok(times::time(side, &work, RUNS)?.map(|took| took.latency))
+    }
+
+    /// What the reference takes of its own model.
+    pub(super) fn reference_takes(&self) -> Result<Option<Latency>, RunError> {
+        let Lab { reference: side, feeds, outputs, .. } = self.request.lab;
+        let work = side.work(feeds.get(..1).unwrap_or_default(), outputs);
+        Ok(times::time(side, &work, RUNS)?.map(|took| took.latency))
     }
 
     /// The model with these as outputs, as the candidate ran it, and the same as it was given.

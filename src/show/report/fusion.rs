@@ -16,8 +16,8 @@ pub fn facts(report: &Report) -> Vec<Fact> {
     let several = found.tensors.len() != 1;
     facts.extend(found.latency.iter().map(|price| Fact::new("", times::priced(price, "as outputs", several))));
     facts.extend(found.why.iter().map(|why| Fact::doubtful("", clean(why))));
-    let file = found.files.get("polygraphy").or_else(|| found.files.get("onnx"));
-    facts.extend(file.map(|file| Fact::new("", Words::from("as outputs in ").and(Span::Code(file.clone())))));
+    let page = found.files.get("readme").map(|page| Words::from("how to build it so: ").and(Span::Code(page.clone())));
+    facts.extend(page.map(|page| Fact::new("", page)));
     facts
 }
 

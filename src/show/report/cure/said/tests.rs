@@ -1,9 +1,9 @@
 //! The sentences on overrides, case by case.
 
 use super::*;
-use crate::found::Latency;
 use crate::found::words::clean;
 use crate::found::{CureKind, Real};
+use crate::found::{Latency, Price};
 use crate::show::page::Span;
 use crate::show::sample::{hostile_report, overrides, sample_report};
 use crate::spec::Precision;
