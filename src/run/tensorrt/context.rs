@@ -92,6 +92,11 @@ impl Context {
         self.allocations.get(output).and_then(|a| *a.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Who hears what every layer of a run takes, in milliseconds, before the run is over; `None`: nobody any more.
+    pub fn profile(&mut self, profiler: Option<Box<dyn FnMut(&str, f32) + Send>>) -> Result<(), RunError> {
+        self.object.attach_profiler(profiler)
+    }
+
     /// Who gets the debug tensors, in place of an earlier listener. `false` from it fails the run.
     pub fn listen(&mut self, listener: impl FnMut(&DebugTensor) -> bool + Send + 'static) -> Result<(), RunError> {
         let mark = log::mark();

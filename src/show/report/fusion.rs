@@ -15,7 +15,9 @@ pub fn facts(report: &Report) -> Vec<Fact> {
     let mut facts = vec![Fact::strong("fusion", said(found))];
     let several = found.tensors.len() != 1;
     facts.extend(found.latency.iter().map(|price| Fact::new("", times::priced(price, "as outputs", several))));
-    facts.extend(found.why.iter().map(|why| Fact::doubtful("", clean(why))));
+    // What is the verdict's reason is said there.
+    let said = |why: &str| report.why.as_ref().is_some_and(|told| told.contains(why));
+    facts.extend(found.why.iter().filter(|why| !said(why)).map(|why| Fact::doubtful("", clean(why))));
     let page = found.files.get("readme").map(|page| Words::from("how to build it so: ").and(Span::Code(page.clone())));
     facts.extend(page.map(|page| Fact::new("", page)));
     facts

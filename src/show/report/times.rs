@@ -3,11 +3,14 @@
 use super::Density::{self, Full, Short, Ticket};
 use crate::found::words::number;
 use crate::found::{Latency, NodeShare, Price, Real, Report, Times};
+use crate::names::few;
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row};
 
 /// Nodes that are shown on a terminal, and elsewhere.
 const FEW: usize = 5;
 const MANY: usize = 20;
+/// Nodes of one layer that are named.
+const NAMED: usize = 4;
 /// What a profile may add to a run without a word.
 const MUCH: f64 = 1.2;
 
@@ -53,7 +56,7 @@ fn table(nodes: &[NodeShare], most: usize) -> Block {
     let figures = |seconds: f64, share: f64| [milli(seconds), format!("{:.1}", share * 100.0)];
     let of = |node: &NodeShare| {
         let [ms, share] = figures(node.seconds.0, node.share.0);
-        row([node.node.clone(), node.op_type.clone(), node.provider.clone(), ms, share])
+        row([name(node), node.op_type.clone(), node.provider.clone(), ms, share])
     };
     let shown = nodes.len().min(if nodes.len() == most + 1 { most + 1 } else { most });
     let mut rows: Vec<Option<Row>> = nodes[..shown].iter().map(|node| Some(of(node))).collect();
@@ -65,6 +68,11 @@ fn table(nodes: &[NodeShare], most: usize) -> Block {
         rows.push(Some(row([name, String::new(), String::new(), ms, share])));
     }
     Block::table(columns.into(), rows)
+}
+
+/// The nodes of the model that a layer was made of, where they are known: its own name says less.
+fn name(node: &NodeShare) -> String {
+    if node.from.is_empty() { node.node.clone() } else { few(&node.from, NAMED) }
 }
 
 /// `2.41 ms (2.35 to 2.60 in 15 runs)`.
@@ -125,6 +133,14 @@ mod tests {
         let full = html::write(&page(Full));
         assert!(full.contains("conv_0") && !full.contains("others"), "{full}");
         assert!(markdown::write(&page(Ticket), 2).contains("Latency"));
+    }
+
+    #[test]
+    fn a_layer_is_told_by_the_nodes_that_it_was_made_of() {
+        let from = ["a", "b", "c", "d", "e"].map(str::to_string).to_vec();
+        let fused = NodeShare { node: "__myl_0x1".into(), from, ..NodeShare::default() };
+        assert_eq!(name(&fused), "a, b, c, d and 1 more");
+        assert_eq!(name(&NodeShare { from: Vec::new(), ..fused }), "__myl_0x1");
     }
 
     #[test]
