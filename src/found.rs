@@ -46,8 +46,8 @@ pub use differences::{Differences, FileDifference, Patched, Role};
 pub use done::{Crash, Reduced, ReferenceTrust, SearchInfo, Trust};
 pub use exit::Exit;
 pub use findings::{
-    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfFirst, OfReference, Opening, Ranking, Reproducers,
-    Story, Wanted,
+    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfCompiler, OfFirst, OfReference, Opening, Ranking,
+    Reproducers, Story, Wanted,
 };
 pub use fusion::{Fusion, FusionAnswer};
 pub use groups::{Effect, Group, grouped, pattern};

@@ -230,7 +230,7 @@ impl Run<'_> {
         match plan.search.by {
             By::Precision => Ok(()),
             By::BuildRoute => {
-                frame.findings.routes = Some(route::route(probe, ROUTES, progress)?);
+                frame.findings.compiler.routes = Some(route::route(probe, ROUTES, progress)?);
                 Ok(())
             }
             By::Tensors => {
@@ -250,7 +250,7 @@ impl Run<'_> {
             }
             By::Fusion => {
                 let found = fusion::fusion(&asked(probe.lab, &probe.finals.right, &frame.dir, progress))?;
-                frame.findings.fusion = Some(found);
+                frame.findings.compiler.fusion = Some(found);
                 Ok(())
             }
             By::Optimizer if optimizer::is_to_blame(probe.lab) => self.optimizers(probe.lab, &probe.finals.right),
@@ -299,7 +299,7 @@ impl Run<'_> {
         {
             fusion::explain(culprits, found, lab);
         }
-        frame.findings.fusion = found;
+        frame.findings.compiler.fusion = found;
         Ok(())
     }
 

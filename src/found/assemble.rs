@@ -61,8 +61,8 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         reduced: reproducers.made.first().cloned(),
         reproducers: if reproducers.made.len() > 1 { reproducers.made.clone() } else { Vec::new() },
         overrides: cure.overrides.clone(),
-        routes: findings.routes.clone(),
-        fusion: findings.fusion.clone(),
+        routes: findings.compiler.routes.clone(),
+        fusion: findings.compiler.fusion.clone(),
         trust: trust(findings),
         sensitivity: cure.sensitivity.clone(),
         ranking: ranking.rows.clone(),
@@ -180,12 +180,12 @@ pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
 
 /// What is missing in the answer of a run whose outputs diverge.
 fn why_diverged(findings: &Findings) -> Option<String> {
-    match (findings.opening.wanted, &findings.found, &findings.routes) {
+    match (findings.opening.wanted, &findings.found, &findings.compiler.routes) {
         (Wanted::Precision, ..) => by_precision(findings),
         (Wanted::Routes, _, Some(routes)) => {
             routes.knobs.is_empty().then(|| "the outputs diverge with every knob of the compiler".to_string())
         }
-        (Wanted::Fusion, ..) => by_fusion(findings.fusion.as_ref()?),
+        (Wanted::Fusion, ..) => by_fusion(findings.compiler.fusion.as_ref()?),
         (Wanted::Culprits, Some(Found { culprits: None, .. }), _) => {
             Some("the outputs diverge; the search was not finished".to_string())
         }

@@ -25,10 +25,8 @@ pub struct Findings {
     pub candidate: Option<OfCandidate>,
     /// The search for culprits, if there was one.
     pub found: Option<Found>,
-    /// The search for knobs of the compiler, if there was one.
-    pub routes: Option<Routes>,
-    /// The search for tensors that cure as outputs, if there was one.
-    pub fusion: Option<Fusion>,
+    /// What of the compiler is to blame, if that was asked.
+    pub compiler: OfCompiler,
     /// Everything that was measured, and what it cost.
     pub measured: Measured,
     /// Whom the candidate's precision hurts.
@@ -52,6 +50,15 @@ pub struct Story {
     pub groups: Vec<Group>,
     /// What differs between the two files, where the candidate has its own.
     pub differences: Option<Differences>,
+}
+
+/// Searches for what of the candidate's compiler is to blame.
+#[derive(Clone, Debug, Default)]
+pub struct OfCompiler {
+    /// For its knobs, if there was one.
+    pub routes: Option<Routes>,
+    /// For tensors that cure as outputs, if there was one.
+    pub fusion: Option<Fusion>,
 }
 
 /// What a run is to answer.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
-use super::callback::Allocation;
+use super::callback::{Allocation, Profiler};
 use super::heard::DebugTensor;
 use super::log;
 use super::sys::{self, Dims, c_text};
@@ -93,7 +93,7 @@ impl Context {
     }
 
     /// Who hears what every layer of a run takes, in milliseconds, before the run is over; `None`: nobody any more.
-    pub fn profile(&mut self, profiler: Option<Box<dyn FnMut(&str, f32) + Send>>) -> Result<(), RunError> {
+    pub fn profile(&mut self, profiler: Option<Profiler>) -> Result<(), RunError> {
         self.object.attach_profiler(profiler)
     }
 
