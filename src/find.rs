@@ -3,6 +3,7 @@
 
 pub mod accuse;
 mod explain;
+pub mod fusion;
 pub mod inside;
 pub mod isolate;
 mod narrow;

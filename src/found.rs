@@ -15,6 +15,7 @@ mod exit;
 pub mod experiment;
 mod findings;
 pub mod fitted;
+mod fusion;
 mod groups;
 pub mod json;
 mod masked;
@@ -45,9 +46,10 @@ pub use differences::{Differences, FileDifference, Patched, Role};
 pub use done::{Crash, Reduced, ReferenceTrust, SearchInfo, Trust};
 pub use exit::Exit;
 pub use findings::{
-    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfFirst, OfReference, Opening, Ranking, Reproducers,
-    Story, Wanted,
+    Counts, Distrust, Findings, Found, Measured, OfCandidate, OfCompiler, OfFirst, OfReference, Opening, Ranking,
+    Reproducers, Story, Wanted,
 };
+pub use fusion::{Fusion, FusionAnswer};
 pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
@@ -155,6 +157,9 @@ pub struct Report {
     /// Knobs of the candidate's compiler that make the failure appear, where they were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<Routes>,
+    /// Tensors that, made outputs, make the outputs agree, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<Fusion>,
     /// Whether the candidate's answers can be built on, where it was tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,

@@ -88,6 +88,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
     };
     sides::check_devices(&[&args.reference, &candidate], global, &args.engine)?;
+    sides::check_library(&candidate, &args.engine)?;
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = data::feeds(args, &reference)?;
     part::stored(args, &args.reference, &inputs.files)?;
@@ -131,7 +132,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let inputs = opening.inputs.clone();
     let asked = Asked { args, global, model: &model, feeds: &feeds, inputs: &inputs, outputs: &outputs };
     let libraries = sides::global_of_candidate(args, global);
-    let reading = asked.read(&reference, Found::of(&candidate, &libraries, &args.engine), Some(&rules));
+    let reading = asked.read(&reference, Found::of(&candidate, &libraries, &args.engine.of_candidate()), Some(&rules));
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(renamed);
     findings.opening.notes.extend(data::not_finite(&feeds));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{case, layerdiff, program, testdata};
+use common::{case, doubles, layerdiff, program, testdata, with_doubles};
 use layerdiff::found::Report;
 
 /// `compare` of a model of testdata with `--latency=4`.
@@ -35,6 +35,35 @@ fn what_has_no_time_is_told() {
     assert!(times.why.unwrap().contains("the candidate emulates FP16"));
     let asked_nothing = case("healthy_transformer", &["-c", "ort"]);
     assert!(asked_nothing.report().latency.is_none() && !asked_nothing.stdout.contains("latency"));
+}
+
+/// On the doubles, whose profiler tells of each layer 0.25 ms more than of the one before.
+#[test]
+fn an_engine_tells_of_its_layers_and_the_nodes_in_them() {
+    let (model, inputs) = (testdata("layernorm_overflow/model.onnx"), testdata("layernorm_overflow/inputs.npz"));
+    for version in ["10", "11"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = program();
+        command.args(["compare", "-c", "trt", "--latency=3", "-i"]).arg(&inputs).arg(&model);
+        command.arg("-o").arg(dir.path()).arg("--timing-cache").arg(dir.path().join("timing"));
+        command.arg("--trt-library").arg(doubles().join(version));
+        let output = with_doubles(&mut command, "").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = layerdiff::found::json::read(&dir.path().join("report.json")).unwrap();
+        let nodes = report.latency.unwrap().nodes;
+        // The last layer takes most; what was fused is one row with all its nodes.
+        assert!(nodes.is_sorted_by(|a, b| a.seconds.0 >= b.seconds.0) && !nodes.is_empty());
+        let least = nodes.last().unwrap();
+        assert!((least.seconds.0 - 2.5e-4).abs() < 1e-9 && least.from.len() > 1, "{least:?}");
+        let named = least.from.join(", ");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("candidate ") && nodes.iter().all(|n| !n.from.is_empty())
+        );
+        let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+        assert!(page.contains(&named), "{named}");
+        let of: Vec<&String> = nodes.iter().flat_map(|node| &node.from).collect();
+        assert_eq!(of.len(), layerdiff::load::Model::load(&model).unwrap().proto.graph.unwrap().node.len());
+    }
 }
 
 #[cfg(unix)]

@@ -237,3 +237,18 @@ fn a_folder_that_takes_no_report_is_told_at_once() {
     assert_eq!((run.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("name another folder with -o"), "{said}");
 }
+
+/// One run a sample tells little: repeated ones are of the first sample, and of what has a time of its own.
+#[test]
+fn repeated_runs_where_they_are_asked_for() {
+    let (model, inputs) = (testdata("healthy_transformer/model.onnx"), testdata("healthy_transformer/inputs.npz"));
+    let args = ["--stage", "fp32=ort", "--stage", "fp16=ort:fp16", "-i", inputs.to_str().unwrap()];
+    let of = |more: &[&str]| found(&stages(&model, &[&args[..], more].concat())).stages;
+    let asked = of(&["--latency=7"]);
+    let own = asked[0].latency.as_ref().unwrap();
+    assert!(own.runs == 7 && own.each.len() == 7 && own.least.0 > 0.0 && own.median.0 <= own.most.0, "{own:?}");
+    assert_eq!(asked[1].latency, None, "an emulation has no time of its own");
+    assert_eq!(of(&[])[0].latency.as_ref().unwrap().runs, 1, "its data is one sample");
+    let split = stages(&model, &[&args[..], &["--latency", "--shard", "1/2"]].concat());
+    assert!(split.status == 2 && split.stderr.contains("--latency repeats the runs of one sample"), "{}", split.stderr);
+}

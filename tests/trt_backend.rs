@@ -326,6 +326,10 @@ fn one_build_serves_latency_and_runs_and_tells_its_settings() {
         let seconds = question::latency(&worker, Job::new(model.clone(), std::slice::from_ref(&x), &[]), 3, true);
         let seconds = seconds.unwrap().unwrap();
         assert!(seconds.runs.len() == 3 && seconds.runs.iter().all(|s| *s > 0.0), "{seconds:?}");
+        // The double's profiler tells of each layer 0.25 ms more than of the one before.
+        let layers: Vec<_> = seconds.nodes.iter().map(|n| (n.from.clone(), (n.seconds * 1e6).round())).collect();
+        assert_eq!(layers[0], (names(&["matmul0", "add0", "relu0"]), 250.0), "{layers:?}");
+        assert!(layers.iter().zip(1..).all(|((from, us), at)| !from.is_empty() && *us == 250.0 * f64::from(at)));
         let answer = build(&worker, &model, &[x.clone(), x.clone()], &names(&["y"]), &How::default()).unwrap();
         assert_eq!(answer.values.len(), 2);
         assert!(answer.built.is_some_and(|built| built.seconds > 0.0 && !built.layers.is_empty()));
@@ -480,6 +484,8 @@ fn many_builds_in_one_process() {
         let model = if observe == Observe::Outputs { marked(&["r0"]) } else { marked(&[]) };
         let answer = build(&backend, &model, &x, &names(&["y", "r0"]), &how).unwrap();
         assert_eq!(answer.values[0].len(), 2);
+        let timed = question::latency(&backend, Job::new(marked(&["r0"]), &x, &[]), 1, true).unwrap().unwrap();
+        assert!(!timed.nodes.is_empty());
     }
     let broken = Lean { bytes: vec![1, 2, 3], folder: PathBuf::new() };
     run(&backend, &broken, &x, &names(&["y"])).unwrap_err();

@@ -150,6 +150,10 @@ fn faults_strike_when_they_should() {
         ("wrong_fused=relu0", "--unfused", true),
         ("wrong_fused=relu0", "--mark r0", false),
         ("wrong_fused=relu0", "--debug r0", false),
+        ("wrong_pair=matmul0+relu0", "", true),
+        ("wrong_pair=matmul0+relu0", "--mark mm0", false),
+        ("wrong_pair=matmul0+relu0", "--debug add0", false),
+        ("wrong_pair=relu0+matmul0", "", false),
         ("wrong_marked=relu0", "", false),
         ("wrong_marked=relu0", "--unfused", false),
         ("wrong_marked=relu0", "--mark r0", true),
@@ -193,6 +197,9 @@ fn layers_tensors_and_listeners_carry_the_names_that_tensorrt_gives() {
             "{fused}"
         );
         assert_eq!(fused.lines().filter(|l| l.starts_with("debug ")).count(), 2, "{fused}");
+        let timed = smoke(version, &path, "--noTF32 --profile", "");
+        assert!(timed.contains("time matmul0 + add_0 + relu0 0.25\n"), "{timed}");
+        assert!(!smoke(version, &path, "--noTF32", "").contains("time "));
         let shown = smoke(version, &path, "--noTF32 --debug r0 --mark mm0 --layers", "");
         let listened = values(&shown, "debug", "r0");
         assert_eq!(listened, values(&fused, "debug", "__myln_k_arg__bb1_0"), "{shown}");

@@ -70,7 +70,13 @@ impl SetArgs {
             inputs: self.inputs.iter().map(name).collect(),
             labels: self.labels.as_ref().map(name),
             memory: None,
-            engine: EngineArgs { trt_library: None, timing_cache: None, devices: None, ..self.engine.clone() },
+            engine: EngineArgs {
+                trt_library: None,
+                candidate_trt_library: None,
+                timing_cache: None,
+                devices: None,
+                ..self.engine.clone()
+            },
             ..self.clone()
         };
         let mut words = here.words("", &GlobalArgs::default(), &[("--reference", self.reference.to_string())]);
@@ -106,6 +112,7 @@ impl Words {
     fn engine(&mut self, engine: &EngineArgs) {
         let shape = |dims: &[i64]| dims.iter().map(i64::to_string).collect::<Vec<String>>().join("x");
         self.path("--trt-library", engine.trt_library.as_deref());
+        self.path("--candidate-trt-library", engine.candidate_trt_library.as_deref());
         for range in &engine.profile {
             let [min, opt, max] = [&range.min, &range.opt, &range.max].map(|dims| shape(dims));
             self.flag("--profile", &format!("{}={min}:{opt}:{max}", range.input));

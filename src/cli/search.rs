@@ -19,7 +19,7 @@ pub struct SearchArgs {
     /// Tensors observable in one candidate build
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Search")]
     pub marks: Option<u64>,
-    /// What to look for: tensors that go wrong, the nodes that must stay in FP32, or the compiler's knob
+    /// What to look for: tensors that go wrong, nodes to keep in FP32, or what of the compiler is to blame
     #[arg(long, value_enum, default_value_t = By::Tensors, help_heading = "Search")]
     pub by: By,
     /// How an engine's tensors become visible
@@ -58,6 +58,8 @@ pub enum By {
     BuildRoute,
     /// The optimizers of ONNX Runtime, or its prepacking, that make it appear
     Optimizer,
+    /// The tensors that, made outputs so that nothing is fused across them, make it go away
+    Fusion,
 }
 
 /// How tensors inside an engine are made visible.

@@ -132,6 +132,9 @@ pub struct EngineArgs {
     /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
     #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
     pub trt_library: Option<PathBuf>,
+    /// Another TensorRT for the candidate, in a process of its own: two versions against each other
+    #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
+    pub candidate_trt_library: Option<PathBuf>,
     /// Shapes of an input that the engine is built for (repeatable) [default: those of the data]
     #[arg(long, value_name = "NAME=MIN:OPT:MAX", value_parser = parse_profile, help_heading = "TensorRT")]
     pub profile: Vec<Range>,
@@ -153,6 +156,18 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
+    /// The same as it is for the candidate.
+    pub fn of_candidate(&self) -> EngineArgs {
+        let other = self.candidate_trt_library.clone();
+        EngineArgs { trt_library: other.or_else(|| self.trt_library.clone()), ..self.clone() }
+    }
+
+    /// The flag that names the library.
+    pub fn library_flag(&self) -> &'static str {
+        let other = self.candidate_trt_library.is_some() && self.trt_library == self.candidate_trt_library;
+        if other { "--candidate-trt-library" } else { "--trt-library" }
+    }
+
     /// The numbers of the GPUs to use: one at least.
     pub fn gpus(&self) -> &[usize] {
         self.devices.as_ref().map_or(&[0], Devices::numbers)

@@ -14,7 +14,7 @@ use crate::cure::drive::frame::{self as cure, Goal};
 use crate::cure::drive::{precision, undynamic, unquantise};
 use crate::failure::Ended;
 use crate::find::rank;
-use crate::find::{self, inside, optimizer, route, story, trust, undo};
+use crate::find::{self, fusion, inside, optimizer, route, story, trust, undo};
 use crate::found::experiment::Experiment;
 use crate::found::shard::Shared;
 use crate::found::{self, Cure, Exit, Findings, Locals, Note, Story, Verdict, Wanted, verdict};
@@ -36,6 +36,9 @@ const ROUTES: u64 = 200;
 
 /// Sessions that a search for optimizers may cost.
 const OPTIMIZERS: usize = 100;
+
+/// Builds that a search for fusions may cost.
+const FUSIONS: usize = 200;
 
 /// What is wanted: to find, and to cut out what was found.
 pub struct Plan<'a> {
@@ -98,6 +101,7 @@ pub fn go_on(
     let ledger = Ledger::new(journal, if wish.save { Vec::new() } else { looks });
     let frame = Frame { set: plan.set, dir, experiment, findings, started };
     frame.tell();
+    fusion::clear(&frame.dir);
     progress.step("both models, unmarked");
     let mut run = Run { plan, global, attempts, frame, progress };
     let saved = match Probe::start(&lab, first, wish, ledger) {
@@ -134,7 +138,7 @@ impl Run<'_> {
         self.frame.findings.measured = probe.measured();
         deliver::clear(&self.frame.dir);
         investigated?;
-        if matches!(self.plan.search.by, By::BuildRoute | By::Optimizer) {
+        if matches!(self.plan.search.by, By::BuildRoute | By::Optimizer | By::Fusion) {
             return Ok(());
         }
         self.note_shard();
@@ -226,7 +230,7 @@ impl Run<'_> {
         match plan.search.by {
             By::Precision => Ok(()),
             By::BuildRoute => {
-                frame.findings.routes = Some(route::route(probe, ROUTES, progress)?);
+                frame.findings.compiler.routes = Some(route::route(probe, ROUTES, progress)?);
                 Ok(())
             }
             By::Tensors => {
@@ -236,7 +240,18 @@ impl Run<'_> {
                 });
                 frame.findings.found = Some(found.value);
                 found.halted.map_or(Ok(()), Err)?;
-                if optimizer::is_to_blame(probe.lab) { self.optimizers(probe.lab, &probe.finals.right) } else { Ok(()) }
+                if optimizer::is_to_blame(probe.lab) {
+                    self.optimizers(probe.lab, &probe.finals.right)
+                } else if probe.ledger.counts.perturbed {
+                    self.fusions_of_regions(probe.lab, &probe.finals.right)
+                } else {
+                    Ok(())
+                }
+            }
+            By::Fusion => {
+                let found = fusion::fusion(&asked(probe.lab, &probe.finals.right, &frame.dir, progress))?;
+                frame.findings.compiler.fusion = Some(found);
+                Ok(())
             }
             By::Optimizer if optimizer::is_to_blame(probe.lab) => self.optimizers(probe.lab, &probe.finals.right),
             By::Optimizer => {
@@ -270,6 +285,21 @@ impl Run<'_> {
         if let Some(session) = frame.findings.opening.first.session.as_mut() {
             session.optimizers = Some(found);
         }
+        Ok(())
+    }
+
+    /// Marking changes the engine: is it right with the tensors of a culprit's region as outputs?
+    fn fusions_of_regions(&mut self, lab: &Lab, right: &[Tensors]) -> Result<(), RunError> {
+        let Run { frame, progress, .. } = self;
+        frame.tell();
+        let culprits = frame.findings.culprits().to_vec();
+        let found = fusion::of_regions(&asked(lab, right, &frame.dir, progress), &culprits)?;
+        if let Some((found, culprits)) =
+            found.as_ref().zip(frame.findings.found.as_mut().and_then(|found| found.culprits.as_mut()))
+        {
+            fusion::explain(culprits, found, lab);
+        }
+        frame.findings.compiler.fusion = found;
         Ok(())
     }
 
@@ -309,6 +339,11 @@ impl Run<'_> {
     }
 }
 
+/// What a search for fusions is asked.
+fn asked<'a>(lab: &'a Lab, right: &'a [Tensors], dir: &'a Path, progress: &'a Progress) -> fusion::Request<'a> {
+    fusion::Request { lab, right, most: FUSIONS, dir, progress }
+}
+
 /// What the run is to answer.
 fn wanted(search: &SearchArgs) -> Wanted {
     match search.by {
@@ -316,6 +351,7 @@ fn wanted(search: &SearchArgs) -> Wanted {
         By::Precision => Wanted::Precision,
         By::BuildRoute => Wanted::Routes,
         By::Optimizer => Wanted::Optimizers,
+        By::Fusion => Wanted::Fusion,
     }
 }
 
@@ -342,6 +378,10 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
     ensure!(
         plan.search.by != By::Optimizer || candidate.deploys.is_some() || candidate.fuses(),
         "--by optimizer turns optimizers of ONNX Runtime off; use a candidate that is deployed in it (ort@MODEL, ort-NAME), and not --optimization off"
+    );
+    ensure!(
+        plan.search.by != By::Fusion || fusion::is_a_question(candidate),
+        "--by fusion builds the candidate again with more outputs; use one that fuses nodes and is built here: trt, ort-NAME or ort@MODEL, no ready engine, and not --optimization off"
     );
     Ok(())
 }

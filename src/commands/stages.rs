@@ -14,7 +14,7 @@ use super::hand_over;
 use crate::cli::{Cli, Command, GlobalArgs, StagesArgs};
 use crate::found::shard::Shard;
 use crate::found::stages::{Against, Bisected, STAGES, Stage, Stages, Truth, together};
-use crate::found::{Exit, Kind, Latency, Note, Sure, Verdict, json};
+use crate::found::{Exit, Kind, Note, Sure, Verdict, json};
 use crate::judge::truth::{self, Run};
 use crate::load::labels;
 use crate::open::line::{self, Line, Ran};
@@ -105,7 +105,7 @@ fn stages(line: &Line) -> anyhow::Result<Vec<Stage>> {
             samples: judged.samples,
             decisions: judged.decisions,
             against_previous: before.map(|before| against(line, before, ran)).transpose()?,
-            latency: Latency::of(ran.times()),
+            latency: ran.latency(),
             placement: ran.placement.clone(),
             sweep: sizes.sweep.clone(),
             first_bad_size: sizes.first_bad().cloned(),

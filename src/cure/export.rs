@@ -105,6 +105,7 @@ struct Told<'a> {
 /// The files in the order of the page.
 fn folder<'a>() -> Folder<Told<'a>> {
     Folder {
+        sign: LIST,
         exports: vec![
             names::export(),
             mixed::export(),

@@ -5,8 +5,8 @@ use super::advice;
 use super::experiment::Experiment;
 use super::fitted::Fitted;
 use super::{
-    Culprit, Diagnosis, Differences, Findings, Found, LOWERED, ModelInfo, Note, OfCandidate, Reduced, Report,
-    Reproducers, SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
+    Culprit, Diagnosis, Differences, Findings, Found, Fusion, FusionAnswer, LOWERED, ModelInfo, Note, OfCandidate,
+    Reduced, Report, Reproducers, SCHEMA, SearchInfo, Status, Sure, TensorResult, Trust, Verdict, Wanted,
 };
 use crate::failure::RunError;
 
@@ -61,7 +61,8 @@ pub fn assemble(experiment: &Experiment, findings: &Findings) -> Report {
         reduced: reproducers.made.first().cloned(),
         reproducers: if reproducers.made.len() > 1 { reproducers.made.clone() } else { Vec::new() },
         overrides: cure.overrides.clone(),
-        routes: findings.routes.clone(),
+        routes: findings.compiler.routes.clone(),
+        fusion: findings.compiler.fusion.clone(),
         trust: trust(findings),
         sensitivity: cure.sensitivity.clone(),
         ranking: ranking.rows.clone(),
@@ -179,11 +180,12 @@ pub fn of_outputs(outputs: &[TensorResult]) -> (Verdict, Option<String>) {
 
 /// What is missing in the answer of a run whose outputs diverge.
 fn why_diverged(findings: &Findings) -> Option<String> {
-    match (findings.opening.wanted, &findings.found, &findings.routes) {
+    match (findings.opening.wanted, &findings.found, &findings.compiler.routes) {
         (Wanted::Precision, ..) => by_precision(findings),
         (Wanted::Routes, _, Some(routes)) => {
             routes.knobs.is_empty().then(|| "the outputs diverge with every knob of the compiler".to_string())
         }
+        (Wanted::Fusion, ..) => by_fusion(findings.compiler.fusion.as_ref()?),
         (Wanted::Culprits, Some(Found { culprits: None, .. }), _) => {
             Some("the outputs diverge; the search was not finished".to_string())
         }
@@ -191,6 +193,20 @@ fn why_diverged(findings: &Findings) -> Option<String> {
             culprits.is_empty().then(|| without_culprit(findings))
         }
         _ => None,
+    }
+}
+
+/// What `--by fusion` says in place of culprits.
+fn by_fusion(found: &Fusion) -> Option<String> {
+    let why = || found.why.clone().unwrap_or_default();
+    match found.answer {
+        FusionAnswer::Diverges => Some(
+            "not a matter of fusion: with every tensor an output, as far as tensors can be, the model's outputs still diverge"
+                .to_string(),
+        ),
+        FusionAnswer::Unknown => Some(format!("whether fusion is to blame is not known: {}", why())),
+        FusionAnswer::Cured if !found.verified => Some(format!("outputs that cure were found, and not proved: {}", why())),
+        FusionAnswer::Cured => None,
     }
 }
 

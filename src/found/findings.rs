@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackendInfo, Crash, Culprit, Cure, Differences, Environment, Group, InputsInfo, Judged, Masked, ModelInfo, Note,
-    PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
+    BackendInfo, Crash, Culprit, Cure, Differences, Environment, Fusion, Group, InputsInfo, Judged, Masked, ModelInfo,
+    Note, PrecisionLimited, Ranked, Reduced, ReferenceTrust, Routes, TensorResult, Times, ToleranceInfo,
 };
 use crate::failure::RunError;
 
@@ -25,8 +25,8 @@ pub struct Findings {
     pub candidate: Option<OfCandidate>,
     /// The search for culprits, if there was one.
     pub found: Option<Found>,
-    /// The search for knobs of the compiler, if there was one.
-    pub routes: Option<Routes>,
+    /// What of the compiler is to blame, if that was asked.
+    pub compiler: OfCompiler,
     /// Everything that was measured, and what it cost.
     pub measured: Measured,
     /// Whom the candidate's precision hurts.
@@ -52,6 +52,15 @@ pub struct Story {
     pub differences: Option<Differences>,
 }
 
+/// Searches for what of the candidate's compiler is to blame.
+#[derive(Clone, Debug, Default)]
+pub struct OfCompiler {
+    /// For its knobs, if there was one.
+    pub routes: Option<Routes>,
+    /// For tensors that cure as outputs, if there was one.
+    pub fusion: Option<Fusion>,
+}
+
 /// What a run is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -67,6 +76,8 @@ pub enum Wanted {
     Precision,
     /// Which optimizers of the runtime make the failure?
     Optimizers,
+    /// Which tensors, made outputs, cure?
+    Fusion,
     /// What is the smallest model that a command fails on?
     Check,
 }

@@ -85,7 +85,8 @@ pub struct Stage {
     pub decisions: Vec<Decisions>,
     /// Against the stage before; null for the first one, and where one of both did not run.
     pub against_previous: Option<Against>,
-    /// How long a sample took, where the backend has a time of its own.
+    /// How long a run takes, where the backend has a time of its own: one of each sample, or with `--latency` repeated ones of the
+    /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
     /// Which execution provider ran what, where the stage has one besides the CPU's.

@@ -43,6 +43,9 @@ pub struct NodeShare {
     pub node: String,
     /// Its operator, or the kind of its layer.
     pub op_type: String,
+    /// Nodes of the model that it was made of, where the backend tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
     /// What runs it, where the backend has several.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub provider: String,

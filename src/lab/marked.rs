@@ -39,11 +39,15 @@ impl Probe<'_> {
                 Some(answer) => answer,
                 None => other.see(theirs, feeds, &wanted, way).map(|answer| answer.values),
             });
-            let own = (!missing.is_empty()).then(|| mine.run(&missing, feeds, &mine.graph.keys(&missing)));
+            let own = (!missing.is_empty()).then(|| mine.run(&missing, feeds, &self.wanted_of_reference(&missing)));
             (own.transpose(), join(theirs, CANDIDATE))
         });
-        let reference = reference?.map(|values| {
-            self.ledger.counts.reference_runs += 1;
+        let reference = reference?;
+        self.ledger.counts.reference_runs += usize::from(reference.is_some());
+        let moved = reference.as_ref().and_then(|values| self.reference_disturbance(values));
+        let reference = reference.filter(|_| moved.is_none()).map(|mut values| {
+            let keys = mine.graph.keys(&missing);
+            values.iter_mut().for_each(|values| values.retain(|name, _| keys.contains(name)));
             by_tensor(&mine.graph, values)
         });
         self.ledger.counts.candidate_builds += 1;
@@ -58,7 +62,18 @@ impl Probe<'_> {
             Err(e) => return Err(e),
         };
         self.values.keep(reference, by_tensor(&other.graph, candidate));
-        Ok(disturbance)
+        self.sight.reference_moved = disturbance.is_none() && moved.is_some();
+        Ok(disturbance.or(moved))
+    }
+
+    /// What the reference is asked for with these tensors of its own marked; where that may change it, its final outputs too.
+    fn wanted_of_reference(&self, missing: &[usize]) -> Vec<String> {
+        let mine = &self.lab.reference;
+        let mut wanted = mine.graph.keys(missing);
+        let finals = self.lab.outputs.iter().filter(|_| mine.fuses());
+        let more: Vec<String> = finals.filter(|name| !wanted.contains(name)).cloned().collect();
+        wanted.extend(more);
+        wanted
     }
 
     /// Runs the reference for these tensors, however many of them are known: what is kept fits into memory together.

@@ -10,7 +10,7 @@ use super::pairs::{Asked, numbers};
 use super::results::Judged;
 use crate::found::Status;
 use crate::run::{Observe, RunError};
-use crate::tensor::Tensors;
+use crate::tensor::{Tensor, Tensors};
 
 /// What is wished for, and what has been learnt about it.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Sight {
     pub ways: Vec<Observe>,
     /// Sets of tensors that disturbed when they were marked together.
     disturbing: HashMap<Vec<usize>, String>,
+    /// The last build was thrown away because marking had changed the reference alone.
+    pub(super) reference_moved: bool,
     /// Why the candidate compared nothing itself although it could.
     pub unjudged: Option<String>,
 }
@@ -173,14 +175,21 @@ impl Probe<'_> {
             false => (self.run_marked(asked, way)?, Judged::new()),
         };
         if disturbance.is_some() {
-            self.sight.disturbed += 1;
-            self.ledger.counts.perturbed = true;
+            self.count_disturbed();
             let candidates: HashSet<usize> = asked.iter().map(|(_, pair)| pair.candidate).collect();
             self.values.candidate.retain(|tensor, _| !candidates.contains(tensor));
         } else {
             self.judge_all(asked, &judged);
         }
         Ok(disturbance)
+    }
+
+    /// What is told of the candidate is not the reference's doing.
+    fn count_disturbed(&mut self) {
+        if !std::mem::take(&mut self.sight.reference_moved) {
+            self.sight.disturbed += 1;
+            self.ledger.counts.perturbed = true;
+        }
     }
 
     /// One build without marks, in which everything that survives fusion is reported: nothing more can be learnt this way.
@@ -197,7 +206,7 @@ impl Probe<'_> {
             false => asked.to_vec(),
         };
         if let Some(why) = self.run_marked(&all, Observe::Unfused)? {
-            self.sight.disturbed += 1;
+            self.sight.disturbed += usize::from(!std::mem::take(&mut self.sight.reference_moved));
             self.give_up(asked, &why);
             return Ok(());
         }
@@ -225,20 +234,42 @@ impl Probe<'_> {
         }
     }
 
+    /// The same of the reference, where marking may change it: an engine that is believed is one as it is deployed.
+    pub(super) fn reference_disturbance(&self, marked: &[Tensors]) -> Option<String> {
+        let fuses = self.lab.reference.fuses();
+        let name = fuses.then(|| self.moved(marked, &self.finals.right)).flatten()?;
+        Some(format!("marking it changes what the reference computes (output '{name}' moved)"))
+    }
+
+    /// An output that is another one beyond the tolerance, now that tensors are marked.
+    fn moved(&self, marked: &[Tensors], unmarked: &[Tensors]) -> Option<String> {
+        let mut common = both(marked, unmarked);
+        let diverges = |name: &str, value: &Tensor, now: &Tensor| {
+            self.lab.rules.judge_output(name, value, now).status == Status::Diverges
+        };
+        common.find(|(name, value, now)| diverges(name, value, now)).map(|(name, ..)| name.clone())
+    }
+
     /// What a marked run says against itself: its final outputs are not those of the unmarked run.
     pub(super) fn disturbance(&mut self, marked: &[Tensors]) -> Option<String> {
-        let pairs = marked.iter().zip(self.undisturbed.iter().flatten());
-        let common = pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))));
+        let unmarked = self.undisturbed.as_deref().unwrap_or_default();
         if !self.lab.candidate.fuses() {
             // Elsewhere marking should change nothing at all; that it did is told, and nothing else could be looked at.
-            self.ledger.counts.perturbed |=
-                common.fold(false, |changed, (_, value, now)| changed | !value.identical(now));
+            let changed =
+                both(marked, unmarked).fold(false, |changed, (_, value, now)| changed | !value.identical(now));
+            self.ledger.counts.perturbed |= changed;
             return None;
         }
-        let mut moved = common
-            .filter(|(name, value, now)| self.lab.rules.judge_output(name, value, now).status == Status::Diverges);
-        moved.next().map(|(name, ..)| {
-            format!("marking it changes what {} computes (output '{name}' moved)", self.lab.candidate.built())
-        })
+        let name = self.moved(marked, unmarked)?;
+        Some(format!("marking it changes what {} computes (output '{name}' moved)", self.lab.candidate.built()))
     }
+}
+
+/// The outputs of two runs that have the same names: the unmarked and the marked value, sample by sample.
+fn both<'a>(
+    marked: &'a [Tensors],
+    unmarked: &'a [Tensors],
+) -> impl Iterator<Item = (&'a String, &'a Tensor, &'a Tensor)> {
+    let pairs = marked.iter().zip(unmarked);
+    pairs.flat_map(|(m, u)| u.iter().filter_map(|(name, value)| Some((name, value, m.get(name)?))))
 }

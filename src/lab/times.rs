@@ -69,6 +69,7 @@ fn share(node: &NodeTime) -> NodeShare {
     NodeShare {
         node: node.node.clone(),
         op_type: node.op_type.clone(),
+        from: node.from.clone(),
         provider: node.provider.clone(),
         seconds: Real(node.seconds),
         share: Real(0.0),

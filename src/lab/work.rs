@@ -218,6 +218,11 @@ impl Side {
         Ok(self.model.lean(self.lowered(work)?.as_ref().unwrap_or(work.model)))
     }
 
+    /// The work's model in the form in which the backend gets it.
+    pub fn as_run(&self, work: &Work) -> Result<ModelProto, RunError> {
+        Ok(self.lowered(work)?.unwrap_or_else(|| work.model.clone()))
+    }
+
     /// What is run in place of the work's model; `None`: the model as it is.
     fn lowered(&self, work: &Work) -> Result<Option<ModelProto>, RunError> {
         Ok(match self.lowering {

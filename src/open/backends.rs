@@ -98,7 +98,7 @@ pub fn libraries(spec: &Spec, global: &GlobalArgs, args: &EngineArgs) -> Result<
             }
         },
         Place::TensorRt => {
-            let found = tensorrt::library::find(args.trt_library.as_deref())?;
+            let found = tensorrt::library::find_by(args.library_flag(), args.trt_library.as_deref())?;
             found.into_iter().flat_map(|found| [Some(found.library), found.parser]).flatten().collect()
         }
         Place::Exec(_) | Place::Saved(_) => Vec::new(),

@@ -85,7 +85,7 @@ fn pool(options: &Options, args: &EngineArgs) -> Result<Pool<Worker>, RunError> 
 }
 
 fn found(args: &EngineArgs) -> Result<Found, RunError> {
-    library::find(args.trt_library.as_deref())?.ok_or_else(|| {
+    library::find_by(args.library_flag(), args.trt_library.as_deref())?.ok_or_else(|| {
         RunError::Missing(
             "TensorRT was not found; name its library with --trt-library, or run `python3 -m pip install tensorrt`: see `layerdiff doctor`"
                 .to_string(),

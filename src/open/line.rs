@@ -12,7 +12,7 @@ use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
 use super::{cut, data, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
-use crate::found::{BackendInfo, Note, Opening, Placement, Verdict};
+use crate::found::{BackendInfo, Latency, Note, Opening, Placement, Verdict};
 use crate::judge::Labels;
 use crate::lab::first::Plan;
 use crate::lab::{Lowering, Side, Survey};
@@ -58,6 +58,8 @@ pub struct Ran {
     pub tried: Tried,
     /// By sample, as far as the backend tells.
     seconds: Vec<f64>,
+    /// Of repeated runs of the first sample as it is deployed, where they were asked for.
+    repeated: Option<Latency>,
     /// Which execution provider ran what, where there are several.
     pub placement: Option<Placement>,
 }
@@ -116,8 +118,16 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let Right { survey, feeds, values, seconds, .. } = right;
     let (name, spec) = ("reference".to_string(), set.reference.clone());
     let values = Ok(deciding(values, &outputs));
-    let reference =
-        Ran { name, spec, side: Some(reference), values, tried: Tried::default(), seconds, placement: None };
+    let reference = Ran {
+        name,
+        spec,
+        side: Some(reference),
+        values,
+        tried: Tried::default(),
+        seconds,
+        repeated: None,
+        placement: None,
+    };
     Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, course, survey })
 }
 
@@ -156,6 +166,10 @@ fn check(args: &StagesArgs) -> anyhow::Result<()> {
         set.shard.is_none() || !set.batch_check && set.steps.is_none(),
         "--shard splits samples and sizes, and the steps of a decoder or the rows of a batch belong together; leave it out"
     );
+    ensure!(
+        set.shard.is_none() || set.latency.is_none(),
+        "--latency repeats the runs of one sample, and --shard splits samples, each of which is timed once anyway; leave one of them out"
+    );
     let mut names: Vec<&str> = args.stages.iter().map(|stage| stage.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|two| two[0] == two[1]) {
@@ -169,6 +183,11 @@ impl Ran {
     pub fn times(&self) -> &[f64] {
         let emulated = self.side.as_ref().is_some_and(|side| matches!(side.lowering, Lowering::Emulate(_)));
         if emulated { &[] } else { &self.seconds }
+    }
+
+    /// How long a run takes: of repeated runs where they were asked for, else of one a sample.
+    pub fn latency(&self) -> Option<Latency> {
+        self.repeated.clone().or_else(|| Latency::of(self.times()))
     }
 
     /// For the report: of what could not be loaded, what was asked for.

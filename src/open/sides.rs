@@ -50,6 +50,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
 /// The same as a candidate: the verdict comes from the session that people deploy, unless an emulation has none or the user
 /// wants none.
 pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
+    let args = &SetArgs { engine: args.engine.of_candidate(), ..args.clone() };
     let side = match &args.session.candidate_ort_library {
         None => side(spec, model, global, args)?,
         Some(_) => {
@@ -140,6 +141,15 @@ pub fn check_devices(specs: &[&Spec], global: &GlobalArgs, engine: &EngineArgs) 
         specs.iter().any(|spec| spec.place == Place::TensorRt || backends::is_cuda(spec, global)),
         "--devices {devices} names GPUs for ort-cuda and trt, and here runs {}; leave it out",
         sides.join(" and ")
+    );
+    Ok(())
+}
+
+/// Another TensorRT is named for a candidate that runs in one.
+pub fn check_library(candidate: &Spec, engine: &EngineArgs) -> anyhow::Result<()> {
+    ensure!(
+        engine.candidate_trt_library.is_none() || candidate.place == Place::TensorRt,
+        "--candidate-trt-library is another TensorRT, and '{candidate}' runs in none; leave it out, or use trt"
     );
     Ok(())
 }

@@ -69,6 +69,9 @@ pub struct NodeTime {
     pub node: String,
     /// Its operator, or the kind of its layer.
     pub op_type: String,
+    /// Nodes of the model that it was made of, where the backend tells.
+    #[serde(default)]
+    pub from: Vec<String>,
     /// What runs it, where the backend has several.
     pub provider: String,
     /// Of the run in the middle.

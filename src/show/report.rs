@@ -7,6 +7,7 @@ pub mod cure;
 mod differences;
 mod engine;
 mod findings;
+mod fusion;
 mod judged;
 mod masked;
 pub mod placement;

@@ -84,6 +84,10 @@ struct Recorder : Probe<IErrorRecorder>
     RefCount incRefCount() noexcept override { return 0; }
     RefCount decRefCount() noexcept override { return 0; }
 };
+struct Profiler : Probe<IProfiler>
+{
+    void reportLayerTime(char const*, float) noexcept override {}
+};
 struct Allocator : Probe<IOutputAllocator>
 {
     void notifyShape(char const*, Dims const&) noexcept override {}
@@ -95,6 +99,7 @@ static bool deletesProbe(char const* name, long long slot)
     if (!std::strcmp(name, "IProgressMonitor")) return deletes(new Monitor, slot);
     if (!std::strcmp(name, "IDebugListener")) return deletes(new Listener, slot);
     if (!std::strcmp(name, "IOutputAllocator")) return deletes(new Allocator, slot);
+    if (!std::strcmp(name, "IProfiler")) return deletes(new Profiler, slot);
     if (!std::strcmp(name, "IErrorRecorder")) return deletes(new Recorder, slot);
     // IParser is NVIDIA's to implement: its destructors lie between these two.
     return !std::strcmp(name, "IParser") && slot == ::slot(&IParser::clearErrors) + 2

@@ -159,6 +159,21 @@ private:
         return pointwise(nodes_[next].op) && nodes_[next].body.empty() ? next : nodes_.size();
     }
 
+    // Planted faults of nodes that are in one layer.
+    void strike_pairs(std::vector<size_t> const& group)
+    {
+        for (std::string const& pair : faults_.values("wrong_pair")) {
+            size_t const plus = pair.find('+');
+            bool first = false;
+            for (size_t node : group) {
+                std::string const& name = nodes_[node].name;
+                if (plus != std::string::npos && first && Faults::matches(pair.substr(plus + 1), name))
+                    warp(node, Warp::kWrong);
+                first = first || Faults::matches(pair.substr(0, plus), name);
+            }
+        }
+    }
+
     void fuse()
     {
         std::vector<bool> taken(nodes_.size(), false);
@@ -171,6 +186,7 @@ private:
                     group.push_back(next);
             for (size_t node : group)
                 taken[node] = true;
+            strike_pairs(group);
             add_layer(group);
         }
         // Tensors of Constant nodes, and those that fusion swallowed, still have types.

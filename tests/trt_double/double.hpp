@@ -16,6 +16,8 @@
 // Model of fusion: MatMul, Gemm or Conv and the pointwise nodes behind it are one layer, until a tensor has two readers
 // or is a network output or marked for debug.
 //
+// A profiler hears of every layer, in order, at the end of a run: 0.25 ms, 0.5 ms, 0.75 ms, ...
+//
 // Environment
 //   LAYERDIFF_DOUBLE_ORT    path of libonnxruntime
 //   LAYERDIFF_DOUBLE_LOG    file: one JSON line is appended for every build, also for failed ones
@@ -26,6 +28,7 @@
 //   LAYERDIFF_DOUBLE_FAULT  faults, `;` between them, read when the engine is built. NODE is a node's name and may hold `*`.
 //     wrong=NODE            its float outputs become 1.5 x + 0.1, always
 //     wrong_fused=NODE      only when none of its outputs is an output or debug mark (the unfused mark keeps it wrong)
+//     wrong_pair=A+B        B is wrong only when both are in one layer: an output or debug mark between them cures it
 //     wrong_marked=NODE     only when one of its outputs is an output or debug mark
 //     perturb_marked=NODE   when one of its outputs is marked, the next node goes wrong
 //     nondeterministic=NODE multiplied by 1.001 to 1.097, by another number at each run

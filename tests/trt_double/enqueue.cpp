@@ -84,6 +84,16 @@ void Context::report(std::vector<std::pair<EngineTensor const*, Array>> const& s
     }
 }
 
+// No layer of the double has a time of its own: the first takes 0.25 ms, and each one 0.25 ms more than the one before.
+bool Context::reportToProfiler() const noexcept
+{
+    float milliseconds = 0;
+    for (EngineLayer const& layer : plan_.layers)
+        if (profiler_)
+            profiler_->reportLayerTime(layer.name.c_str(), milliseconds += 0.25f);
+    return profiler_ != nullptr;
+}
+
 bool Context::enqueueV3(cudaStream_t stream) noexcept
 {
     try {
@@ -115,6 +125,8 @@ bool Context::enqueueV3(cudaStream_t stream) noexcept
         bool good = true;
         for (size_t i = 0; i < outputs; ++i)
             good = deliver(plan_.outputs[i], std::move(results[i]), stream) && good;
+        if (emits_)
+            reportToProfiler();
         return good;
     } catch (std::exception const& e) {
         return complain("enqueueV3", e.what());

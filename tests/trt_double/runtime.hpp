@@ -135,8 +135,11 @@ public:
     bool getUnfusedTensorsDebugState() const noexcept override { return unfused_; }
     void setDebugSync(bool sync) noexcept override { sync_ = sync; }
     bool getDebugSync() const noexcept override { return sync_; }
-    void setEnqueueEmitsProfile(bool) noexcept override {}
-    void setProfiler(IProfiler*) noexcept override {}
+    void setEnqueueEmitsProfile(bool on) noexcept override { emits_ = on; }
+    bool getEnqueueEmitsProfile() const noexcept override { return emits_; }
+    void setProfiler(IProfiler* profiler) noexcept override { profiler_ = profiler; }
+    IProfiler* getProfiler() const noexcept override { return profiler_; }
+    bool reportToProfiler() const noexcept override;
     bool setNvtxVerbosity(ProfilingVerbosity) noexcept override { return true; }
 
 private:
@@ -156,7 +159,8 @@ private:
     Plan const& plan_;
     std::string name_;
     int32_t profile_ = 0;
-    bool sync_ = false, unfused_ = false;
+    bool sync_ = false, unfused_ = false, emits_ = true;
+    IProfiler* profiler_ = nullptr;
     std::map<std::string, std::vector<int64_t>> shapes_;
     std::map<std::string, void*> addresses_;
     std::map<std::string, IOutputAllocator*> allocators_;

@@ -2,11 +2,12 @@
 // It knows nothing of the doubles and nothing of layerdiff: it is how the doubles are checked by somebody else.
 //
 // usage: smoke MODEL.onnx [--fp16] [--obey] [--noTF32] [--mark TENSOR] [--debug TENSOR] [--unfused] [--float NODE]
-//              [--shape NAME=MIN:OPT:MAX:RUN] [--route ROUTE] [--routes] [--runs N] [--stop-after N] [--layers]
+//              [--shape NAME=MIN:OPT:MAX:RUN] [--route ROUTE] [--routes] [--runs N] [--stop-after N] [--layers] [--profile]
 //              [--save PLAN] | [--load PLAN]
 //
 //   parse error node=N op=OP name=NAME: TEXT        layer NAME kind=K outputs=A,B        progress PHASE STEP
 //   build failed | plan refused | run failed        output|debug NAME TYPE SHAPE: VALUES (first 8)        log S TEXT
+//   time NAME MS
 #include "NvInfer.h"
 #include "NvOnnxParser.h"
 #include "smoke_options.hpp"
@@ -109,6 +110,13 @@ class Listener final : public IDebugListener {
         if (location == TensorLocation::kDEVICE)
             print_tensor("debug", name, type, dims, reinterpret_cast<unsigned long long>(address));
         return true;
+    }
+};
+
+class Profiler final : public IProfiler {
+    void reportLayerTime(char const* layer, float ms) noexcept override
+    {
+        std::printf("time %s %g\n", layer, static_cast<double>(ms));
     }
 };
 
@@ -236,6 +244,9 @@ bool run(Options const& options, ICudaEngine& engine)
     context->setDebugListener(&listener);
     context->setAllTensorsDebugState(options.has("--debug"));
     context->setUnfusedTensorsDebugState(options.has("--unfused"));
+    Profiler profiler;
+    if (options.has("--profile"))
+        context->setProfiler(&profiler);
     bool good = true;
     for (int k = 0; good && k < options.runs; ++k) {
         good = context->enqueueV3(static_cast<cudaStream_t>(stream));

@@ -44,7 +44,7 @@ inline Options read_options(int count, char** words)
     for (int i = 2; i < count; ++i) {
         std::string const word = words[i];
         if (word == "--fp16" || word == "--obey" || word == "--noTF32" || word == "--unfused" || word == "--layers"
-            || word == "--routes") {
+            || word == "--routes" || word == "--profile") {
             options.lists.emplace(word, "");
             continue;
         }

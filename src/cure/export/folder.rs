@@ -13,7 +13,7 @@ use crate::show::markdown;
 use crate::show::page::{Block, Page, Span, Words};
 use crate::terminal::{harmful, short};
 
-/// The file that shows that the folder was written here.
+/// The file that shows that a folder of nodes was written here.
 pub const LIST: &str = "nodes.json";
 /// The model in which the cure is built in.
 pub const MIXED: &str = "model.mixed.onnx";
@@ -50,6 +50,8 @@ impl<T> Export<T> {
 
 /// All files of a folder. A file for one more consumer is a file of source and a line in one of these lists.
 pub struct Folder<T> {
+    /// The file that shows that the folder was written here; one of its own.
+    pub sign: &'static str,
     /// For programs, as they stand in the page.
     pub exports: Vec<Export<T>>,
     /// For scripts, at the end of the page; [`LIST`] is one of them, and always written.
@@ -70,7 +72,7 @@ impl<T> Folder<T> {
         let blocks = [(self.head)(found), told, (self.note)(found), listed].into_iter().flatten().collect();
         let page = markdown::write(&Page { title: (self.title)(found), blocks, footer: None }, 1);
         let files = || lists.iter().chain(&exports);
-        folder::replaced(dir, LIST, |at| {
+        folder::replaced(dir, self.sign, |at| {
             files().try_for_each(|(_, file, content)| content.write_text(at, file))?;
             Content::Text(page).write_text(at, PAGE.1)?;
             files().try_for_each(|(_, file, content)| content.write_model(at, file))
@@ -175,6 +177,7 @@ mod tests {
             section: |_: &Fake| vec![line("**nodes.json**")],
         };
         Folder {
+            sign: LIST,
             exports: vec![program],
             lists: vec![list],
             title: |_| "Title".into(),

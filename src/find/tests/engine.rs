@@ -106,3 +106,35 @@ fn elsewhere_a_mark_that_changes_the_outputs_is_told() {
     found(&SearchArgs::by_tensors(Strategy::Scan, None), &mut probe);
     assert_eq!(probe.measured().notes, [Note::Perturbed]);
 }
+
+#[test]
+fn a_reference_that_marks_disturb_is_not_believed_inside() {
+    let engine = |world: World, shaken: Option<&'static str>| {
+        world.with(|w| {
+            w.reference.build(&[]);
+            w.reference.shaken.extend(shaken);
+        })
+    };
+    for node in World::of(CHAIN).nodes {
+        for args in ways() {
+            let set = engine(World::of(CHAIN).wrong(&node, MUCH).engine(&[]), Some("b")).set_up();
+            let mut probe = set.probe();
+            let found = found(&args, &mut probe);
+            check_blames(&found, &node, &format!("{node}, {:?} {:?}", args.strategy, args.marks));
+            let measured = probe.measured();
+            assert!(!measured.counts.perturbed && measured.notes.is_empty(), "{node}: {:?}", measured.notes);
+        }
+    }
+    let set = engine(World::of(CHAIN).wrong("make_c", MUCH).engine(&[]), Some("b")).set_up();
+    let mut probe = set.probe();
+    let told = found(&SearchArgs::by_tensors(Strategy::Bisect, Some(1)), &mut probe);
+    assert_eq!(culprits(&told)[0].region, ["make_b", "make_c"], "the fault may be in either");
+    let b = probe.results.get(set.tensor("b")).unwrap();
+    let why = "marking it changes what the reference computes (output 'e' moved)";
+    assert_eq!((b.status, b.why.as_deref()), (Status::NotCompared, Some(why)));
+    // One that no mark disturbs is compared as any other.
+    let set = engine(World::of(CHAIN).wrong("make_c", MUCH).engine(&[]), None).set_up();
+    let mut probe = set.probe();
+    assert_eq!(names(&found(&SearchArgs::by_tensors(Strategy::Bisect, Some(1)), &mut probe)), ["make_c"]);
+    assert_eq!(probe.results.get(set.tensor("b")).unwrap().status, Status::Agrees);
+}

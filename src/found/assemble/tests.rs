@@ -5,8 +5,8 @@ mod always;
 use super::*;
 use crate::found::experiment::Source;
 use crate::found::{
-    Counts, Crash, Culprit, Cure, CureNote, Distrust, Kind, Measured, Metrics, OfFirst, OfReference, Opening,
-    Overrides, PrecisionLimited, Ranked, Ranking, ReferenceTrust, Routes, Sensitivity,
+    Counts, Crash, Culprit, Cure, CureNote, Distrust, Kind, Measured, Metrics, OfCompiler, OfFirst, OfReference,
+    Opening, Overrides, PrecisionLimited, Ranked, Ranking, ReferenceTrust, Routes, Sensitivity,
 };
 use crate::show::sample::sample_report;
 
@@ -69,9 +69,13 @@ fn cured(nodes: usize, verified: bool) -> Findings {
     wanted(Wanted::Precision, Findings { cure, ..diverged() })
 }
 
+fn of_knobs(routes: Option<Routes>) -> OfCompiler {
+    OfCompiler { routes, fusion: None }
+}
+
 fn turned(knobs: &[&str]) -> Findings {
     let knobs = knobs.iter().map(|knob| knob.to_string()).collect();
-    wanted(Wanted::Routes, Findings { routes: Some(Routes { knobs, ..Routes::default() }), ..diverged() })
+    wanted(Wanted::Routes, Findings { compiler: of_knobs(Some(Routes { knobs, ..Routes::default() })), ..diverged() })
 }
 
 #[track_caller]
@@ -190,6 +194,24 @@ fn what_is_missing_where_outputs_diverge_is_told() {
     check(turned(&[]), Diverged, Some("the outputs diverge with every knob of the compiler"));
     check(turned(&["-a=off"]), Diverged, None);
     check(wanted(Wanted::Routes, diverged()), Diverged, None);
+}
+
+#[test]
+fn outputs_that_cure_are_an_answer_where_they_were_proved() {
+    use FusionAnswer::*;
+    let fusion = |answer, tensors: &[&str], verified, why: Option<&str>| {
+        let tensors = tensors.iter().map(|name| name.to_string()).collect();
+        let found = Fusion { answer, tensors, verified, why: why.map(str::to_string), ..Fusion::default() };
+        wanted(Wanted::Fusion, Findings { compiler: OfCompiler { fusion: Some(found), routes: None }, ..diverged() })
+    };
+    check(fusion(Cured, &["a"], true, None), Diverged, None);
+    check(fusion(Cured, &["a"], true, Some("no room on the disk")), Diverged, None);
+    let unproved = "outputs that cure were found, and not proved: it flaps";
+    check(fusion(Cured, &["a"], false, Some("it flaps")), Diverged, Some(unproved));
+    let other = "not a matter of fusion: with every tensor an output, as far as tensors can be, the model's outputs still diverge";
+    check(fusion(Diverges, &[], false, None), Diverged, Some(other));
+    let unknown = "whether fusion is to blame is not known: no room";
+    check(fusion(Unknown, &[], false, Some("no room")), Diverged, Some(unknown));
 }
 
 #[test]
@@ -338,7 +360,7 @@ fn what_stages_gave_stands_in_its_place() {
         },
         ranking: Ranking { rows: vec![row], limited: Some(limited), notes: Vec::new() },
         cure: Cure { overrides: Some(Overrides::default()), sensitivity, notes: Vec::new() },
-        routes: Some(Routes { of: 3, ..Routes::default() }),
+        compiler: of_knobs(Some(Routes { of: 3, ..Routes::default() })),
         seconds: 1.5,
         ..diverged()
     };

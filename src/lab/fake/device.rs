@@ -99,7 +99,7 @@ pub struct Device {
     pub tires: bool,
     /// It builds models of several parts that have nothing to do with each other.
     pub islands: bool,
-    /// From this job on no knob helps.
+    /// From this job on no knob helps, and no output.
     pub relapses_at: Option<usize>,
     /// A build with all of these knobs turned fails.
     pub unbuildable: Vec<&'static str>,
@@ -222,7 +222,7 @@ impl Device {
                 Wrong::Off(share) => (*share, 0),
                 Wrong::Flaky(share) => (*share * number as f32, 0),
                 Wrong::Rows(share) => (*share, 1),
-                Wrong::Fused(share, tensor) => (if is_fused(tensor) { *share } else { 0.0 }, 0),
+                Wrong::Fused(share, tensor) => (if is_fused(tensor) || relapsed { *share } else { 0.0 }, 0),
                 Wrong::Whole(share) => (if is_whole(graph) { *share } else { 0.0 }, 0),
                 Wrong::Unless(share, knob) => (if route.contains(knob) && !relapsed { 0.0 } else { *share }, 0),
             };

@@ -4,9 +4,10 @@
 use super::Ran;
 use super::loading::told;
 use crate::cli::{SetArgs, StageArg};
+use crate::found::Latency;
 use crate::judge::Labels;
-use crate::lab::Side;
 use crate::lab::first::Plan;
+use crate::lab::{Side, times};
 use crate::open::gave::{Gave, Values};
 use crate::open::placed;
 use crate::open::stand::Pair;
@@ -33,7 +34,7 @@ impl Running<'_> {
         let none = |side: Option<Side>, why: String| {
             let (name, spec) = (stage.name.clone(), stage.spec.clone());
             let (values, tried) = (Err(why), Tried::default());
-            Ran { name, spec, side, values, tried, seconds: Vec::new(), placement: None }
+            Ran { name, spec, side, values, tried, seconds: Vec::new(), repeated: None, placement: None }
         };
         let mut side = match side {
             Ok(side) => side,
@@ -52,10 +53,18 @@ impl Running<'_> {
                 let Gave { values, seconds, .. } = gave;
                 let values = some(deciding(values, self.plan.outputs));
                 let (placement, _) = placed::ask(&side, self.reference, self.plan.feeds)?;
-                Ok(Ran { name, spec, side: Some(side), values, tried, seconds, placement })
+                let repeated = self.repeated(&side)?;
+                Ok(Ran { name, spec, side: Some(side), values, tried, seconds, repeated, placement })
             }
             Err(why) => Ok(none(Some(side), why)),
         }
+    }
+
+    /// What runs of the first sample take, as `--latency` asks.
+    fn repeated(&self, side: &Side) -> anyhow::Result<Option<Latency>> {
+        let Some(runs) = self.set.latency else { return Ok(None) };
+        let work = side.work(self.right.feeds.get(..1).unwrap_or_default(), self.plan.outputs);
+        Ok(times::time(side, &work, runs as usize)?.map(|took| took.latency))
     }
 
     fn pair<'b>(&'b self, candidate: &'b Side) -> Pair<'b> {

@@ -148,7 +148,19 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
     let number = |flag: &str, n: Option<u64>| n.map(|n| [flag.to_string(), n.to_string()]).into_iter().flatten();
     let built = number("--builder-level", engine.builder_level).chain(number("--workspace", engine.workspace));
     let typed = engine.strongly_typed.then(|| "--strongly-typed".to_string());
-    atol.chain(rtol).chain(built).chain(typed).collect()
+    atol.chain(rtol).chain(built).chain(typed).chain(versions(engine)).collect()
+}
+
+/// Two versions of TensorRT: the failure is of both libraries, whoever sees it again.
+fn versions(engine: &EngineArgs) -> Vec<String> {
+    let path = |flag: &str, path: &Option<PathBuf>| {
+        let absolute = path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        absolute.map(|path| [flag.to_string(), path.display().to_string()]).into_iter().flatten()
+    };
+    match &engine.candidate_trt_library {
+        None => Vec::new(),
+        other => path("--trt-library", &engine.trt_library).chain(path("--candidate-trt-library", other)).collect(),
+    }
 }
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
@@ -194,7 +206,9 @@ fn libraries(global: &GlobalArgs, engine: &EngineArgs) -> Vec<OsString> {
     // One of several is enough.
     let chosen = engine.devices.as_ref().and_then(|devices| devices.numbers().first());
     let device = chosen.map(|number| ["--devices".into(), number.to_string().into()]).into_iter().flatten();
-    let trt = path("--trt-library", &engine.trt_library).chain(path("--timing-cache", &engine.timing_cache));
+    // Where there are two, the flags of the reproducer name them.
+    let library = engine.trt_library.clone().filter(|_| engine.candidate_trt_library.is_none());
+    let trt = path("--trt-library", &library).chain(path("--timing-cache", &engine.timing_cache));
     let ort = global.ort_library.iter().flat_map(|path| ["--ort-library".into(), path.clone().into_os_string()]);
     let named = |name: &str, path: &Path| [OsStr::new(name), OsStr::new("="), path.as_os_str()].into_iter().collect();
     let plugin = |(name, path): &(String, PathBuf)| ["--ep-library".into(), named(name, path)];

@@ -115,7 +115,7 @@ fn told(node: PlacedNode, calls: &[Call], runs: usize) -> NodeTime {
     }
     of_runs.sort_by(f64::total_cmp);
     let PlacedNode { name: node, op_type, provider } = node;
-    NodeTime { node, op_type, provider, seconds: of_runs[of_runs.len() / 2] }
+    NodeTime { node, op_type, provider, from: Vec::new(), seconds: of_runs[of_runs.len() / 2] }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod observe;
 mod prepare;
 mod profiles;
 mod session;
+mod times;
 mod timings;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -185,11 +186,14 @@ impl Backend for TensorRt {
             Question::Outputs(_) | Question::Optimised(_) | Question::Placement(_) | Question::Offers => {
                 Ok(Told::Nothing)
             }
-            Question::Latency { job, runs, .. } => {
+            Question::Latency { job, runs, by_node } => {
                 let Some(feed) = job.feeds.first() else { return Ok(Told::Nothing) };
                 let mut state = self.state();
-                let runs = self.ready(&mut state, job)?.session.latency(feed, *runs)?;
-                Ok(Told::Time(Timed { runs, nodes: Vec::new() }))
+                let ready = self.ready(&mut state, job)?;
+                let runs = ready.session.latency(feed, *runs)?;
+                let nodes =
+                    if *by_node { times::nodes(&mut ready.session, feed, &ready.built.layers) } else { Vec::new() };
+                Ok(Told::Time(Timed { runs, nodes }))
             }
             Question::Engine => self.told_engine(),
             Question::Routes => self.told_routes(),

@@ -39,6 +39,9 @@ pub struct Monitor {
 /// Who gets the debug tensors of a run.
 pub type Listener = Box<dyn FnMut(&DebugTensor) -> bool + Send>;
 
+/// Who hears what each layer of a run took, in milliseconds.
+pub type Profiler = Box<dyn FnMut(&str, f32) + Send>;
+
 /// Memory for an output whose shape only the run can tell.
 pub struct Allocation {
     address: u64,
@@ -101,6 +104,13 @@ impl Callback<Mutex<Listener>> {
     pub fn listener(abi: &Abi, listener: Listener) -> Box<Self> {
         let methods = [("processDebugTensor", debug_tensor as Method)];
         Callback::new(abi, "IDebugListener", &methods, Mutex::new(listener))
+    }
+}
+
+impl Callback<Mutex<Profiler>> {
+    /// An `IProfiler`.
+    pub fn profiler(abi: &Abi, profiler: Profiler) -> Box<Self> {
+        Callback::new(abi, "IProfiler", &[("reportLayerTime", report_layer_time as Method)], Mutex::new(profiler))
     }
 }
 
@@ -238,6 +248,12 @@ extern "C" fn debug_tensor(
             DebugTensor { name: &name, address, host: location == 1, dtype: types::dtype(dtype), shape, stream };
         listener.lock().unwrap_or_else(PoisonError::into_inner)(&tensor)
     })
+}
+
+extern "C" fn report_layer_time(this: *const c_void, layer: *const c_char, milliseconds: f32) {
+    // SAFETY: TensorRT passes the profiler that it was given, and a text.
+    let (profiler, layer) = unsafe { (data::<Mutex<Profiler>>(this), text(layer)) };
+    guarded((), || profiler.lock().unwrap_or_else(PoisonError::into_inner)(&layer, milliseconds));
 }
 
 /// Answers with the memory that there is, or with a null pointer when it is too small.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
-use super::callback::Allocation;
+use super::callback::{Allocation, Profiler};
 use super::heard::DebugTensor;
 use super::log;
 use super::sys::{self, Dims, c_text};
@@ -90,6 +90,11 @@ impl Context {
     /// How many bytes an output wanted in the last run, if its memory was too small.
     pub fn wanted_bytes(&self, output: &str) -> Option<u64> {
         self.allocations.get(output).and_then(|a| *a.wanted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who hears what every layer of a run takes, in milliseconds, before the run is over; `None`: nobody any more.
+    pub fn profile(&mut self, profiler: Option<Profiler>) -> Result<(), RunError> {
+        self.object.attach_profiler(profiler)
     }
 
     /// Who gets the debug tensors, in place of an earlier listener. `false` from it fails the run.

@@ -107,6 +107,14 @@ pub fn find(flag: Option<&Path>) -> Result<Option<Found>, RunError> {
     find_in(flag, &Places::of(&Env::process()))
 }
 
+/// The same, where a flag of another name may name it.
+pub fn find_by(named_by: &str, path: Option<&Path>) -> Result<Option<Found>, RunError> {
+    match path {
+        Some(path) => named(path, named_by, Origin::Flag).map(Some),
+        None => find(None),
+    }
+}
+
 /// [`find`] in these places.
 pub fn find_in(flag: Option<&Path>, places: &Places) -> Result<Option<Found>, RunError> {
     if let Some(path) = flag {

@@ -1,7 +1,7 @@
 //! How it was found: the run, the data, the machine, the reproducers, and the command to see it again. Each fact is said by
 //! one function; the orders of them are a medium's.
 
-use super::{Density, cure, engine, judged, placement, session};
+use super::{Density, cure, engine, fusion, judged, placement, session};
 use crate::found::words::{bytes, clean, count, plural, seconds, setting, shell, type_of};
 use crate::found::{InputTensor, InputsInfo, Reduced, Report};
 use crate::show::page::{Block, Fact, Facts, FactsKind, Role, Span, Words};
@@ -27,6 +27,7 @@ pub fn short(report: &Report) -> [Block; 2] {
     }
     facts.extend(report.overrides.iter().flat_map(cure::short));
     facts.extend(engine::routes(report));
+    facts.extend(fusion::facts(report));
     [Block::Gap, Block::facts(facts)]
 }
 
@@ -46,6 +47,7 @@ pub fn reproduce(report: &Report) -> Block {
     facts.extend(session::facts(report, Density::Ticket));
     facts.extend(engine::trust(report));
     facts.extend(engine::routes(report));
+    facts.extend(fusion::facts(report));
     facts.push(search(report));
     let command = (!report.command.is_empty()).then(|| Block::Command(shell(&report.command)));
     Block::section("How to reproduce", command.into_iter().chain([Block::facts(facts)]).collect())
@@ -77,6 +79,7 @@ pub fn found(report: &Report) -> Block {
     run.extend(session::facts(report, Density::Full));
     run.extend(engine::trust(report));
     run.extend(engine::routes(report));
+    run.extend(fusion::facts(report));
     run.push(Fact::new("whole run", seconds(report.seconds)));
     let model = &report.model;
     let mut machine_rows = vec![

@@ -2,12 +2,15 @@
 
 use super::Density::{self, Full, Short, Ticket};
 use crate::found::words::number;
-use crate::found::{Latency, NodeShare, Real, Report, Times};
+use crate::found::{Latency, NodeShare, Price, Real, Report, Times};
+use crate::names::few;
 use crate::show::page::{Block, Column, ColumnKind, Fact, Row};
 
 /// Nodes that are shown on a terminal, and elsewhere.
 const FEW: usize = 5;
 const MANY: usize = 20;
+/// Nodes of one layer that are named.
+const NAMED: usize = 4;
 /// What a profile may add to a run without a word.
 const MUCH: f64 = 1.2;
 
@@ -53,7 +56,7 @@ fn table(nodes: &[NodeShare], most: usize) -> Block {
     let figures = |seconds: f64, share: f64| [milli(seconds), format!("{:.1}", share * 100.0)];
     let of = |node: &NodeShare| {
         let [ms, share] = figures(node.seconds.0, node.share.0);
-        row([node.node.clone(), node.op_type.clone(), node.provider.clone(), ms, share])
+        row([name(node), node.op_type.clone(), node.provider.clone(), ms, share])
     };
     let shown = nodes.len().min(if nodes.len() == most + 1 { most + 1 } else { most });
     let mut rows: Vec<Option<Row>> = nodes[..shown].iter().map(|node| Some(of(node))).collect();
@@ -67,11 +70,28 @@ fn table(nodes: &[NodeShare], most: usize) -> Block {
     Block::table(columns.into(), rows)
 }
 
+/// The nodes of the model that a layer was made of, where they are known: its own name says less.
+fn name(node: &NodeShare) -> String {
+    if node.from.is_empty() { node.node.clone() } else { few(&node.from, NAMED) }
+}
+
 /// `2.41 ms (2.35 to 2.60 in 15 runs)`.
 pub fn told(latency: &Latency) -> String {
     let runs = if latency.runs == 1 { "1 run".to_string() } else { format!("{} runs", latency.runs) };
     let (least, most) = (milli(latency.least.0), milli(latency.most.0));
     format!("{} ms ({least} to {most} in {runs})", milli(latency.median.0))
+}
+
+/// `latency 2.40 ms (...) before, 2.80 ms (...) after: in FP32 they cost 0.400 ms of 2.80`; `so` is how the change is called, of one
+/// thing or several.
+pub fn priced(price: &Price, so: &str, several: bool) -> String {
+    let (it, s) = if several { ("they", "") } else { ("it", "s") };
+    let cost = match price.added() {
+        None => format!("cost{s} less than runs scatter"),
+        Some(x) if x >= 0.0 => format!("cost{s} {} ms of {}", milli(x), milli(price.after.median.0)),
+        Some(x) => format!("save{s} {} ms", milli(-x)),
+    };
+    format!("latency {} before, {} after: {so} {it} {cost}", told(&price.before), told(&price.after))
 }
 
 /// Milliseconds of these seconds.
@@ -113,6 +133,27 @@ mod tests {
         let full = html::write(&page(Full));
         assert!(full.contains("conv_0") && !full.contains("others"), "{full}");
         assert!(markdown::write(&page(Ticket), 2).contains("Latency"));
+    }
+
+    #[test]
+    fn a_layer_is_told_by_the_nodes_that_it_was_made_of() {
+        let from = ["a", "b", "c", "d", "e"].map(str::to_string).to_vec();
+        let fused = NodeShare { node: "__myl_0x1".into(), from, ..NodeShare::default() };
+        assert_eq!(name(&fused), "a, b, c, d and 1 more");
+        assert_eq!(name(&NodeShare { from: Vec::new(), ..fused }), "__myl_0x1");
+    }
+
+    #[test]
+    fn a_price_is_told_where_runs_do_not_scatter_over_it() {
+        let of = |seconds: [f64; 3]| Latency::of(&seconds).unwrap();
+        let check = |after: [f64; 3], so: &str, several: bool, want: &str| {
+            let price = Price { before: of([2.3e-3, 2.4e-3, 2.5e-3]), after: of(after), ..Price::default() };
+            let told = priced(&price, so, several);
+            assert!(told.ends_with(want), "{told}");
+        };
+        check([2.7e-3, 2.8e-3, 2.9e-3], "in FP32", true, " after: in FP32 they cost 0.400 ms of 2.80");
+        check([2.3e-3, 2.5e-3, 2.6e-3], "in FP32", true, "in FP32 they cost less than runs scatter");
+        check([1.3e-3, 1.4e-3, 1.5e-3], "left unquantised", false, "left unquantised it saves 1.00 ms");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, judged, placement, run, session};
+use super::{Density, cure, fusion, judged, placement, run, session};
 use crate::found::words::{clean, count, file_name, plural, seconds};
-use crate::found::{Placement, Report, Status, TensorResult, Verdict, Wanted, sizes};
+use crate::found::{BackendInfo, Placement, Report, Status, TensorResult, Verdict, Wanted, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
 
 /// The verdict as a word and the rest of its sentence.
@@ -22,15 +22,16 @@ pub fn headline(report: &Report) -> (&'static str, String) {
             None => format!(" at step {step}"),
         }
     });
-    let pair = format!("{} against {}{size}{step}", report.candidate.told(), report.reference.told());
+    let pair = format!("{}{size}{step}", pair(report));
     match report.verdict {
         Verdict::Agreed => ("agreed", format!("{}, {pair}", agreement(report, &model))),
         Verdict::Diverged => {
             let told = match (report.wanted, report.culprits.len()) {
                 (Wanted::Table, _) => format!("{}{model}, {pair}", diverging(report)),
-                (_, 0) => match session::blamed(report) {
-                    Some(blamed) => format!("{blamed} makes it in {model}, {pair}"),
-                    None => format!("no culprit found in {model}, {pair}"),
+                (_, 0) => match (session::blamed(report), fusion::cured(report)) {
+                    (Some(blamed), _) => format!("{blamed} makes it in {model}, {pair}"),
+                    (None, Some(cured)) => format!("{cured} {model} agrees, {pair}"),
+                    (None, None) => format!("no culprit found in {model}, {pair}"),
                 },
                 (_, n) => format!("{} in {model}, {pair}", plural(n, "culprit")),
             };
@@ -38,6 +39,17 @@ pub fn headline(report: &Report) -> (&'static str, String) {
         }
         Verdict::Inconclusive => ("inconclusive", format!("no answer for {model}, {pair}")),
     }
+}
+
+/// `trt:fp16 against ort`; two versions of one are told by these: `trt 11.4.0 against trt 10.16.0`.
+fn pair(report: &Report) -> String {
+    let (candidate, reference) = (&report.candidate, &report.reference);
+    let versions = candidate.told() == reference.told() && candidate.version != reference.version;
+    let told = |side: &BackendInfo| match versions && !side.version.is_empty() {
+        true => format!("{} {}", side.told(), clean(&side.version)),
+        false => side.told(),
+    };
+    format!("{} against {}", told(candidate), told(reference))
 }
 
 /// How many outputs are beyond what they may be off by, where those decide.
@@ -65,7 +77,7 @@ fn agreement(report: &Report, model: &str) -> String {
 fn limited(report: &Report) -> Option<String> {
     let why = clean(&report.precision_limited.as_ref()?.why);
     let model = clean(file_name(&report.model.path));
-    let pair = format!("{} against {}", report.candidate.told(), report.reference.told());
+    let pair = pair(report);
     let cured = match &report.overrides {
         None => String::new(),
         Some(o) if o.is_cure() => format!("; {} cure it", cure::kept(o)),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{File, Undynamic};
-use crate::cure::export::{Content, Export, Folder, MIXED, line};
+use crate::cure::export::{Content, Export, Folder, LIST, MIXED, line};
 use crate::found::Overrides;
 use crate::qdq::dynamic::Unit;
 
@@ -25,6 +25,7 @@ pub struct Told<'a> {
 /// The files in the order of the page.
 fn folder<'a>() -> Folder<Told<'a>> {
     Folder {
+        sign: LIST,
         exports: vec![mixed(), lists::dynamic(), lists::n_bits(), lists::operators()],
         lists: vec![lists::nodes()],
         title: readme::title,

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Unquantised;
-use crate::cure::export::Folder;
+use crate::cure::export::{Folder, LIST};
 use crate::found::Overrides;
 use crate::graph::Node;
 use crate::lab::quantised::keys;
@@ -37,6 +37,7 @@ pub struct Told<'a> {
 /// The files in the order of the page.
 fn folder<'a>() -> Folder<Told<'a>> {
     Folder {
+        sign: LIST,
         exports: vec![
             mixed::export(),
             onnxruntime::export(),

@@ -109,7 +109,7 @@ prop_compose! {
         Findings {
             opening: Opening { wanted: kinds[kind], notes, ..Opening::default() },
             measured: Measured { tensors, ..Measured::default() },
-            routes: knobs.map(|knobs| Routes { knobs, ..Routes::default() }),
+            compiler: of_knobs(knobs.map(|knobs| Routes { knobs, ..Routes::default() })),
             outputs, reference, candidate, found, reproducers, cure, halted, unfinished,
             ..Findings::default()
         }

@@ -1,6 +1,7 @@
 //! An engine on a GPU, with the memory of its inputs and outputs: one sample in, its tensors out. Builds nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::memory::{Device, Place};
@@ -90,6 +91,26 @@ impl Session {
             seconds.push(start.elapsed().as_secs_f64());
         }
         Ok(seconds)
+    }
+
+    /// Milliseconds of every layer in each of `runs`, after one to warm up, in the order in which the engine tells.
+    pub fn layer_times(&mut self, feed: &Tensors, runs: usize) -> Result<Vec<Vec<(String, f32)>>, RunError> {
+        self.bind(feed)?;
+        let heard: Arc<Mutex<Vec<(String, f32)>>> = Arc::default();
+        let ear = Arc::clone(&heard);
+        let profiler = move |layer: &str, milliseconds: f32| {
+            ear.lock().unwrap_or_else(PoisonError::into_inner).push((layer.to_string(), milliseconds));
+        };
+        self.context.profile(Some(Box::new(profiler)))?;
+        let mut each = || {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.start()?;
+            self.device.synchronise()?;
+            Ok(std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner)))
+        };
+        let times: Result<Vec<_>, RunError> = (0..=runs).map(|_| each()).collect();
+        self.context.profile(None)?;
+        Ok(times?.split_off(1))
     }
 
     /// Shapes, values and memory for everything that goes in or comes out.

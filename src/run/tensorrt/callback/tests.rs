@@ -62,6 +62,35 @@ fn a_listener_is_called_and_its_panic_stays_inside() {
 }
 
 #[test]
+fn a_profiler_hears_of_every_layer_and_its_panic_stays_inside() {
+    type Report = extern "C" fn(*mut c_void, *const c_char, f32);
+    for abi in abis() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ear = heard.clone();
+        let profiler = Callback::profiler(
+            &abi,
+            Box::new(move |layer, milliseconds| {
+                assert!(layer != "panic");
+                ear.lock().unwrap().push((layer.to_string(), milliseconds));
+            }),
+        );
+        let object = profiler.as_object();
+        let slot = abi.slot("IProfiler", "reportLayerTime").unwrap();
+        // SAFETY: that slot holds a function of this type.
+        let report: Report = unsafe { std::mem::transmute(method(object, slot)) };
+        report(object, c"a".as_ptr(), 0.5);
+        report(object, c"panic".as_ptr(), 1.0);
+        report(object, c"b".as_ptr(), 0.25);
+        assert_eq!(*heard.lock().unwrap(), [("a".to_string(), 0.5), ("b".to_string(), 0.25)]);
+        for name in ["~D1", "~D0"] {
+            // SAFETY: a destructor takes the object only, and does nothing.
+            let destroy: Destroy = unsafe { std::mem::transmute(method(object, abi.slot("IProfiler", name).unwrap())) };
+            destroy(object);
+        }
+    }
+}
+
+#[test]
 fn an_allocation_gives_what_it_has() {
     for abi in abis() {
         let allocation = Arc::new(Allocation::new(0x5000, 100));

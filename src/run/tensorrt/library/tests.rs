@@ -83,6 +83,8 @@ fn what_the_user_names() {
         let e = flag(name).unwrap_err().to_string();
         assert!(e.starts_with("--trt-library names") && e.contains(want), "{e}");
     };
+    let other = find_by("--candidate-trt-library", Some(&at("gone"))).unwrap_err().to_string();
+    assert!(other.starts_with("--candidate-trt-library names"), "{other}");
     mistake("empty", "where no libnvinfer.so");
     mistake("gone", "not a file");
 

@@ -191,6 +191,7 @@ class! { Engine = "VCudaEngine" {
 } }
 
 class! { Context = "VExecutionContext" {
+    unsafe fn set_profiler = setProfiler(profiler: *mut c_void);
     fn set_input_shape = setInputShape(input: &CStr, dimensions: &Dims) -> bool;
     fn shape = getTensorShape(tensor: &CStr) -> Dims;
     unsafe fn set_address = setTensorAddress(tensor: &CStr, address: *mut c_void) -> bool;

@@ -1,10 +1,10 @@
 //! Safe forms of the methods that take pointers or make objects: who owns what, and what has to stay alive for it.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::ptr::{NonNull, null};
+use std::ptr::{NonNull, null, null_mut};
 use std::sync::Arc;
 
-use super::super::callback::{Allocation, Callback, Listener, Monitor, logger};
+use super::super::callback::{Allocation, Callback, Listener, Monitor, Profiler, logger};
 use super::super::loaded::{Create, Library};
 use super::*;
 
@@ -196,6 +196,16 @@ impl Owned<Context> {
         let taken = unsafe { self.get().set_debug_listener(callback.as_object()) }?;
         self.keep("debug listener".to_string(), callback);
         Ok(taken)
+    }
+
+    /// Who hears what layers take, in place of an earlier one; the context keeps it. `None`: nobody.
+    pub fn attach_profiler(&self, profiler: Option<Profiler>) -> Result<(), RunError> {
+        let callback = profiler.map(|profiler| Callback::profiler(self.library().abi(), profiler));
+        let object = callback.as_ref().map_or(null_mut(), |callback| callback.as_object());
+        // SAFETY: the context keeps the profiler, and the one before until it has this one; a null pointer is nobody.
+        unsafe { self.get().set_profiler(object) }?;
+        self.keep("profiler".to_string(), Box::new(callback));
+        Ok(())
     }
 
     /// Memory of an output of unknown size; the context keeps it. `false`: TensorRT refuses it.

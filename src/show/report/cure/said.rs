@@ -3,7 +3,7 @@
 //! cleaned of control characters.
 
 use crate::found::words::{clean, count, error, file_name, plural};
-use crate::found::{CureKind, NodePrice, Overrides, Price, Report};
+use crate::found::{CureKind, NodePrice, Overrides, Report};
 use crate::show::page::Fact;
 use crate::show::report::times::{self, milli};
 
@@ -149,8 +149,7 @@ fn latency(o: &Overrides) -> Option<String> {
     let Some(price) = &o.price else {
         return Some(format!("latency {} ms before, {} ms after", milli(before.0), milli(after.0)));
     };
-    let mut text = format!("latency {} before, {} after: ", times::told(&price.before), times::told(&price.after));
-    text += &cost(o, price);
+    let mut text = times::priced(price, fate(o.kind), o.nodes.len() != 1);
     let mut nodes: Vec<&NodePrice> = price.nodes.iter().collect();
     nodes.sort_by(|a, b| (b.after.0 - b.before.0).total_cmp(&(a.after.0 - a.before.0)));
     let dear: Vec<String> = nodes.iter().take(DEAR).map(|node| of_node(node)).collect();
@@ -159,19 +158,6 @@ fn latency(o: &Overrides) -> Option<String> {
     }
     text += &price.reference.as_ref().map_or(String::new(), |l| format!("; the reference takes {}", times::told(l)));
     Some(text)
-}
-
-/// What the set adds to a run, as far as single runs let that be seen.
-fn cost(o: &Overrides, price: &Price) -> String {
-    let (it, all) = (if o.nodes.len() == 1 { "it" } else { "they" }, milli(price.after.median.0));
-    let verb = |cost: &str, costs: &str| if o.nodes.len() == 1 { costs.to_string() } else { cost.to_string() };
-    match price.added() {
-        None => format!("{} {it} {} less than runs scatter", fate(o.kind), verb("cost", "costs")),
-        Some(x) if x >= 0.0 => {
-            format!("{} {it} {} {} ms of {all}", fate(o.kind), verb("cost", "costs"), milli(x))
-        }
-        Some(x) => format!("{} {it} {} {} ms", fate(o.kind), verb("save", "saves"), milli(-x)),
-    }
 }
 
 /// `"conv_3" 0.21 to 0.35 ms`.

@@ -1,9 +1,9 @@
 //! The sentences on overrides, case by case.
 
 use super::*;
-use crate::found::Latency;
 use crate::found::words::clean;
 use crate::found::{CureKind, Real};
+use crate::found::{Latency, Price};
 use crate::show::page::Span;
 use crate::show::sample::{hostile_report, overrides, sample_report};
 use crate::spec::Precision;
@@ -129,21 +129,6 @@ fn what_it_costs_in_milliseconds() {
         priced([2.3e-3, 2.4e-3, 2.5e-3], [2.7e-3, 2.8e-3, 2.9e-3]),
         say,
         "latency 2.40 ms (2.30 to 2.50 in 3 runs) before, 2.80 ms (2.70 to 2.90 in 3 runs) after: in FP32 they cost 0.400 ms of 2.80 (\"a\" 0.100 to 0.300 ms)",
-    );
-    check(
-        priced([2.3e-3, 2.4e-3, 2.5e-3], [2.3e-3, 2.5e-3, 2.6e-3]),
-        |o| cost(o, o.price.as_ref().unwrap()),
-        "in FP32 they cost less than runs scatter",
-    );
-    check(
-        priced([2.3e-3, 2.4e-3, 2.5e-3], [1.3e-3, 1.4e-3, 1.5e-3]),
-        |o| {
-            cost(
-                &Overrides { kind: CureKind::Unquantised, nodes: vec!["a".into()], ..o.clone() },
-                o.price.as_ref().unwrap(),
-            )
-        },
-        "left unquantised it saves 1.00 ms",
     );
 }
 
