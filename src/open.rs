@@ -80,6 +80,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
         None => choose::best(global.ort_library.as_deref()).map(|(spec, why)| (spec, Some(why)))?,
     };
     sides::check_devices(&[&args.reference, &candidate], global, &args.engine)?;
+    sides::check_arithmetic(&[&candidate], &args.arithmetic)?;
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = data::feeds(args, &reference)?;
     part::stored(args, &args.reference, &inputs.files)?;

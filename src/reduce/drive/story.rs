@@ -148,7 +148,7 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
     let number = |flag: &str, n: Option<u64>| n.map(|n| [flag.to_string(), n.to_string()]).into_iter().flatten();
     let built = number("--builder-level", engine.builder_level).chain(number("--workspace", engine.workspace));
     let typed = engine.strongly_typed.then(|| "--strongly-typed".to_string());
-    atol.chain(rtol).chain(built).chain(typed).collect()
+    atol.chain(rtol).chain(args.arithmetic.words()).chain(built).chain(typed).collect()
 }
 
 /// Runs `layerdiff compare` on the written files in a new process. `Err` of the inner result: what it said instead.
