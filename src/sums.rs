@@ -19,12 +19,14 @@ mod half;
 mod matmul;
 mod norm;
 mod product;
+mod reach;
 mod softmax;
 #[cfg(test)]
 mod tests;
 
 pub use half::{Half, INFINITE, MAX, Partial, Watch, to_half};
 pub use product::STEP;
+pub use reach::beyond;
 
 use std::borrow::Cow;
 

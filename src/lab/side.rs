@@ -10,7 +10,7 @@ use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
 use crate::run::saved::Saved;
 use crate::run::{About, Backend, Observe, RunError, SessionOptions, question};
-use crate::spec::{Arithmetic, Low, Place, Spec};
+use crate::spec::{Accumulate, Arithmetic, Low, Place, Spec};
 use crate::tensor::{DType, Tensors};
 
 /// How a side computes in a lower precision.
@@ -137,6 +137,11 @@ impl Side {
     /// Is its model rewritten by element type before it runs?
     pub fn rewrites(&self) -> bool {
         self.lowering != Lowering::None || (self.on_cpu() && self.mentions_half())
+    }
+
+    /// Is it an emulation that computes inside of nodes in float32: nothing but its rounding makes it wrong?
+    pub fn only_rounds(&self) -> bool {
+        matches!(self.lowering, Lowering::Emulate(_)) && self.arithmetic.accumulate == Accumulate::Fp32
     }
 
     /// Does it compute in float32 exactly what its model says?
