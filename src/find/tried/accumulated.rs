@@ -1,5 +1,6 @@
 //! Is it the accumulation in FP16? The node alone, rounded as FP16 rounds and added up in FP32, tells.
 
+use crate::diagnose::FP16_ACCUMULATION;
 use crate::find::inside::reach;
 use crate::find::isolate::undone::{Bench, Undo};
 use crate::found::words::number;
@@ -7,9 +8,6 @@ use crate::found::{Culprit, Diagnosis, Kind, Status, Sure};
 use crate::lab::Probe;
 use crate::spec::Accumulate;
 use crate::sums;
-
-/// The code of that diagnosis.
-const CODE: &str = "fp16-accumulation";
 
 /// A cause that is shown: the node diverges alone, and agrees alone where nothing but its sums is otherwise.
 pub fn shown(probe: &Probe, culprit: &Culprit, tensor: usize, bench: Option<&Bench>) -> Option<Diagnosis> {
@@ -33,7 +31,7 @@ pub fn shown(probe: &Probe, culprit: &Culprit, tensor: usize, bench: Option<&Ben
     };
     let name = &node.name;
     Some(Diagnosis {
-        code: CODE.to_string(),
+        code: FP16_ACCUMULATION.to_string(),
         sure: Sure::Shown,
         evidence: format!("{evidence}; tried: added up in FP32, and all else as it is, the node alone agrees"),
         advice: format!("let '{name}' accumulate in FP32: keep it in FP32, or choose a kernel with FP32 accumulation"),
