@@ -1,6 +1,7 @@
 //! The command line, as clap types. What the flags mean is said here, once: `--help` and the manual are made from it.
 
 mod argv;
+mod arithmetic;
 mod convert;
 mod fit;
 mod inspect;
@@ -16,6 +17,7 @@ use crate::load::Links;
 use clap::builder::Resettable;
 use clap::{Args, Parser, Subcommand};
 
+pub use arithmetic::ArithmeticArgs;
 pub use convert::{ConvertArgs, Keep, Low};
 pub use fit::{FitArgs, Layout, Map};
 pub use inspect::{InspectArgs, NodeFilter};

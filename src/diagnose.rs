@@ -48,6 +48,9 @@ pub use limited::{CODE as PRECISION_LIMITED, NEAR};
 pub use random::draws;
 pub use reading::Reading;
 
+/// The code of a cause that is no guess from evidence: it is shown by a trial, or not told.
+pub const FP16_ACCUMULATION: &str = "fp16-accumulation";
+
 /// What is known of one culprit. All values are of one sample: the one that the culprit's metrics are from.
 #[derive(Clone)]
 pub struct Evidence<'a> {

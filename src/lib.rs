@@ -32,6 +32,7 @@ pub mod onnx;
 pub mod precision;
 pub mod show;
 pub mod spec;
+pub mod sums;
 pub mod types;
 
 // Cores that know no backend.

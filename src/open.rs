@@ -89,6 +89,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     };
     sides::check_devices(&[&args.reference, &candidate], global, &args.engine)?;
     sides::check_library(&candidate, &args.engine)?;
+    sides::check_arithmetic(&[&candidate], &args.arithmetic)?;
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = data::feeds(args, &reference)?;
     part::stored(args, &args.reference, &inputs.files)?;

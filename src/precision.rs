@@ -6,23 +6,25 @@ mod emulate;
 mod expose;
 mod retype;
 mod split;
+mod summed;
 pub mod tf32;
 
-pub use emulate::{Kept, ROUND, ROUND_DOMAIN};
+pub use emulate::{CLAMP, Kept, ROUND, ROUND_DOMAIN};
 pub use expose::expose;
 pub use retype::{Unfit, cast, convertible, integers, is_integer, retyped};
 pub use split::split;
+pub use summed::{SUMS, summed};
 
 use crate::mark::Types;
 use crate::onnx::ModelProto;
-use crate::spec::Low;
+use crate::spec::{Arithmetic, Low};
 use crate::tensor::{DType, Tensor};
 
 /// `model` as a device computes it in `low`, on a backend that has only float32. Nodes in `kept` compute in float32. `types`
-/// must hold the element types of all tensors, inputs and initializers; what it lacks is left alone.
-pub fn emulate(model: &ModelProto, types: &Types, low: Low, kept: &Kept) -> ModelProto {
-    match low.storage() {
-        Some(storage) => emulate::emulate(model, types, storage, kept),
+/// must hold the element types of all tensors, inputs and initializers; what it lacks is left alone. The arithmetic is FP16's.
+pub fn emulate(model: &ModelProto, types: &Types, how: (Low, Arithmetic), kept: &Kept) -> ModelProto {
+    match how.0.storage() {
+        Some(storage) => emulate::emulate(model, types, (storage, how.1), kept),
         None => tf32::emulate(model, types, kept),
     }
 }

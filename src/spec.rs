@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,37 @@ impl Low {
     }
 }
 
+/// What an emulation of FP16 adds up in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Accumulate {
+    /// Products, reductions and normalisations sum in FP32
+    #[default]
+    Fp32,
+    /// Partial sums are rounded to FP16
+    Fp16,
+}
+
+/// What becomes of weights beyond FP16's range in an emulation of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// Infinity, as a cast makes of them
+    #[default]
+    Inf,
+    /// FP16's largest value, as TensorRT makes of them
+    Clamp,
+}
+
+/// How an emulation of FP16 computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// What sums are taken in.
+    pub accumulate: Accumulate,
+    /// What becomes of weights that are too large.
+    pub weights: Weights,
+}
+
 impl Precision {
     const ALL: [(&str, Precision); 6] = [
         ("fp32", Precision::Fp32),
@@ -149,6 +181,11 @@ impl fmt::Display for Precision {
 }
 
 impl Spec {
+    /// Is FP16 emulated for it?
+    pub fn emulates_half(&self) -> bool {
+        self.place == Place::Cpu && self.precision == Precision::Fp16
+    }
+
     /// The same for the model at hand, without `@MODEL`.
     pub fn for_this_model(&self) -> String {
         let head = self.model.as_ref().and_then(|_| self.text.split_once('@'));

@@ -53,6 +53,7 @@ impl SetArgs {
         }
         words.number("--memory", self.memory);
         words.0.extend(self.fit.words());
+        words.0.extend(self.arithmetic.words());
         words.0.extend(self.session.words());
         words.engine(&self.engine);
         words.libraries(global);
@@ -159,7 +160,7 @@ mod tests {
         assert!(Cli::try_parse_from(said.split(' ')).is_ok());
         let said = "layerdiff compare m.onnx -c ort:fp16 --preprocess yolo,size=4x8,mean=1 --shape x=1x3 --range=-1..1 --range=y=0..5 --seed 3 --samples 2 --atol 0.5 \
                     --atol=y=0.25 --rtol 1 --candidate-precision fp16 --metric y:cosine=0.5 --outputs a,b --memory 1G \
-                    --sweep n=1..5/2 --profile x=1x3:2x3:4x3 --strongly-typed --workspace 1M --builder-level 3 --devices 0,1 --map auto --layout nhwc --allow-outside";
+                    --sweep n=1..5/2 --profile x=1x3:2x3:4x3 --strongly-typed --workspace 1M --builder-level 3 --devices 0,1 --map auto --layout nhwc --accumulate fp16 --weights clamp --allow-outside";
         let words = |text: &mut dyn Iterator<Item = String>| {
             let cli = Cli::try_parse_from(text).unwrap();
             let Command::Compare(args) = cli.command else { panic!("another command") };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::arithmetic::ArithmeticArgs;
 use super::fit::FitArgs;
 use super::session::SessionArgs;
 use super::values::{
@@ -118,6 +119,9 @@ pub struct SetArgs {
     /// How the candidate's tensors are found among the model's.
     #[command(flatten)]
     pub fit: FitArgs,
+    /// How an emulation computes.
+    #[command(flatten)]
+    pub arithmetic: ArithmeticArgs,
     /// How the candidate's session is made.
     #[command(flatten)]
     pub session: SessionArgs,

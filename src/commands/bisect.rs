@@ -220,7 +220,7 @@ impl Run<'_> {
         frame.tell();
         frame.findings.reference = trust::reference(probe, progress)?;
         if !frame.diverges() {
-            frame.findings.judged.notes.extend(inside::statistics(probe)?);
+            frame.findings.judged.notes.extend(inside::remarks(probe)?);
             return Ok(());
         }
         frame.findings.candidate = trust::candidate(probe, progress)?;

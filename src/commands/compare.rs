@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::frame::Frame;
 use super::hand_over::{self, Shown};
 use crate::cli::{CompareArgs, GlobalArgs};
+use crate::find::inside;
 use crate::find::scan::batches;
 use crate::found::{Exit, Wanted, verdict};
 use crate::lab::journal::Journal;
@@ -43,6 +44,12 @@ fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
             frame.tell();
             frame.findings.halted = measure(&mut probe, &progress).err();
             frame.findings.measured = probe.measured();
+            if frame.findings.halted.is_none() && !frame.diverges() {
+                match inside::remarks(&mut probe) {
+                    Ok(notes) => frame.findings.judged.notes.extend(notes),
+                    Err(e) => frame.findings.halted = Some(e),
+                }
+            }
             frame.time(&lab, &progress);
             probe.values.take_saved()
         }

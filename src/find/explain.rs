@@ -91,7 +91,7 @@ pub fn explain(probe: &mut Probe, culprit: &Culprit) -> Result<Vec<Diagnosis>, R
             reduced: above::reduced(mine, tensor, |name| rank(probe, node, name, sample)),
         },
     };
-    let emulation = matches!(theirs.lowering, Lowering::Emulate(_));
+    let emulation = theirs.only_rounds();
     let judged = Judged {
         tolerance,
         emulation,
@@ -118,13 +118,13 @@ fn misreading(probe: &mut Probe, culprit: &Culprit, tensor: usize) -> Result<mis
     }
 }
 
-/// How far off the candidate's precision is by itself, where the candidate is no emulation but computes in it.
+/// How far off the candidate's precision is by itself, where the candidate is no emulation but computes in it, or does more.
 fn by_itself(probe: &Probe, theirs: &Side, tensor: usize, sample: usize) -> Option<Metrics> {
     let half = probe.candidate_value(tensor, sample).and_then(|t| Low::stored_as(t.dtype));
     let low = match theirs.lowering {
         Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
-        Lowering::Emulate(_) => None,
-        Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
+        Lowering::Emulate(_) if theirs.only_rounds() => None,
+        Lowering::Emulate(_) | Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
     };
     isolate::emulated(probe, tensor, sample, low?)
 }
@@ -183,7 +183,7 @@ impl Slot {
 }
 
 /// The value that the file has for `name`, as the node reads it.
-fn written(side: &Side, node: &Node, name: &str) -> Option<Tensor> {
+pub(super) fn written(side: &Side, node: &Node, name: &str) -> Option<Tensor> {
     let read = node.reads.iter().find(|r| r.name == name)?;
     let main = side.model.proto.graph.as_ref()?;
     match read.source {

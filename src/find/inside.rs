@@ -1,13 +1,16 @@
-//! What an emulation cannot show: it rounds what a node makes, and computes inside the node in float32. A normalisation as one
-//! node whose statistics FP16 would not hold agrees there, and fails on a device that keeps them in FP16.
+//! What an emulation that adds up in FP32 cannot show: it rounds what a node makes, and computes inside the node in float32. A sum
+//! that FP16 would not hold agrees there, and fails on a device that accumulates in FP16.
+
+mod sums;
 
 use crate::compare;
-use crate::found::Note;
-use crate::graph::{Node, Source};
-use crate::lab::{Lowering, Probe};
+use crate::found::{Note, Status};
+use crate::graph::{Node, Read, Source};
+use crate::lab::{Lab, Lowering, Probe};
 use crate::onnx::NodeProto;
 use crate::run::RunError;
-use crate::spec::Low;
+use crate::spec::{Accumulate, Low};
+use sums::Sums;
 
 /// Normalisations as one node, by how many of their first inputs are added up to what is normalised.
 const NORMS: [(&str, usize); 10] = [
@@ -28,34 +31,64 @@ const MAX: f64 = 65504.0;
 const INFINITE: f64 = 65520.0;
 const UNIT: f64 = 1.0 / 2048.0;
 
-/// The remark on an agreement in emulated FP16 that holds only for devices which keep statistics in FP32. Runs the reference
-/// once, where there are such nodes and their inputs fit into memory.
-pub fn statistics(probe: &mut Probe) -> Result<Option<Note>, RunError> {
+/// The remarks on an agreement in emulated FP16 that holds only for devices which add up in FP32. Runs the reference once, where there
+/// are nodes that add up and their inputs fit into memory.
+pub fn remarks(probe: &mut Probe) -> Result<Vec<Note>, RunError> {
     let lab = probe.lab;
-    if lab.candidate.lowering != Lowering::Emulate(Low::Float16) || lab.relation.is_own_model() || !lab.reference.runs()
+    let agrees = probe.finals.results.iter().all(|output| output.status == Status::Agrees);
+    if !agrees || lab.candidate.lowering != Lowering::Emulate(Low::Float16) || lab.relation.is_own_model() || !lab.reference.runs()
     {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let graph = &lab.reference.graph;
+    let sums = Sums::of(&lab.reference, lab.candidate.arithmetic.accumulate);
+    let norms = norms(lab);
+    let of_norms = norms.iter().flat_map(|(node, n)| node.reads.iter().take(*n));
+    fetch(probe, sums.reads().chain(of_norms))?;
+    let far = sums.beyond(probe);
+    let told = |node: &Node| far.iter().any(|(far, _)| std::ptr::eq(*far, node));
+    let mut lost = norms.iter().filter(|(node, _)| !told(node));
+    let mut lost = lost.by_ref().filter_map(|(node, n)| Some((*node, why(probe, node, *n)?)));
+    let statistics = lost.next().map(|(node, why)| {
+        let (name, op_type) = (node.name.clone(), node.op_type.clone());
+        Note::StatisticsInside { node: name, op_type, more: lost.count(), why }
+    });
+    let sums = far.first().map(|(node, reaches)| {
+        let (name, op_type) = (node.name.clone(), node.op_type.clone());
+        Note::SumInside { node: name, op_type, reaches: f64::from(*reaches), more: far.len() - 1 }
+    });
+    Ok(sums.into_iter().chain(statistics).collect())
+}
+
+/// How far a sum inside the node goes in FP16's place, by the reference's values at hand; `None` where it does not go beyond FP16.
+pub fn reach(probe: &Probe, node: &Node, sample: usize) -> Option<f32> {
+    Sums::one(&probe.lab.reference, node)?.reach(probe, sample)
+}
+
+/// Normalisations whose statistics the candidate does not compute in FP16, and how many of their inputs are normalised.
+fn norms(lab: &Lab) -> Vec<(&Node, usize)> {
+    let model = &lab.reference.model.proto;
+    let emulated = |node: &Node| {
+        lab.candidate.arithmetic.accumulate == Accumulate::Fp16 && node.proto(model).is_some_and(crate::sums::takes)
+    };
     let inputs = |node: &Node| NORMS.iter().find(|(op, _)| *op == node.op_type).map(|(_, n)| *n);
-    let norms: Vec<(&Node, usize)> = graph.nodes.iter().filter_map(|node| Some((node, inputs(node)?))).collect();
+    let nodes = lab.reference.graph.nodes.iter().filter(|node| !emulated(node));
+    nodes.filter_map(|node| Some((node, inputs(node)?))).collect()
+}
+
+/// The reference's values of what is read, as far as half of the memory holds them.
+fn fetch<'a>(probe: &mut Probe, reads: impl Iterator<Item = &'a Read>) -> Result<(), RunError> {
+    let lab = probe.lab;
     let (mut keys, mut room) = (Vec::new(), lab.memory / 2 / lab.feeds.len().max(1) as u64);
-    for read in norms.iter().flat_map(|(node, n)| node.reads.iter().take(*n)) {
+    for read in reads {
         let Source::Tensor(t) = read.source else { continue };
         let bytes = lab.survey.size(lab.key(t)) as u64;
-        if bytes > room {
-            break;
+        if bytes > room || keys.iter().any(|key| key == lab.key(t)) {
+            continue;
         }
         room -= bytes;
         keys.push(lab.key(t).to_string());
     }
-    if !keys.is_empty() {
-        probe.fetch(&lab.reference, &keys)?;
-    }
-    let mut lost = norms.iter().filter_map(|(node, n)| Some((node, why(probe, node, *n)?)));
-    let Some((node, why)) = lost.next() else { return Ok(None) };
-    let (name, op_type) = (node.name.clone(), node.op_type.clone());
-    Ok(Some(Note::StatisticsInside { node: name, op_type, more: lost.count(), why }))
+    if keys.is_empty() { Ok(()) } else { probe.fetch(&lab.reference, &keys) }
 }
 
 /// What of the node's statistics FP16 does not hold, in any sample.

@@ -10,7 +10,7 @@ use crate::diagnose::NEAR;
 use crate::find::isolate;
 use crate::found::{Culprit, Local, Locals, Metrics, Note, Ranked as Row, Ranking, Real, worst};
 use crate::graph::Source;
-use crate::lab::{Lowering, Probe};
+use crate::lab::Probe;
 use crate::progress::Progress;
 use crate::run::RunError;
 use crate::spec::Precision;
@@ -99,9 +99,9 @@ fn is_lowered(probe: &Probe) -> bool {
     candidate.lowering.low().is_some() && candidate.runs() && !probe.lab.relation.is_own_model()
 }
 
-/// Is the candidate itself the emulation of its precision?
+/// Is the candidate itself the emulation of its precision, and of nothing else?
 fn is_emulation(probe: &Probe) -> bool {
-    matches!(probe.lab.candidate.lowering, Lowering::Emulate(_))
+    probe.lab.candidate.only_rounds()
 }
 
 /// Errors of an emulation by tensor.

@@ -1,6 +1,7 @@
 //! Trials of precision causes: each is undone alone, and what then agrees is looked at. The node alone is cheap (`isolate`'s
 //! bench); what is made above it takes a run of the whole candidate with a few nodes in FP32, of which there are few.
 
+mod accumulated;
 mod advice;
 mod whole;
 
@@ -10,7 +11,7 @@ use super::explain::{above, stepped};
 use super::isolate::undone::{Bench, Undo};
 use crate::found::{Culprit, Diagnosis, Kind, Status, Sure};
 use crate::graph::Graph;
-use crate::lab::{Lowering, Probe};
+use crate::lab::Probe;
 use crate::names::few;
 use crate::run::RunError;
 use crate::tensor::DType;
@@ -91,7 +92,7 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
     if stepped::is_holder(probe, tensor) {
         return Ok(());
     }
-    let exact = matches!(probe.lab.candidate.lowering, Lowering::Emulate(_));
+    let exact = probe.lab.candidate.only_rounds();
     let bench = Bench::new(probe, tensor, culprit.accumulated.sample, low);
     let mut causes = std::mem::take(&mut culprit.diagnosis);
     let mut vain = Vec::new();
@@ -110,6 +111,7 @@ fn try_each(probe: &mut Probe, culprit: &mut Culprit, low: DType, budget: &mut B
             Outcome::Open => {}
         }
     }
+    causes.extend(accumulated::shown(probe, culprit, tensor, bench.as_ref()));
     if causes.iter().any(|d| d.sure == Sure::Shown) {
         causes.retain(|d: &Diagnosis| d.sure == Sure::Shown && !vain.contains(&d.code));
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Real;
 use super::words::{clean, file_name};
-use crate::spec::Precision;
+use crate::spec::{Accumulate, Precision, Weights};
 
 /// The model under debugging.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,12 @@ pub struct BackendInfo {
     /// The same as a value; `None` where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computes: Option<Precision>,
+    /// What an emulation adds up in, where that is not FP32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulate: Option<Accumulate>,
+    /// What an emulation makes of weights beyond its range, where that is not infinity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// The user's command, where that decides and nothing is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
@@ -47,10 +53,12 @@ pub struct BackendInfo {
 }
 
 impl BackendInfo {
-    /// `ort:fp16`; whatever is known where a partial report has no SPEC. Cleaned of control characters.
+    /// `ort:fp16`, `ort:fp16 with FP16 accumulation`; whatever is known where a partial report has no SPEC. Cleaned of control
+    /// characters.
     pub fn told(&self) -> String {
+        let sums = if self.accumulate == Some(Accumulate::Fp16) { " with FP16 accumulation" } else { "" };
         match (self.spec.is_empty(), self.backend.is_empty()) {
-            (false, _) => clean(&self.spec),
+            (false, _) => clean(&self.spec) + sums,
             (true, false) => clean(&self.backend),
             (true, true) => "an unknown backend".into(),
         }

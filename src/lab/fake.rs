@@ -185,6 +185,7 @@ impl World {
             graph: Graph::new(&model.proto).unwrap().into(),
             model: model.clone(),
             lowering,
+            arithmetic: Default::default(),
             kept: Kept::new(),
             half: false,
             session: SessionOptions::default(),

@@ -10,7 +10,7 @@ use crate::onnx::{AttributeProto, ModelProto};
 use crate::precision::Kept;
 use crate::run::saved::Saved;
 use crate::run::{About, Backend, Observe, RunError, SessionOptions, question};
-use crate::spec::{Low, Place, Spec};
+use crate::spec::{Accumulate, Arithmetic, Low, Place, Spec};
 use crate::tensor::{DType, Tensors};
 
 /// How a side computes in a lower precision.
@@ -54,6 +54,8 @@ pub struct Side {
     pub deployed: Option<ModelProto>,
     /// How the side comes to its precision.
     pub lowering: Lowering,
+    /// How it computes, where that is emulated FP16.
+    pub arithmetic: Arithmetic,
     /// Nodes that stay in float32 in a lower precision.
     pub kept: Kept,
     /// A file of half-precision tensors on the CPU: keep ONNX Runtime from cancelling its casts.
@@ -76,6 +78,7 @@ impl Side {
             graph: Arc::clone(&self.graph),
             deployed: self.deployed.clone(),
             lowering: self.lowering,
+            arithmetic: self.arithmetic,
             kept: self.kept.clone(),
             half: self.half,
             session: self.session.clone(),
@@ -102,6 +105,7 @@ impl Side {
             model: self.model.edited(part),
             deployed: None,
             lowering: self.lowering,
+            arithmetic: self.arithmetic,
             kept: Kept::new(),
             half: self.half,
             session: self.session.clone(),
@@ -133,6 +137,11 @@ impl Side {
     /// Is its model rewritten by element type before it runs?
     pub fn rewrites(&self) -> bool {
         self.lowering != Lowering::None || (self.on_cpu() && self.mentions_half())
+    }
+
+    /// Is it an emulation that computes inside of nodes in float32: nothing but its rounding makes it wrong?
+    pub fn only_rounds(&self) -> bool {
+        matches!(self.lowering, Lowering::Emulate(_)) && self.arithmetic.accumulate == Accumulate::Fp32
     }
 
     /// Does it compute in float32 exactly what its model says?

@@ -12,7 +12,7 @@ use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
 use crate::run::{Against, Answer, How, Job, Observe, Optimised, Placement, RunError, SessionOptions, Timed, question};
-use crate::spec::Low;
+use crate::spec::{Arithmetic, Low};
 use crate::tensor::{DType, Tensors};
 use crate::types;
 
@@ -161,7 +161,9 @@ impl Side {
     pub fn run_as(&self, low: Low, work: &Work) -> Result<Vec<Tensors>, RunError> {
         let nothing = Kept::new();
         let emulated =
-            self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| precision::emulate(m, types, low, kept))?;
+            self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| {
+                precision::emulate(m, types, (low, Arithmetic::default()), kept)
+            })?;
         self.run_untouched(&emulated, work.feeds, work.outputs)
     }
 
@@ -227,7 +229,7 @@ impl Side {
     fn lowered(&self, work: &Work) -> Result<Option<ModelProto>, RunError> {
         Ok(match self.lowering {
             Lowering::Emulate(low) => Some(self.rewritten(work, |m, types, kept| {
-                let emulated = precision::emulate(m, types, low, kept);
+                let emulated = precision::emulate(m, types, (low, self.arithmetic), kept);
                 if self.half { precision::expose(&emulated, types) } else { emulated }
             })?),
             Lowering::Convert(low) => {

@@ -184,6 +184,9 @@ fn flags(args: &SetArgs) -> Words {
     add("--preprocess", args.preprocess.as_ref().map(|recipe| recipe.to_string()));
     add("--metric-command", args.metric_command.clone());
     add("--map and --layout", all(args.fit.words()));
+    for word in args.arithmetic.words().as_chunks::<2>().0 {
+        add(&word[0], Some(word[1].clone()));
+    }
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);
     add("--profile", all(engine.profile.iter().map(profile).collect()));

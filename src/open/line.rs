@@ -72,6 +72,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let (model, shortened) = cut::runnable(model, &set.outputs, global)?;
     let specs: Vec<_> = args.stages.iter().map(|stage| &stage.spec).collect();
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
+    sides::check_arithmetic(&specs, &set.arithmetic)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
     part::stored(set, &set.reference, &inputs.files)?;

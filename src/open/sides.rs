@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 
 use super::{backends, cut, engine};
-use crate::cli::{EngineArgs, GlobalArgs, SetArgs};
+use crate::cli::{ArithmeticArgs, EngineArgs, GlobalArgs, SetArgs};
 use crate::differ::{self, Renamed};
 use crate::found::{BackendInfo, Note};
 use crate::graph::Graph;
@@ -15,7 +15,7 @@ use crate::mark::Types;
 use crate::precision::Kept;
 use crate::qdq;
 use crate::run::{SessionOptions, Tf32};
-use crate::spec::{Low, Place, Precision, Spec};
+use crate::spec::{Accumulate, Arithmetic, Low, Place, Precision, Spec, Weights};
 
 /// The side that `spec` asks for; `model` is the model under debugging, which it runs unless it names another.
 pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> anyhow::Result<Side> {
@@ -38,6 +38,7 @@ pub fn side(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs) -> 
         model,
         graph: graph.into(),
         lowering,
+        arithmetic: Default::default(),
         kept: Kept::new(),
         half: false,
         session: SessionOptions::default(),
@@ -61,6 +62,8 @@ pub fn candidate(spec: &Spec, model: &Model, global: &GlobalArgs, args: &SetArgs
             side(spec, model, &global_of_candidate(args, global), args)?
         }
     };
+    let arithmetic = if spec.emulates_half() { args.arithmetic.arithmetic() } else { Arithmetic::default() };
+    let side = Side { arithmetic, ..side };
     match has_sessions(&side) {
         true => Ok(Side { session: args.session.plain(), deploys: args.session.deployed(), ..side }),
         false => Ok(side),
@@ -154,6 +157,19 @@ pub fn check_library(candidate: &Spec, engine: &EngineArgs) -> anyhow::Result<()
     Ok(())
 }
 
+/// Arithmetic is chosen for an emulation that has a choice.
+pub fn check_arithmetic(specs: &[&Spec], args: &ArithmeticArgs) -> anyhow::Result<()> {
+    let words = args.words();
+    let sides: Vec<String> = specs.iter().map(|spec| format!("'{spec}'")).collect();
+    ensure!(
+        words.is_empty() || specs.iter().any(|spec| spec.emulates_half()),
+        "{} is for an emulation of FP16 (ort:fp16, ort:fp16@MODEL), and {} is none; leave it out, or take that as the candidate",
+        words.join(" "),
+        sides.join(" or ")
+    );
+    Ok(())
+}
+
 /// For the report.
 pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let (info, precision) = (side.about().info.clone(), side.spec.precision);
@@ -161,11 +177,27 @@ pub fn info(side: &Side, why: Option<String>) -> BackendInfo {
     let precision = match side.lowering {
         Lowering::None | Lowering::Products => format!("{precision}{}", products(side.about().tf32, precision)),
         Lowering::Emulate(Low::Tf32) => format!("{precision} (emulated: products of 10-bit mantissas)"),
-        Lowering::Emulate(_) => format!("{precision} (emulated: every value rounded where it is made)"),
+        Lowering::Emulate(_) => format!("{precision} (emulated: {})", emulated(side.arithmetic)),
         Lowering::Convert(_) => format!("{precision} (the model converted, with explicit Casts)"),
         Lowering::Backend(_) => format!("{precision} (chosen by the builder: weakly typed)"),
     };
-    BackendInfo { spec: side.spec.to_string(), precision, computes, why, ..info }
+    let Arithmetic { accumulate, weights } = side.arithmetic;
+    let accumulate = (accumulate != Accumulate::default()).then_some(accumulate);
+    let weights = (weights != Weights::default()).then_some(weights);
+    BackendInfo { spec: side.spec.to_string(), precision, computes, accumulate, weights, why, ..info }
+}
+
+/// What an emulation does, in words.
+fn emulated(arithmetic: Arithmetic) -> String {
+    let sums = match arithmetic.accumulate {
+        Accumulate::Fp32 => "",
+        Accumulate::Fp16 => ", sums accumulated in FP16",
+    };
+    let weights = match arithmetic.weights {
+        Weights::Inf => "",
+        Weights::Clamp => ", weights clamped to its range",
+    };
+    format!("every value rounded where it is made{sums}{weights}")
 }
 
 /// NVIDIA's libraries may compute float32 products with mantissas of 10 bits: said where they were told, since a reference

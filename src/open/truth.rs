@@ -3,18 +3,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::found::Note;
-use crate::graph::Graph;
+use crate::found::{Beyond, Note};
 use crate::graph::inline::inline;
+use crate::graph::{Graph, Node, Read, Source};
 use crate::lab::{Lowering, Side};
+use crate::load::testset::tensor_from_proto;
 use crate::mark::Types;
-use crate::spec::Low;
-use crate::tensor::DType;
+use crate::onnx::TensorProto;
+use crate::spec::{Accumulate, Low, Weights};
+use crate::sums;
+use crate::tensor::{DType, Tensor};
 
 /// Of two sides whose types are known, as far as they were asked for.
 pub fn notes(reference: &Side, candidate: &Side, survey: &Types) -> Vec<Note> {
     let truth = half(&reference.graph, survey).filter(|_| reference.runs());
-    truth.into_iter().chain(whole_functions(candidate)).chain(other_types(candidate)).collect()
+    let arithmetic = sums_left(candidate).into_iter().chain(clamped(candidate));
+    truth.into_iter().chain(whole_functions(candidate)).chain(other_types(candidate)).chain(arithmetic).collect()
 }
 
 /// Does the model compute in half precision?
@@ -57,6 +61,65 @@ fn other_types(candidate: &Side) -> Option<Note> {
     dtypes.sort_unstable_by_key(|dtype| dtype.onnx());
     dtypes.dedup();
     (!dtypes.is_empty()).then_some(Note::OtherTypes(candidate.spec.precision, dtypes))
+}
+
+/// Nodes that add up in FP32, where FP16 is asked for.
+fn sums_left(candidate: &Side) -> Option<Note> {
+    if candidate.arithmetic.accumulate != Accumulate::Fp16 {
+        return None;
+    }
+    let (model, graph) = (&candidate.model.proto, &candidate.graph);
+    let wide = |t: usize| candidate.types.get(&graph.tensors[t].key) == Some(&DType::Float64);
+    // Axes that only a run can tell.
+    let told = |read: &Read| match read.source {
+        Source::Tensor(t) => graph.is_constant(t),
+        Source::Input => false,
+        Source::Initializer => true,
+    };
+    let left = |node: &&Node| {
+        let reduces = node.op_type.starts_with("Reduce") && node.reads.get(1).is_some_and(|read| !told(read));
+        let open = reduces || node.writes.first().is_some_and(|t| wide(*t));
+        node.proto(model).is_some_and(|proto| sums::leaves(proto) || sums::takes(proto) && open)
+    };
+    let left: Vec<&Node> = graph.nodes.iter().filter(left).collect();
+    let mut operators: Vec<String> = left.iter().map(|node| node.op_type.clone()).collect();
+    operators.sort_unstable();
+    operators.dedup();
+    (!left.is_empty()).then_some(Note::SumsLeft { nodes: left.len(), operators })
+}
+
+/// Weights whose values were clamped to FP16's range.
+fn clamped(candidate: &Side) -> Option<Note> {
+    if candidate.arithmetic.weights != Weights::Clamp {
+        return None;
+    }
+    let model = &candidate.model;
+    let mut all = Vec::new();
+    let mut look = |name: &str, proto: &TensorProto| {
+        let float = matches!(proto.dtype(), Some(DType::Float32 | DType::Float64));
+        let value = float.then(|| tensor_from_proto(&model.inline(proto)).ok()).flatten();
+        all.extend(value.and_then(|value| beyond(name, &value)));
+    };
+    let main = model.proto.graph.as_ref()?;
+    main.each_initializer(&mut |t| look(t.name(), t));
+    for node in candidate.graph.nodes.iter().filter(|node| node.op_type == "Constant") {
+        let Some(proto) = node.proto(&model.proto) else { continue };
+        if let (Some(value), Some(name)) = (proto.constant(), proto.output.first()) {
+            look(name, &value);
+        }
+    }
+    (!all.is_empty()).then_some(Note::Clamped(all))
+}
+
+/// The finite values of a weight that FP16 makes infinite.
+fn beyond(name: &str, value: &Tensor) -> Option<Beyond> {
+    let sizes: Vec<f64> = match value.dtype {
+        DType::Float32 => value.view::<f32>().iter().map(|x| f64::from(x.abs())).collect(),
+        _ => value.view::<f64>().iter().map(|x| x.abs()).collect(),
+    };
+    let far = sizes.iter().copied().filter(|x| x.is_finite() && *x >= f64::from(sums::INFINITE));
+    let furthest = far.clone().fold(0.0, f64::max);
+    (furthest > 0.0).then(|| Beyond { weight: name.to_string(), values: far.count(), furthest })
 }
 
 /// The precision that the candidate's model is rewritten for.

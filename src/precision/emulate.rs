@@ -4,18 +4,23 @@
 //! node computes is then what a device with that storage type and FP32 accumulation computes: overflow, subnormals and
 //! NaN included. A float64 value is rounded as well, on the way through float32: no device with a low precision has more to
 //! offer (TensorRT casts it to float first). No weight is rounded in memory. Tensors keep their names: `t` is the rounded
-//! value, `t/raw` what the node gave.
+//! value, `t/raw` what the node gave. Where sums are to be taken in FP16, what adds up becomes an operator that does (`summed`).
 
 use std::collections::{HashMap, HashSet};
 
+use super::summed::{self, Constants};
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::spec::{Accumulate, Arithmetic, Weights};
 use crate::tensor::DType;
 
 /// The operator behind every value, and its domain; `run::ort` implements it.
 pub const ROUND: &str = "Round";
 /// The domain of [`ROUND`].
 pub const ROUND_DOMAIN: &str = "ai.layerdiff";
+
+/// The attribute of a [`ROUND`] that makes of finite values beyond the range the largest in it.
+pub const CLAMP: &str = "clamp";
 
 /// Nodes that stay in float32, each by the key of one of its outputs.
 pub type Kept = HashSet<String>;
@@ -26,10 +31,12 @@ pub type Kept = HashSet<String>;
 ///
 /// A kept node reads weights and inputs of the model as they are, and what other kept nodes give unrounded; what it gives
 /// to others is rounded on the way. Its tensor `t` is the unrounded value: `t/low` is what others read.
-pub fn emulate(model: &ModelProto, types: &Types, low: DType, kept: &Kept) -> ModelProto {
+pub fn emulate(model: &ModelProto, types: &Types, how: (DType, Arithmetic), kept: &Kept) -> ModelProto {
     let mut emulated = model.clone();
     if let Some(main) = emulated.graph.as_mut() {
-        Rounding { types, low, kept }.graph(main, "", &HashMap::new(), Place::Main);
+        let (low, arithmetic) = how;
+        let rounding = Rounding { types, low, arithmetic, opset: model.opset(), kept };
+        rounding.graph(main, "", &Outer::default(), Place::Main);
         import(&mut emulated);
         import_casts(&mut emulated);
     }
@@ -44,6 +51,13 @@ struct Names {
     raw: String,
 }
 
+/// What a graph sees of those around it.
+#[derive(Clone, Default)]
+struct Outer {
+    names: HashMap<String, Names>,
+    constants: Constants,
+}
+
 /// Where a graph is.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
@@ -56,13 +70,16 @@ enum Place {
 struct Rounding<'a> {
     types: &'a Types,
     low: DType,
+    arithmetic: Arithmetic,
+    opset: i64,
     kept: &'a Kept,
 }
 
 impl Rounding<'_> {
-    fn graph(&self, graph: &mut GraphProto, prefix: &str, outer: &HashMap<String, Names>, place: Place) {
-        let Rounding { types, low, kept } = *self;
-        let mut names = outer.clone();
+    fn graph(&self, graph: &mut GraphProto, prefix: &str, outer: &Outer, place: Place) {
+        let Rounding { types, kept, .. } = *self;
+        let Outer { mut names, mut constants } = outer.clone();
+        summed::learn(graph, &mut constants);
         let mut nodes = Vec::with_capacity(graph.node.len() * 3);
         let weights: Vec<(String, DType)> =
             graph.initializer.iter().filter_map(|t| Some((t.name().to_string(), t.dtype().filter(is_wide)?))).collect();
@@ -80,7 +97,8 @@ impl Rounding<'_> {
         given.dedup_by(|a, b| a.0 == b.0);
         for (name, dtype) in given {
             let rounded = format!("{prefix}{name}/rounded");
-            round(&name, &rounded, dtype, low, &mut nodes);
+            let to = self.storage(graph.initializer.iter().any(|t| t.name() == name));
+            round(&name, &rounded, dtype, to, &mut nodes);
             names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
         }
         for mut node in std::mem::take(&mut graph.node) {
@@ -100,12 +118,16 @@ impl Rounding<'_> {
                     *input = name.clone();
                 }
             }
-            for attribute in node.attribute.iter_mut() {
-                let inner = format!("{prefix}{path}/{}/", attribute.name());
-                for body in attribute.g.iter_mut().chain(attribute.graphs.iter_mut()) {
-                    self.graph(body, &inner, &names, body_place);
+            if node.subgraphs().next().is_some() {
+                let outer = Outer { names: names.clone(), constants: constants.clone() };
+                for attribute in node.attribute.iter_mut() {
+                    let inner = format!("{prefix}{path}/{}/", attribute.name());
+                    for body in attribute.g.iter_mut().chain(attribute.graphs.iter_mut()) {
+                        self.graph(body, &inner, &outer, body_place);
+                    }
                 }
             }
+            let made = node.output.first().and_then(|o| types.get(&format!("{prefix}{o}"))).copied();
             let mut rounds = Vec::new();
             for output in node.output.iter_mut().filter(|o| !o.is_empty()) {
                 let name = output.clone();
@@ -117,19 +139,22 @@ impl Rounding<'_> {
                     // As a weight: whoever computes in float32 has it as it is.
                     let raw = format!("{prefix}{name}/raw");
                     *output = raw.clone();
-                    round(output, &name, dtype, low, &mut rounds);
+                    round(output, &name, dtype, self.storage(true), &mut rounds);
                     names.insert(name.clone(), Names { rounded: name, wide: raw.clone(), raw });
                 } else if wide {
                     let rounded = format!("{prefix}{name}/low");
-                    round(&name, &rounded, dtype, low, &mut rounds);
+                    round(&name, &rounded, dtype, self.storage(false), &mut rounds);
                     names.insert(name.clone(), Names { rounded, wide: name.clone(), raw: name });
                 } else {
                     *output = format!("{prefix}{name}/raw");
-                    round(output, &name, dtype, low, &mut rounds);
+                    round(output, &name, dtype, self.storage(false), &mut rounds);
                     names.insert(name.clone(), Names { rounded: name.clone(), wide: name, raw: output.clone() });
                 }
             }
-            nodes.push(node);
+            match made.filter(|_| !wide && self.arithmetic.accumulate == Accumulate::Fp16) {
+                Some(dtype) => summed::put(node, (self.opset, dtype), &constants, &mut nodes),
+                None => nodes.push(node),
+            }
             nodes.append(&mut rounds);
         }
         // An output may be an outer value, handed through.
@@ -143,16 +168,33 @@ impl Rounding<'_> {
     }
 }
 
+/// What values are stored in.
+#[derive(Clone, Copy)]
+struct Storage {
+    low: DType,
+    /// What is beyond its range becomes its largest value, not infinite.
+    clamp: bool,
+}
+
+impl Rounding<'_> {
+    fn storage(&self, weight: bool) -> Storage {
+        Storage { low: self.low, clamp: weight && self.arithmetic.weights == Weights::Clamp }
+    }
+}
+
 /// Types that a low precision has no room for.
 fn is_wide(dtype: &DType) -> bool {
     matches!(dtype, DType::Float32 | DType::Float64)
 }
 
-/// `to` = `from`, of this type, rounded to `low`.
-fn round(from: &str, to: &str, dtype: DType, low: DType, nodes: &mut Vec<NodeProto>) {
-    let how = AttributeProto::int("to", low.onnx().into());
+/// `to` = `from`, of this type, rounded to how it is stored.
+fn round(from: &str, to: &str, dtype: DType, storage: Storage, nodes: &mut Vec<NodeProto>) {
+    let rounding = |reads: &[&str], to: &str| {
+        let node = rounding(reads, to, AttributeProto::int("to", storage.low.onnx().into()));
+        if storage.clamp { node.with(AttributeProto::int(CLAMP, 1)) } else { node }
+    };
     if dtype == DType::Float32 {
-        return nodes.push(rounding(&[from], to, how));
+        return nodes.push(rounding(&[from], to));
     }
     let cast = |from: &str, to: &str, dtype: DType| {
         let cast = NodeProto::new("Cast", &format!("{to}/cast"), &[from], &[to]);
@@ -160,7 +202,7 @@ fn round(from: &str, to: &str, dtype: DType, low: DType, nodes: &mut Vec<NodePro
     };
     let (single, rounded) = (format!("{to}/single"), format!("{to}/single/rounded"));
     nodes.push(cast(from, &single, DType::Float32));
-    nodes.push(rounding(&[&single], &rounded, how));
+    nodes.push(rounding(&[&single], &rounded));
     nodes.push(cast(&rounded, to, dtype));
 }
 
@@ -217,7 +259,7 @@ mod tests {
         let model = ModelProto { graph: Some(graph), ..Default::default() };
         let types = [("y", DType::Float32), ("n", DType::Int64), ("z", DType::Float32)];
         let types = types.into_iter().map(|(k, d)| (k.to_string(), d)).collect();
-        let got = emulate(&model, &types, DType::Float16, &Kept::new()).graph.unwrap();
+        let got = emulate(&model, &types, (DType::Float16, Arithmetic::default()), &Kept::new()).graph.unwrap();
         assert_eq!(
             text(&got),
             [
@@ -240,7 +282,7 @@ mod tests {
         let graph = GraphProto { node: nodes, input, output, ..Default::default() };
         let model = ModelProto { graph: Some(graph), ..Default::default() };
         let types = ["y", "z"].map(|name| (name.to_string(), DType::Float64)).into();
-        let got = emulate(&model, &types, DType::Float16, &Kept::from(["z".to_string()]));
+        let got = emulate(&model, &types, (DType::Float16, Arithmetic::default()), &Kept::from(["z".to_string()]));
         let want = [
             "Cast(x) -> x/rounded/single",
             "Round(x/rounded/single) -> x/rounded/single/rounded",
@@ -270,7 +312,7 @@ mod tests {
         let types = ["c", "y", "z", "w"].map(|name| (name.to_string(), DType::Float32)).into();
         let kept = Kept::from(["y".to_string(), "z".to_string()]);
         assert_eq!(
-            text(&emulate(&model, &types, DType::Float16, &kept).graph.unwrap()),
+            text(&emulate(&model, &types, (DType::Float16, Arithmetic::default()), &kept).graph.unwrap()),
             [
                 "Round(x) -> x/rounded",
                 "Constant() -> c/raw",

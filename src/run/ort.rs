@@ -17,6 +17,7 @@ mod reason;
 mod round;
 pub mod runtime;
 mod session;
+mod sums;
 mod time;
 mod value;
 mod watch;

@@ -238,6 +238,8 @@ fn backend(spec: &str, precision: &str) -> BackendInfo {
         version: "1.23.0".into(),
         precision: precision.into(),
         computes: Some(if precision == "fp16" { Precision::Fp16 } else { Precision::Fp32 }),
+        accumulate: None,
+        weights: None,
         check: None,
         provider: "CPUExecutionProvider".into(),
         why: None,

@@ -28,6 +28,7 @@ pub fn run(command: &str, args: &ReduceArgs, global: &GlobalArgs, out: &mut dyn 
     model.bare = args.search.no_metadata;
     let check = Question::check(command, &args.check)?;
     sides::check_devices(&[&args.set.reference], global, &args.set.engine)?;
+    sides::check_arithmetic(&[&args.set.reference], &args.set.arithmetic)?;
     let mut reference = sides::side(&args.set.reference, &model, global, &args.set)?;
     let (samples, inputs) = data::feeds(&args.set, &reference)?;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;

@@ -80,6 +80,7 @@ fn with(spec: &str, backend: impl Backend + 'static) -> Side {
         backend: std::sync::Arc::new(backend),
         model,
         lowering: Lowering::None,
+        arithmetic: Default::default(),
         kept: Kept::new(),
         half: false,
         session: Default::default(),

@@ -20,7 +20,7 @@ use crate::reduce::{self, Case};
 use crate::run::RunError;
 use crate::run::child::{PARENT, Running, own_program};
 use crate::scratch;
-use crate::spec::Spec;
+use crate::spec::{Accumulate, Spec};
 use crate::tensor::Tensor;
 
 /// What a reproducer tells of the run that it comes from.
@@ -60,8 +60,9 @@ impl Told<'_> {
 /// The story of a wrong tensor.
 pub fn of_culprit(culprit: &Culprit, about: &About, told: &Told, case: &Case, notes: &[String]) -> Story {
     let node = culprit.node.told();
-    let title =
-        format!("{} '{node}' gives wrong values in {}", culprit.node.operator(), told.candidate.for_this_model());
+    let sums = if told.args.arithmetic.accumulate == Accumulate::Fp16 { " with FP16 accumulation" } else { "" };
+    let candidate = told.candidate.for_this_model();
+    let title = format!("{} '{node}' gives wrong values in {candidate}{sums}", culprit.node.operator());
     let why = culprit.why.clone().unwrap_or_default();
     let sentences = format!("'{node}' {}. Proof: {why}.", culprit.deed());
     let mut error = rows("in the whole model", &culprit.accumulated);
@@ -148,7 +149,7 @@ fn flags(args: &SetArgs, case: &ModelProto) -> Vec<String> {
     let number = |flag: &str, n: Option<u64>| n.map(|n| [flag.to_string(), n.to_string()]).into_iter().flatten();
     let built = number("--builder-level", engine.builder_level).chain(number("--workspace", engine.workspace));
     let typed = engine.strongly_typed.then(|| "--strongly-typed".to_string());
-    atol.chain(rtol).chain(built).chain(typed).chain(versions(engine)).collect()
+    atol.chain(rtol).chain(args.arithmetic.words()).chain(built).chain(typed).chain(versions(engine)).collect()
 }
 
 /// Two versions of TensorRT: the failure is of both libraries, whoever sees it again.

@@ -1,5 +1,5 @@
 //! The operator that emulates a low precision: float32 -> fewer bits -> float32, in one pass. Its attribute `to` is a storage
-//! type, as of Cast; `mantissa` is 10, for TF32. A second input is a picture that is convolved: if it has one pixel, the values
+//! type, as of Cast, and with `clamp` nothing finite becomes infinite; `mantissa` is 10, for TF32. A second input is a picture that is convolved: if it has one pixel, the values
 //! stay as they are.
 //!
 //! Two Casts would say the same, but ONNX Runtime hunts for cast pairs at every optimisation level, which takes a second
@@ -13,12 +13,14 @@ use ort::operator::{
 };
 use ort::value::{DynTensorRef, TensorElementType};
 
-use crate::precision::{ROUND, ROUND_DOMAIN, tf32};
+use super::sums::Sums;
+use crate::precision::{CLAMP, ROUND, ROUND_DOMAIN, tf32};
+use crate::sums::MAX;
 use crate::tensor::DType;
 
-/// The domain with the one operator, to be registered with every session.
+/// The domain with both operators, to be registered with every session that mentions it.
 pub fn domain() -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(ROUND_DOMAIN)?.add(Round)
+    OperatorDomain::new(ROUND_DOMAIN)?.add(Round)?.add(Sums)
 }
 
 struct Round;
@@ -41,6 +43,7 @@ impl Operator for Round {
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
         let low = context.get::<i64>("to").and_then(|code| DType::from_onnx(i32::try_from(code).ok()?));
         let round: fn(&mut [f32]) = match (low, context.get::<i64>("mantissa")) {
+            (Some(DType::Float16), None) if context.get::<i64>(CLAMP) == Some(1) => to_f16_clamped,
             (Some(DType::Float16), None) => to_f16,
             (Some(DType::Bfloat16), None) => to_bf16,
             (None, Some(tf32::MANTISSA)) => to_tf32,
@@ -84,6 +87,14 @@ fn to_f16(values: &mut [f32]) {
         low.convert_from_f32_slice(block);
         low.convert_to_f32_slice(block);
     }
+}
+
+/// Finite values stay finite.
+fn to_f16_clamped(values: &mut [f32]) {
+    for x in values.iter_mut().filter(|x| x.is_finite()) {
+        *x = x.clamp(-MAX, MAX);
+    }
+    to_f16(values);
 }
 
 fn to_tf32(values: &mut [f32]) {
