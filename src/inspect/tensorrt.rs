@@ -79,7 +79,7 @@ pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
         );
     }
     let decoder = facts.inputs.iter().any(is_cache);
-    TensorRt { notes, profile: open.into_iter().filter_map(|port| profile(port, decoder)).collect() }
+    TensorRt { notes, parser: None, profile: open.into_iter().filter_map(|port| profile(port, decoder)).collect() }
 }
 
 fn named<'a>(ports: impl Iterator<Item = &'a Port>) -> Option<String> {

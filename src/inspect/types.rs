@@ -139,7 +139,7 @@ fn each_body(graph: &GraphProto, prefix: &str, mut f: impl FnMut(&GraphProto, &s
 }
 
 /// The keys that `name` may have, seen from the subgraph `prefix`: its own first, then those of the graphs around it.
-fn visible<'a>(prefix: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+pub fn visible<'a>(prefix: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let mut around = Some(prefix);
     std::iter::from_fn(move || {
         let here = around?;

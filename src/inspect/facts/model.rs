@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, Port, TensorFacts, Total};
+use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, ParserFacts, Port, TensorFacts, Total};
 use crate::found::Placement;
 use crate::tensor::DType;
 
@@ -241,6 +241,9 @@ pub struct TensorRt {
     pub notes: Vec<Note>,
     /// Arguments of `--profile`, to be filled with the sizes of the user's data.
     pub profile: Vec<String>,
+    /// Only with `--lint`: what a real parser says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parser: Option<ParserFacts>,
 }
 
 /// One thing to be known.

@@ -7,6 +7,7 @@ mod bindings;
 mod build;
 mod memory;
 mod observe;
+mod parse;
 mod prepare;
 mod profiles;
 mod session;
@@ -191,6 +192,7 @@ impl Backend for TensorRt {
                 let runs = self.ready(&mut state, job)?.session.latency(feed, *runs)?;
                 Ok(Told::Time(Timed { runs, nodes: Vec::new() }))
             }
+            Question::Parse(job) => parse::told(&self.library, &self.options, job),
             Question::Engine => self.told_engine(),
             Question::Routes => self.told_routes(),
         }
