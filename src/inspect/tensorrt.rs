@@ -6,6 +6,8 @@ mod list;
 mod operators;
 mod profile;
 mod seen;
+#[cfg(test)]
+mod taken;
 
 use self::profile::{is_cache, profile};
 use super::facts::{Dim, ModelFacts, Note, Port, TensorRt};

@@ -49,6 +49,12 @@ fn rows() -> impl Iterator<Item = Vec<&'static str>> {
     TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
 }
 
+/// Every operator in the table.
+#[cfg(test)]
+pub fn all() -> Vec<&'static str> {
+    rows().map(|row| row[0]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +72,7 @@ mod tests {
         check("STFT", &[(old, Effect::Refused)]);
         check("NonZero", &[(rtx, Effect::Plugin)]);
         check("DFT", &[(old, Effect::Refused), (mid, Effect::Refused), (rtx, Effect::Plugin)]);
+        assert!(all().is_sorted());
         assert!(rows().all(|row| row.len() == COLUMNS.len() + 1 && !refused_by(row[0]).is_empty()));
     }
 }
