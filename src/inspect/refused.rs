@@ -130,7 +130,8 @@ impl Search<'_> {
         self.gone.extend(alike.iter().map(|other| self.items.all[*other].main));
         let shown = |item: usize| self.items.all[item].shown.clone();
         let op_type = self.items.all[item].node.op_type().to_string();
-        let known = self.facts.refused.iter().position(|r| (&r.op_type, &r.words, r.alone) == (&op_type, &words, alone));
+        let known =
+            self.facts.refused.iter().position(|r| (&r.op_type, &r.words, r.alone) == (&op_type, &words, alone));
         let at = known.unwrap_or_else(|| {
             self.facts.refused.push(Refusal { op_type, words, alone, ..Refusal::default() });
             self.facts.refused.len() - 1
@@ -158,3 +159,6 @@ impl Search<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
