@@ -92,8 +92,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     sides::check_arithmetic(&[&candidate], &args.arithmetic)?;
     let mut reference = sides::side(&args.reference, &model, global, args)?;
     let (feeds, inputs) = data::feeds(args, &reference)?;
-    part::stored(args, &args.reference, &inputs.files)?;
-    part::stored(args, &candidate, &inputs.files)?;
+    part::stored(args, &args.reference, &inputs.files, feeds.len())?;
+    part::stored(args, &candidate, &inputs.files, feeds.len())?;
     let (feeds, inputs, shard) = match wanted {
         Wanted::Table => part::samples(args, &args.fingerprint(&[]), feeds, inputs)?,
         _ => (feeds, inputs, None),

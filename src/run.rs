@@ -31,7 +31,7 @@ pub use about::{About, Builder, Doubt, Gives, Tf32};
 pub use engine::{Binding, Built, Engine, Layer};
 pub use job::{Against, Answer, How, Job, Judged, Observe};
 pub use placement::{Kernel, PlacedNode, Placement};
-pub use question::{NodeTime, Output, Question, Timed, Told};
+pub use question::{Complaint, NodeTime, Output, Question, Timed, Told};
 pub use session::{Level, Optimised, OptimisedNode, SessionOptions};
 pub use threads::{at_the_same_time, join};
 

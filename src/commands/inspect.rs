@@ -12,7 +12,7 @@ use crate::found;
 use crate::found::{Exit, Placement};
 use crate::inspect::facts::{Differences, Facts, Inspection, Relation, SCHEMA, Severity};
 use crate::inspect::file::File;
-use crate::inspect::{against, cost, coverage, data, engine, heads, lint, model, page, tensors, types};
+use crate::inspect::{against, cost, coverage, data, engine, heads, lint, model, page, parser, tensors, types};
 use crate::load::labels;
 use crate::open::placed;
 use crate::spec::Spec;
@@ -56,6 +56,9 @@ fn facts(file: &File, args: &InspectArgs, global: &GlobalArgs) -> anyhow::Result
             facts.cost = facts.node_list.as_mut().map(|nodes| cost::costs(source, nodes, args.filter.as_ref(), &feeds));
             facts.heads = heads::heads(source, &typing, labels(args)?);
             facts.coverage = args.coverage.then(|| coverage::coverage(source, &typing));
+            if args.lint {
+                facts.tensorrt.parser = Some(parser::ask(source, &typing, args.trt_library.as_deref())?);
+            }
             facts.lint = args.lint.then(|| lint::lint(source, &typing, &facts));
             facts.tensors = tensors::of_model(source, &args.tensor)?;
             facts.placement = args.placement.as_ref().map(|spec| placement(args, spec, global)).transpose()?;

@@ -103,7 +103,7 @@ fn facts(path: &Path, bytes: u64, found: &Found, about: &About, engine: &Engine)
 }
 
 /// `TensorRT-RTX 1.7.1`
-fn version(about: &About) -> String {
+pub fn version(about: &About) -> String {
     let name = if about.builder.is_some_and(|builder| builder.rtx) { "TensorRT-RTX" } else { "TensorRT" };
     format!("{name} {}", about.info.version)
 }

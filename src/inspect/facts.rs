@@ -6,6 +6,7 @@ mod data;
 mod head;
 mod lint;
 mod model;
+mod parser;
 mod related;
 mod tensor;
 
@@ -15,6 +16,7 @@ pub use data::*;
 pub use head::*;
 pub use lint::*;
 pub use model::*;
+pub use parser::*;
 pub use related::*;
 pub use tensor::*;
 

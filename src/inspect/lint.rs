@@ -4,6 +4,9 @@
 mod constants;
 mod graph;
 mod operators;
+mod parser;
+
+pub(in crate::inspect) use self::graph::each_named;
 
 use super::facts::{Finding, ModelFacts, Severity};
 use super::file::Source;
@@ -15,6 +18,7 @@ pub fn lint(source: &Source, typing: &Typing, facts: &ModelFacts) -> Vec<Finding
     graph::checks(source, facts, &mut found);
     constants::checks(source, &mut found);
     operators::checks(source, typing, &mut found);
+    parser::checks(facts, &mut found);
     found.0.sort_by_key(|finding| finding.severity);
     found.0
 }

@@ -41,7 +41,7 @@ pub fn facts(source: &Source, typing: &Typing, nodes: bool) -> ModelFacts {
     facts.operators = operators(main);
     facts.computes = typing.computes(main);
     each_subgraph(main, "", &mut |at| facts.subgraphs.push(at));
-    facts.tensorrt = tensorrt::notes(&source.proto, &facts);
+    facts.tensorrt = tensorrt::notes(source, typing, &facts);
     facts.node_list = nodes.then(|| {
         let mut list = Vec::new();
         list_nodes(main, "", typing, &mut list);

@@ -9,6 +9,7 @@ mod engine;
 mod head;
 mod lint;
 mod model;
+mod parser;
 mod related;
 mod table;
 mod tensor;

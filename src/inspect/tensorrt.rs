@@ -1,12 +1,19 @@
-//! What TensorRT will do with a model, as far as the file tells: types it does not have, shapes that need a profile, operators that
-//! need a plugin. Asks no library: its parser has the last word.
+//! What TensorRT will do with a model, as far as the file tells: what its versions refuse or change, types it does not have, shapes
+//! that need a profile, operators that need a plugin. Asks no library: its parser has the last word (`parser`).
 
-use std::collections::HashSet;
+mod entries;
+mod list;
+mod operators;
+mod profile;
+mod seen;
+#[cfg(test)]
+mod taken;
 
+use self::profile::{is_cache, profile};
 use super::facts::{Dim, ModelFacts, Note, Port, TensorRt};
-use super::port::sizes_text;
+use super::file::Source;
+use super::types::Typing;
 use crate::found::words::plural;
-use crate::onnx::ModelProto;
 use crate::tensor::DType;
 
 /// Element types of bindings; `float64` becomes `float32` with a warning.
@@ -24,10 +31,17 @@ const BINDINGS: [DType; 11] = [
     DType::Bool,
 ];
 
-/// Reads inputs, outputs, operators and wide constants from `facts`, and functions from `model`.
-pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
+/// What nodes meet with, then what inputs, outputs and constants do.
+pub fn notes(source: &Source, typing: &Typing, facts: &ModelFacts) -> TensorRt {
+    let mut told = of_ports(facts);
+    told.notes.splice(..0, list::notes(source, typing, facts));
+    told
+}
+
+/// What inputs, outputs and wide constants meet with.
+fn of_ports(facts: &ModelFacts) -> TensorRt {
     let mut notes = Vec::new();
-    let mut note = |code, text| notes.push(Note { code, text });
+    let mut note = |code, text| notes.push(Note { code, text, places: Vec::new(), said: Vec::new() });
     if let Some(names) = named(facts.inputs.iter().filter(|p| p.dtype == Some(DType::Int64))) {
         note(
             "int64_input",
@@ -52,18 +66,6 @@ pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
         );
         note("int64_constant", text);
     }
-    let own: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
-    let foreign = facts.operators.iter().filter(|o| !o.domain.is_empty() && !own.contains(&(&o.domain, &o.op_type)));
-    let foreign: Vec<String> = foreign.map(|o| format!("{}.{}", o.domain, o.op_type)).collect();
-    if !foreign.is_empty() {
-        note(
-            "plugin",
-            format!(
-                "{}: not among ONNX's own operators; TensorRT needs a plugin, or the model another export",
-                foreign.join(", ")
-            ),
-        );
-    }
     let open: Vec<&Port> = facts.inputs.iter().filter(|p| is_dynamic(p)).collect();
     let unranked = facts.inputs.iter().filter(|p| p.shape.is_none() && p.other.is_none());
     if let Some(names) = named(unranked) {
@@ -79,7 +81,7 @@ pub fn notes(model: &ModelProto, facts: &ModelFacts) -> TensorRt {
         );
     }
     let decoder = facts.inputs.iter().any(is_cache);
-    TensorRt { notes, profile: open.into_iter().filter_map(|port| profile(port, decoder)).collect() }
+    TensorRt { notes, parser: None, profile: open.into_iter().filter_map(|port| profile(port, decoder)).collect() }
 }
 
 fn named<'a>(ports: impl Iterator<Item = &'a Port>) -> Option<String> {
@@ -90,64 +92,6 @@ fn named<'a>(ports: impl Iterator<Item = &'a Port>) -> Option<String> {
 
 fn is_dynamic(port: &Port) -> bool {
     port.shape.as_ref().is_some_and(|shape| shape.iter().any(|d| !matches!(d, Dim::Fixed(_))))
-}
-
-/// Does it hold what earlier steps of a decoder left?
-fn is_cache(port: &Port) -> bool {
-    let name = port.name.to_ascii_lowercase();
-    let open =
-        port.shape.as_ref().is_some_and(|s| s.len() >= 3 && s.iter().skip(1).any(|d| !matches!(d, Dim::Fixed(_))));
-    (name.contains("past") || name.contains("cache")) && open
-}
-
-/// `NAME=MIN:OPT:MAX` with sizes that are usual in such a place, of a model that may be a decoder.
-fn profile(port: &Port, decoder: bool) -> Option<String> {
-    let shape = port.shape.as_ref()?;
-    let sizes = |which: usize| {
-        let size = |(at, dim): (usize, &Dim)| match dim {
-            Dim::Fixed(n) => *n,
-            _ => match usual(at, shape) {
-                LENGTH if decoder => step(dim, port)[which],
-                sizes => sizes[which],
-            },
-        };
-        sizes_text(&shape.iter().enumerate().map(size).collect::<Vec<_>>())
-    };
-    Some(format!("{}={}:{}:{}", port.name, sizes(0), sizes(1), sizes(2)))
-}
-
-/// Tokens, or frames.
-const LENGTH: [i64; 3] = [1, 128, 512];
-
-/// A length of a decoder with a cache: it begins with none of the past, goes on by one token, and a mask covers both.
-fn step(dim: &Dim, port: &Port) -> [i64; 3] {
-    let [past, total, tokens] = [[0, 128, 512], [1, 129, 1024], [1, 1, 512]];
-    let symbol = if let Dim::Symbol(name) = dim { name.to_ascii_lowercase() } else { String::new() };
-    match () {
-        () if symbol.contains('+') || symbol.contains("total") => total,
-        () if is_cache(port) || symbol.contains("past") => past,
-        () if port.name.to_ascii_lowercase().contains("mask") => total,
-        () => tokens,
-    }
-}
-
-/// By the symbol where it says something; else the first open dimension is the batch, unless a batch of one stands before it; of an
-/// image, the last two are its sides; any other is a length.
-fn usual(at: usize, shape: &[Dim]) -> [i64; 3] {
-    let [batch, side, length] = [[1, 1, 8], [32, 224, 640], LENGTH];
-    let symbol = match &shape[at] {
-        Dim::Symbol(name) => name.to_ascii_lowercase(),
-        _ => String::new(),
-    };
-    let image = shape.len() == 4 && matches!(shape[1], Dim::Fixed(1 | 3 | 4));
-    let first = shape.iter().position(|d| !matches!(d, Dim::Fixed(_))) == Some(at);
-    match () {
-        () if symbol.contains("batch") => batch,
-        () if ["seq", "len", "time", "frame", "token"].iter().any(|word| symbol.contains(word)) => length,
-        () if image && at >= 2 => side,
-        () if first && (at == 0 || shape[0] != Dim::Fixed(1)) => batch,
-        () => length,
-    }
 }
 
 #[cfg(test)]
@@ -163,7 +107,7 @@ mod tests {
     }
 
     fn check(port: Port, codes: &[&str], profile: &[&str]) {
-        let got = notes(&ModelProto::default(), &ModelFacts { inputs: vec![port], ..ModelFacts::default() });
+        let got = of_ports(&ModelFacts { inputs: vec![port], ..ModelFacts::default() });
         assert_eq!(got.notes.iter().map(|n| n.code).collect::<Vec<_>>(), codes);
         assert_eq!(got.profile, profile);
     }
@@ -198,7 +142,7 @@ mod tests {
             two("attention_mask", "past_sequence_length + sequence_length"),
             input("past_0", DType::Float32, Some(cache)),
         ];
-        let got = notes(&ModelProto::default(), &ModelFacts { inputs, ..ModelFacts::default() });
+        let got = of_ports(&ModelFacts { inputs, ..ModelFacts::default() });
         let want = ["input_ids=1x1:1x1:8x512", "attention_mask=1x1:1x129:8x1024", "past_0=1x2x0x4:1x2x128x4:8x2x512x4"];
         assert_eq!(got.profile, want);
     }

@@ -53,6 +53,10 @@ fn fixed(shape: &[usize]) -> Vec<Dim> {
     shape.iter().map(|d| Dim::Fixed(*d as i64)).collect()
 }
 
+fn open(shape: &[Option<usize>]) -> Vec<Dim> {
+    shape.iter().map(|d| d.map_or(Dim::Open, |d| Dim::Fixed(d as i64))).collect()
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default().trim()
 }
@@ -69,6 +73,9 @@ impl Typing {
                 Some(shape) => drop(self.shapes.insert(tensor.key.clone(), fixed(shape))),
                 None if graph.producer(number).scope.is_empty() => unknown.push(tensor.key.clone()),
                 None => {}
+            }
+            if let Some(shape) = survey.open_shape(&tensor.key) {
+                self.shapes.entry(tensor.key.clone()).or_insert_with(|| open(shape));
             }
         }
         self.types.extend(survey.types);
@@ -139,7 +146,7 @@ fn each_body(graph: &GraphProto, prefix: &str, mut f: impl FnMut(&GraphProto, &s
 }
 
 /// The keys that `name` may have, seen from the subgraph `prefix`: its own first, then those of the graphs around it.
-fn visible<'a>(prefix: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+pub fn visible<'a>(prefix: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let mut around = Some(prefix);
     std::iter::from_fn(move || {
         let here = around?;

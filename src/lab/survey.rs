@@ -23,6 +23,8 @@ pub struct Survey {
     sizes: HashMap<String, usize>,
     /// Their shapes, where they are known.
     shapes: HashMap<String, Vec<usize>>,
+    /// Those of which only some sizes are known.
+    open: HashMap<String, Vec<Option<usize>>>,
 }
 
 /// A survey, and the session it was made with: it has every tensor of the main graph marked, so it can be run as it is.
@@ -39,7 +41,7 @@ pub struct Everything(Opened);
 impl Survey {
     /// Of a model about which this much is known; `sizes` are bytes of one sample, by key of tensors of the graph.
     pub fn new(types: Types, sizes: HashMap<String, usize>) -> Survey {
-        Survey { types, sizes, shapes: HashMap::new() }
+        Survey { types, sizes, shapes: HashMap::new(), open: HashMap::new() }
     }
 
     /// Asks `ort` about `model`: types of everything, bodies included, and sizes for the shapes of `feeds`.
@@ -60,8 +62,11 @@ impl Survey {
             if let Some(dtype) = output.dtype {
                 survey.types.insert(output.name.clone(), dtype);
             }
-            if let (Some(_), Some(shape)) = (graph.tensor(&output.name), output.shape.iter().copied().collect()) {
-                survey.shapes.insert(output.name.clone(), shape);
+            if graph.tensor(&output.name).is_some() {
+                match output.shape.iter().copied().collect() {
+                    Some(shape) => drop(survey.shapes.insert(output.name.clone(), shape)),
+                    None => drop(survey.open.insert(output.name.clone(), output.shape.clone())),
+                }
             }
             if let (Some(_), Some(bytes)) = (graph.tensor(&output.name), output.bytes()) {
                 survey.sizes.insert(output.name.clone(), bytes);
@@ -93,6 +98,11 @@ impl Survey {
     /// Of a tensor, for one sample; `None` where only a run can tell.
     pub fn shape(&self, key: &str) -> Option<&Vec<usize>> {
         self.shapes.get(key)
+    }
+
+    /// Of a tensor whose sizes are not all known; `None` where not even their number is.
+    pub fn open_shape(&self, key: &str) -> Option<&Vec<Option<usize>>> {
+        self.open.get(key)
     }
 
     /// Bytes of all tensors of both sides.

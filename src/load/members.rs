@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 use super::images::is_picture;
+use super::raw;
 
 /// Each path, or, where it is a folder of samples, the files in it. A test data set stays as it is.
 pub fn expanded(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
@@ -32,7 +33,7 @@ pub fn members(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> =
         paths.into_iter().filter(|path| path.is_file() && is_sample(path) && !(beside && is_json(path))).collect();
     if files.is_empty() {
-        return Ok(vec![folder.to_path_buf()]);
+        return Ok(iterations(folder).unwrap_or_else(|| vec![folder.to_path_buf()]));
     }
     let pictures = files.iter().filter(|path| is_picture(path)).count();
     ensure!(
@@ -41,6 +42,18 @@ pub fn members(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     );
     files.sort_by_cached_key(|path| order(path));
     Ok(files)
+}
+
+/// Folders with numbers for names, each of raw files: a sample each.
+fn iterations(folder: &Path) -> Option<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut folders: Vec<PathBuf> = entries.map(|entry| Some(entry.ok()?.path())).collect::<Option<_>>()?;
+    let numbered = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.chars().all(|c| c.is_ascii_digit()) && raw::in_folder(path).is_some()
+    };
+    folders.sort_by_cached_key(|path| order(path));
+    (!folders.is_empty() && folders.iter().all(numbered)).then_some(folders)
 }
 
 fn is_json(path: &Path) -> bool {

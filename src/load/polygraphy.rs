@@ -16,14 +16,15 @@ use super::npz::atomically;
 use super::{map, npy, too_deep};
 use crate::tensor::{Tensor, Tensors};
 
-/// One `Tensors` per sample of a file of inputs (a list of feed dictionaries).
+/// One `Tensors` per sample of a file of inputs: a list of feed dictionaries, or one alone, as a folder has one for each iteration.
 pub fn read_inputs(path: &Path) -> anyhow::Result<Vec<Tensors>> {
     parse_inputs(&map(path)?).with_context(|| path.display().to_string())
 }
 
-/// One `Tensors` per iteration of a file of results; a list of dictionaries, as for inputs, is taken too.
-pub fn read_outputs(path: &Path) -> anyhow::Result<Vec<Tensors>> {
-    parse_outputs(&map(path)?).with_context(|| path.display().to_string())
+/// One `Tensors` per iteration of a file of results; what is taken as inputs is taken too. `runner` is the name, or a part of the
+/// name, of the one that is meant, where there are several.
+pub fn read_outputs(path: &Path, runner: Option<&str>) -> anyhow::Result<Vec<Tensors>> {
+    parse_outputs(&map(path)?, runner).with_context(|| path.display().to_string())
 }
 
 /// Writes a file for Polygraphy's `--load-outputs`.
@@ -104,26 +105,58 @@ struct Iteration<'a> {
 
 fn parse_inputs(json: &[u8]) -> anyhow::Result<Vec<Tensors>> {
     if first(json)? == b'{' {
-        bail!("it is no file of inputs (a list of feeds); save one with 'polygraphy run --save-inputs'");
+        if is_results(json) {
+            bail!("it is no file of inputs (a list of feeds); save one with 'polygraphy run --save-inputs'");
+        }
+        return Ok(vec![decode(&parse(json)?)?]);
     }
     let feeds: Vec<Dictionary> = parse(json)?;
     ensure!(!feeds.is_empty(), "the list of feeds is empty; save it again with at least one iteration");
     feeds.iter().map(decode).collect()
 }
 
-fn parse_outputs(json: &[u8]) -> anyhow::Result<Vec<Tensors>> {
-    if first(json)? == b'[' {
+fn parse_outputs(json: &[u8], runner: Option<&str>) -> anyhow::Result<Vec<Tensors>> {
+    if first(json)? == b'[' || !is_results(json) {
+        ensure!(runner.is_none(), "it holds tensors of no runner; leave '@{}' out", runner.unwrap_or_default());
         return parse_inputs(json);
     }
     let results: Results = parse(json)?;
-    match results.lst.as_slice() {
-        [(_, iterations)] if !iterations.is_empty() => iterations.iter().map(|i| decode(&i.outputs)).collect(),
-        [] | [_] => bail!("it holds no results; save it again with 'polygraphy run --save-outputs'"),
-        many => {
-            let names: Vec<&str> = many.iter().map(|(name, _)| name.as_str()).collect();
-            bail!("it holds the results of several runners ({}); save those of one runner only", names.join(", "))
+    let iterations = &of_runner(&results.lst, runner)?.1;
+    ensure!(!iterations.is_empty(), "it holds no results; save it again with 'polygraphy run --save-outputs'");
+    iterations.iter().map(|i| decode(&i.outputs)).collect()
+}
+
+/// Results have a list of runners; a feed has an array in such a place.
+fn is_results(json: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(&json[..json.len().min(4096)]).into_owned();
+    let key = start.trim_start().strip_prefix('{').unwrap_or_default().trim_start();
+    let list = key.strip_prefix("\"lst\"").and_then(|rest| rest.trim_start().strip_prefix(':'));
+    list.is_some_and(|rest| rest.trim_start().starts_with('[')) || key.starts_with("\"polygraphy_class\"")
+}
+
+type Run<'a> = (String, Vec<Iteration<'a>>);
+
+/// The only one, or the one that is meant.
+fn of_runner<'r, 'a>(runs: &'r [Run<'a>], runner: Option<&str>) -> anyhow::Result<&'r Run<'a>> {
+    let exact = runs.iter().find(|(name, _)| Some(name.as_str()) == runner);
+    let fits = |(name, _): &&Run| runner.is_none_or(|part| name.contains(part));
+    let fitting: Vec<&Run> = exact.map_or_else(|| runs.iter().filter(fits).collect(), |run| vec![run]);
+    match (fitting.as_slice(), runner) {
+        ([run], _) => Ok(run),
+        (_, None) if runs.is_empty() => {
+            bail!("it holds no results; save it again with 'polygraphy run --save-outputs'")
         }
+        (_, None) => bail!(
+            "it holds the results of several runners ({}); say whose with FILE@RUNNER, a part of the name is enough",
+            names(runs.iter())
+        ),
+        ([], Some(part)) => bail!("it holds no results of a runner '{part}'; there are {}", names(runs.iter())),
+        (many, Some(part)) => bail!("'{part}' is in the names of several runners: {}", names(many.iter().copied())),
     }
+}
+
+fn names<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
+    runs.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn first(json: &[u8]) -> anyhow::Result<u8> {

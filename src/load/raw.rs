@@ -1,11 +1,13 @@
 //! Raw files: the bytes of a tensor and nothing else, as `trtexec --loadInputs` and many vendors' tools read and write them. What
 //! they are says a list, a line each, or the model's input of that name.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
 use super::map;
+use super::npz::atomically;
 use super::samples::{Dim, InputSpec};
 use crate::tensor::{DType, Tensor, Tensors};
 
@@ -66,6 +68,28 @@ pub fn read_list(path: &Path) -> anyhow::Result<Tensors> {
     Ok(tensors)
 }
 
+/// Writes a list, and each tensor into a file of its own beside it: first those, so that a list is never of files that are not there.
+pub fn write_list(path: &Path, tensors: &Tensors) -> anyhow::Result<()> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut list = String::new();
+    for (number, (name, tensor)) in tensors.iter().enumerate() {
+        ensure!(
+            tensor.dtype != DType::String
+                && !name.is_empty()
+                && !name.contains(char::is_whitespace)
+                && !name.starts_with('#'),
+            "{}: '{name}' cannot stand in a list of raw files (texts, and names with spaces); save an .npz instead",
+            path.display()
+        );
+        let file = format!("{stem}_{number}.bin");
+        atomically(&path.with_file_name(&file), |out| Ok(out.write_all(tensor.bytes())?))?;
+        let sizes: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
+        let shape = if sizes.is_empty() { "scalar".to_string() } else { sizes.join("x") };
+        list += &format!("{name} {} {shape} {file}\n", tensor.dtype);
+    }
+    atomically(path, |out| Ok(out.write_all(list.as_bytes())?))
+}
+
 fn line_of(line: &str) -> Option<Line<'_>> {
     let (name, rest) = word(line)?;
     let (dtype, rest) = word(rest)?;
@@ -105,6 +129,33 @@ pub fn named(path: &Path) -> Option<Vec<(String, PathBuf)>> {
         is_raw(file).then(|| (name.to_string(), PathBuf::from(file)))
     };
     text.split(',').map(pair).collect()
+}
+
+/// The raw files of a folder, as Polygraphy's `--save-input-blob` writes one for each iteration: `NAME.bin`, in folders where a
+/// name has slashes. `None` where there are none, or where it is a test data set.
+pub fn in_folder(folder: &Path) -> Option<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    add(folder, "", DEEPEST, &mut files)?;
+    files.sort();
+    (!files.is_empty()).then_some(files)
+}
+
+/// Slashes in a name of a tensor.
+const DEEPEST: usize = 16;
+
+fn add(folder: &Path, prefix: &str, deepest: usize, files: &mut Vec<(String, PathBuf)>) -> Option<()> {
+    for entry in std::fs::read_dir(folder).ok()? {
+        let path = entry.ok()?.path();
+        let part = |name: Option<&std::ffi::OsStr>| Some(format!("{prefix}{}", name?.to_str()?));
+        if path.is_dir() {
+            add(&path, &format!("{}/", part(path.file_name())?), deepest.checked_sub(1)?, files)?;
+        } else if is_raw(path.to_str()?) {
+            files.push((part(path.file_stem())?, path));
+        } else if path.extension().is_some_and(|ending| ending == "pb") {
+            return None;
+        }
+    }
+    Some(())
 }
 
 fn is_raw(file: &str) -> bool {
@@ -164,6 +215,39 @@ mod tests {
         assert!(read("y f32 1x3 a b.bin\n").unwrap_err().contains("take 12 bytes, but there are 8"));
         assert!(read("y f32 1x2 a b.bin\ny f32\n").unwrap_err().contains("line 2 is not NAME DTYPE SHAPE FILE"));
         assert!(read("y f32 1x2 a b.bin\ny i32 1 n.bin\n").unwrap_err().contains("'y' stands there twice"));
+    }
+
+    #[test]
+    fn what_is_written_as_a_list_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("made.txt");
+        let tensors = Tensors::from([
+            ("a/b:0".to_string(), Tensor::f32(&[1, 2], &[1.0, -0.0])),
+            ("n".to_string(), Tensor::i64(&[], &[7])),
+            ("e".to_string(), Tensor::f32(&[0, 3], &[])),
+        ]);
+        write_list(&list, &tensors).unwrap();
+        let read = read_list(&list).unwrap();
+        assert!(tensors.iter().all(|(name, tensor)| read[name].identical(tensor)) && read.len() == 3);
+        let spaced = Tensors::from([("a b".to_string(), Tensor::f32(&[1], &[1.0]))]);
+        assert!(write_list(&list, &spaced).unwrap_err().to_string().contains("names with spaces"));
+    }
+
+    #[test]
+    fn a_folder_of_raw_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, [0u8; 4]).unwrap();
+        };
+        assert!(in_folder(folder.path()).is_none());
+        put("x.bin");
+        put("model/in:0.bin");
+        let names: Vec<String> = in_folder(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["model/in:0", "x"]);
+        put("input_0.pb");
+        assert!(in_folder(folder.path()).is_none());
     }
 
     #[test]

@@ -29,16 +29,36 @@ pub fn read(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tens
     }
 }
 
-/// The stored outputs in `path`, one `Tensors` per sample: a folder, or a file as [`read`] takes it.
+/// The stored outputs in `path`, one `Tensors` per sample: a folder, or a file as [`read`] takes it; `FILE@RUNNER` where several of
+/// Polygraphy's runners stored theirs in one.
 /// `names` are the model's outputs, in order: they name what names itself not. What is packed may take `most` bytes.
 pub fn read_outputs(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
+    let (path, runner) = of_runner(path);
+    let (path, runner) = (path.as_path(), runner.as_deref());
     match kind(path)? {
-        Kind::Folder => of_folder(path, names, most),
-        Kind::Json => polygraphy::read_outputs(path),
+        Kind::Folder => of_folder(path, runner, names, most),
+        Kind::Json => polygraphy::read_outputs(path, runner),
+        _ if runner.is_some() => {
+            bail!("{} is no file of Polygraphy's results, and has no runners; leave the @ out", path.display())
+        }
         Kind::Npz => Ok(vec![npz::read_within(path, most)?]),
         Kind::Npy | Kind::Pb => only(path, names, "output"),
         Kind::Files => Ok(vec![by_name(path)?]),
         Kind::Trtexec | Kind::Safetensors | Kind::List => Ok(vec![of_one_run(path)?]),
+    }
+}
+
+/// A file or folder and, behind the last `@`, the runner that is meant in it; all of it where something has that name.
+pub fn of_runner(path: &Path) -> (PathBuf, Option<String>) {
+    let text = path.as_os_str();
+    let whole = || (path.to_path_buf(), None);
+    let Some(at) = text.as_encoded_bytes().iter().rposition(|b| *b == b'@').filter(|_| !path.exists()) else {
+        return whole();
+    };
+    let file = PathBuf::from(files::part(text, 0..at));
+    match files::part(text, at + 1..text.len()).into_string() {
+        Ok(runner) if file.exists() => (file, Some(runner)),
+        _ => whole(),
     }
 }
 
@@ -51,22 +71,28 @@ fn of_one_run(path: &Path) -> anyhow::Result<Tensors> {
     }
 }
 
-/// Writes tensors as the ending says: `.safetensors`, `.json` (Polygraphy's results), else .npz.
+/// Writes tensors as the ending says: `.safetensors`, `.json` (Polygraphy's results), `.txt` (a list of raw files beside it), else
+/// .npz.
 pub fn write(path: &Path, tensors: &Tensors) -> anyhow::Result<()> {
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "safetensors" => safetensors::write(path, tensors).with_context(|| path.display().to_string()),
         "json" => polygraphy::write_outputs(path, "layerdiff", std::slice::from_ref(tensors)),
+        "txt" => raw::write_list(path, tensors),
         _ => npz::write(path, tensors),
     }
 }
 
 /// A test data set, or a file of outputs for each sample.
-fn of_folder(path: &Path, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
+fn of_folder(path: &Path, runner: Option<&str>, names: &[String], most: u64) -> anyhow::Result<Vec<Tensors>> {
     let files = members::members(path)?;
     if files == [path] {
         return testset::read_outputs(path, names);
     }
-    let all = files.iter().map(|file| read_outputs(file, names, most)).collect::<anyhow::Result<Vec<_>>>()?;
+    let read = |file: &PathBuf| match runner.filter(|_| kind(file).is_ok_and(|kind| kind == Kind::Json)) {
+        Some(runner) => polygraphy::read_outputs(file, Some(runner)),
+        None => read_outputs(file, names, most),
+    };
+    let all = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(all.into_iter().flatten().collect())
 }
 

@@ -10,8 +10,8 @@ use crate::found::experiment::contents::{named_in, of_library, of_path, of_sampl
 use crate::found::experiment::{Data, Experiment, Participant, Source};
 use crate::judge::Rules;
 use crate::lab::Side;
-use crate::load::Model;
 use crate::load::sizes::Sweep;
+use crate::load::{Model, samples};
 use crate::open::{backends, engine};
 use crate::run::RunError;
 use crate::run::tensorrt;
@@ -103,6 +103,12 @@ pub struct Found {
     libraries: Box<dyn FnOnce() -> Result<Vec<PathBuf>, RunError> + Send>,
 }
 
+/// Its kind; of stored results those of one runner.
+fn place(place: &Place) -> String {
+    let runner = if let Place::Saved(path) = place { samples::of_runner(path).1 } else { None };
+    runner.map_or_else(|| place.to_string(), |runner| format!("{place}@{runner}"))
+}
+
 impl Found {
     /// What is known of a side at once, and where the rest is to be read.
     pub fn of(side: &Side, global: &GlobalArgs, args: &EngineArgs) -> Found {
@@ -114,12 +120,11 @@ impl Found {
         };
         let command = if let Place::Exec(command) = &spec.place { Some(command.clone()) } else { None };
         if let Place::Saved(path) = &spec.place {
-            files.push(path.clone());
+            files.push(samples::of_runner(path).0);
         }
         files.extend(command.iter().flat_map(|command| named_in(command)));
         let (precision, version) = (spec.precision.to_string(), side.about().info.version.clone());
-        let known =
-            Participant { place: spec.place.to_string(), precision, version, command, ..Participant::default() };
+        let known = Participant { place: place(&spec.place), precision, version, command, ..Participant::default() };
         let (global, args) = (global.clone(), args.clone());
         Found { known, files, libraries: Box::new(move || backends::libraries(&spec, &global, &args)) }
     }

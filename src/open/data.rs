@@ -38,7 +38,7 @@ pub fn feeds(args: &SetArgs, reference: &Side) -> anyhow::Result<(Vec<Tensors>, 
         for path in &paths {
             let mut read = match images::is_picture(path) {
                 true => vec![images::read(path, args.preprocess.as_ref(), &specs)?],
-                false => match raw::named(path) {
+                false => match raw::named(path).or_else(|| raw::in_folder(path)) {
                     Some(files) => vec![raw::read_inputs(&files, &specs)?],
                     None => samples::read(path, &names, args.memory())?,
                 },

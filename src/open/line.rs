@@ -75,7 +75,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     sides::check_arithmetic(&specs, &set.arithmetic)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
-    part::stored(set, &set.reference, &inputs.files)?;
+    part::stored(set, &set.reference, &inputs.files, feeds.len())?;
     let files = inputs.files.clone();
     let (feeds, inputs, shard) = part::samples(set, &fingerprint(args), feeds, inputs)?;
     let notes = data::not_finite(&feeds);

@@ -7,23 +7,26 @@ use anyhow::{bail, ensure};
 use crate::cli::SetArgs;
 use crate::found::InputsInfo;
 use crate::found::shard::{Shard, Shared};
-use crate::load::members;
+use crate::load::{members, samples};
 use crate::spec::{Place, Spec};
 use crate::tensor::Tensors;
 
 /// Stored outputs answer the inputs that they were stored for: a folder of them has a file for each, of the same name where names
 /// are alike; and another size or step has no answer in them.
-pub fn stored(args: &SetArgs, spec: &Spec, files: &[String]) -> anyhow::Result<()> {
+pub fn stored(args: &SetArgs, spec: &Spec, files: &[String], count: usize) -> anyhow::Result<()> {
     let Place::Saved(path) = &spec.place else { return Ok(()) };
     ensure!(
         args.sweep.is_empty() && !args.batch_check && args.steps.is_none(),
         "'{spec}' stores the outputs of one size and of one run; --sweep, --batch-check and --steps need a backend that runs the model"
     );
+    let (path, _) = samples::of_runner(path);
     if !path.is_dir() {
         return Ok(());
     }
-    let stored = members::members(path)?;
-    if stored == [path.clone()] || args.inputs.is_empty() {
+    let stored = members::members(&path)?;
+    // Samples of one file have no names.
+    let unnamed = files.is_empty() && args.inputs.len() < count && stored.len() == count;
+    if stored == [path.clone()] || args.inputs.is_empty() || unnamed {
         return Ok(());
     }
     let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -37,7 +40,7 @@ pub fn stored(args: &SetArgs, spec: &Spec, files: &[String]) -> anyhow::Result<(
         mine.len() == theirs.len(),
         "{folder} holds {} files of outputs for {} samples; give one for each",
         theirs.len(),
-        mine.len()
+        mine.len().max(count)
     );
     let alike = mine.iter().any(|name| theirs.contains(name));
     match mine.iter().zip(&theirs).find(|(mine, theirs)| alike && mine != theirs) {

@@ -8,6 +8,7 @@ use anyhow::bail;
 use crate::cli::SetArgs;
 use crate::lab::Side;
 use crate::load::own::same_file;
+use crate::load::samples;
 use crate::spec::Place;
 
 /// Folders inside that of the report, which a run replaces.
@@ -48,7 +49,7 @@ pub fn folders(args: &SetArgs, sides: &[&Side], dir: &Path) -> anyhow::Result<()
 
 fn read(args: &SetArgs, sides: &[&Side]) -> Vec<PathBuf> {
     let stored = |side: &Side| match &side.spec.place {
-        Place::Saved(path) => Some(path.clone()),
+        Place::Saved(path) => Some(samples::of_runner(path).0),
         _ => side.spec.model.clone(),
     };
     let models = sides.iter().flat_map(|side| side.model.files().chain(stored(side)).collect::<Vec<_>>());

@@ -66,6 +66,7 @@ pub fn every_question(job: &Job) -> Vec<Question> {
         Question::Latency { job: job.clone(), runs: 3, by_node: true },
         Question::Optimised(job.clone()),
         Question::Placement(job.clone()),
+        Question::Parse(job.clone()),
         Question::Offers,
         Question::Engine,
         Question::Routes,
@@ -77,6 +78,7 @@ pub fn every_question(job: &Job) -> Vec<Question> {
             | Question::Latency { .. }
             | Question::Optimised(_)
             | Question::Placement(_)
+            | Question::Parse(_)
             | Question::Offers
             | Question::Engine
             | Question::Routes => {}
@@ -102,6 +104,9 @@ pub fn told(question: &Question) -> Told {
         }
         Question::Placement(job) => {
             Told::Placement(super::Placement { log: job.outputs.clone(), ..super::Placement::default() })
+        }
+        Question::Parse(job) => {
+            Told::Parsed(job.outputs.iter().map(|name| super::Complaint { node: None, words: name.clone() }).collect())
         }
         Question::Offers => Told::Offers(vec!["SomeExecutionProvider".to_string()]),
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),

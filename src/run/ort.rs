@@ -268,7 +268,7 @@ impl Backend for Ort {
             Question::Optimised(job) => Told::Optimised(optimised::optimised(self, job)?),
             Question::Placement(job) => placed::placement(self, job)?.map_or(Told::Nothing, Told::Placement),
             Question::Offers => Told::Offers(self.offered()),
-            Question::Engine | Question::Routes => Told::Nothing,
+            Question::Parse(_) | Question::Engine | Question::Routes => Told::Nothing,
         })
     }
 }

@@ -24,6 +24,8 @@ pub enum Question<J = Job> {
     Optimised(J),
     /// Which execution provider runs what of the job's model, in one run on its first feed?
     Placement(J),
+    /// What does its parser refuse of the job's model? Nothing is built.
+    Parse(J),
     /// The execution providers that its library was built with.
     Offers,
     /// The engine that it was started with.
@@ -45,6 +47,8 @@ pub enum Told {
     Optimised(Optimised),
     /// To [`Question::Placement`].
     Placement(Placement),
+    /// To [`Question::Parse`]: nothing where it takes the model.
+    Parsed(Vec<Complaint>),
     /// To [`Question::Offers`]: the runtime's own names.
     Offers(Vec<String>),
     /// To [`Question::Engine`].
@@ -78,6 +82,15 @@ pub struct NodeTime {
     pub seconds: f64,
 }
 
+/// What a parser refuses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// The node, as the model calls it; `None` where it is about no single one.
+    pub node: Option<String>,
+    /// The parser's own words.
+    pub words: String,
+}
+
 /// One output of a model that was built.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Output {
@@ -105,6 +118,7 @@ impl<J> Question<J> {
             Question::Latency { job, runs, by_node } => Question::Latency { job: change(job)?, runs, by_node },
             Question::Optimised(job) => Question::Optimised(change(job)?),
             Question::Placement(job) => Question::Placement(change(job)?),
+            Question::Parse(job) => Question::Parse(change(job)?),
             Question::Offers => Question::Offers,
             Question::Engine => Question::Engine,
             Question::Routes => Question::Routes,
@@ -144,6 +158,15 @@ pub fn optimised(backend: &dyn Backend, job: Job) -> Result<Option<Optimised>, R
 pub fn placement(backend: &dyn Backend, job: Job) -> Result<Option<Placement>, RunError> {
     match backend.ask(&Question::Placement(job))? {
         Told::Placement(placement) => Ok(Some(placement)),
+        Told::Nothing => Ok(None),
+        _ => Err(astray(backend)),
+    }
+}
+
+/// What its parser refuses of the job's model; `None` where it has no parser.
+pub fn parse(backend: &dyn Backend, job: Job) -> Result<Option<Vec<Complaint>>, RunError> {
+    match backend.ask(&Question::Parse(job))? {
+        Told::Parsed(complaints) => Ok(Some(complaints)),
         Told::Nothing => Ok(None),
         _ => Err(astray(backend)),
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, Port, TensorFacts, Total};
+use super::{Cost, Count, Coverage, Dim, Finding, HeadFacts, ParserFacts, Port, TensorFacts, Total};
 use crate::found::Placement;
 use crate::tensor::DType;
 
@@ -241,16 +241,48 @@ pub struct TensorRt {
     pub notes: Vec<Note>,
     /// Arguments of `--profile`, to be filled with the sizes of the user's data.
     pub profile: Vec<String>,
+    /// Only with `--lint`: what a real parser says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parser: Option<ParserFacts>,
 }
 
 /// One thing to be known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// Which kind of thing, for programs: `int64_input`, `binding_type`, `int64_constant`, `plugin`, `no_rank`,
-    /// `profile`.
+    /// `profile`, `operator`, `zero_point`, ...
     pub code: &'static str,
     /// One sentence.
     pub text: String,
+    /// Nodes that it is about.
+    #[serde(rename = "where", skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+    /// Of which versions it is known, and from where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Said>,
+}
+
+/// What some version of TensorRT does with a node, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// One, or several.
+    pub version: &'static str,
+    /// What it does.
+    pub effect: Effect,
+    /// Who says so: `its parser` was asked.
+    pub source: &'static str,
+}
+
+/// What becomes of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// The parser takes no model with it.
+    Refused,
+    /// The same, as a plugin is not there that other versions have.
+    Plugin,
+    /// It is taken for something else.
+    Changed,
 }
 
 /// A node.

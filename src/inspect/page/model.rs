@@ -1,7 +1,7 @@
 //! A model: what it is, what it holds, what it computes in, and where a device would stumble.
 
 use super::table::{bindings, some, table};
-use super::{cost, coverage, head, headed, lint, tensor, under};
+use super::{cost, coverage, head, headed, lint, parser, tensor, under};
 use crate::found::words::{bytes, clean, count, cut, elide, plural, shell};
 use crate::inspect::facts::{Computes, Inferred, ModelFacts, NodeFacts, Operand, Quantised, WeightFile, Weights};
 use crate::inspect::port::type_text;
@@ -27,7 +27,8 @@ fn parts(model: &ModelFacts) -> Vec<Block> {
     let tensors = model.tensors.iter().flat_map(tensor::blocks);
     let coverage = model.coverage.iter().flat_map(coverage::blocks);
     let placement = model.placement.iter().flat_map(|placement| placement::blocks(placement, Density::Full));
-    tensors.chain(coverage).chain(placement).chain(model.lint.iter().flat_map(|found| lint::blocks(found))).collect()
+    let lint = model.lint.iter().flat_map(|found| lint::blocks(found));
+    tensors.chain(coverage).chain(placement).chain(lint).chain(parser::blocks(&model.tensorrt)).collect()
 }
 
 fn whole(model: &ModelFacts) -> Vec<Block> {

@@ -47,7 +47,7 @@ impl Loading<'_> {
     /// The side, and what was done about its inputs and its names.
     fn side(&self, stage: &StageArg) -> anyhow::Result<(Side, Vec<Note>)> {
         let spec = &stage.spec;
-        part::stored(self.set, spec, self.files)?;
+        part::stored(self.set, spec, self.files, self.feeds.len())?;
         let mut side = sides::candidate(spec, self.model, self.global, self.set)?;
         let renamed = sides::show_renamed(self.reference, &mut side)?;
         same::check_inputs(self.reference, &side)?;

@@ -7,6 +7,7 @@ mod bindings;
 mod build;
 mod memory;
 mod observe;
+mod parse;
 mod prepare;
 mod profiles;
 mod session;
@@ -195,6 +196,7 @@ impl Backend for TensorRt {
                     if *by_node { times::nodes(&mut ready.session, feed, &ready.built.layers) } else { Vec::new() };
                 Ok(Told::Time(Timed { runs, nodes }))
             }
+            Question::Parse(job) => parse::told(&self.library, &self.options, job),
             Question::Engine => self.told_engine(),
             Question::Routes => self.told_routes(),
         }

@@ -133,6 +133,12 @@ fn reason(mark: Mark, what: &str) -> String {
     errors(mark).map_or_else(|| format!("{what}, and it does not say why"), |errors| format!("{what}: {errors}"))
 }
 
+/// What a library says over several lines, without places in its sources.
+pub fn told(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_about_the_driver(line));
+    lines.map(tidy).collect::<Vec<_>>().join("; ")
+}
+
 /// CUDA's error 35, which TensorRT repeats beside every other error when there is no driver.
 fn is_about_the_driver(text: &str) -> bool {
     ["cudaError 35:", "CUDA initialization failure with error: 35"].iter().any(|what| text.contains(what))

@@ -76,6 +76,15 @@ impl ParseError {
     pub fn what(&self) -> &'static str {
         usize::try_from(self.code).ok().and_then(|code| CODES.get(code)).copied().unwrap_or("unknown error")
     }
+
+    /// The parser's own words, without where in its sources they stand.
+    pub fn own_words(&self) -> &str {
+        match message(&self.desc) {
+            // It only says that it never takes such a node.
+            "" | "false" => self.what(),
+            message => message,
+        }
+    }
 }
 
 /// The answer to a model that was not parsed.
@@ -95,25 +104,22 @@ impl fmt::Display for ParseError {
             (true, Some(node)) if !self.op.is_empty() => write!(f, "node {node} ({}): ", self.op)?,
             _ => {}
         }
-        if self.function == "checkFallbackPluginImporter" {
-            return f.write_str("TensorRT has no such operator, and no plugin for it");
-        }
-        match message(&self.desc) {
-            "" => f.write_str(self.what()),
-            message if message.contains("plugin creator") && message.contains("not found") => {
-                f.write_str("TensorRT has no such operator, and no plugin for it")
-            }
-            message => f.write_str(message),
-        }
+        let own = self.own_words();
+        let plugin = self.function == "checkFallbackPluginImporter"
+            || (own.contains("plugin creator") && own.contains("not found"));
+        f.write_str(if plugin { "TensorRT has no such operator, and no plugin for it" } else { own })
     }
 }
 
 /// What an assertion of the parser means to say: `Assertion failed: CONDITION: MESSAGE`, or `CONDITION && "MESSAGE"`.
 fn message(desc: &str) -> &str {
     let desc = desc.trim();
-    let Some((_, assertion)) = desc.rsplit_once("Assertion failed: ") else { return desc };
-    let quoted = || assertion.rsplit_once("&& \"").map(|(_, message)| message.trim_end_matches('"'));
-    assertion.split_once(": ").map(|(_, message)| message).or_else(quoted).unwrap_or(assertion)
+    fn quoted(text: &str) -> Option<&str> {
+        text.rsplit_once("&& \"").map(|(_, message)| message.trim_end_matches('"'))
+    }
+    let Some((_, assertion)) = desc.rsplit_once("Assertion failed: ") else { return quoted(desc).unwrap_or(desc) };
+    let message = assertion.split_once(": ").map(|(_, message)| message);
+    message.or_else(|| quoted(assertion)).unwrap_or(assertion)
 }
 
 #[cfg(test)]
