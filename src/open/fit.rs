@@ -177,7 +177,7 @@ impl Gave<'_> {
         let how = Arrangement { moves, ..self.rest(candidate, &laid) };
         if let Ok(given) = &mut first.unmarked {
             match candidate.runs() {
-                true => given.iter_mut().for_each(|given| how.put_all_right(given)),
+                true => given.iter_mut().chain(first.again.all()).for_each(|given| how.put_all_right(given)),
                 false => {
                     arrange(candidate, how);
                     first.unmarked = first::unmarked(candidate, &self.plan).map(|answer| answer.values);

@@ -82,7 +82,7 @@ impl Pair<'_> {
         let mut reference = self.reference.recorded(right.clone())?;
         let mut candidate = self.candidate.recorded(got.clone())?;
         sides::show(&mut reference, &mut candidate)?;
-        let first = First { reference: Some(right), unmarked: Ok(got), plain: None, built: None, marked: None };
+        let first = First { reference: Some(right), ..First::of(got) };
         let known = allow::Known {
             reference: &reference,
             candidate: &candidate,
