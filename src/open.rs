@@ -93,6 +93,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     same::check_inputs(&reference, &candidate)?;
     let retyped = same::check_types(&candidate, &feeds)?;
     fit::check(&args.fit, &candidate.spec)?;
+    fit::check_course(args)?;
     sides::check_once(args, &[&args.reference, &candidate.spec])?;
     let names = fit::names(&args.fit, &mut candidate)?;
     sides::show(&mut reference, &mut candidate)?;
@@ -195,7 +196,7 @@ fn chosen(both: Both, opening: Opening, tell: &dyn Fn(&Opening)) -> anyhow::Resu
     tell(&opening);
     let plan = Plan { feeds: &tried, ..both.plan };
     let right = Right::of(both.reference, both.rewritten(), &course, &plan)?;
-    let gave = right.run(both.reference, both.candidate, &plan)?;
+    let gave = right.run(both.reference, both.candidate, both.args, &plan)?;
     let tried = right.judged(both.pair(&right.survey), &gave)?;
     let state = right.state(&tried)?;
     Ok(one(state, Opening { sizes: tried.sizes, steps: tried.steps, ..opening }))

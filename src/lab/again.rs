@@ -2,7 +2,6 @@
 //! exists already, so that it costs a run and no build. What computes elsewhere is given equal rows too. Judges nothing but
 //! whether an answer agrees; what follows from that, `find::trust` says.
 
-use super::first::{Plan, unmarked as once};
 use super::{Lab, Lowering, Side};
 use crate::diagnose::draws;
 use crate::run::{Answer, Doubt, RunError};
@@ -25,18 +24,22 @@ impl Again {
     }
 }
 
-/// As [`once`], and once more where the side is doubted.
-pub(super) fn unmarked(candidate: &Side, plan: &Plan) -> Result<(Answer, Again), RunError> {
-    let first = plan.feeds.first().filter(|_| candidate.is_asked_again());
+/// Runs a candidate on `feeds`, and once more where it is doubted; `run` is one session of it.
+pub(super) fn twice(
+    candidate: &Side,
+    feeds: &[Tensors],
+    run: impl FnOnce(&[Tensors]) -> Result<Answer, RunError>,
+) -> Result<(Answer, Again), RunError> {
+    let first = feeds.first().filter(|_| candidate.is_asked_again());
     let equal_rows = first.filter(|_| candidate.about().doubt == Doubt::Always).and_then(repeated);
     let more: Vec<Tensors> = first.cloned().into_iter().chain(equal_rows).collect();
     if more.is_empty() {
-        return Ok((once(candidate, plan)?, Again::default()));
+        return Ok((run(feeds)?, Again::default()));
     }
-    let feeds: Vec<Tensors> = plan.feeds.iter().cloned().chain(more).collect();
-    let mut answer = once(candidate, &Plan { feeds: &feeds, ..*plan })?;
-    let mut behind = answer.values.split_off(plan.feeds.len().min(answer.values.len())).into_iter();
-    answer.seconds.truncate(plan.feeds.len());
+    let all: Vec<Tensors> = feeds.iter().cloned().chain(more).collect();
+    let mut answer = run(&all)?;
+    let mut behind = answer.values.split_off(feeds.len().min(answer.values.len())).into_iter();
+    answer.seconds.truncate(feeds.len());
     Ok((answer, Again { same: behind.next(), rows: behind.next() }))
 }
 

@@ -70,7 +70,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
     let early = !candidate.needs_types() && !reference.needs_types();
     if early {
         let (survey, first) = std::thread::scope(|scope| {
-            let unmarked = scope.spawn(|| again::unmarked(candidate, plan));
+            let unmarked = scope.spawn(|| twice(candidate, plan));
             let surveyed = survey(reference, plan)?;
             finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
         })?;
@@ -90,7 +90,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
     }
     let (reference, candidate) = (&*reference, &*candidate);
     std::thread::scope(|scope| {
-        let unmarked = scope.spawn(|| again::unmarked(candidate, plan));
+        let unmarked = scope.spawn(|| twice(candidate, plan));
         finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
     })
 }
@@ -145,6 +145,11 @@ pub fn candidate(reference: &Side, candidate: &mut Side, survey: &Survey, plan: 
 /// A side whose model is known by then, on all of the data.
 pub fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
     candidate.see_deployed(&inner(candidate, plan.outputs), plan.feeds, plan.outputs)
+}
+
+/// The same, and once more: may it be built on?
+fn twice(candidate: &Side, plan: &Plan) -> Result<(Answer, Again), RunError> {
+    again::twice(candidate, plan.feeds, |feeds| unmarked(candidate, &Plan { feeds, ..*plan }))
 }
 
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 
+use super::fit::given;
 use super::gave::{Gave, Values, each, seconds};
 use super::sizes::{self, Asked};
 use super::stand::Pair;
@@ -122,19 +123,23 @@ impl<'a> Right<'a> {
         })
     }
 
-    /// Runs a candidate on the same, in one session as far as it can. Of the data as it is, a failure is that of all samples.
-    pub fn run(&self, reference: &Side, candidate: &mut Side, plan: &Plan) -> Result<Gave, RunError> {
+    /// Runs a candidate on the same, in one session as far as it can, and puts its layouts right. Of the data as it is, a failure
+    /// is that of all samples.
+    pub fn run(&self, reference: &Side, candidate: &mut Side, args: &SetArgs, plan: &Plan) -> Result<Gave, RunError> {
         let plan = Plan { feeds: &self.feeds, outputs: &self.asked, ..*plan };
         let answer = first::candidate(reference, candidate, &self.survey, &plan);
         let (seconds, mut own) = (seconds(&answer), Vec::new());
-        let values = match self.course {
+        let mut values = match self.course {
             Course::Data => answer?.values.into_iter().map(Ok).collect(),
             _ => each(answer, &plan, |plan| first::unmarked(candidate, plan))?,
         };
+        let alike = matches!(self.course, Course::Data);
+        let undone = given::undone(&args.fit, &candidate.spec, &self.values, &mut values, alike);
         if let Course::Steps(decode) = self.course {
-            own = steps::by_itself(candidate, &Decode { steps: self.feeds.len(), ..decode.clone() }, &plan)?;
+            let decode = Decode { steps: self.feeds.len(), ..decode.clone() };
+            own = steps::by_itself(candidate, undone.how, &decode, &plan)?;
         }
-        Ok(Gave { values, own, seconds })
+        Ok(Gave { values, own, seconds, fitted: undone.told })
     }
 
     /// As if the reference had been the candidate, too.
@@ -143,7 +148,7 @@ impl<'a> Right<'a> {
             Course::Steps(_) => self.values.iter().flatten().cloned().collect(),
             _ => Vec::new(),
         };
-        Gave { values: self.values.clone(), own, seconds: self.seconds.clone() }
+        Gave { values: self.values.clone(), own, seconds: self.seconds.clone(), fitted: Vec::new() }
     }
 
     /// How a candidate stands to it, of all that it gave.

@@ -92,7 +92,7 @@ impl Sweep {
             Some(known) => Right::known(both.reference, &course, &plan, known)?,
             None => Right::of(both.reference, both.rewritten(), &course, &plan)?,
         };
-        let gave = right.run(both.reference, both.candidate, &plan)?;
+        let gave = right.run(both.reference, both.candidate, both.args, &plan)?;
         let tried = right.judged(both.pair(&right.survey), &gave)?;
         *survey = Some(right.survey);
         Ok(tried.sizes.sweep)
