@@ -3,6 +3,7 @@
 //! their budget), [`Results`] (verdicts on tensors), [`Ledger`] (what it cost, and the journal), [`Sight`] (how an engine lets
 //! itself be looked into). Decides nothing about where to look next: that is `search`.
 
+pub mod again;
 mod ahead;
 pub mod capture;
 mod compared;
@@ -51,6 +52,7 @@ use crate::judge::Rules;
 use crate::run::metric::MetricCommand;
 use crate::run::{Observe, RunError};
 use crate::tensor::{Tensor, Tensors};
+use again::Again;
 use first::First;
 use pairs::{Pair, pair};
 
@@ -139,6 +141,8 @@ pub struct Probe<'a> {
     pub ledger: Ledger,
     /// How tensors are made visible.
     pub sight: Sight,
+    /// What the candidate gave when it was asked once more.
+    pub again: Again,
     /// What the candidate puts out in the session that its tensors are looked at in, by sample; `None` where that was not run.
     undisturbed: Option<Vec<Tensors>>,
 }
@@ -172,7 +176,8 @@ impl<'a> Probe<'a> {
             Some(_) => first.plain,
             None => Some(finals.unmarked.clone()),
         };
-        let mut probe = Probe { lab, finals, values, results, ledger, sight, undisturbed };
+        let again = first.again;
+        let mut probe = Probe { lab, finals, values, results, ledger, sight, again, undisturbed };
         if !probe.values.reference.is_empty() {
             probe.note_absent(0..lab.tensors());
         }

@@ -103,6 +103,8 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     same::check_inputs(&reference, &candidate)?;
     let retyped = same::check_types(&candidate, &feeds)?;
     fit::check(&args.fit, &candidate.spec)?;
+    fit::check_course(args)?;
+    sides::check_once(args, &[&args.reference, &candidate.spec])?;
     let names = fit::names(&args.fit, &mut candidate)?;
     sides::show(&mut reference, &mut candidate)?;
     named::check(args, &reference, &candidate)?;

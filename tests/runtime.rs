@@ -93,7 +93,8 @@ fn operands_of_tf32_are_rounded_bit_by_bit() {
     let types = ["x", "one", "y"].map(|name| (name.to_string(), DType::Float32)).into();
     let run = |m: &ModelProto| y_of(&cpu(), m, &feeds);
     let got = run(&precision::emulate(&by_one, &types, (Low::Tf32, Arithmetic::default()), &Kept::new()));
-    let kept = run(&precision::emulate(&by_one, &types, (Low::Tf32, Arithmetic::default()), &Kept::from(["y".to_string()])));
+    let kept =
+        run(&precision::emulate(&by_one, &types, (Low::Tf32, Arithmetic::default()), &Kept::from(["y".to_string()])));
     for (x, (got, kept)) in values.iter().zip(got.view::<f32>().iter().zip(kept.view::<f32>().iter())) {
         let same = |a: f32, b: f32| a == b || (a.is_nan() && b.is_nan());
         assert!(same(*got, tf32::nearest(*x)) && same(*kept, *x), "{x:e}: {got:e}, kept {kept:e}");

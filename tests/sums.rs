@@ -330,7 +330,10 @@ fn what_is_no_emulation_of_fp16_has_no_such_choice() {
     ] {
         let run = layerdiff("compare", &model, &words);
         assert_eq!(run.status, 2, "{}", run.stderr);
-        let want = format!("{} {} is for an emulation of FP16 (ort:fp16, ort:fp16@MODEL), and '{}' is none", words[2], words[3], words[1]);
+        let want = format!(
+            "{} {} is for an emulation of FP16 (ort:fp16, ort:fp16@MODEL), and '{}' is none",
+            words[2], words[3], words[1]
+        );
         assert!(run.stderr.contains(&want) && run.stderr.lines().count() == 1, "{}", run.stderr);
     }
 }

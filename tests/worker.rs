@@ -27,7 +27,7 @@ fn a_worker_says_what_it_lacks_and_an_interruption_ends_everything() {
     let lean = Lean { bytes: Vec::new(), folder: PathBuf::new() };
     let run = |command: &str| {
         let job = Job::new(lean.clone(), &[Tensors::new()], &["y".to_string()]);
-        Exec::new(command).unwrap().run(&job).map(drop)
+        Exec::new(command, false).unwrap().run(&job).map(drop)
     };
     // The grandchild would hold the run for a minute if it survived.
     assert_eq!(run("sleep 60 & wait").unwrap_err(), RunError::Interrupted);

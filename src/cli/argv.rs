@@ -52,6 +52,9 @@ impl SetArgs {
             words.flag("--outputs", &self.outputs.join(","));
         }
         words.number("--memory", self.memory);
+        if self.once {
+            words.0.push("--once".to_string());
+        }
         words.0.extend(self.fit.words());
         words.0.extend(self.arithmetic.words());
         words.0.extend(self.session.words());

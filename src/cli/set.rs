@@ -106,6 +106,9 @@ pub struct SetArgs {
     /// How long do both sides take, as they are deployed: the median of so many runs [default: 15]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "15", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub latency: Option<u64>,
+    /// Run an exec: command no second time on the same data: then nobody knows whether it answers the same twice
+    #[arg(long)]
+    pub once: bool,
     /// Keep both runs' values of the measured tensors: as .npz, .safetensors, Polygraphy's .json, or a .txt that lists raw files beside it
     #[arg(long, value_name = "FILE")]
     pub save_tensors: Option<PathBuf>,

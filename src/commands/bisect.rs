@@ -219,11 +219,13 @@ impl Run<'_> {
         frame.findings.judged = probe.finals.judged.clone();
         frame.tell();
         frame.findings.reference = trust::reference(probe, progress)?;
+        frame.findings.candidate = trust::twice(probe, progress)?;
         if !frame.diverges() {
             frame.findings.judged.notes.extend(inside::remarks(probe)?);
             return Ok(());
         }
-        frame.findings.candidate = trust::candidate(probe, progress)?;
+        let known = frame.findings.candidate.take();
+        frame.findings.candidate = trust::candidate(probe, known, progress)?;
         if !frame.diverges() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use super::hand_over::{self, Shown};
 use crate::cli::{CompareArgs, GlobalArgs};
 use crate::find::inside;
 use crate::find::scan::batches;
+use crate::find::trust;
 use crate::found::{Exit, Wanted, verdict};
 use crate::lab::journal::Journal;
 use crate::lab::{Ledger, Probe, Wish};
@@ -42,7 +43,7 @@ fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
             frame.findings.outputs = Some(probe.finals.results.clone());
             frame.findings.judged = probe.finals.judged.clone();
             frame.tell();
-            frame.findings.halted = measure(&mut probe, &progress).err();
+            frame.findings.halted = examine(&mut probe, &mut frame, &progress).err();
             frame.findings.measured = probe.measured();
             if frame.findings.halted.is_none() && !frame.diverges() {
                 match inside::remarks(&mut probe) {
@@ -56,6 +57,12 @@ fn compare(args: &CompareArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyh
     };
     drop(progress);
     Ok(Exit::of(verdict(&frame.deliver(saved, Shown::Table, out)?).0))
+}
+
+/// Does the candidate answer the same twice? Then every tensor.
+fn examine(probe: &mut Probe, frame: &mut Frame, progress: &Progress) -> Result<(), RunError> {
+    frame.findings.candidate = trust::twice(probe, progress)?;
+    measure(probe, progress)
 }
 
 /// Everything, in batches whose values fit into memory.

@@ -36,7 +36,10 @@ const UNIT: f64 = 1.0 / 2048.0;
 pub fn remarks(probe: &mut Probe) -> Result<Vec<Note>, RunError> {
     let lab = probe.lab;
     let agrees = probe.finals.results.iter().all(|output| output.status == Status::Agrees);
-    if !agrees || lab.candidate.lowering != Lowering::Emulate(Low::Float16) || lab.relation.is_own_model() || !lab.reference.runs()
+    if !agrees
+        || lab.candidate.lowering != Lowering::Emulate(Low::Float16)
+        || lab.relation.is_own_model()
+        || !lab.reference.runs()
     {
         return Ok(Vec::new());
     }

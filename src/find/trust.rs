@@ -1,19 +1,22 @@
-//! Can the answers be built on? Before any search: does each side answer the same twice, do equal rows of a batch get equal
-//! answers, are products as exact as the precision says? The CPU in this process needs no such test, and a command of the
-//! user's is only asked again, and only where the outputs diverge: each run of it may be dear.
+//! Can the answers be built on? Before any verdict: does the candidate answer the same twice in one session (`twice`)? Before any
+//! search: does each side answer the same in another session, do equal rows of a batch get equal answers, are products as
+//! exact as the precision says? The CPU in this process needs no second session, and a command of the user's is asked no more
+//! than that: each run of it may be dear.
 
 mod products;
+mod twice;
 
-use crate::diagnose::draws;
 use crate::found::{Distrust, Note, OfCandidate, OfReference, ReferenceTrust, Status, TensorResult, Who};
 use crate::judge::Rules;
+use crate::lab::again::{batch, repeated, row};
 use crate::lab::first::inner;
 use crate::lab::{Lab, Probe, Side};
 use crate::progress::Progress;
 use crate::run::{Doubt, RunError, Tf32};
 use crate::spec::Precision;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::Tensors;
 use products::{Products, products};
+pub use twice::twice;
 
 /// Tests a reference that is no CPU. One that gives another answer each time, or that computes with less than float32 what
 /// it should compute in it, makes the verdict inconclusive, whatever it was.
@@ -34,15 +37,28 @@ pub fn reference(probe: &mut Probe, progress: &Progress) -> Result<Option<OfRefe
     let broken = products.as_ref().and_then(|products| too_short(products, side.spec.precision));
     let mut tests = OfReference { trust, broken, notes: Vec::new() };
     match moved {
-        Some(Moved { words, diverges: true }) => tests.broken = Some(Distrust::ReferenceMoves(words)),
-        Some(Moved { words, diverges: false }) => tests.notes.push(Note::Moves(Who::Reference, words)),
+        Some(Moved { words, diverges: true, .. }) => tests.broken = Some(Distrust::ReferenceMoves(words)),
+        Some(Moved { words, diverges: false, .. }) => tests.notes.push(Note::Moves(Who::Reference, words)),
         None => {}
     }
     Ok(Some(tests))
 }
 
-/// Tests the candidate. One that gives another answer each time makes the verdict inconclusive.
-pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCandidate>, RunError> {
+/// Tests a candidate that diverges, beyond what [`twice`] gave. One that gives another answer each time makes the verdict
+/// inconclusive.
+pub fn candidate(
+    probe: &mut Probe,
+    known: Option<OfCandidate>,
+    progress: &Progress,
+) -> Result<Option<OfCandidate>, RunError> {
+    let more = beyond(probe, progress)?;
+    Ok(match (known, more) {
+        (Some(known), Some(more)) => Some(known.and(more)),
+        (known, more) => known.or(more),
+    })
+}
+
+fn beyond(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCandidate>, RunError> {
     let lab = probe.lab;
     let (side, worst) = (&lab.candidate, worst_sample(probe));
     let Some(feed) = lab.feeds.get(worst) else { return Ok(None) };
@@ -51,17 +67,23 @@ pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCand
     }
     progress.step("the candidate again");
     let all = side.about().doubt == Doubt::Always;
-    let equal_rows = repeated(feed).filter(|_| all);
-    let feeds: Vec<Tensors> = std::iter::once(feed.clone()).chain(equal_rows.clone()).collect();
+    // A command that was asked the same twice need not be asked it once more.
+    let same = Some(feed).filter(|_| all || worst != 0 || probe.again.same.is_none());
+    let equal_rows = repeated(feed);
+    let feeds: Vec<Tensors> = same.cloned().into_iter().chain(equal_rows.clone()).collect();
+    if feeds.is_empty() {
+        return Ok(None);
+    }
     let seen = side.see_deployed(&inner(side, &lab.outputs), &feeds, &lab.outputs, false)?;
     let mut values = seen.values.into_iter();
     probe.ledger.counts.trust_builds += 1;
-    let (again, rows) = (values.next().unwrap_or_default(), values.next());
-    let moved = probe.finals.unmarked.get(worst).and_then(|first| differs(&lab.rules, first, &again));
-    let mut tests = OfCandidate { repeat: words_of(&moved), rows: untested(all).to_string(), ..OfCandidate::default() };
+    let (again, rows) = (same.and_then(|_| values.next()), values.next());
+    let first = probe.finals.unmarked.get(worst).zip(again.as_ref());
+    let moved = first.and_then(|(first, again)| differs(&lab.rules, first, again));
+    let mut tests = OfCandidate { repeat: words_of(&moved), rows: NO_BATCH.to_string(), ..OfCandidate::default() };
     match moved {
-        Some(Moved { words, diverges: true }) => tests.broken = Some(Distrust::CandidateMoves(words)),
-        Some(Moved { words, diverges: false }) => tests.notes.push(Note::Moves(Who::Candidate, words)),
+        Some(Moved { words, diverges: true, .. }) => tests.broken = Some(Distrust::CandidateMoves(words)),
+        Some(Moved { words, diverges: false, .. }) => tests.notes.push(Note::Moves(Who::Candidate, words)),
         None => {}
     }
     if let (Some(values), Some(count)) = (rows, equal_rows.as_ref().and_then(batch)) {
@@ -80,10 +102,9 @@ pub fn candidate(probe: &mut Probe, progress: &Progress) -> Result<Option<OfCand
 /// command's run for that would be in vain.
 fn doubted(probe: &Probe, side: &Side) -> bool {
     let diverges = |result: &TensorResult| result.status == Status::Diverges;
-    let random = || side.graph.nodes.iter().any(|node| draws(&node.op_type));
     match side.about().doubt {
         Doubt::Never => false,
-        Doubt::Repeats => probe.finals.results.iter().any(diverges) && !random(),
+        Doubt::Repeats => probe.finals.results.iter().any(diverges) && !side.draws(),
         Doubt::Always => true,
     }
 }
@@ -92,11 +113,6 @@ fn doubted(probe: &Probe, side: &Side) -> bool {
 fn worst_sample(probe: &Probe) -> usize {
     let diverges = probe.finals.results.iter().find(|result| result.status == Status::Diverges);
     diverges.and_then(|result| result.metrics.as_ref()).map_or(0, |metrics| metrics.sample)
-}
-
-/// Why equal rows were not tested.
-fn untested(all: bool) -> &'static str {
-    if all { "not tested: the data has no batch of two" } else { "not tested: a command is only asked the same again" }
 }
 
 /// What its products are, where that is a question. A test that fails is no answer, and no failure.
@@ -126,8 +142,13 @@ fn surprise(products: &Products, precision: Precision) -> Option<Note> {
     }
 }
 
+/// Why equal rows were not tested.
+const NO_BATCH: &str = "not tested: the data has no batch of two";
+
 struct Moved {
     words: String,
+    /// By how much the output that is named moved.
+    by: f64,
     diverges: bool,
 }
 
@@ -144,39 +165,14 @@ fn differs(rules: &Rules, first: &Tensors, again: &Tensors) -> Option<Moved> {
         let most = verdict.metrics.as_ref().map_or(f64::INFINITY, |m| m.max_abs.0);
         let diverges = verdict.status == Status::Diverges;
         if moved.as_ref().is_none_or(|m| diverges && !m.diverges) {
-            moved = Some(Moved { words: format!("output '{name}' moved by up to {most:.2e}"), diverges });
+            let words = match most.is_finite() {
+                true => format!("output '{name}' moved by up to {most:.2e}"),
+                false => format!("output '{name}' moved"),
+            };
+            moved = Some(Moved { words, by: most, diverges });
         }
     }
     moved
-}
-
-/// The same data with its first row in place of every row; `None` where the inputs share no batch of two or more.
-fn repeated(feed: &Tensors) -> Option<Tensors> {
-    let count = batch(feed)?;
-    feed.iter().map(|(name, value)| Some((name.clone(), first_row_everywhere(value, count)?))).collect()
-}
-
-/// The size of the first axis that all inputs share.
-fn batch(feed: &Tensors) -> Option<usize> {
-    let count = *feed.values().next()?.shape.first()?;
-    let shared = feed.values().all(|t| t.shape.first() == Some(&count));
-    (shared && count > 1).then_some(count)
-}
-
-fn first_row_everywhere(value: &Tensor, count: usize) -> Option<Tensor> {
-    let row = row(value, 0, count)?;
-    Tensor::new(value.dtype, value.shape.clone(), row.bytes().repeat(count)).ok()
-}
-
-/// One row of the first axis; `None` for strings and packed types.
-fn row(value: &Tensor, number: usize, count: usize) -> Option<Tensor> {
-    let bytes = value.bytes();
-    if value.as_strings().is_some() || value.dtype.bits() < 8 || value.shape.first() != Some(&count) {
-        return None;
-    }
-    let length = bytes.len() / count;
-    let shape = value.shape[1..].to_vec();
-    Tensor::new(value.dtype, shape, bytes[number * length..(number + 1) * length].to_vec()).ok()
 }
 
 /// The first output whose rows are further apart than the tolerance.

@@ -137,12 +137,11 @@ pub fn verdict(findings: &Findings) -> (Verdict, Option<String>) {
     if let (Verdict::Agreed, Some(behind)) = (verdict, unjudged(findings)) {
         return (Verdict::Inconclusive, Some(behind));
     }
-    if verdict != Verdict::Diverged {
-        return (verdict, why);
-    }
-    match findings.candidate.as_ref().and_then(|tests| tests.broken.as_ref()) {
-        Some(broken) => (Verdict::Inconclusive, Some(broken.to_string())),
-        None => (verdict, why_diverged(findings)),
+    match (verdict, findings.candidate.as_ref().and_then(|tests| tests.broken.as_ref())) {
+        (Verdict::Inconclusive, _) => (verdict, why),
+        (_, Some(broken)) => (Verdict::Inconclusive, Some(broken.to_string())),
+        (Verdict::Agreed, None) => (verdict, why),
+        (Verdict::Diverged, None) => (verdict, why_diverged(findings)),
     }
 }
 

@@ -151,6 +151,11 @@ pub enum Distrust {
         "the candidate does not answer the same twice ({0}), so no tensor can be accused; look for a race or an uninitialised buffer"
     )]
     CandidateMoves(String),
+    /// It agrees once and diverges once, on the same input: in which order, and what moved.
+    #[error(
+        "the candidate {0}, so there is no verdict; look for a race, an uninitialised buffer, or what its first run leaves behind"
+    )]
+    CandidateWavers(String),
 }
 
 /// Tests of the reference.
@@ -177,6 +182,21 @@ pub struct OfCandidate {
     pub broken: Option<Distrust>,
     /// What else is to be known.
     pub notes: Vec<Note>,
+}
+
+impl OfCandidate {
+    /// With what later tests gave.
+    pub fn and(self, later: OfCandidate) -> OfCandidate {
+        let told = |early: String, late: String| if early.is_empty() || early == "identical" { late } else { early };
+        let new = later.notes.into_iter().filter(|note| !self.notes.contains(note)).collect::<Vec<_>>();
+        OfCandidate {
+            repeat: told(self.repeat, later.repeat),
+            rows: later.rows,
+            tf32: later.tf32.or(self.tf32),
+            broken: self.broken.or(later.broken),
+            notes: self.notes.into_iter().chain(new).collect(),
+        }
+    }
 }
 
 /// The search for culprits.

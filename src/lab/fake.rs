@@ -12,6 +12,7 @@ use prost::Message;
 
 pub use device::{Device, Log, Seen, Wrong};
 
+use super::again::Again;
 use super::first::{First, inner};
 use super::{Lab, Ledger, Lowering, Probe, Side, Survey, Wish};
 use crate::graph::lines::{self, Lines};
@@ -243,7 +244,9 @@ impl SetUp {
         let all: Vec<usize> = (0..self.lab.tensors()).collect();
         let keys = reference.graph.keys(&all);
         let unmarked = candidate.see(&inner(candidate, outputs), feeds, outputs, Observe::Outputs);
+        // Tests say what else is asked.
         First {
+            again: Again::default(),
             reference: everything.then(|| reference.run(&all, feeds, &keys).unwrap()),
             unmarked: unmarked.map(|answer| answer.values),
             plain: None,

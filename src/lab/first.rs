@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::Side;
+use super::again::{self, Again};
 use super::survey::{Survey, Surveyed};
 use crate::mark;
 use crate::run::ort::Runtime;
@@ -38,6 +39,8 @@ pub struct First {
     pub reference: Option<Vec<Tensors>>,
     /// The candidate's outputs, unmarked, in the session that gives the verdict; its failure is an answer that the report tells.
     pub unmarked: Result<Vec<Tensors>, RunError>,
+    /// What it gave when it was asked once more, in the same session.
+    pub again: Again,
     /// Its outputs in the session that its tensors are looked at in, where that is another one and was run.
     pub plain: Option<Vec<Tensors>>,
     /// What the unmarked candidate was built of, where it tells.
@@ -49,12 +52,24 @@ pub struct First {
 impl First {
     /// Of two unmarked runs that came through, of which the outputs are known.
     pub fn ran(right: Vec<Tensors>, got: Vec<Tensors>) -> First {
-        First { reference: Some(right), unmarked: Ok(got), plain: None, built: None, marked: None }
+        First { reference: Some(right), ..First::of(got) }
+    }
+
+    /// Of a candidate that gave these outputs, and was asked nothing else.
+    pub fn of(unmarked: Vec<Tensors>) -> First {
+        First {
+            reference: None,
+            unmarked: Ok(unmarked),
+            again: Again::default(),
+            plain: None,
+            built: None,
+            marked: None,
+        }
     }
 
     /// Of a run that ended before there were any values.
     pub fn failed(why: RunError) -> First {
-        First { reference: None, unmarked: Err(why), plain: None, built: None, marked: None }
+        First { unmarked: Err(why), ..First::of(Vec::new()) }
     }
 }
 
@@ -64,7 +79,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
     let early = !candidate.needs_types() && !reference.needs_types();
     if early {
         let (survey, first) = std::thread::scope(|scope| {
-            let unmarked = scope.spawn(|| unmarked(candidate, plan));
+            let unmarked = scope.spawn(|| twice(candidate, plan));
             let surveyed = survey(reference, plan)?;
             finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
         })?;
@@ -84,7 +99,7 @@ pub fn run(reference: &mut Side, candidate: &mut Side, plan: &Plan) -> Result<(S
     }
     let (reference, candidate) = (&*reference, &*candidate);
     std::thread::scope(|scope| {
-        let unmarked = scope.spawn(|| unmarked(candidate, plan));
+        let unmarked = scope.spawn(|| twice(candidate, plan));
         finish(reference, candidate, plan, surveyed, || join(unmarked, CANDIDATE))
     })
 }
@@ -152,6 +167,16 @@ pub fn unmarked(candidate: &Side, plan: &Plan) -> Result<Answer, RunError> {
     candidate.see_deployed(&inner(candidate, plan.outputs), plan.feeds, plan.outputs, plan.held)
 }
 
+/// The same, and once more: may it be built on?
+fn twice(candidate: &Side, plan: &Plan) -> Result<(Answer, Again), RunError> {
+    again::twice(candidate, plan.feeds, |feeds| unmarked(candidate, &Plan { feeds, ..*plan }))
+}
+
+/// Once more, where it ran on the data of `plan` before.
+pub fn again(candidate: &Side, plan: &Plan) -> Result<Again, RunError> {
+    again::once(candidate, plan.feeds, |feeds| unmarked(candidate, &Plan { feeds, ..*plan }))
+}
+
 fn survey(reference: &Side, plan: &Plan) -> Result<Surveyed, RunError> {
     Survey::of(plan.ort, &reference.model, &reference.graph, plan.feeds)
 }
@@ -162,7 +187,7 @@ fn finish(
     candidate: &Side,
     plan: &Plan,
     surveyed: Surveyed,
-    unmarked: impl FnOnce() -> Result<Answer, RunError>,
+    unmarked: impl FnOnce() -> Result<(Answer, Again), RunError>,
 ) -> Result<(Survey, First), RunError> {
     let fits = surveyed.survey.total(plan.feeds.len()) <= plan.memory;
     let plain = reference.on_cpu() && reference.is_plain();
@@ -171,12 +196,12 @@ fn finish(
         let marked = speculate.then(|| scope.spawn(|| all_values(reference, candidate, plan)));
         let Surveyed { survey, session } = surveyed;
         let values = (plain && fits).then(|| session.values(reference, plan.feeds)).transpose();
-        let (unmarked, built) = match unmarked() {
-            Ok(Answer { values, built, .. }) => (Ok(values), built),
-            Err(e) => (Err(e), None),
+        let (unmarked, again, built) = match unmarked() {
+            Ok((Answer { values, built, .. }, again)) => (Ok(values), again, built),
+            Err(e) => (Err(e), Again::default(), None),
         };
         let marked = marked.map(|thread| join(thread, CANDIDATE));
-        Ok((survey, First { reference: values?, unmarked, plain: None, built, marked }))
+        Ok((survey, First { reference: values?, unmarked, again, plain: None, built, marked }))
     })
 }
 

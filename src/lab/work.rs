@@ -160,10 +160,9 @@ impl Side {
     /// Runs a model of float32 tensors as a device computes it in `low`, whatever the side does with its own.
     pub fn run_as(&self, low: Low, work: &Work) -> Result<Vec<Tensors>, RunError> {
         let nothing = Kept::new();
-        let emulated =
-            self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| {
-                precision::emulate(m, types, (low, Arithmetic::default()), kept)
-            })?;
+        let emulated = self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| {
+            precision::emulate(m, types, (low, Arithmetic::default()), kept)
+        })?;
         self.run_untouched(&emulated, work.feeds, work.outputs)
     }
 

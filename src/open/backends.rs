@@ -68,7 +68,7 @@ pub fn start(
             (Box::new(pool), lowering)
         }
         Place::TensorRt => engine::start(spec, &args.engine, model, graph)?,
-        Place::Exec(command) => (Box::new(Exec::new(command)?), Lowering::None),
+        Place::Exec(command) => (Box::new(Exec::new(command, args.once)?), Lowering::None),
         Place::Saved(path) => (Box::new(stored(path, &outputs(), args)?), Lowering::None),
     })
 }

@@ -4,6 +4,7 @@
 
 use crate::found::{Note, SessionInfo, Status, Verdict};
 use crate::judge::Rules;
+use crate::lab::again::Again;
 use crate::lab::first::{First, inner};
 use crate::lab::{Lab, Side};
 use crate::run::{Level, RunError};
@@ -47,6 +48,7 @@ pub fn settle(lab: &mut Lab, first: &mut First, loose: Rules) -> Result<(Option<
         (false, true) if !lab.candidate.half => {
             lab.rules = strict;
             (first.unmarked, lab.candidate.deploys) = (Ok(plain), None);
+            first.again = Again::default();
             return Ok((Some(SessionInfo { hidden: true, ..info }), note));
         }
         (false, _) => first.plain = Some(plain),

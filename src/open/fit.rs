@@ -2,15 +2,16 @@
 //! put right before anything is compared, and what was done is told.
 
 mod auto;
+pub mod given;
 mod layouts;
 mod names;
 
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
-use crate::cli::{FitArgs, Map};
+use crate::cli::{FitArgs, Map, SetArgs};
 use crate::found::Note;
 use crate::found::fitted::{Fitted, Known};
 use crate::graph::Graph;
@@ -39,6 +40,31 @@ pub fn check(args: &FitArgs, spec: &Spec) -> anyhow::Result<()> {
     ensure!(
         has_own(spec) || *args == FitArgs::default(),
         "--map and --layout are for saved: and exec:, whose tensors may have names and layouts of their own, and here is '{spec}'; leave them out"
+    );
+    Ok(())
+}
+
+/// Pairs by values are those of one run: of many sizes or steps, each is another.
+pub fn check_course(args: &SetArgs) -> anyhow::Result<()> {
+    let many =
+        [("--sweep", !args.sweep.is_empty()), ("--batch-check", args.batch_check), ("--steps", args.steps.is_some())];
+    if let (Some(Map::Auto), Some((flag, _))) = (&args.fit.map, many.iter().find(|(_, asked)| *asked)) {
+        bail!(
+            "--map auto pairs arrays by the values of one run, and {flag} makes many; write the pairs down (--map FILE), or leave one out"
+        )
+    }
+    Ok(())
+}
+
+/// The same of a pipeline, which looks at outputs only.
+pub fn check_stages(args: &SetArgs, stages: &[&Spec]) -> anyhow::Result<()> {
+    ensure!(
+        args.fit == FitArgs::default() || stages.iter().any(|spec| has_own(spec)),
+        "--map and --layout are for saved: and exec:, whose tensors may have names and layouts of their own, and no stage is one; leave them out"
+    );
+    ensure!(
+        args.fit.map != Some(Map::Auto),
+        "--map auto pairs arrays by the values of all tensors, and `stages` looks at outputs only; write the pairs down (--map FILE), or bisect that stage"
     );
     Ok(())
 }
@@ -88,7 +114,8 @@ fn besides(graph: &Graph) -> Vec<String> {
     graph.inputs.iter().cloned().chain(graph.weights().map(str::to_string)).collect()
 }
 
-fn arrange(side: &mut Side, how: Arrangement) {
+/// Puts a side's tensors right from now on.
+pub fn arrange(side: &mut Side, how: Arrangement) {
     if !how.is_nothing() {
         side.backend = Arc::new(Arranged::new(Arc::clone(&side.backend), how));
     }
@@ -177,7 +204,7 @@ impl Gave<'_> {
         let how = Arrangement { moves, ..self.rest(candidate, &laid) };
         if let Ok(given) = &mut first.unmarked {
             match candidate.runs() {
-                true => given.iter_mut().for_each(|given| how.put_all_right(given)),
+                true => given.iter_mut().chain(first.again.all()).for_each(|given| how.put_all_right(given)),
                 false => {
                     arrange(candidate, how);
                     first.unmarked = first::unmarked(candidate, &self.plan).map(|answer| answer.values);
@@ -235,7 +262,7 @@ fn moved(laid: Vec<Laid>) -> Vec<Fitted> {
         .for_each(|laid| groups.entry((laid.way.to_string(), laid.shown, laid.left)).or_default().push(laid));
     let told = groups.into_iter().map(|((_, shown, left), laid)| {
         let how = laid.first().map(|laid| laid.way.told(&laid.shapes.0, &laid.shapes.1)).unwrap_or_default();
-        let tensors = laid.into_iter().map(|laid| laid.name).collect();
+        let tensors = laid.into_iter().map(|laid| laid.name).collect::<IndexSet<_>>().into_iter().collect();
         match left {
             true => Fitted::Exchanged { tensors, how },
             false => Fitted::Moved { tensors, how, shown },

@@ -1,5 +1,6 @@
 //! What a side gave for all that it was fed with, where one sample may fail and the others are told.
 
+use crate::found::fitted::Fitted;
 use crate::lab::first::Plan;
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
@@ -13,6 +14,8 @@ pub struct Gave {
     pub values: Values,
     /// Step by step from its own outputs; empty where it does not decode.
     pub own: Vec<Tensors>,
+    /// What was done so that they stand against the reference's.
+    pub fitted: Vec<Fitted>,
     /// Seconds that each of `values` took, where the backend tells.
     pub seconds: Vec<f64>,
 }

@@ -10,8 +10,9 @@ use anyhow::{bail, ensure};
 use super::gave::Values;
 use super::stand::{Pair, Stand};
 use super::tried::{Course, Right, Tried};
-use super::{cut, data, named, opening, part, sides};
+use super::{cut, data, fit, named, opening, part, sides};
 use crate::cli::{GlobalArgs, SetArgs, StagesArgs};
+use crate::found::fitted::Fitted;
 use crate::found::{BackendInfo, Latency, Note, Opening, Placement, Verdict};
 use crate::judge::Labels;
 use crate::lab::first::Plan;
@@ -62,6 +63,8 @@ pub struct Ran {
     repeated: Option<Latency>,
     /// Which execution provider ran what, where there are several.
     pub placement: Option<Placement>,
+    /// What was done about its layouts.
+    fitted: Vec<Fitted>,
 }
 
 /// Loads and runs everything, one after the other: engines and large models do not fit beside each other.
@@ -73,6 +76,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
     let specs: Vec<_> = args.stages.iter().map(|stage| &stage.spec).collect();
     sides::check_devices(&[&[&set.reference], &specs[..]].concat(), global, &set.engine)?;
     sides::check_arithmetic(&specs, &set.arithmetic)?;
+    sides::check_once(set, &specs)?;
+    fit::check_stages(set, &specs)?;
     let mut reference = sides::side(&set.reference, &model, global, set)?;
     let (feeds, inputs) = data::feeds(set, &reference)?;
     part::stored(set, &set.reference, &inputs.files, feeds.len())?;
@@ -116,6 +121,8 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
         running.stage(stage, side)
     });
     let ran = ran.collect::<anyhow::Result<Vec<_>>>()?;
+    let of_stage = |ran: &Ran, told: &Fitted| Note::Fitted(Fitted::Stage(ran.name.clone(), Box::new(told.clone())));
+    opening.notes.extend(ran.iter().flat_map(|ran| ran.fitted.iter().map(move |told| of_stage(ran, told))));
     let Right { survey, feeds, values, seconds, .. } = right;
     let (name, spec) = ("reference".to_string(), set.reference.clone());
     let values = Ok(deciding(values, &outputs));
@@ -128,6 +135,7 @@ pub fn run<'a>(args: &'a StagesArgs, global: &GlobalArgs, progress: &Progress) -
         seconds,
         repeated: None,
         placement: None,
+        fitted: Vec::new(),
     };
     Ok(Line { args: set, opening, reference, stages: ran, feeds, outputs, labels, course, survey })
 }

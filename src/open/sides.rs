@@ -81,6 +81,15 @@ fn has_sessions(side: &Side) -> bool {
     side.spec.place.is_onnx_runtime() && !matches!(side.lowering, Lowering::Emulate(_))
 }
 
+/// `--once` is for commands, whose runs may be dear.
+pub fn check_once(args: &SetArgs, specs: &[&Spec]) -> anyhow::Result<()> {
+    ensure!(
+        !args.once || specs.iter().any(|spec| matches!(spec.place, Place::Exec(_))),
+        "--once is for exec:, whose runs may be dear, and there is none; leave it out"
+    );
+    Ok(())
+}
+
 /// A candidate's file that is the model under other names is looked at under the model's: what was renamed is told.
 pub fn show_renamed(reference: &Side, candidate: &mut Side) -> anyhow::Result<Option<Note>> {
     if candidate.spec.model.is_none() || !candidate.runs() || !reference.runs() {

@@ -3,8 +3,11 @@
 
 mod reached;
 
+use std::sync::Arc;
+
 use anyhow::Context;
 
+use super::fit;
 use super::gave::{Gave, Values};
 use super::stand::{Pair, Stand};
 use crate::found::Verdict;
@@ -12,6 +15,7 @@ use crate::found::steps::{Decoding, OwnStep, StepVerdict, Steps, Tokens};
 use crate::lab::first::{self, Plan};
 use crate::lab::{Side, Survey};
 use crate::load::decode::Decode;
+use crate::run::arranged::Arrangement;
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 use reached::{Reached, reached, refused};
@@ -52,12 +56,22 @@ pub fn reference(reference: &mut Side, rewritten: bool, decode: &Decode, plan: &
     })
 }
 
-/// What the candidate decodes from its own outputs; nothing where it cannot.
-pub fn by_itself(candidate: &Side, decode: &Decode, every: &Plan) -> Result<Vec<Tensors>, RunError> {
+/// What the candidate decodes from its own outputs, which are put right so; nothing where it cannot.
+pub fn by_itself(
+    candidate: &mut Side,
+    how: Arrangement,
+    decode: &Decode,
+    every: &Plan,
+) -> Result<Vec<Tensors>, RunError> {
     if !candidate.runs() {
         return Ok(Vec::new());
     }
-    match decoded(candidate, decode, every) {
+    // The state that is looked into says for itself how it is laid out.
+    let as_it_is = Arc::clone(&candidate.backend);
+    fit::arrange(candidate, how);
+    let own = decoded(candidate, decode, every);
+    candidate.backend = as_it_is;
+    match own {
         Err(RunError::Interrupted) => Err(RunError::Interrupted),
         other => Ok(other.map(|answer| answer.values).unwrap_or_default()),
     }

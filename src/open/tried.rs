@@ -5,6 +5,7 @@ use std::thread;
 
 use anyhow::Context;
 
+use super::fit::given;
 use super::gave::{Gave, Values, each, seconds};
 use super::sizes::{self, Asked};
 use super::stand::{Both, Pair};
@@ -50,7 +51,12 @@ pub struct Right<'a> {
 fn alone(side: &Side, plan: &Plan) -> Result<Gave, RunError> {
     let answer = first::unmarked(side, plan);
     let seconds = seconds(&answer);
-    Ok(Gave { values: each(answer, plan, |plan| first::unmarked(side, plan))?, own: Vec::new(), seconds })
+    Ok(Gave {
+        values: each(answer, plan, |plan| first::unmarked(side, plan))?,
+        own: Vec::new(),
+        seconds,
+        fitted: Vec::new(),
+    })
 }
 
 /// How a candidate stands to the reference in all that was tried.
@@ -113,11 +119,11 @@ impl<'a> Right<'a> {
         known: Option<Survey>,
     ) -> anyhow::Result<(Right<'a>, Gave)> {
         let rewritten = both.rewritten();
-        let Both { reference, candidate, .. } = both;
+        let Both { reference, candidate, args, .. } = both;
         let waits = known.is_none() && (reference.needs_types() || candidate.needs_types());
         if waits || !matches!(course, Course::Sizes(_)) {
             let right = Right::of(reference, rewritten, course, plan)?;
-            let gave = right.run(reference, candidate, plan)?;
+            let gave = right.run(reference, candidate, args, plan)?;
             return Ok((right, gave));
         }
         let told = known.is_some();
@@ -133,7 +139,9 @@ impl<'a> Right<'a> {
         if !told {
             first::inform(reference, candidate, &right.survey, plan)?;
         }
-        Ok((right, gave?))
+        let mut gave = gave?;
+        gave.fitted = given::undone(&args.fit, &candidate.spec, &right.values, &mut gave.values, false).told;
+        Ok((right, gave))
     }
 
     fn ran(
@@ -158,19 +166,23 @@ impl<'a> Right<'a> {
         })
     }
 
-    /// Runs a candidate on the same, in one session as far as it can. Of the data as it is, a failure is that of all samples.
-    pub fn run(&self, reference: &Side, candidate: &mut Side, plan: &Plan) -> Result<Gave, RunError> {
+    /// Runs a candidate on the same, in one session as far as it can, and puts its layouts right. Of the data as it is, a failure
+    /// is that of all samples.
+    pub fn run(&self, reference: &Side, candidate: &mut Side, args: &SetArgs, plan: &Plan) -> Result<Gave, RunError> {
         let plan = Plan { feeds: &self.feeds, outputs: &self.asked, ..*plan };
         let answer = first::candidate(reference, candidate, &self.survey, &plan);
         let (seconds, mut own) = (seconds(&answer), Vec::new());
-        let values = match self.course {
+        let mut values = match self.course {
             Course::Data => answer?.values.into_iter().map(Ok).collect(),
             _ => each(answer, &plan, |plan| first::unmarked(candidate, plan))?,
         };
+        let alike = matches!(self.course, Course::Data);
+        let undone = given::undone(&args.fit, &candidate.spec, &self.values, &mut values, alike);
         if let Course::Steps(decode) = self.course {
-            own = steps::by_itself(candidate, &Decode { steps: self.feeds.len(), ..decode.clone() }, &plan)?;
+            let decode = Decode { steps: self.feeds.len(), ..decode.clone() };
+            own = steps::by_itself(candidate, undone.how, &decode, &plan)?;
         }
-        Ok(Gave { values, own, seconds })
+        Ok(Gave { values, own, seconds, fitted: undone.told })
     }
 
     /// As if the reference had been the candidate, too.
@@ -179,7 +191,7 @@ impl<'a> Right<'a> {
             Course::Steps(_) => self.values.iter().flatten().cloned().collect(),
             _ => Vec::new(),
         };
-        Gave { values: self.values.clone(), own, seconds: self.seconds.clone() }
+        Gave { values: self.values.clone(), own, seconds: self.seconds.clone(), fitted: Vec::new() }
     }
 
     /// How a candidate stands to it, of all that it gave.

@@ -30,7 +30,9 @@ fn whole(tensor: &TensorProto) -> Option<Vec<i64>> {
         return None;
     }
     let values = match tensor.raw_data.as_deref() {
-        Some(raw) if !raw.is_empty() => raw.as_chunks::<8>().0.iter().take(MOST + 1).map(|b| i64::from_le_bytes(*b)).collect(),
+        Some(raw) if !raw.is_empty() => {
+            raw.as_chunks::<8>().0.iter().take(MOST + 1).map(|b| i64::from_le_bytes(*b)).collect()
+        }
         _ => tensor.int64_data.clone(),
     };
     (values.len() <= MOST).then_some(values)
@@ -78,7 +80,8 @@ fn custom(node: NodeProto) -> NodeProto {
     let name = node.name.clone();
     // Of the names only whether they are there counts.
     let short = |names: &[String]| names.iter().map(|n| if n.is_empty() { "" } else { "t" }.to_string()).collect();
-    let bare = NodeProto { input: short(&node.input), output: short(&node.output), name: None, doc_string: None, ..node };
+    let bare =
+        NodeProto { input: short(&node.input), output: short(&node.output), name: None, doc_string: None, ..node };
     let bytes = AttributeProto {
         name: Some(SUMS.into()),
         r#type: Some(attribute_type::INTS),

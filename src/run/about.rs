@@ -32,11 +32,11 @@ pub struct About {
 /// How far the answers of a backend are doubted before anything is built on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Doubt {
-    /// Not at all: ONNX Runtime on the CPU, and what was stored.
+    /// Not at all: what was stored, and ONNX Runtime on the CPU, of which a deployed session is run twice all the same.
     #[default]
     Never,
-    /// A command of the user's: where its answers diverge it is asked once more. A run may be dear, so it is asked nothing
-    /// else, and nothing where all agrees.
+    /// A command of the user's: it is asked the same once more, and, where its answers diverge, about equal rows. A run may be
+    /// dear, so it is asked nothing else.
     Repeats,
     /// It computes elsewhere: does it answer the same twice, do equal rows get equal answers, are its products exact?
     Always,

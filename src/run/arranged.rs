@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
+use super::job::each;
 use super::{About, Answer, Backend, Gives, Job, Question, RunError, Told};
 use crate::tensor::moved::{Moved, Order};
 use crate::tensor::{Tensor, Tensors};
@@ -82,6 +83,16 @@ impl Arranged {
         wanted.iter().filter_map(one).collect()
     }
 
+    /// What is fed back is put right first.
+    fn decode(&self, job: &Job) -> Result<Answer, RunError> {
+        let step = |feed: &Tensors| {
+            let answer = self.run(&Job { feeds: vec![feed.clone()], decode: None, ..job.clone() })?;
+            Ok(answer.values.into_iter().next().unwrap_or_default())
+        };
+        let (values, seconds) = each(job, step)?;
+        Ok(Answer { values, seconds, ..Answer::default() })
+    }
+
     fn theirs<'a>(&'a self, name: &'a String) -> &'a String {
         self.how.names.get(name).unwrap_or(name)
     }
@@ -93,6 +104,9 @@ impl Backend for Arranged {
     }
 
     fn run(&self, job: &Job) -> Result<Answer, RunError> {
+        if job.decode.is_some() {
+            return self.decode(job);
+        }
         let outputs = job.outputs.iter().map(|name| self.theirs(name).clone()).collect();
         let answer = self.inner.run(&Job { outputs, ..job.clone() })?;
         let values = answer.values.into_iter().map(|given| self.ours(given, &job.outputs)).collect();

@@ -35,9 +35,12 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// `command` contains `{model}`, `{inputs}` and `{outputs}`.
-    pub fn new(command: &str) -> anyhow::Result<Exec> {
-        Ok(Exec::with(command, timeout()?))
+    /// `command` contains `{model}`, `{inputs}` and `{outputs}`; `once`: it is never run again on the same data, to see whether
+    /// it gives the same.
+    pub fn new(command: &str, once: bool) -> anyhow::Result<Exec> {
+        let mut exec = Exec::with(command, timeout()?);
+        exec.about.doubt = if once { Doubt::Never } else { Doubt::Repeats };
+        Ok(exec)
     }
 
     fn with(command: &str, timeout: Option<Duration>) -> Exec {

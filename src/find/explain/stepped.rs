@@ -116,7 +116,7 @@ impl Part {
         let outputs: Vec<String> = reference.graph.outputs.iter().map(|(name, _)| name.clone()).collect();
         let feeds = vec![self.feeds.clone()];
         let unmarked = candidate.see(&[], &feeds, &outputs, Observe::Outputs)?.values;
-        let first = First { reference: None, unmarked: Ok(unmarked), plain: None, built: None, marked: None };
+        let first = First::of(unmarked);
         let survey = Survey::new(self.types.clone(), HashMap::new());
         // The file's own precision is not the rules' where it has none by its spec.
         let rules = Rules { precision: low.precision(), ..outer.rules.clone() };

@@ -17,6 +17,7 @@ use crate::precision::Kept;
 use crate::run::fake::Fake;
 use crate::run::ort::{Ort, Provider, library};
 use crate::run::{Backend, Job};
+use crate::tensor::Tensor;
 
 /// To nearest even.
 fn rounded(x: f32, bits: u32) -> f32 {
@@ -155,16 +156,4 @@ fn a_test_that_fails_is_no_answer() {
     assert_eq!((surprise(&products, Precision::Fp32), too_short(&products, Precision::Fp32)), (None, None));
     let stopped = side("ort-cuda", Fake::broken(RunError::Interrupted));
     assert_eq!(measured(&stopped), Err(RunError::Interrupted));
-}
-
-#[test]
-fn rows_are_repeated_where_there_is_a_batch() {
-    let feed = |shape: &[usize], values: &[f32]| Tensors::from([("x".to_string(), Tensor::f32(shape, values))]);
-    let two = repeated(&feed(&[2, 2], &[1.0, 2.0, 3.0, 4.0])).unwrap();
-    assert_eq!(two["x"].view::<f32>().as_ref(), [1.0, 2.0, 1.0, 2.0]);
-    assert!(repeated(&feed(&[1, 2], &[1.0, 2.0])).is_none());
-    assert!(repeated(&feed(&[], &[1.0])).is_none());
-    let mut mixed = feed(&[2, 1], &[1.0, 2.0]);
-    mixed.insert("n".to_string(), Tensor::i64(&[3], &[1, 2, 3]));
-    assert!(repeated(&mixed).is_none(), "no axis is shared");
 }

@@ -34,7 +34,17 @@ impl Running<'_> {
         let none = |side: Option<Side>, why: String| {
             let (name, spec) = (stage.name.clone(), stage.spec.clone());
             let (values, tried) = (Err(why), Tried::default());
-            Ran { name, spec, side, values, tried, seconds: Vec::new(), repeated: None, placement: None }
+            Ran {
+                name,
+                spec,
+                side,
+                values,
+                tried,
+                seconds: Vec::new(),
+                repeated: None,
+                placement: None,
+                fitted: Vec::new(),
+            }
         };
         let mut side = match side {
             Ok(side) => side,
@@ -43,18 +53,18 @@ impl Running<'_> {
         // The reference once more would be no second opinion.
         let gave = match spec == self.set.reference {
             true => self.right.again(),
-            false => match told(self.right.run(self.reference, &mut side, &self.plan).map_err(Into::into))? {
+            false => match told(self.right.run(self.reference, &mut side, self.set, &self.plan).map_err(Into::into))? {
                 Ok(gave) => gave,
                 Err(why) => return Ok(none(Some(side), why)),
             },
         };
         match told(self.right.judged(self.pair(&side), &gave))? {
             Ok(tried) => {
-                let Gave { values, seconds, .. } = gave;
+                let Gave { values, seconds, fitted, .. } = gave;
                 let values = some(deciding(values, self.plan.outputs));
                 let (placement, _) = placed::ask(&side, self.reference, self.plan.feeds)?;
                 let repeated = self.repeated(&side)?;
-                Ok(Ran { name, spec, side: Some(side), values, tried, seconds, repeated, placement })
+                Ok(Ran { name, spec, side: Some(side), values, tried, seconds, repeated, placement, fitted })
             }
             Err(why) => Ok(none(Some(side), why)),
         }

@@ -12,7 +12,7 @@ use crate::found::shard::{Shard, Shared};
 use crate::found::sizes::{Size, SizeVerdict, Sizes};
 use crate::interrupt;
 use crate::lab::Survey;
-use crate::lab::first::{First, Plan};
+use crate::lab::first::{self, First, Plan};
 use crate::load::samples::InputSpec;
 use crate::load::sizes;
 use crate::open::stand::Both;
@@ -103,7 +103,14 @@ impl Sweep {
         let sample = sizes::sized(&self.sample, &self.specs, &self.sizes[chosen])?;
         // An engine tells more of itself than its outputs.
         let agreed = agreed.filter(|_| sweep[chosen].verdict == Verdict::Agreed && !engine);
-        Ok(Swept { sizes: Sizes { sweep, batch: None }, sample, agreed: survey.zip(agreed) })
+        let agreed = match survey.zip(agreed) {
+            Some((survey, first)) => {
+                let plan = Plan { feeds: std::slice::from_ref(&sample), held: true, ..both.plan };
+                Some((survey, First { again: first::again(both.candidate, &plan)?, ..first }))
+            }
+            None => None,
+        };
+        Ok(Swept { sizes: Sizes { sweep, batch: None }, sample, agreed })
     }
 
     /// Some of the sizes on both sides; fewer where the user stops it.
@@ -117,7 +124,8 @@ impl Sweep {
             (Some(Ok(right)), Some(Ok(got))) => Some(First::ran(vec![right.clone()], vec![got.clone()])),
             _ => None,
         };
-        let agreed = largest.and_then(put_out);
+        // Layouts that were undone are told of by who undoes them first.
+        let agreed = largest.filter(|_| gave.fitted.is_empty()).and_then(put_out);
         *survey = Some(right.survey);
         Ok(Part { tried, agreed })
     }

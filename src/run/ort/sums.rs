@@ -32,7 +32,8 @@ impl Operator for Sums {
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
         let bytes = context.get::<Vec<i64>>(SUMS).unwrap_or_default();
         let bytes: Vec<u8> = bytes.into_iter().map(|byte| byte as u8).collect();
-        let node = NodeProto::decode(bytes.as_slice()).map_err(|e| ort::Error::new(format!("Sums has no node: {e}")))?;
+        let node =
+            NodeProto::decode(bytes.as_slice()).map_err(|e| ort::Error::new(format!("Sums has no node: {e}")))?;
         Ok(Box::new(move |context: &ComputeContext| compute(&node, context)))
     }
 }

@@ -29,6 +29,8 @@ pub fn trust(report: &Report) -> Option<Fact> {
     let mut parts: Vec<String> = Vec::new();
     if !trust.repeat.is_empty() {
         parts.push(format!("the same input twice: {}", clean(&trust.repeat)));
+    }
+    if !trust.rows.is_empty() {
         parts.push(format!("equal rows of a batch: {}", clean(&trust.rows)));
     }
     parts.extend(tf32(&trust.tf32));

@@ -1,6 +1,6 @@
 //! The verdict: the headline, what else belongs to the answer, and what to do where there is none.
 
-use super::{Density, cure, fusion, judged, placement, run, session};
+use super::{Density, cure, engine, fusion, judged, placement, run, session};
 use crate::found::words::{clean, count, file_name, plural, seconds};
 use crate::found::{BackendInfo, Placement, Report, Status, TensorResult, Verdict, Wanted, sizes};
 use crate::show::page::{Banner, Fact, Role, Span, Words};
@@ -171,6 +171,7 @@ pub fn agreed(report: &Report) -> Vec<Fact> {
     facts.extend(judged::facts(report));
     facts.extend([run::search(report), run::tolerance(report)]);
     facts.extend(placement::facts(report));
+    facts.extend(engine::trust(report));
     facts
 }
 

@@ -15,7 +15,7 @@ fn of_reference(set: &SetUp) -> Result<Option<OfReference>, RunError> {
 }
 
 fn of_candidate(set: &SetUp) -> Result<Option<OfCandidate>, RunError> {
-    candidate(&mut set.probe(), &Progress::new(true))
+    candidate(&mut set.probe(), None, &Progress::new(true))
 }
 
 /// `share` is by how much it is off, a job later.
@@ -34,7 +34,7 @@ fn the_cpu_in_this_process_is_asked_nothing() {
     let mut probe = set.probe();
     let jobs = (set.reference.count(), set.candidate.count());
     assert!(reference(&mut probe, &Progress::new(true)).unwrap().is_none());
-    assert!(candidate(&mut probe, &Progress::new(true)).unwrap().is_none());
+    assert!(candidate(&mut probe, None, &Progress::new(true)).unwrap().is_none());
     assert_eq!((set.reference.count(), set.candidate.count()), jobs);
 }
 
@@ -51,7 +51,7 @@ fn what_answers_the_same_twice_can_be_built_on() {
     let mine = reference(&mut probe, &Progress::new(true)).unwrap().unwrap();
     assert_eq!((mine.trust.repeat.as_str(), mine.broken, mine.notes.as_slice()), ("identical", None, &[][..]));
     assert_eq!(mine.trust.tf32, None, "it is no question");
-    let theirs = candidate(&mut probe, &Progress::new(true)).unwrap().unwrap();
+    let theirs = candidate(&mut probe, None, &Progress::new(true)).unwrap().unwrap();
     assert_eq!([theirs.repeat.as_str(), &theirs.rows], ["identical", "identical"]);
     assert_eq!((theirs.broken, theirs.notes.as_slice(), theirs.tf32), (None, &[][..], None));
     let counts = &probe.ledger.counts;
@@ -116,8 +116,15 @@ fn a_command_is_asked_again_where_its_outputs_diverge() {
     let steady = World::of(GRAPH).with(command).wrong("make_a", Wrong::Off(0.5)).set_up();
     let theirs = of_candidate(&steady).unwrap().unwrap();
     assert_eq!((theirs.repeat.as_str(), theirs.broken, steady.candidate.count()), ("identical", None, 2));
-    assert_eq!(theirs.rows, "not tested: a command is only asked the same again");
-    assert_eq!(steady.candidate.all()[1].samples, 1);
+    assert_eq!((theirs.rows.as_str(), steady.candidate.all()[1].samples), ("identical", 2));
+    // Of what was asked the same before, only rows are a question.
+    let steady = World::of(GRAPH).with(command).wrong("make_a", Wrong::Off(0.5)).set_up();
+    let mut probe = steady.probe();
+    probe.again.same = probe.finals.unmarked.first().cloned();
+    let known = twice(&mut probe, &Progress::new(true)).unwrap();
+    assert_eq!(known.as_ref().map(|tests| tests.repeat.as_str()), Some("identical"));
+    let both = candidate(&mut probe, known, &Progress::new(true)).unwrap().unwrap();
+    assert_eq!((both.rows.as_str(), steady.candidate.all()[1].samples), ("identical", 1));
     let right = World::of(GRAPH).with(command).set_up();
     assert!(of_candidate(&right).unwrap().is_none() && right.candidate.count() == 1, "nothing is to be accused");
 }
@@ -149,4 +156,32 @@ fn products_are_measured_where_hardware_may_cut_them_short() {
     assert_eq!(tf32, "not known: fake failed while running the model: no Conv here");
     let set = flaky(0.0).with(|w| (w.candidate.about.tf32, w.candidate.stops_at) = (Tf32::Told, Some(2))).set_up();
     assert_eq!(of_candidate(&set).err(), Some(RunError::Interrupted));
+}
+
+#[test]
+fn two_answers_that_differ_are_told_with_those_after_them() {
+    let moved = |value: &Tensor, by: f32| {
+        let values: Vec<f32> = value.view::<f32>().iter().map(|x| x + by).collect();
+        Tensor::f32(&value.shape, &values)
+    };
+    let twice_of = |world: World, by: f32| {
+        let set = world.set_up();
+        let mut probe = set.probe();
+        let first = probe.finals.unmarked[0].clone();
+        probe.again.same = Some(first.iter().map(|(name, value)| (name.clone(), moved(value, by))).collect());
+        let tests = twice(&mut probe, &Progress::new(true)).unwrap().unwrap();
+        (tests, set.candidate.count())
+    };
+    let (tests, jobs) = twice_of(World::of(GRAPH), 0.0);
+    assert_eq!((tests.repeat.as_str(), tests.broken, jobs), ("identical", None, 1));
+    let (tests, jobs) = twice_of(World::of(GRAPH), 1e-6);
+    assert_eq!((tests.broken, tests.notes, jobs), (None, vec![Note::Moves(Who::Candidate, tests.repeat)], 1));
+    // Right, wrong, right, right: of four answers one is another one, and it is not the first.
+    let (tests, jobs) = twice_of(World::of(GRAPH), 1.0);
+    let Some(Distrust::CandidateWavers(words)) = tests.broken else { panic!("{tests:?}") };
+    assert!(words.starts_with("agrees when it is asked first and diverges when it is asked the same again"), "{words}");
+    assert!(words.ends_with("(output 'b' moved by up to 1.00e0)") && jobs == 2, "{words}");
+    // Wrong each time, and never alike.
+    let (tests, _) = twice_of(World::of(GRAPH).wrong("make_a", Wrong::Off(0.5)), 1.0);
+    assert!(matches!(tests.broken, Some(Distrust::CandidateMoves(_))), "{tests:?}");
 }

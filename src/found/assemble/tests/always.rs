@@ -35,7 +35,8 @@ prop_compose! {
 }
 
 fn distrust() -> impl Strategy<Value = Distrust> {
-    let kinds = [Distrust::ReferenceMoves, Distrust::ReferenceInTf32, Distrust::CandidateMoves];
+    let kinds =
+        [Distrust::ReferenceMoves, Distrust::ReferenceInTf32, Distrust::CandidateMoves, Distrust::CandidateWavers];
     (0..kinds.len(), words()).prop_map(move |(kind, words)| kinds[kind](words))
 }
 
