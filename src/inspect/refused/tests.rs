@@ -79,7 +79,14 @@ fn what_the_first_refusal_hides_is_found() {
     let same = "n: a = Neg(x); n: b = Abs(a)";
     check(same, refuses(&["Abs"]), &["Abs: n + "], 1, &[], 2);
     // Of another shape it is another question.
-    check("a = Neg(x); b = ReduceMean(a); c = Neg(b); d = Add(c, x)", refuses(&["Neg"]), &["Neg: make_a make_c + "], 2, &[], 3);
+    check(
+        "a = Neg(x); b = ReduceMean(a); c = Neg(b); d = Add(c, x)",
+        refuses(&["Neg"]),
+        &["Neg: make_a make_c + "],
+        2,
+        &[],
+        3,
+    );
 }
 
 #[test]
