@@ -23,7 +23,8 @@ use crate::run::{Complaint, RunError};
 const QUESTIONS: usize = 400;
 
 /// Operators, and the places of their outputs that are quantised.
-const QUANTISED: [(&str, usize); 2] = [("QuantizeLinear", 0), ("DynamicQuantizeLinear", 0)];
+const QUANTISED: [(&str, usize); 4] =
+    [("QuantizeLinear", 0), ("DynamicQuantizeLinear", 0), ("QLinearConv", 0), ("QLinearMatMul", 0)];
 /// Those that are scalars.
 const SCALARS: [(&str, usize); 3] = [("DynamicQuantizeLinear", 1), ("DynamicQuantizeLinear", 2), ("Size", 0)];
 

@@ -2,8 +2,8 @@
 
 use crate::graph::lines;
 use crate::onnx::{
-    AttributeProto, DimValue, Dimension, GraphProto, ModelProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    ValueInfoProto, attribute_type,
+    AttributeProto, DimValue, Dimension, GraphProto, ModelProto, OperatorSetIdProto, SparseTensorProto, TensorProto,
+    TensorShapeProto, ValueInfoProto, attribute_type,
 };
 use crate::tensor::DType;
 
@@ -17,6 +17,7 @@ pub struct Case {
     domain: &'static str,
     ports: Vec<(&'static str, DType, Vec<i64>)>,
     weights: Vec<TensorProto>,
+    sparse: Vec<SparseTensorProto>,
 }
 
 /// Of this text alone.
@@ -78,6 +79,19 @@ impl Case {
         self.weight(name, DType::Int64, &[values.len() as i64], bytes)
     }
 
+    /// Its one value as a sparse tensor of four.
+    fn made_sparse(mut self) -> Case {
+        let values = self.weights.pop();
+        let indices = Some(TensorProto {
+            dims: vec![1],
+            data_type: Some(DType::Int64.onnx()),
+            raw_data: Some(2i64.to_le_bytes().to_vec().into()),
+            ..Default::default()
+        });
+        self.sparse.push(SparseTensorProto { values, indices, dims: vec![4] });
+        self
+    }
+
     pub fn in_domain(self, domain: &'static str) -> Case {
         Case { domain, ..self }
     }
@@ -98,6 +112,7 @@ impl Case {
             name: Some("g".into()),
             node: lines.nodes.clone(),
             initializer: self.weights.clone(),
+            sparse_initializer: self.sparse.clone(),
             input: lines.inputs.iter().map(port).collect(),
             output: lines.ends.iter().map(port).collect(),
             ..Default::default()
@@ -228,6 +243,20 @@ pub fn cases() -> Vec<(&'static str, Case)> {
         ("attention", attention("y = Attention(q, k, v)").with(float("softcap", 5.0))),
         ("attention", attention("y, kk, vv = Attention(q, k, v, none, p, r)")),
         ("random_seed", case("r = RandomNormal(); y = Add(x, r)").ints("shape", &[2, 4]).with(float("seed", 1.0))),
+        (
+            "four_bit_product",
+            case("y = MatMulNBits(x, packed, scales)")
+                .in_domain("com.microsoft")
+                .int("K", 32)
+                .int("N", 4)
+                .int("bits", 4)
+                .int("block_size", 32)
+                .weight("packed", u8, &[4, 1, 16], vec![7; 64])
+                .floats("scales", &[4], 1.0)
+                .port("x", F32, &[2, 32])
+                .port("y", F32, &[2, 4]),
+        ),
+        ("sparse_weight", case("y = Add(x, few)").floats("few", &[1], 3.0).made_sparse()),
         ("plugin", case("y = Frobnicate(x)").in_domain("acme")),
         ("plugin", case("y = Frobnicate(x)")),
         ("foreign_name", case("y = Relu(x)").in_domain("acme")),
