@@ -127,6 +127,35 @@ fn a_stage_is_moved() {
 }
 
 #[test]
+fn a_file_whose_inputs_are_laid_out_otherwise_is_refused() {
+    let desk = Desk::new();
+    let fixed = |name: &str, input: &str, shape: [usize; 4]| {
+        let model: ModelProto = model_of(GraphProto {
+            name: Some("pictures".to_string()),
+            node: vec![NodeProto::new("Sin", "sin", &[input], &["y"])],
+            input: vec![ValueInfoProto::tensor(input, DType::Float32, &shape)],
+            output: vec![ValueInfoProto::bare("y")],
+            ..Default::default()
+        });
+        std::fs::write(desk.path(name), model.encode_to_vec()).unwrap();
+    };
+    fixed("m.onnx", "x", [1, 3, 4, 5]);
+    fixed("same.onnx", "x", [1, 4, 5, 3]);
+    fixed("other.onnx", "images", [1, 4, 5, 3]);
+    for (file, input) in [("same.onnx", "x"), ("other.onnx", "images")] {
+        let candidate = format!("ort@{}", desk.path(file).display());
+        let run = desk.run("bisect", &["-c", &candidate]);
+        let told = format!("takes the input '{input}' as 1x4x5x3, and");
+        assert!(run.status == 2 && run.stderr.contains(&told), "{}{}", run.stdout, run.stderr);
+        assert!(
+            run.stderr.contains("takes 'x' as 1x3x4x5: the axes of a file's inputs are not moved"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
 fn a_flag_that_says_nothing_is_refused() {
     let desk = Desk::new();
     let refused = |command: &str, words: &[&str], why: &str| {

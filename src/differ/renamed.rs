@@ -1,11 +1,15 @@
 //! A file that is another one under other names: its tensors and nodes are called as what stands for them in the believed file,
 //! so far as that is known by structure and weights. What it computes stays.
 
+mod places;
+
 use std::collections::{HashMap, HashSet};
 
 use super::captured::{made, rename};
+use places::{Places, is_same, makers};
+
 use super::{File, Two};
-use crate::onnx::{DimValue, GraphProto, ModelProto, NodeProto, TypeValue, ValueInfoProto};
+use crate::onnx::{DimValue, GraphProto, ModelProto, TypeValue, ValueInfoProto};
 
 /// The other file with the names of the believed one.
 #[derive(Debug)]
@@ -27,7 +31,9 @@ pub fn renamed(mine: File, theirs: File) -> Option<Renamed> {
     }
     let swapped: Vec<(String, String)> = ends.iter().map(|(theirs, mine)| (mine.clone(), theirs.clone())).collect();
     let two = Two::new(mine, theirs, &swapped);
-    let names = one_to_one(two.names.pairs(), &ends, (own, other));
+    let pairs = two.names.pairs();
+    let places = Places::of(&pairs, [mine, theirs], [own, other]);
+    let names = one_to_one(pairs.clone(), &ends, &places);
     if names.is_empty() {
         return None;
     }
@@ -89,24 +95,15 @@ fn fits(a: &ValueInfoProto, b: &ValueInfoProto) -> bool {
 }
 
 /// From their names to mine, each once, and none that is another thing in their file.
-fn one_to_one(
-    pairs: Vec<(String, String)>,
-    ends: &[(String, String)],
-    (mine, theirs): (&GraphProto, &GraphProto),
-) -> HashMap<String, String> {
+fn one_to_one(pairs: Vec<(String, String)>, ends: &[(String, String)], places: &Places) -> HashMap<String, String> {
+    let [mine, theirs] = places.graphs;
     let mut names: HashMap<String, String> = ends.iter().cloned().collect();
     let mut taken: HashSet<String> = ends.iter().map(|(_, mine)| mine.clone()).collect();
     let order: HashMap<&String, usize> = mine.node.iter().flat_map(|node| &node.output).zip(0..).collect();
     let mut pairs = pairs;
     pairs.sort_by_key(|(mine, _)| order.get(mine).copied().unwrap_or(usize::MAX));
-    let (own, other) = (makers(mine), makers(theirs));
-    // What another operator makes is another thing, though it may stand in its place.
-    let same = |mine: &String, theirs: &String| {
-        let of = |node: &&NodeProto| (node.op_type().to_string(), node.domain().to_string());
-        own.get(mine).map(of).is_some_and(|made| other.get(theirs).map(of) == Some(made))
-    };
     for (mine, theirs) in pairs {
-        let free = mine != theirs && !names.contains_key(&theirs) && same(&mine, &theirs);
+        let free = mine != theirs && !names.contains_key(&theirs) && places.are_one(&mine, &theirs);
         if free && taken.insert(mine.clone()) {
             names.insert(theirs, mine);
         }
@@ -124,11 +121,6 @@ fn one_to_one(
     }
 }
 
-/// The nodes by what they make.
-fn makers(graph: &GraphProto) -> HashMap<&String, &NodeProto> {
-    graph.node.iter().flat_map(|node| node.output.iter().map(move |name| (name, node))).collect()
-}
-
 /// Calls everything in the graph so; a node whose first output has a new name is called as its counterpart.
 fn call(graph: &mut GraphProto, names: &HashMap<String, String>, mine: &GraphProto) {
     let makers = makers(mine);
@@ -142,7 +134,9 @@ fn call(graph: &mut GraphProto, names: &HashMap<String, String>, mine: &GraphPro
         let moved = node.output.first().is_some_and(|name| names.contains_key(name));
         node.input.iter_mut().chain(&mut node.output).for_each(called);
         rename(node, names, &mut |name| name.to_string());
-        let own = node.output.first().and_then(|name| makers.get(name)).map(|maker| maker.name().to_string());
+        // Another operator in its place is no node of that name.
+        let maker = node.output.first().and_then(|name| makers.get(name)).filter(|maker| is_same(maker, node));
+        let own = maker.map(|maker| maker.name().to_string());
         if let Some(own) = own.filter(|own| moved && !own.is_empty() && !used.contains(own)) {
             used.insert(own.clone());
             node.name = Some(own);

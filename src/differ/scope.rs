@@ -40,6 +40,7 @@ pub struct Scope<'a> {
 }
 
 /// Who makes a name: how many graphs out it stands, and the node.
+#[derive(Clone, Copy)]
 pub struct Maker<'a> {
     /// 0: in this very graph.
     pub out: usize,

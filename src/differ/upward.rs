@@ -72,8 +72,15 @@ impl<'t> Pairing<'t, '_> {
         let same = is_same(a.node, b.node);
         let mut theirs: Vec<&String> = b.node.input.iter().collect();
         if same && COMMUTE.contains(&a.node.op_type()) && theirs.len() == 2 && a.node.input.len() == 2 {
-            let like = |x: usize, y: usize| likeness(pair, &a.node.input[x], &b.node.input[y]);
-            if like(0, 1) + like(1, 0) > like(0, 0) + like(1, 1) {
+            let operands = |x: usize, y: usize| (&a.node.input[x], &b.node.input[y]);
+            let sum = |like: &dyn Fn((&String, &String)) -> u32, [x, y]: [usize; 2]| {
+                like(operands(0, x)) + like(operands(1, y))
+            };
+            let by_names = |(s, u): (&String, &String)| likeness(pair, s, u);
+            let by_weights = |(s, u): (&String, &String)| u32::from(self.is_kin(pair, s, u));
+            let crossed = sum(&by_names, [1, 0]).cmp(&sum(&by_names, [0, 1]));
+            // Two branches of the same operators are told apart by their weights.
+            if crossed.then_with(|| sum(&by_weights, [1, 0]).cmp(&sum(&by_weights, [0, 1]))).is_gt() {
                 theirs.reverse();
             }
         }
@@ -90,6 +97,11 @@ impl<'t> Pairing<'t, '_> {
 
     /// What is the same again above two makers that are not: a few nodes may be one node in the other file.
     fn beyond(&mut self, pair: &Pair<'t>, a: &Maker<'t>, b: &Maker<'t>) {
+        // Of the few, one may be that node, with its bias or scale apart: it reads what that node reads.
+        let theirs = core(&pair.theirs, b, a.node).map(|core| (*a, core));
+        if let Some((a, b)) = theirs.or_else(|| Some((core(&pair.mine, a, b.node)?, *b))) {
+            a.node.input.iter().zip(&b.node.input).for_each(|(s, u)| self.wires(pair, s, u, true));
+        }
         let mine = ancestors(&pair.mine, a, &|n| pair.names.to_theirs(n).is_some());
         let theirs = ancestors(&pair.theirs, b, &|n| pair.names.to_mine(n).is_some());
         for s in mine {
@@ -159,6 +171,17 @@ impl<'t> Pairing<'t, '_> {
     fn is_alike(&self, pair: &Pair, s: &str, u: &str) -> bool {
         let (Some(a), Some(b)) = (pair.mine.maker(s), pair.theirs.maker(u)) else { return false };
         a.out == b.out && is_same(a.node, b.node) && self.has_same_values(&pair.outer(a.out), s, u)
+    }
+
+    /// The nearest nodes with weights, at or above these two, have the same ones.
+    fn is_kin(&self, pair: &Pair, s: &str, u: &str) -> bool {
+        let nearest = |scope: &Scope, name: &str| {
+            let name = behind(scope, name);
+            let above = own(scope.maker(&name)).map(|maker| ancestors(scope, &maker, &|_| false)).unwrap_or_default();
+            std::iter::once(name).chain(above).find(|name| is_weighty(scope, name))
+        };
+        let both = nearest(&pair.mine, s).zip(nearest(&pair.theirs, u));
+        both.is_some_and(|(s, u)| self.is_alike(pair, &s, &u))
     }
 
     /// All settings and weights of the two makers are the same.
@@ -244,6 +267,20 @@ fn same_value(pair: &Pair, s: &str, u: &str) -> String {
         pair.names.also_theirs(s, &other);
     }
     own
+}
+
+/// The node like `node` above `from`, where everything in between computes with constants only.
+fn core<'t>(scope: &Scope<'t>, from: &Maker<'t>, node: &NodeProto) -> Option<Maker<'t>> {
+    let mut last = *from;
+    for _ in 0..DEEPEST {
+        let mut wires = last.node.input.iter().filter(|name| !name.is_empty() && !scope.stores(name));
+        let (only, None) = (wires.next()?, wires.next()) else { return None };
+        last = own(scope.maker(&behind(scope, only)))?;
+        if is_same(last.node, node) {
+            return Some(last);
+        }
+    }
+    None
 }
 
 /// The first tensor that `fits`, a few unknown nodes above `from`.

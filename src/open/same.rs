@@ -7,10 +7,20 @@ use indexmap::IndexMap;
 use crate::found::fitted::Fitted;
 use crate::lab::Side;
 use crate::precision::{Unfit, retyped};
-use crate::tensor::{DType, Tensors};
+use crate::tensor::moved::Moved;
+use crate::tensor::{DType, Tensors, shape_text};
 
-/// Both models must take the same inputs.
+/// Both models must take the same inputs, laid out alike.
 pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
+    if let Some((name, theirs, own, ours)) = laid_otherwise(reference, candidate) {
+        bail!(
+            "{} takes the input '{name}' as {}, and {} takes '{own}' as {}: the axes of a file's inputs are not moved; put a Transpose, Squeeze or Unsqueeze in front of one of them, or run the candidate as exec:",
+            candidate.model.path.display(),
+            shape_text(&theirs),
+            reference.model.path.display(),
+            shape_text(&ours)
+        );
+    }
     for name in &candidate.graph.inputs {
         ensure!(
             reference.graph.inputs.contains(name),
@@ -20,6 +30,26 @@ pub fn check_inputs(reference: &Side, candidate: &Side) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The first input of the candidate that is one of the reference's with its axes elsewhere: its name and shape, and those of the
+/// reference's, of the same name or else at the same place.
+fn laid_otherwise(reference: &Side, candidate: &Side) -> Option<(String, Vec<usize>, String, Vec<usize>)> {
+    let (own, theirs) = (fixed(reference), fixed(candidate));
+    let mut pairs = theirs.iter().enumerate().filter_map(|(at, (name, shape))| {
+        let same = own.iter().find(|(own, _)| own == name);
+        let (own, ours) = same.or_else(|| own.get(at).filter(|_| own.len() == theirs.len()))?;
+        Some((name.clone(), shape.clone()?, own.clone(), ours.clone()?))
+    });
+    pairs.find(|(_, theirs, _, ours)| theirs != ours && !Moved::ways(theirs, ours).is_empty())
+}
+
+/// What is fed, with the shapes that the file declares where no size is open.
+fn fixed(side: &Side) -> Vec<(String, Option<Vec<usize>>)> {
+    let file = side.deployed.as_ref().unwrap_or(&side.model.proto);
+    let declared =
+        |name: &String| file.graph.as_ref()?.input.iter().find(|input| input.name() == name)?.concrete_shape();
+    side.graph.inputs.iter().map(|name| (name.clone(), declared(name))).collect()
 }
 
 /// Every value of the data is one that the candidate's inputs can hold. Gives what is to be said of inputs of another element

@@ -81,6 +81,12 @@ mod tests {
         tensor.permuted(&[0, 2, 3, 1]).unwrap()
     }
 
+    /// Of each sample, the values; nothing where it failed.
+    fn bits(values: &Values) -> Vec<Option<(Vec<usize>, Vec<f32>)>> {
+        let bits = |tensors: &Tensors| (tensors["y"].shape.clone(), tensors["y"].view::<f32>().to_vec());
+        values.iter().map(|value| value.as_ref().ok().map(bits)).collect()
+    }
+
     fn told(undone: &Undone) -> Vec<String> {
         undone.told.iter().map(ToString::to_string).collect()
     }
@@ -96,25 +102,31 @@ mod tests {
         let values = |all: &[Tensor]| all.iter().cloned().map(one).collect::<Values>();
         let mut gave = values(&right.iter().map(squeezed).collect::<Vec<_>>());
         gave[1] = Err(RunError::Interrupted);
-        let spec: Spec = "exec:run".parse().unwrap_or_else(|e| panic!("{e}"));
+        let spec: Spec = "exec:run {model} {inputs} {outputs}".parse().unwrap_or_else(|e| panic!("{e}"));
         let undone = undone(&FitArgs::default(), &spec, &values(&right), &mut gave, false);
-        assert_eq!((&gave[0], &gave[2]), (&one(right[0].clone()), &one(right[2].clone())));
+        let expected = bits(&values(&right));
+        assert_eq!(bits(&gave), [expected[0].clone(), None, expected[2].clone()]);
         assert_eq!(told(&undone).len(), 2, "{:?}", told(&undone));
     }
 
     #[test]
     fn the_first_of_many_pictures_tells_and_the_user_more() {
         let right = vec![one(wave(&[1, 3, 3, 3])), one(wave(&[1, 3, 3, 3]))];
-        let given = || vec![one(last(&wave(&[1, 3, 3, 3]))); 2];
+        let given = || [0, 1].map(|_| one(last(&wave(&[1, 3, 3, 3])))).into_iter().collect::<Values>();
         let spec: Spec = "saved:y.npz".parse().unwrap_or_else(|e| panic!("{e}"));
         let mut gave = given();
         let alone = undone(&FitArgs::default(), &spec, &right, &mut gave, true);
-        assert!(gave == given() && told(&alone)[0].contains("if that is the candidate's layout"), "{:?}", told(&alone));
+        assert!(
+            bits(&gave) == bits(&given()) && told(&alone)[0].contains("if that is the candidate's layout"),
+            "{:?}",
+            told(&alone)
+        );
         let said = FitArgs { layout: Some(Layout::Nhwc), ..FitArgs::default() };
         assert_eq!(told(&undone(&said, &spec, &right, &mut gave, true)).len(), 1);
-        assert_eq!(gave, right);
+        assert_eq!(bits(&gave), bits(&right));
         let mut gave = given();
         let other: Spec = "ort".parse().unwrap_or_else(|e| panic!("{e}"));
-        assert!(undone(&FitArgs::default(), &other, &right, &mut gave, true).told.is_empty() && gave == given());
+        assert!(undone(&FitArgs::default(), &other, &right, &mut gave, true).told.is_empty());
+        assert_eq!(bits(&gave), bits(&given()));
     }
 }
