@@ -24,6 +24,9 @@ const HALVINGS: usize = 3;
 /// Tensors of regions that are tried without being asked for: more of them are a search, and cost builds.
 const FEW: usize = 32;
 
+/// Nothing is concluded where some tensors could not be tried.
+const BODIES: &str = "with every tensor of the main graph an output it still diverges, and what is inside of If, Loop and Scan cannot be made one";
+
 /// Whose outputs are wrong, and what is right.
 pub struct Request<'a> {
     /// The candidate is its.
@@ -99,6 +102,7 @@ fn cause(found: &Fusion, built: &str) -> Option<Diagnosis> {
 fn searched(trials: &mut Trials, all: &[usize], halvings: usize) -> Result<Fusion, RunError> {
     let mut found = Fusion { of: all.len(), ..Fusion::default() };
     match start(trials, all, halvings)? {
+        Start::Diverges if trials.whole.has_bodies() => found.why = Some(BODIES.to_string()),
         Start::Diverges => found.answer = FusionAnswer::Diverges,
         Start::Unknown(why) => found.why = Some(why),
         Start::Cures(set) => {

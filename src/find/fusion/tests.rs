@@ -56,6 +56,14 @@ fn what_every_output_does_not_cure_is_no_fusion() {
 }
 
 #[test]
+fn of_what_is_inside_of_branches_nothing_is_concluded() {
+    let world = World::with_branches(true).engine(&[Observe::Outputs]).wrong("make_d", Wrong::Off(0.5));
+    let found = found(world);
+    assert_eq!((found.answer, found.of), (FusionAnswer::Unknown, 2));
+    assert!(found.why.as_ref().is_some_and(|why| why.contains("inside of If, Loop and Scan")), "{found:?}");
+}
+
+#[test]
 fn what_cannot_be_built_as_a_whole_is_tried_in_parts() {
     let found_without =
         |tensor| found(engine(CHAIN, &[("make_b", "a")]).with(|w| w.candidate.unmarkable = Some(tensor)));

@@ -50,6 +50,12 @@ impl<'a> Whole<'a> {
         (0..self.graph.tensors.len()).filter(free).collect()
     }
 
+    /// Are there nodes whose tensors are not among [`Whole::tensors`]?
+    pub(super) fn has_bodies(&self) -> bool {
+        let nodes = self.model.graph.iter().flat_map(|graph| &graph.node);
+        nodes.flat_map(|node| &node.attribute).any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty())
+    }
+
     /// The name of the node that makes it.
     pub(super) fn maker(&self, tensor: usize) -> &str {
         &self.graph.producer(tensor).name
