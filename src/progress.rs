@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::run::worker::steps::{self, Hearing, Step};
-use crate::terminal::{self, clean, shown};
+use crate::terminal::{clean, shown};
 
 /// A spinner with what is being done, and how far the build of an engine is.
 pub struct Progress {
@@ -48,9 +47,11 @@ impl Progress {
 /// indicatif draws nothing where it is no terminal.
 fn users_terminal() -> ProgressDrawTarget {
     #[cfg(unix)]
-    if let Some((reading, writing)) = terminal::stderr().and_then(|f| Some((f.try_clone().ok()?, f.try_clone().ok()?)))
     {
-        return ProgressDrawTarget::term(Term::read_write_pair(reading, writing), HERTZ);
+        use crate::terminal::stderr;
+        if let Some((reading, writing)) = stderr().and_then(|f| Some((f.try_clone().ok()?, f.try_clone().ok()?))) {
+            return ProgressDrawTarget::term(console::Term::read_write_pair(reading, writing), HERTZ);
+        }
     }
     ProgressDrawTarget::stderr()
 }

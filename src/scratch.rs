@@ -112,6 +112,7 @@ fn is_mine(_: &fs::Metadata) -> bool {
 }
 
 fn private() -> Builder<'static, 'static> {
+    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));

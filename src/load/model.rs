@@ -5,6 +5,7 @@
 //! to clone, edit and hand to a backend, which maps the weights itself.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -197,11 +198,18 @@ fn as_text(folder: &Path) -> anyhow::Result<(PathBuf, Option<Arc<TempDir>>)> {
     let home = scratch::folder().with_context(failed)?;
     let link = home.path().join("model");
     ensure!(link.to_str().is_some(), "{}: neither it nor TMPDIR is UTF-8; set another TMPDIR", folder.display());
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(folder, &link).with_context(failed)?;
-    #[cfg(not(unix))]
-    bail!(failed());
+    link_to(folder, &link).with_context(failed)?;
     Ok((link, Some(Arc::new(home))))
+}
+
+#[cfg(unix)]
+fn link_to(folder: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(folder, link)
+}
+
+#[cfg(not(unix))]
+fn link_to(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn check_header(proto: &ModelProto, path: &Path) -> anyhow::Result<()> {

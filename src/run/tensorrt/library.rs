@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::run::RunError;
-use crate::run::ort::library::{Env, site_packages};
+use crate::run::ort::library::{Env, Naming, site_packages};
 
 /// The environment variable that names a library or its folder.
 pub const VARIABLE: &str = "LAYERDIFF_TENSORRT";
@@ -75,12 +75,12 @@ impl Kind {
     /// The best first.
     pub const ALL: [Kind; 3] = [Kind::Full, Kind::Rtx, Kind::Lean];
 
-    /// The library's and the parser's file, without version.
+    /// What the library and the parser are called.
     fn files(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Kind::Full => ("libnvinfer.so", Some("libnvonnxparser.so")),
-            Kind::Rtx => ("libtensorrt_rtx.so", Some("libtensorrt_onnxparser_rtx.so")),
-            Kind::Lean => ("libnvinfer_lean.so", None),
+            Kind::Full => ("nvinfer", Some("nvonnxparser")),
+            Kind::Rtx => ("tensorrt_rtx", Some("tensorrt_onnxparser_rtx")),
+            Kind::Lean => ("nvinfer_lean", None),
         }
     }
 
@@ -163,7 +163,8 @@ fn named(path: &Path, by: &str, origin: Origin) -> Result<Found, RunError> {
 
 /// The newest library of each kind in a folder.
 fn in_folder(folder: &Path, origin: &Origin) -> Vec<Found> {
-    let names = names_in(folder);
+    let mut names = names_in(folder);
+    names.retain(|name| Naming::of(Path::new(name)) == Naming::HERE);
     let of_kind = |kind: Kind| {
         let versions = names.iter().filter_map(|name| Some((version(name, kind.files().0)?, name)));
         let driven = versions.filter(|(v, _)| v.as_ref().is_none_or(|v| kind.drives(v[0])));
@@ -186,17 +187,22 @@ fn parser_in<'n>(names: &'n [String], kind: Kind, wanted: Option<&[u32]>) -> Opt
     versions.filter(|(v, _)| fits(v)).max_by_key(|(v, _)| (same(v), v.clone())).map(|(_, name)| name)
 }
 
-/// `libnvinfer.so.10.3.0` has version `[10, 3, 0]` of `libnvinfer.so`, `libnvinfer.so` none; `libnvinfer_plugin.so` is another library.
+/// `libnvinfer.so.10.3.0` has version `[10, 3, 0]` of `nvinfer`, `libnvinfer.so` none; `libnvinfer_plugin.so` is another library. On
+/// Windows it is `nvinfer_10.dll`.
 fn version(name: &str, library: &str) -> Option<Option<Vec<u32>>> {
-    match name.strip_prefix(library)? {
-        "" => Some(None),
-        rest => Some(Some(rest.strip_prefix('.')?.split('.').map(str::parse).collect::<Result<_, _>>().ok()?)),
+    let text = match Naming::of(Path::new(name)) {
+        Naming::Windows => name.strip_prefix(library)?.strip_suffix(".dll")?.replace('_', "."),
+        naming => format!(".{}", naming.version(name, library)?),
+    };
+    match text.strip_prefix('.') {
+        None | Some("") => text.trim_start_matches('.').is_empty().then_some(None),
+        Some(numbers) => Some(Some(numbers.split('.').map(str::parse).collect::<Result<_, _>>().ok()?)),
     }
 }
 
 /// Where the dynamic loader looks, in its order, and where NVIDIA's installers put libraries.
 pub fn loader_folders(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    let path = variable("LD_LIBRARY_PATH").unwrap_or_default();
+    let path = variable(if cfg!(windows) { "PATH" } else { "LD_LIBRARY_PATH" }).unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let configs = fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten().flatten();
     let mut configs: Vec<PathBuf> = configs.map(|entry| entry.path()).collect();

@@ -1,7 +1,6 @@
 //! A network: what the parser made of an ONNX model. Its tensors keep their ONNX names, its layers those of their nodes.
 
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::parser::ParseError;
@@ -225,6 +224,6 @@ fn number(dtype: DType) -> Result<i32, RunError> {
 }
 
 fn path_text(path: &Path) -> Result<CString, Vec<ParseError>> {
-    CString::new(path.as_os_str().as_bytes())
+    CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|_| vec![ParseError::of_the_model("the path has a zero byte in it")])
 }

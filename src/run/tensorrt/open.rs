@@ -3,7 +3,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+#[cfg(unix)]
 use libloading::os::unix::{Library as Shared, RTLD_LOCAL, RTLD_NOW};
+#[cfg(windows)]
+use libloading::os::windows::Library as Shared;
 
 use super::abi::{Abi, Version};
 use super::library::Found;
@@ -15,6 +18,9 @@ type GetVersion = extern "C" fn() -> i32;
 impl Library {
     /// Loads what was found.
     pub fn open(found: &Found) -> Result<Library, RunError> {
+        if cfg!(windows) {
+            return Err(laid_out_otherwise(&found.library));
+        }
         let core = load(&found.library)?;
         let get_version: GetVersion =
             symbol(&core, "getInferLibVersion").ok_or_else(|| not_tensorrt(&found.library))?;
@@ -33,7 +39,11 @@ impl Library {
 
 fn load(path: &Path) -> Result<Shared, RunError> {
     // SAFETY: the user's TensorRT; its initialisers run, in the worker process.
+    #[cfg(unix)]
     let shared = unsafe { Shared::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    #[cfg(windows)]
+    // SAFETY: nothing gets here: see `open`.
+    let shared = unsafe { Shared::new(path) };
     shared.map_err(|e| RunError::Missing(format!("{} does not load: {}", path.display(), chain(&e))))
 }
 
@@ -58,6 +68,14 @@ fn symbol<F: Copy>(library: &Shared, name: &str) -> Option<F> {
 
 fn not_tensorrt(path: &Path) -> RunError {
     RunError::Missing(format!("{} is no TensorRT library: it lacks TensorRT's entry points", path.display()))
+}
+
+/// The compilers of Windows order the methods of a class, and its destructors, in another way than `abi.txt` has it.
+fn laid_out_otherwise(library: &Path) -> RunError {
+    RunError::Missing(format!(
+        "{} is TensorRT for Windows, which layerdiff does not drive; run the engine with `trtexec --loadInputs --exportOutput=out.json`, and give saved:out.json as the candidate",
+        library.display()
+    ))
 }
 
 fn unknown(found: &Found, version: Version) -> RunError {

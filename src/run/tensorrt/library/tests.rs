@@ -37,6 +37,23 @@ fn by_their_file_names() {
 }
 
 #[test]
+fn versions_are_in_the_names() {
+    let check = |name: &str, library: &str, expected: Option<Option<&[u32]>>| {
+        assert_eq!(version(name, library), expected.map(|v| v.map(<[u32]>::to_vec)), "{name}");
+    };
+    check("libnvinfer.so", "nvinfer", Some(None));
+    check("libnvinfer.so.10.3.0", "nvinfer", Some(Some(&[10, 3, 0])));
+    check("libnvinfer_plugin.so.10", "nvinfer", None);
+    check("nvinfer_10.dll", "nvinfer", Some(Some(&[10])));
+    check("nvinfer.dll", "nvinfer", Some(None));
+    check("nvinfer_plugin_10.dll", "nvinfer", None);
+    check("nvonnxparser_11.dll", "nvonnxparser", Some(Some(&[11])));
+    check("tensorrt_rtx_1_7.dll", "tensorrt_rtx", Some(Some(&[1, 7])));
+    check("nvinferno.dll", "nvinfer", None);
+    check("cudart.dll", "nvinfer", None);
+}
+
+#[test]
 fn the_newest_with_the_parser_of_its_version() {
     let two = [
         "lib/libnvinfer.so.10.3.0",
