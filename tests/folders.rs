@@ -1,8 +1,10 @@
 //! A folder of samples: arrays in their order, and pictures by a recipe; the worst of them is named.
 
 mod common;
+#[path = "common/said.rs"]
+mod said;
 
-use common::{layerdiff, real_model, run_python};
+use common::{layerdiff, python, real_model, run_python, testdata};
 use layerdiff::found::Verdict;
 
 /// Four pictures of a real classifier; a candidate that is wrong on the third alone.
@@ -67,4 +69,81 @@ fn a_folder_of_saved_outputs() {
     assert!(run.status == 2 && run.stderr.contains("11 files of outputs for 12 samples"), "{}", run.stderr);
     let run = layerdiff("compare", &model, &["-c", &saved, "-i", inputs, "--batch-check"]);
     assert!(run.status == 2 && run.stderr.contains("stores the outputs of one size"), "{}", run.stderr);
+}
+
+/// Whatever Polygraphy writes of a run is data, and a candidate: files and folders, one runner and two, arrays and raw inputs. Its
+/// results are those of ONNX Runtime, so that they agree with the very samples they belong to, and with no others.
+#[test]
+fn everything_that_polygraphy_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = testdata("dynamic_batch/model.onnx");
+    let polygraphy = |words: &[&str]| {
+        let mut command = std::process::Command::new(python().with_file_name("polygraphy"));
+        let shown = command.arg("run").arg(&model).args(words).current_dir(dir.path()).output().unwrap();
+        assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stdout));
+    };
+    let run = ["--onnxrt", "--iterations", "3", "--input-shapes", "x:[2,8]"];
+    polygraphy(&[&run[..], &["--save-inputs", "in", "--save-outputs", "out", "--save-input-blob", "raw"]].concat());
+    polygraphy(&[&run[..], &["--save-inputs", "in.json", "--save-outputs", "out.json"]].concat());
+    polygraphy(&[&["--onnxrt"], &run[..], &["--save-outputs", "two.json"]].concat());
+    polygraphy(&[&["--onnxrt"], &run[..], &["--save-outputs", "two"]].concat());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let compare = |inputs: &str, saved: &str| {
+        let saved = format!("saved:{}", path(saved));
+        layerdiff("compare", &model, &["-c", &saved, "-i", &path(inputs)])
+    };
+    for inputs in ["in", "in.json", "raw"] {
+        for saved in ["out", "out.json", "two.json@N1", "two@runner-N0"] {
+            let run = compare(inputs, saved);
+            let report = run.report();
+            assert_eq!((run.status, report.samples.len()), (0, 3), "{inputs} {saved}: {}", run.stderr);
+            assert_eq!(report.verdict, Verdict::Agreed, "{inputs} {saved}");
+        }
+    }
+    // One of them.
+    assert_eq!(compare("raw/0000000001", "out/0000000001.json").status, 0);
+    assert_eq!(compare("raw/0000000001", "out/0000000002.json").status, 1);
+    for (saved, want) in [
+        ("two.json", "results of several runners"),
+        ("two", "say whose with FILE@RUNNER"),
+        ("two.json@runner", "is in the names of several runners"),
+        ("two@trt", "no results of a runner 'trt'"),
+        ("in.json@N0", "leave '@N0' out"),
+    ] {
+        let run = compare("in", saved);
+        assert!(run.status == 2 && run.stderr.contains(want), "{saved}: {} {}", run.status, run.stderr);
+    }
+}
+
+/// What is kept is read again, by Polygraphy too.
+#[test]
+fn kept_tensors_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = testdata("dynamic_batch/model.onnx");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let inputs = dir.path().join("in.npz");
+    run_python([
+        "-c",
+        "import sys, numpy as np; np.savez(sys.argv[1], x=np.ones((2, 8), np.float32))",
+        &path("in.npz"),
+    ]);
+    let inputs = inputs.to_str().unwrap();
+    for kept in ["kept.npz", "kept.json", "kept.txt", "kept.safetensors"] {
+        let run = layerdiff("compare", &model, &["-c", "ort:fp16", "-i", inputs, "--save-tensors", &path(kept)]);
+        assert!(run.status <= 1 && dir.path().join(kept).is_file(), "{kept}: {}", run.stderr);
+    }
+    let inspected = |kept: &str, other: &str| {
+        let said = said::inspect(&dir.path().join(kept), &["--against", &path(other)]);
+        assert_eq!(said.status, 0, "{kept} {other}: {}", said.stdout);
+    };
+    inspected("kept.txt", "kept.npz");
+    inspected("kept.safetensors", "kept.npz");
+    inspected("kept.json", "kept.npz");
+    let code = "import sys, numpy as np\n\
+                from polygraphy.comparator import RunResults\n\
+                [(name, (run,))] = RunResults.load(sys.argv[1]).items()\n\
+                kept = np.load(sys.argv[2])\n\
+                assert set(run.keys()) == set(kept.files), (run.keys(), kept.files)\n\
+                assert all(np.array_equal(run[k], kept[k]) for k in kept.files)\n";
+    run_python(["-c", code, &path("kept.json"), &path("kept.npz")]);
 }

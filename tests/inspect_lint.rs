@@ -103,3 +103,105 @@ fn real_models_run_with_warnings_only() {
     let flat = said.flat();
     assert!(["tensor: ", "coverage: ", "lint: "].iter().all(|part| flat.contains(part)), "{flat}");
 }
+
+/// The real parser of TensorRT-RTX, which needs no GPU.
+fn rtx() -> Option<String> {
+    let folder = common::root().join("target/tensorrt/onnxruntime_ep_nv_tensorrt_rtx");
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there; run scripts/tensorrt.sh", folder.display());
+        return None;
+    }
+    Some(folder.display().to_string())
+}
+
+/// A model of these nodes, from `x` and `y`, both float32 of 2x4.
+fn model_of(dir: &Path, nodes: Vec<NodeProto>, weights: Vec<TensorProto>) -> std::path::PathBuf {
+    let port = |name: &str| ValueInfoProto::tensor(name, DType::Float32, &[2, 4]);
+    let graph = GraphProto {
+        node: nodes,
+        name: Some("g".into()),
+        initializer: weights,
+        input: vec![port("x")],
+        output: vec![port("y")],
+        // ONNX Runtime does not take all of these, and tells no types then.
+        value_info: vec![port("r")],
+        ..Default::default()
+    };
+    let path = dir.join("model.onnx");
+    std::fs::write(&path, common::model_of(graph).encode_to_vec()).unwrap();
+    path
+}
+
+/// It stops at the first of them: what is behind it is found all the same, and the rest is taken.
+#[test]
+fn a_parser_tells_every_node_that_it_refuses() {
+    let Some(library) = rtx() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let zero = TensorProto {
+        name: Some("zero".into()),
+        data_type: Some(DType::Int8.onnx()),
+        raw_data: Some(vec![3u8].into()),
+        ..Default::default()
+    };
+    let scale = TensorProto { name: Some("scale".into()), dims: vec![], ..float("scale", &[0.1]) };
+    let nodes = vec![
+        NodeProto::new("QuantizeLinear", "quantise", &["x", "scale", "zero"], &["q"]),
+        NodeProto::new("DequantizeLinear", "dequantise", &["q", "scale", "zero"], &["d"]),
+        NodeProto::new("Relu", "act", &["d"], &["r"]),
+        NodeProto::new("Unique", "unique", &["r"], &["unread"]),
+        NodeProto::new("Neg", "last", &["r"], &["y"]),
+    ];
+    let path = model_of(dir.path(), nodes, vec![scale, zero]);
+    let said = inspect(&path, &["--lint", "--json", "--trt-library", &library]);
+    let parser = said.subject()["tensorrt"]["parser"].clone();
+    let refused: Vec<&str> =
+        parser["refused"].as_array().unwrap().iter().map(|r| r["op_type"].as_str().unwrap()).collect();
+    assert_eq!(parser["name"], "TensorRT-RTX 1.7.1");
+    assert_eq!(refused.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{parser}");
+    assert!(["QuantizeLinear", "DequantizeLinear", "Unique"].iter().all(|op| refused.contains(op)), "{parser}");
+    assert_eq!((parser["taken"].as_u64(), said.status), (Some(2), 1), "{parser}");
+    let words = parser["refused"][0]["words"].as_str().unwrap();
+    assert!(refused[0] == "Unique" || words.starts_with("Non-zero zero point is not supported."), "{words}");
+    let told = inspect(&path, &["--lint", "--trt-library", &library]).flat();
+    let want =
+        ["error tensorrt_refuses: TensorRT-RTX 1.7.1 refuses QuantizeLinear: Non-zero zero point", "refuses 3 nodes"];
+    assert!(want.iter().all(|want| told.contains(want)), "{told}");
+}
+
+/// A parser that dies is an answer, about the node that it dies of.
+#[test]
+fn a_parser_that_dies_is_an_answer() {
+    let Some(library) = rtx() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = vec![
+        NodeProto::new("Relu", "act", &["x"], &["r"]),
+        // It has three inputs, and reads the limits of none that is no scalar.
+        NodeProto::new("Clip", "clip", &["r", "x", "x", "x"], &["c"]),
+        NodeProto::new("Neg", "last", &["r"], &["y"]),
+    ];
+    let path = model_of(dir.path(), nodes, Vec::new());
+    let said = inspect(&path, &["--lint", "--json", "--trt-library", &library]);
+    let parser = &said.subject()["tensorrt"]["parser"];
+    let refusal = &parser["refused"][0];
+    assert_eq!((&refusal["nodes"], &refusal["alone"]), (&serde_json::json!(["clip"]), &true.into()), "{parser}");
+    assert!(refusal["words"].as_str().unwrap().starts_with("the parser dies of it"), "{refusal}");
+    assert_eq!((parser["taken"].as_u64(), said.status), (Some(2), 1), "{parser}");
+}
+
+#[test]
+fn what_is_taken_what_is_not_there_and_what_has_no_parser() {
+    let said = inspect(&real_model("cls.onnx"), &["--lint", "--trt-library", "/no/such/folder"]);
+    assert!(said.status == 2 && said.stderr.contains("--trt-library names /no/such/folder"), "{}", said.stderr);
+    let Some(library) = rtx() else { return };
+    for model in ["cls.onnx", "silero_vad.onnx"] {
+        let said = inspect(&real_model(model), &["--lint", "--trt-library", &library]);
+        let flat = said.flat();
+        assert!(
+            said.status == 0 && flat.contains("the parser of TensorRT-RTX 1.7.1 takes the model"),
+            "{model}: {flat}"
+        );
+    }
+    let lean = common::root().join("target/tensorrt/tensorrt_lean_libs");
+    let said = inspect(&real_model("cls.onnx"), &["--lint", "--trt-library", &lean.display().to_string()]);
+    assert!(said.status == 2 && said.stderr.contains("has no ONNX parser to be asked"), "{}", said.stderr);
+}

@@ -65,7 +65,7 @@ pub fn npz(data: &[u8]) {
 }
 
 pub fn polygraphy(data: &[u8]) {
-    said(with_file("data.json", data, polygraphy::read_outputs));
+    said(with_file("data.json", data, |path| polygraphy::read_outputs(path, None)));
     let Some(samples) = said(with_file("data.json", data, polygraphy::read_inputs)) else { return };
     let read = with_file("again.json", b"", |path| {
         polygraphy::write_inputs(path, &samples)?;

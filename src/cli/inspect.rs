@@ -38,8 +38,8 @@ pub struct InspectArgs {
     /// What is quantised by operator, what is not and why, and the scales and ranges of every pair
     #[arg(long)]
     pub coverage: bool,
-    /// What bites later: versions, names, values that FP16 lacks, operators that runtimes do differently (exit status 1
-    /// for errors)
+    /// What bites later: versions, names, values that FP16 lacks, operators that runtimes do differently, and what the parser
+    /// of a TensorRT that is found refuses, node by node (exit status 1 for errors)
     #[arg(long)]
     pub lint: bool,
     /// Which execution provider runs which node: of `ort-NAME`, as ONNX Runtime tells, in one run
@@ -54,7 +54,8 @@ pub struct InspectArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
-    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`
+    /// TensorRT's library or its folder, when not the one that is found: see `layerdiff doctor`; what its parser refuses is
+    /// an error of --lint then
     #[arg(long, value_name = "PATH", help_heading = "TensorRT")]
     pub trt_library: Option<PathBuf>,
     /// How the session of --placement is made.

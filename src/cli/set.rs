@@ -32,14 +32,14 @@ pub struct SetArgs {
         short = 'c',
         value_name = "SPEC",
         value_parser = spec(),
-        help = "The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE"
+        help = "The run under suspicion: BACKEND[:PRECISION][@MODEL], exec:'CMD {model} {inputs} {outputs}' or saved:FILE[@RUNNER]"
     )]
     pub candidate: Option<Spec>,
     /// The run that is believed
     #[arg(long, value_name = "SPEC", value_parser = spec(), default_value = "ort")]
     pub reference: Spec,
 
-    /// Input data: .npz, .npy, .safetensors, JSON of Polygraphy or trtexec, a list of raw files, NAME=FILE,..., a test_data_set folder, or a folder of such files or of pictures (repeatable: each file is a sample)
+    /// Input data: .npz, .npy, .safetensors, JSON of Polygraphy or trtexec, a list of raw files, NAME=FILE,..., a test_data_set folder, or a folder of such files, of raw inputs or of pictures (repeatable: each file is a sample)
     #[arg(long, short = 'i', value_name = "PATH", help_heading = "Inputs")]
     pub inputs: Vec<PathBuf>,
     /// How pictures (.png, .jpg) become inputs: imagenet, yolo or plain, then what is otherwise: size=224, channels=bgr, layout=nhwc, scale=1/255, mean=0.5, std=0.5
@@ -105,7 +105,7 @@ pub struct SetArgs {
     /// How long do both sides take, as they are deployed: the median of so many runs [default: 15]
     #[arg(long, value_name = "RUNS", num_args = 0..=1, require_equals = true, default_missing_value = "15", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub latency: Option<u64>,
-    /// Keep both runs' values of the measured tensors: as .npz, .safetensors or, by the ending .json, Polygraphy's JSON
+    /// Keep both runs' values of the measured tensors: as .npz, .safetensors, Polygraphy's .json, or a .txt that lists raw files beside it
     #[arg(long, value_name = "FILE")]
     pub save_tensors: Option<PathBuf>,
     /// Where the report goes [default: MODEL_STEM.layerdiff]

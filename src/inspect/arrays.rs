@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::load::{map, npy, samples};
+use crate::load::{map, npy, raw, safetensors, samples};
 use crate::tensor::Tensors;
 
 /// Bytes that an archive's arrays may take unpacked.
@@ -15,15 +15,16 @@ const MOST: u64 = 16 << 30;
 pub fn is_data(path: &Path, start: &[u8]) -> bool {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let called = matches!(ending.as_str(), "npz" | "npy" | "json" | "pb");
-    called || start.starts_with(b"\x93NUMPY") || start.starts_with(b"PK\x03\x04")
+    let begins = start.starts_with(b"\x93NUMPY") || start.starts_with(b"PK\x03\x04");
+    called || begins || safetensors::begins(start) || raw::is_list(start)
 }
 
 /// The samples of the file; an array without a name is called as the file is.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Tensors>> {
     let name = path.file_stem().map_or_else(|| "array".into(), |stem| stem.to_string_lossy().into_owned());
-    if !path.is_dir() && map(path)?.starts_with(b"\x93NUMPY") {
+    if path.is_file() && map(path)?.starts_with(b"\x93NUMPY") {
         let tensor = npy::parse(map(path)?).with_context(|| path.display().to_string())?;
         return Ok(vec![Tensors::from([(name, tensor)])]);
     }
-    samples::read(path, &[name], MOST)
+    samples::read_outputs(path, &[name], MOST)
 }

@@ -10,7 +10,7 @@ use super::arrays;
 use crate::graph::Graph;
 use crate::load::places::Search;
 use crate::load::testset::tensor_from_proto;
-use crate::load::{Links, Model, map};
+use crate::load::{Links, Model, map, samples};
 use crate::onnx::{GraphProto, ModelProto, TensorProto};
 use crate::tensor::{Tensor, Tensors};
 
@@ -53,10 +53,11 @@ pub struct Source {
 impl File {
     /// Maps it and looks at its first bytes. An error for what is neither, and for a file that cannot be read.
     pub fn open(path: &Path, links: Links) -> anyhow::Result<File> {
-        let bytes = if path.is_dir() { Bytes::new() } else { map(path)? };
+        let (real, _) = samples::of_runner(path);
+        let bytes = if real.is_dir() { Bytes::new() } else { map(&real)? };
         // A model may be called .pb as well.
         let model = || ModelProto::decode(bytes.clone()).is_ok_and(|m| is_model(&m));
-        if path.is_dir() || (arrays::is_data(path, &bytes) && !model()) {
+        if real.is_dir() || (arrays::is_data(&real, &bytes) && !model()) {
             return Ok(File::Data { path: path.to_path_buf(), samples: arrays::read(path)? });
         }
         if is_engine(path, &bytes) {

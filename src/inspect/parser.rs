@@ -50,7 +50,7 @@ fn refused(source: &Source, model: &Model, typing: &Typing, found: &Found) -> Re
     let start = || Worker::start(&Task::tensorrt(Options::new(found)));
     let mut worker = start()?;
     let name = Some(version(worker.about()));
-    let mut ask = |cut: &ModelProto| match complaints(&worker, model, cut) {
+    let mut ask = |cut: &ModelProto| match complaints(&worker, model, cut, found) {
         // It says nothing of a node: which one it is, others tell that are asked about alone.
         Err(RunError::Crash { reason, .. }) => {
             worker = start()?;
@@ -62,7 +62,11 @@ fn refused(source: &Source, model: &Model, typing: &Typing, found: &Found) -> Re
     Ok(ParserFacts { name, library: Some(found.library.display().to_string()), ..facts })
 }
 
-fn complaints(worker: &Worker, model: &Model, cut: &ModelProto) -> Result<Vec<Complaint>, RunError> {
+/// What it says to one model.
+fn complaints(worker: &Worker, model: &Model, cut: &ModelProto, found: &Found) -> Result<Vec<Complaint>, RunError> {
     let job = Job::new(model.lean(cut), &[], &[]);
-    question::parse(worker, job)?.ok_or_else(|| RunError::Missing("this TensorRT only runs engines".to_string()))
+    question::parse(worker, job)?.ok_or_else(|| {
+        let library = found.library.display();
+        RunError::Missing(format!("{library} has no ONNX parser to be asked; name another with --trt-library"))
+    })
 }

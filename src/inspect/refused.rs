@@ -23,7 +23,8 @@ use crate::run::{Complaint, RunError};
 const QUESTIONS: usize = 400;
 
 /// Operators, and the places of their outputs that are quantised.
-const QUANTISED: [(&str, usize); 2] = [("QuantizeLinear", 0), ("DynamicQuantizeLinear", 0)];
+const QUANTISED: [(&str, usize); 4] =
+    [("QuantizeLinear", 0), ("DynamicQuantizeLinear", 0), ("QLinearConv", 0), ("QLinearMatMul", 0)];
 /// Those that are scalars.
 const SCALARS: [(&str, usize); 3] = [("DynamicQuantizeLinear", 1), ("DynamicQuantizeLinear", 2), ("Size", 0)];
 
@@ -130,7 +131,8 @@ impl Search<'_> {
         self.gone.extend(alike.iter().map(|other| self.items.all[*other].main));
         let shown = |item: usize| self.items.all[item].shown.clone();
         let op_type = self.items.all[item].node.op_type().to_string();
-        let known = self.facts.refused.iter().position(|r| (&r.op_type, &r.words, r.alone) == (&op_type, &words, alone));
+        let known =
+            self.facts.refused.iter().position(|r| (&r.op_type, &r.words, r.alone) == (&op_type, &words, alone));
         let at = known.unwrap_or_else(|| {
             self.facts.refused.push(Refusal { op_type, words, alone, ..Refusal::default() });
             self.facts.refused.len() - 1
@@ -158,3 +160,6 @@ impl Search<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,10 @@ pub fn write_list(path: &Path, tensors: &Tensors) -> anyhow::Result<()> {
     let mut list = String::new();
     for (number, (name, tensor)) in tensors.iter().enumerate() {
         ensure!(
-            tensor.dtype != DType::String && !name.is_empty() && !name.contains(char::is_whitespace) && !name.starts_with('#'),
+            tensor.dtype != DType::String
+                && !name.is_empty()
+                && !name.contains(char::is_whitespace)
+                && !name.starts_with('#'),
             "{}: '{name}' cannot stand in a list of raw files (texts, and names with spaces); save an .npz instead",
             path.display()
         );

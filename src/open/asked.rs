@@ -10,8 +10,8 @@ use crate::found::experiment::contents::{named_in, of_library, of_path, of_sampl
 use crate::found::experiment::{Data, Experiment, Participant, Source};
 use crate::judge::Rules;
 use crate::lab::Side;
-use crate::load::{Model, samples};
 use crate::load::sizes::Sweep;
+use crate::load::{Model, samples};
 use crate::open::{backends, engine};
 use crate::run::RunError;
 use crate::run::tensorrt;
@@ -124,8 +124,7 @@ impl Found {
         }
         files.extend(command.iter().flat_map(|command| named_in(command)));
         let (precision, version) = (spec.precision.to_string(), side.about().info.version.clone());
-        let known =
-            Participant { place: place(&spec.place), precision, version, command, ..Participant::default() };
+        let known = Participant { place: place(&spec.place), precision, version, command, ..Participant::default() };
         let (global, args) = (global.clone(), args.clone());
         Found { known, files, libraries: Box::new(move || backends::libraries(&spec, &global, &args)) }
     }

@@ -40,7 +40,7 @@ pub fn stored(args: &SetArgs, spec: &Spec, files: &[String], count: usize) -> an
         mine.len() == theirs.len(),
         "{folder} holds {} files of outputs for {} samples; give one for each",
         theirs.len(),
-        mine.len()
+        mine.len().max(count)
     );
     let alike = mine.iter().any(|name| theirs.contains(name));
     match mine.iter().zip(&theirs).find(|(mine, theirs)| alike && mine != theirs) {

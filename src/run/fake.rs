@@ -105,9 +105,9 @@ pub fn told(question: &Question) -> Told {
         Question::Placement(job) => {
             Told::Placement(super::Placement { log: job.outputs.clone(), ..super::Placement::default() })
         }
-        Question::Parse(job) => Told::Parsed(
-            job.outputs.iter().map(|name| super::Complaint { node: None, words: name.clone() }).collect(),
-        ),
+        Question::Parse(job) => {
+            Told::Parsed(job.outputs.iter().map(|name| super::Complaint { node: None, words: name.clone() }).collect())
+        }
         Question::Offers => Told::Offers(vec!["SomeExecutionProvider".to_string()]),
         Question::Engine => Told::Engine(super::Engine { device_memory: Some(7), ..super::Engine::default() }),
         Question::Routes => Told::Routes("-a=[on|off]".to_string()),

@@ -15,7 +15,7 @@ pub fn checks(facts: &ModelFacts, found: &mut Found) {
     }
     for words in &parser.model {
         let why = format!("{} refuses the model, and names no node: {words}", name(parser));
-        let advice = "cut the model in front of what is new in it, and ask again";
+        let advice = "repair what else is found here, and ask again; or ask about a part of the model";
         found.model(severity, "tensorrt_refuses", why, advice);
     }
 }

@@ -47,7 +47,7 @@ fn asked(parser: &ParserFacts) -> Vec<Fact> {
     }
     if !parser.unasked.is_empty() {
         let text = format!(
-            "{} that read what a refused node makes and whose type or rank is not known: {}",
+            "{}, for the type or rank of what they read of a refused node is not known (a run tells more: --nodes --shape): {}",
             plural(parser.unasked.len(), "node"),
             some(&parser.unasked, PLACES)
         );

@@ -1,7 +1,7 @@
 //! Models to ask about: the whole without some nodes, and one node alone. What was made outside is an input of its own type and
 //! shape; constants stay constants.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Known;
 use super::items::{Item, Items, reads};
@@ -14,14 +14,14 @@ use crate::tensor::DType;
 
 /// The model without the nodes `gone` of its main graph, and without what nobody reads then; `Ok(None)` where no node is left. An
 /// error names nodes that cannot stay: they read something whose type nobody knows.
-pub fn without(items: &Items, gone: &HashSet<usize>, known: &Known) -> Result<Option<ModelProto>, HashSet<usize>> {
+pub fn without(items: &Items, gone: &HashSet<usize>, known: &Known) -> Result<Option<ModelProto>, BTreeSet<usize>> {
     let Some(whole) = &items.model.graph else { return Ok(None) };
     if gone.is_empty() {
         return Ok(Some(items.model.clone()));
     }
     let (out, stay): (Vec<_>, Vec<_>) = whole.node.iter().enumerate().partition(|(at, _)| gone.contains(at));
     let lost: HashSet<&str> = out.iter().flat_map(|(_, node)| node.output.iter().map(String::as_str)).collect();
-    let (mut read, mut stuck) = (HashSet::new(), HashSet::new());
+    let (mut read, mut stuck) = (HashSet::new(), BTreeSet::new());
     for (at, node) in &stay {
         let needs = reads(node);
         let unknown = |name: &String| lost.contains(name.as_str()) && known.input("", name).is_none();

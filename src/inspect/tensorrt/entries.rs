@@ -51,7 +51,7 @@ const LARGEST_K: f64 = 3840.0;
 const LARGEST_RANK: usize = 8;
 
 /// In the order in which they are told.
-pub const ENTRIES: [Entry; 27] = [
+pub const ENTRIES: [Entry; 30] = [
     Entry {
         code: "zero_point",
         what: "quantise with a zero point that is not zero",
@@ -141,7 +141,14 @@ pub const ENTRIES: [Entry; 27] = [
         what: "are in training mode",
         said: PARSERS_REFUSE,
         then: "export with model.eval()",
-        has: |n| n.is(&["BatchNormalization"]) && (n.int("training_mode") == Some(1) || n.has_more_outputs()),
+        has: |n| n.is(&["BatchNormalization"]) && n.int("training_mode") == Some(1),
+    },
+    Entry {
+        code: "training_outputs",
+        what: "hand out mean and variance of BatchNormalization, as in training",
+        said: RTX_REFUSES,
+        then: "export with model.eval()",
+        has: |n| n.is(&["BatchNormalization"]) && n.has_more_outputs(),
     },
     Entry {
         code: "dropout",
@@ -249,6 +256,24 @@ pub const ENTRIES: [Entry; 27] = [
             let softcap = n.node.attr("softcap").is_some_and(|a| a.f() != 0.0);
             n.is(&["Attention"]) && (past || softcap || n.has_more_outputs())
         },
+    },
+    Entry {
+        code: "four_bit_product",
+        what: "multiply packed weights (MatMulNBits) with other values than FP16, or in blocks of other sizes than 32, 64 and 128",
+        said: RTX_REFUSES,
+        then: "export the product in FP16, with such a block size",
+        has: |n| {
+            let other = n.reads(0).is_some_and(|dtype| dtype != DType::Float16);
+            let blocks = n.int("block_size").is_some_and(|size| ![32, 64, 128].contains(&size));
+            n.node.op_type() == "MatMulNBits" && (other || blocks)
+        },
+    },
+    Entry {
+        code: "sparse_weight",
+        what: "read a sparse initializer",
+        said: RTX_REFUSES,
+        then: "store its values as a dense one",
+        has: |n| n.reads_sparse(),
     },
     Entry {
         code: "random_seed",

@@ -97,6 +97,13 @@ impl Seen<'_> {
         self.input(at).is_some_and(fed) && self.constant(at).is_none()
     }
 
+    /// Is an initializer that it reads sparse?
+    pub fn reads_sparse(&self) -> bool {
+        let sparse = self.around.source.main().into_iter().flat_map(|main| &main.sparse_initializer);
+        let mut names = sparse.filter_map(|s| s.values.as_ref()).map(|values| values.name());
+        names.any(|name| self.node.input.iter().any(|input| input == name))
+    }
+
     /// An attribute that is an integer.
     pub fn int(&self, name: &str) -> Option<i64> {
         self.node.attr(name).map(|attribute| attribute.i())

@@ -75,7 +75,7 @@ fn one_feed_and_one_runner_of_several() {
     assert!(message(parse_inputs(feed)).contains("array 'x': its base64 is damaged"), "one feed is no list");
     let two = data("two_runners.json");
     let of = |runner: &str| read_outputs(&two, Some(runner));
-    assert_eq!((of("trt").unwrap().len(), of("ort").unwrap().len()), (1, 1));
+    assert_eq!((of("trt").unwrap().len(), of("ort").unwrap().len()), (2, 2));
     assert!(message(of("rt")).contains("'rt' is in the names of several runners: ort, trt"));
     assert!(message(of("cpu")).contains("no results of a runner 'cpu'; there are ort, trt"));
     assert!(message(read_outputs(&data("feeds.json"), Some("trt"))).contains("leave '@trt' out"));
