@@ -59,7 +59,7 @@ fn of_ports(facts: &ModelFacts) -> TensorRt {
     let wide: Vec<_> = facts.weights.wide.iter().filter(|w| !w.bound).collect();
     if let Some(first) = wide.first() {
         let text = format!(
-            "{} beyond int32, such as {} in '{}': wrong where int64 is narrowed to int32",
+            "{} beyond int32, such as {} in '{}': lost in TensorRT 8, which narrows int64 to int32 (9 and newer do not), and in plugins without int64",
             plural(wide.len(), "int64 constant"),
             first.extreme,
             first.name

@@ -98,7 +98,7 @@ fn unused(source: &Source, main: &GraphProto, found: &mut Found) {
     found.places(
         (Severity::Info, "output_is_input"),
         passed_through(main),
-        "an output that is an input or an initializer as it is: TensorRT refuses it",
+        "an output that is an input or an initializer as it is: no node computes it, and a converter may refuse it",
         "put an Identity between",
     );
 }

@@ -51,7 +51,7 @@ const LARGEST_K: f64 = 3840.0;
 const LARGEST_RANK: usize = 8;
 
 /// In the order in which they are told.
-pub const ENTRIES: [Entry; 29] = [
+pub const ENTRIES: [Entry; 30] = [
     Entry {
         code: "zero_point",
         what: "quantise with a zero point that is not zero",
@@ -141,7 +141,14 @@ pub const ENTRIES: [Entry; 29] = [
         what: "are in training mode",
         said: PARSERS_REFUSE,
         then: "export with model.eval()",
-        has: |n| n.is(&["BatchNormalization"]) && (n.int("training_mode") == Some(1) || n.has_more_outputs()),
+        has: |n| n.is(&["BatchNormalization"]) && n.int("training_mode") == Some(1),
+    },
+    Entry {
+        code: "training_outputs",
+        what: "hand out mean and variance of BatchNormalization, as in training",
+        said: RTX_REFUSES,
+        then: "export with model.eval()",
+        has: |n| n.is(&["BatchNormalization"]) && n.has_more_outputs(),
     },
     Entry {
         code: "dropout",

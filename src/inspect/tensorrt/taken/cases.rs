@@ -199,6 +199,13 @@ pub fn cases() -> Vec<(&'static str, Case)> {
         ("pool_indices", pool("y, i = MaxPool(x)").port("i", i64, &[1, 1, 5, 5])),
         ("norm_outputs", case("y, m = LayerNormalization(x, ones)").floats("ones", &[4], 1.0).port("m", F32, &[2, 1])),
         (
+            "training_outputs",
+            case("y, mean, var = BatchNormalization(x, ones, ones, ones, ones)")
+                .floats("ones", &[4], 1.0)
+                .port("mean", F32, &[4])
+                .port("var", F32, &[4]),
+        ),
+        (
             "training",
             case("y, mean, var = BatchNormalization(x, ones, ones, ones, ones)")
                 .int("training_mode", 1)
