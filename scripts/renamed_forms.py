@@ -1,7 +1,7 @@
 """A model as another exporter would have written it: ModelProto -> in place, and how data of the first one fit the other.
 
-Names are changed throughout, nodes that are one become several and back, weights are stored otherwise, and sometimes an input or
-output is laid out otherwise. What it computes stays the same, but for the last bits; whoever uses this measures that.
+Names are changed throughout, nodes that are one become several and back, weights are stored otherwise, and sometimes an input is
+laid out otherwise. What it computes stays the same, but for the last bits; whoever uses this measures that.
 """
 
 import re
@@ -17,8 +17,8 @@ from faults import get
 HARMLESS = [diff_harmless.defaults_written, diff_harmless.defaults_left_out, diff_harmless.identities, diff_harmless.constants_moved]
 HARMLESS += [diff_harmless.commuted, diff_harmless.opset_raised, diff_harmless.stored_transposed, diff_harmless.dead_things]
 SHARE = 0.5
-# Of the pairs: an input or an output is laid out otherwise.
-LAID_OUT = 0.15
+# Of the pairs: an input is laid out otherwise.
+LAID_OUT, LAID = 0.1, "input laid out otherwise"
 
 
 @dataclass
@@ -28,16 +28,15 @@ class Forms:
     told: list = field(default_factory=list)
     # Outputs of nodes that were written as one.
     groups: list = field(default_factory=list)
-    # Inputs and outputs: the first model's name -> the other one's, and how a value of the first becomes the other's.
+    # Inputs and outputs: the first model's name -> the other one's; and how a value of the first becomes the other's.
     ends: dict = field(default_factory=dict)
     laid: dict = field(default_factory=dict)
 
     def feeds(self, feeds):
-        return {self.ends.get(n, n): self.laid[n][0](v) if n in self.laid else v for n, v in feeds.items()}
+        return {self.ends.get(n, n): self.laid[n](v) if n in self.laid else v for n, v in feeds.items()}
 
     def output(self, name, values):
-        value = values[self.ends.get(name, name)]
-        return self.laid[name][1](value) if name in self.laid else value
+        return values[self.ends.get(name, name)]
 
 
 class Writer:
@@ -252,38 +251,34 @@ def structures(w):
 
 
 def laid_out(w):
-    """An input or an output with its channels last, or without its batch."""
-    outer = [(True, i) for i in w.graph.input if w.stored(i.name) is None] + [(False, o) for o in w.graph.output]
-    able = [(fed, info) for fed, info in outer if w.rank(info.name) in (3, 4) and w.values[info.name].dtype == np.float32]
+    """An input with its channels last, or without its batch."""
+    outer = [i for i in w.graph.input if w.stored(i.name) is None and i.name in w.values]
+    able = [info for info in outer if w.rank(info.name) in (3, 4) and w.values[info.name].dtype == np.float32]
     if not able:
         return
-    fed, info = w.rng.choice(able)
+    info = w.rng.choice(able)
     name, value = info.name, w.values[info.name]
+    if [d.dim_value for d in info.type.tensor_type.shape.dim] != list(value.shape):
+        return
     batch = value.shape[0] == 1 and w.rng.random() < 0.5
     if not batch and (value.ndim != 4 or value.shape[1] == 1):
         return
     inner = f"{name}_inside"
     for graph in diff_harmless.holders(w.model):
         for node in graph.node:
-            for names in (node.input, node.output):
-                names[:] = [inner if n == name else n for n in names]
+            node.input[:] = [inner if n == name else n for n in node.input]
     ours, theirs = ([0, 3, 1, 2], [0, 2, 3, 1])
     if batch:
-        there, back = lambda v: v[0], lambda v: v[None]
-        kind, extra, attributes = ("Unsqueeze" if fed else "Squeeze"), [], {"axes": [0]}
+        there, kind, extra, attributes = lambda v: v[0], "Unsqueeze", [], {"axes": [0]}
         if w.opset() >= 13:
             extra, attributes = [w.constant(f"{name}_axes", np.array([0]))], {}
     else:
-        there, back = lambda v: np.ascontiguousarray(v.transpose(theirs)), lambda v: v.transpose(ours)
-        kind, extra, attributes = "Transpose", [], {"perm": ours if fed else theirs}
-    source, target = (name, inner) if fed else (inner, name)
-    node = helper.make_node(kind, [source, *extra], [target], name=f"{name}_laid", **attributes)
-    w.put(next((i for i, n in enumerate(w.graph.node) if n.op_type != "Constant"), 0) if fed else len(w.graph.node), node)
-    shape = there(value).shape
-    # A dimension that is open stays so.
-    info.CopyFrom(helper.make_tensor_value_info(name, info.type.tensor_type.elem_type, shape))
-    w.forms.laid[name] = (there, back)
-    w.forms.told.append(f"{'input' if fed else 'output'} {'without batch' if batch else 'channels last'}: {name}")
+        there, kind, extra, attributes = lambda v: np.ascontiguousarray(v.transpose(theirs)), "Transpose", [], {"perm": ours}
+    node = helper.make_node(kind, [name, *extra], [inner], name=f"{name}_laid", **attributes)
+    w.put(next((i for i, n in enumerate(w.graph.node) if n.op_type != "Constant"), 0), node)
+    info.CopyFrom(helper.make_tensor_value_info(name, info.type.tensor_type.elem_type, there(value).shape))
+    w.forms.laid[name] = there
+    w.forms.told.append(f"{LAID}: {name} {'without batch' if batch else 'channels last'}")
 
 
 # ---- names

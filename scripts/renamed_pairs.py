@@ -5,12 +5,13 @@ A case is a real model A, one fault planted into one node of a copy (scripts/sli
 written otherwise (KINDS below): every inner name another one (at random, with `_` for `/`, as torch.onnx's two exporters name
 things), inputs and outputs renamed, nodes in another order, Identity nodes, constants as initializers and back, MatMul and Add
 for Gemm and back, weights stored transposed, a batch normalisation folded into its Conv, a bias apart from its Conv,
-HardSwish and LayerNormalization spelled out; in some, an input or output with its channels last or without its batch. Kept if
+HardSwish and LayerNormalization spelled out; in some, an input with its channels last or without its batch. Kept if
 what is written otherwise computes the same, the fault shows at the outputs, and the planted node is the one true culprit, by
 scripts/truth.py. Half of the cases are the same without the fault.
 
 layerdiff is right about a faulty pair if it exits with 1 and its first culprit is the planted node (or a node that was written as
-one with it); about a healthy one if it exits with 0 and accuses nobody.
+one with it); about a healthy one if it exits with 0 and accuses nobody; about one whose input is laid out otherwise if it says
+so in a sentence and runs nothing (2).
 
 usage: scripts/renamed_pairs.py LAYERDIFF [--pairs 40] [--seed N] [--case N] [--models DIR ...] [--keep DIR] [--out FILE.json]
 Exit status: 0 when 38 of 40 faulty pairs, and every healthy one, are answered right.
@@ -47,6 +48,8 @@ ATTEMPTS = 60
 LARGEST = 25 << 20
 # Seconds per run, or not healthy as they are: not for this.
 SLOW = {"luscinia_trees", "kokoro", "dnsmos_sig", "rxnmap", "vit_focus", "terrain_unet", "minimol_gnn", "ddddocr"}
+# All of their float nodes stand in bodies, where nothing is planted here.
+INSIDE = {"silero_vad", "silero_ifless"}
 
 
 @dataclass
@@ -63,6 +66,10 @@ class Case:
     ok: bool = False
     said: str = ""
     seconds: float = 0.0
+
+    @property
+    def laid(self):
+        return any(form.startswith(renamed_forms.LAID) for form in self.forms)
 
 
 def main():
@@ -100,7 +107,7 @@ def arguments():
 
 def sources(options):
     found = [path for folder in options.models for path in sorted(folder.glob("*.onnx"))]
-    fit = [p for p in found if p.stem not in SLOW and p.with_suffix(".npz").exists() and p.stat().st_size < LARGEST]
+    fit = [p for p in found if p.stem not in SLOW | INSIDE and p.with_suffix(".npz").exists() and p.stat().st_size < LARGEST]
     random.Random(options.seed).shuffle(fit)
     return fit
 
@@ -215,12 +222,15 @@ def asked(case, original, model, options):
             case.said = "no answer in 400 s"
             return case
         except (OSError, ValueError):
+            case.ok = case.laid and case.status == 2 and "are not moved" in ran.stderr
             return case
     case.seconds = report["seconds"]
     for culprit in report["culprits"]:
         node = culprit["node"]
         case.named.append(f"{node['op_type']} '{node['name']}' -> '{node['outputs'][0]}' ({culprit['kind']})")
-    if case.healthy:
+    if case.laid:
+        case.ok = False
+    elif case.healthy:
         case.ok = case.status == 0 and not report["culprits"]
     else:
         first = report["culprits"][0] if report["culprits"] else None
@@ -246,7 +256,8 @@ def line(case):
     return f"{mark} {case.number:3} {case.model:18} {kind:8} status {case.status}, {case.seconds:.1f} s{told}"
 
 
-def totals(done):
+def totals(every):
+    laid, done = ([c for c in every if c.laid == laid] for laid in (True, False))
     kinds = collections.defaultdict(list)
     for case in done:
         for form in {f.split(":")[0] for f in case.forms} | {"all"}:
@@ -260,7 +271,8 @@ def totals(done):
         print("| " + " | ".join(map(str, row)) + " |")
     bad, well = ([c for c in done if c.healthy == healthy] for healthy in (False, True))
     print(f"\nnode named in {sum(c.ok for c in bad)} of {len(bad)}, {sum(not c.ok for c in well)} of {len(well)} healthy pairs not agreed; {len({c.model for c in done})} models")
-    return sum(c.ok for c in bad) >= NEEDED * len(bad) and all(c.ok for c in well)
+    print(f"an input laid out otherwise is told in {sum(c.ok for c in laid)} of {len(laid)}")
+    return sum(c.ok for c in bad) >= NEEDED * len(bad) and all(c.ok for c in well + laid)
 
 
 if __name__ == "__main__":
