@@ -11,7 +11,14 @@ pub struct ArithmeticArgs {
     #[arg(long, value_enum, value_name = "P", default_value_t, hide_default_value = true, help_heading = "Emulation")]
     pub accumulate: Accumulate,
     /// What becomes of weights beyond FP16's range in an emulated FP16 candidate
-    #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_default_value = true, help_heading = "Emulation")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Emulation"
+    )]
     pub weights: Weights,
 }
 

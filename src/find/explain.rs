@@ -124,7 +124,9 @@ fn by_itself(probe: &Probe, theirs: &Side, tensor: usize, sample: usize) -> Opti
     let low = match theirs.lowering {
         Lowering::None => half.or(theirs.spec.precision.low().filter(|low| *low == Low::Tf32)),
         Lowering::Emulate(_) if theirs.only_rounds() => None,
-        Lowering::Emulate(_) | Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => theirs.lowering.low(),
+        Lowering::Emulate(_) | Lowering::Convert(_) | Lowering::Backend(_) | Lowering::Products => {
+            theirs.lowering.low()
+        }
     };
     isolate::emulated(probe, tensor, sample, low?)
 }

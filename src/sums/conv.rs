@@ -89,7 +89,8 @@ fn axes(call: &Call, sizes: &[usize], kernel: &[usize], turned: bool) -> Option<
         };
         let made = match turned {
             false => (size + before + after).checked_sub(reach)? / stride + 1,
-            true => (stride * size.checked_sub(1)? + number("output_padding", at, 0)? + reach).checked_sub(before + after)?,
+            true => (stride * size.checked_sub(1)? + number("output_padding", at, 0)? + reach)
+                .checked_sub(before + after)?,
         };
         let read = |position: usize, pixel: usize| {
             let at = match turned {
@@ -121,7 +122,8 @@ struct Windows<'a> {
 
 impl Columns for Windows<'_> {
     fn pack(&self, from: usize, panel: &mut Panel) {
-        let places: Vec<[Option<usize>; WIDTH]> = (0..self.positions).map(|position| self.places(position, from)).collect();
+        let places: Vec<[Option<usize>; WIDTH]> =
+            (0..self.positions).map(|position| self.places(position, from)).collect();
         for (channel, panel) in panel.chunks_mut(self.positions.max(1)).enumerate() {
             let picture = &self.picture[channel * self.plane..][..self.plane];
             for (columns, places) in panel.iter_mut().zip(&places) {

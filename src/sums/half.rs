@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-
 /// FP16's largest value.
 pub const MAX: f32 = 65504.0;
 /// The numbers from which on it is infinite.

@@ -30,11 +30,10 @@ pub(super) fn matmul<P: Partial>(call: &Call, partial: &P) -> Result<Values<'sta
     let rows = rows(a, a_turned.then_some((a0, a1)));
     let made = match b_batch.iter().product::<usize>() {
         // All rows times one matrix.
-        1 if a_batch == batch => {
-            product(&rows, k, &Matrix { values: &b.values, columns: n, steps }, n, partial)
-        }
+        1 if a_batch == batch => product(&rows, k, &Matrix { values: &b.values, columns: n, steps }, n, partial),
         _ => {
-            let (of_a, of_b) = (places(a_batch, &batch).ok_or_else(misfit)?, places(b_batch, &batch).ok_or_else(misfit)?);
+            let (of_a, of_b) =
+                (places(a_batch, &batch).ok_or_else(misfit)?, places(b_batch, &batch).ok_or_else(misfit)?);
             let one = |(at, of): (&usize, &usize)| {
                 let values = &b.values[of * k * n..][..k * n];
                 product(&rows[at * m * k..][..m * k], k, &Matrix { values, columns: n, steps }, n, partial)
@@ -112,4 +111,3 @@ fn places(batch: &[usize], all: &[usize]) -> Option<Vec<usize>> {
     let places = broadcast(&Values::made(batch.to_vec(), numbers), all)?;
     Some(places.into_iter().map(|i| i as usize).collect())
 }
-

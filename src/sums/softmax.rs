@@ -24,7 +24,8 @@ pub(super) fn softmax<P: Partial>(call: &Call, partial: &P) -> Result<Values<'st
     let made = match moves {
         true => {
             let shape: Vec<usize> = order.iter().map(|axis| x.shape[*axis]).collect();
-            let back: Vec<usize> = (0..rank).map(|axis| order.iter().position(|at| *at == axis).unwrap_or(axis)).collect();
+            let back: Vec<usize> =
+                (0..rank).map(|axis| order.iter().position(|at| *at == axis).unwrap_or(axis)).collect();
             transposed(&made, &shape, &back)
         }
         false => made,

@@ -25,7 +25,12 @@ fn node(op_type: &str, ints: &[(&str, &[i64])]) -> NodeProto {
     for (name, values) in ints {
         let mut attribute = AttributeProto::int(name, values[0]);
         if values.len() > 1 || ["axes", "pads", "strides", "dilations"].contains(name) {
-            attribute = AttributeProto { name: Some(name.to_string()), r#type: Some(7), ints: values.to_vec(), ..Default::default() };
+            attribute = AttributeProto {
+                name: Some(name.to_string()),
+                r#type: Some(7),
+                ints: values.to_vec(),
+                ..Default::default()
+            };
         }
         node.attribute.push(attribute);
     }
@@ -153,7 +158,10 @@ fn convolutions() {
 #[test]
 fn a_transposed_convolution_undoes_the_strides() {
     // One pixel of 2 through a kernel of 1, 2, 3: 2, 4, 6; the next one two further on.
-    let made = run(&node("ConvTranspose", &[("strides", &[2])]), &[(&[1, 1, 2], &[2.0, 10.0]), (&[1, 1, 3], &[1.0, 2.0, 3.0])]);
+    let made = run(
+        &node("ConvTranspose", &[("strides", &[2])]),
+        &[(&[1, 1, 2], &[2.0, 10.0]), (&[1, 1, 3], &[1.0, 2.0, 3.0])],
+    );
     assert_eq!((made.shape, made.values.as_ref()), (vec![1, 1, 5], &[2.0, 4.0, 16.0, 20.0, 30.0][..]));
     let padded = node("ConvTranspose", &[("strides", &[2]), ("pads", &[1, 1])]);
     let made = run(&padded, &[(&[1, 1, 2], &[2.0, 10.0]), (&[1, 1, 3], &[1.0, 2.0, 3.0])]);
@@ -173,7 +181,8 @@ fn reductions_are_trees() {
     assert_eq!((squares.shape, squares.values.as_ref()), (vec![1, 1], &[low(20_009.0)][..]));
     let over = run(&node("ReduceL2", &[("axes", &[-1])]), &[(&[1, 2], &[300.0, 1.0])]);
     assert_eq!(over.values.as_ref(), [f32::INFINITY]);
-    let pooled = run(&node("GlobalAveragePool", &[]), &[(&[1, 2, 2, 2], &[1.0, 2.0, 3.0, 4.0, 30.0, 30.0, 30.0, 30.0])]);
+    let pooled =
+        run(&node("GlobalAveragePool", &[]), &[(&[1, 2, 2, 2], &[1.0, 2.0, 3.0, 4.0, 30.0, 30.0, 30.0, 30.0])]);
     assert_eq!((pooled.shape, pooled.values.as_ref()), (vec![1, 2, 1, 1], &[2.5, 30.0][..]));
 }
 

@@ -6,6 +6,7 @@ use crate::find;
 use crate::found::PrecisionLimited;
 use crate::found::{Kind, Status};
 use crate::judge::Rules;
+use crate::lab::Lowering;
 use crate::lab::fake::{SetUp, World, Wrong};
 use crate::show::sample::sample_report;
 use crate::tensor::DType;
