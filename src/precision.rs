@@ -9,11 +9,11 @@ mod split;
 mod summed;
 pub mod tf32;
 
-pub use emulate::{CLAMP, Kept, ROUND, ROUND_DOMAIN};
+pub use emulate::{CLAMP, Kept, ROUND};
 pub use expose::expose;
 pub use retype::{Unfit, cast, convertible, integers, is_integer, retyped};
 pub use split::split;
-pub use summed::{SUMS, summed};
+pub use summed::{ROUND_DOMAIN, SUMS, summed};
 
 use crate::mark::Types;
 use crate::onnx::ModelProto;

@@ -8,16 +8,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::summed::{self, Constants};
+use super::summed::{self, Constants, ROUND_DOMAIN};
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::spec::{Accumulate, Arithmetic, Weights};
 use crate::tensor::DType;
 
-/// The operator behind every value, and its domain; `run::ort` implements it.
+/// The operator behind every value; `run::ort` implements it.
 pub const ROUND: &str = "Round";
-/// The domain of [`ROUND`].
-pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 
 /// The attribute of a [`ROUND`] that makes of finite values beyond the range the largest in it.
 pub const CLAMP: &str = "clamp";

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::emulate::ROUND_DOMAIN;
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type};
 use crate::sums::{self, SINCE};
 use crate::tensor::DType;
+
+/// The domain of the operators that emulate; `run::ort` implements them.
+pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 
 /// The operator that adds up in FP16, of [`ROUND_DOMAIN`]. Its attribute of the same name is the node that it computes, as bytes; its
 /// inputs and outputs are those of the node that are there.
