@@ -53,7 +53,7 @@ pub use fusion::{Fusion, FusionAnswer};
 pub use groups::{Effect, Group, grouped, pattern};
 pub use masked::Masked;
 pub use metrics::{FIGURES, Figure, Local, Locals, Metrics, PartError, Status, TensorResult, badness};
-pub use notes::{Beyond, Note, Who};
+pub use notes::{Arithmetic, Beyond, Note, Who};
 pub use overrides::{CureKind, Overrides, QuantiserSetting, Routes, Sensitivity};
 pub use placement::{FellBack, OfProvider, Placement};
 pub use real::Real;

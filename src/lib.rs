@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `commands` are chains of those stages; each takes the lab and gives back a value, and `found` makes the one report of
-//! them. Below stand what every stage uses: `run` (backends), `load`, `mark`, `precision`, `judge`, `compare`, `graph`,
+//! them. Below stand what every stage uses: `run` (backends), `load`, `mark`, `precision`, `judge`, `compare`, `sums`, `graph`,
 //! `onnx`, `tensor` and `search`. The cores of `reduce`, `cure`, `diagnose` and `qdq` know no backend; what drives the first
 //! two stands in their `drive`. Imports point down only; `tests/layers.rs` guards it.
 

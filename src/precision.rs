@@ -9,22 +9,23 @@ mod split;
 mod summed;
 pub mod tf32;
 
-pub use emulate::{CLAMP, Kept, ROUND, ROUND_DOMAIN};
+pub use emulate::{CLAMP, Kept, ROUND};
 pub use expose::expose;
 pub use retype::{Unfit, cast, convertible, integers, is_integer, retyped};
 pub use split::split;
-pub use summed::{SUMS, summed};
+pub use summed::{ROUND_DOMAIN, SUMS, summed};
 
 use crate::mark::Types;
 use crate::onnx::ModelProto;
-use crate::spec::{Arithmetic, Low};
+use crate::spec::Emulation;
 use crate::tensor::{DType, Tensor};
 
 /// `model` as a device computes it in `low`, on a backend that has only float32. Nodes in `kept` compute in float32. `types`
 /// must hold the element types of all tensors, inputs and initializers; what it lacks is left alone. The arithmetic is FP16's.
-pub fn emulate(model: &ModelProto, types: &Types, how: (Low, Arithmetic), kept: &Kept) -> ModelProto {
-    match how.0.storage() {
-        Some(storage) => emulate::emulate(model, types, (storage, how.1), kept),
+pub fn emulate(model: &ModelProto, types: &Types, how: impl Into<Emulation>, kept: &Kept) -> ModelProto {
+    let Emulation { low, arithmetic } = how.into();
+    match low.storage() {
+        Some(storage) => emulate::emulate(model, types, (storage, arithmetic), kept),
         None => tf32::emulate(model, types, kept),
     }
 }

@@ -138,6 +138,21 @@ pub enum Weights {
     Clamp,
 }
 
+/// A precision to be emulated, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emulation {
+    /// What values are rounded to.
+    pub low: Low,
+    /// Of FP16.
+    pub arithmetic: Arithmetic,
+}
+
+impl From<Low> for Emulation {
+    fn from(low: Low) -> Emulation {
+        Emulation { low, arithmetic: Arithmetic::default() }
+    }
+}
+
 /// How an emulation of FP16 computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arithmetic {

@@ -10,7 +10,7 @@ use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, Operato
 use layerdiff::precision::{self, Kept, tf32};
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::run::{Backend, How, Job, Level, SessionOptions};
-use layerdiff::spec::{Arithmetic, Low};
+use layerdiff::spec::Low;
 use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 
@@ -62,7 +62,7 @@ fn rounding_is_what_casts_do_bit_by_bit() {
         let casts = model(vec![cast("x", "low", low), cast("low", "y", DType::Float32)], input.clone(), "y");
         let plain = model(vec![NodeProto::new("Identity", "i", &["x"], &["y"])], input.clone(), "y");
         let types = [("x".to_string(), DType::Float32), ("y".to_string(), DType::Float32)].into();
-        let rounds = precision::emulate(&plain, &types, (emulated, Arithmetic::default()), &Kept::new());
+        let rounds = precision::emulate(&plain, &types, emulated, &Kept::new());
         let run = |m: &ModelProto| y_of(&cpu(), m, &feeds);
         let (want, got) = (run(&casts), run(&rounds));
         let mut nans = 0;
@@ -92,9 +92,8 @@ fn operands_of_tf32_are_rounded_bit_by_bit() {
     let feeds = [Tensors::from([("x".to_string(), Tensor::from_vec(DType::Float32, vec![count], values.clone()))])];
     let types = ["x", "one", "y"].map(|name| (name.to_string(), DType::Float32)).into();
     let run = |m: &ModelProto| y_of(&cpu(), m, &feeds);
-    let got = run(&precision::emulate(&by_one, &types, (Low::Tf32, Arithmetic::default()), &Kept::new()));
-    let kept =
-        run(&precision::emulate(&by_one, &types, (Low::Tf32, Arithmetic::default()), &Kept::from(["y".to_string()])));
+    let got = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::new()));
+    let kept = run(&precision::emulate(&by_one, &types, Low::Tf32, &Kept::from(["y".to_string()])));
     for (x, (got, kept)) in values.iter().zip(got.view::<f32>().iter().zip(kept.view::<f32>().iter())) {
         let same = |a: f32, b: f32| a == b || (a.is_nan() && b.is_nan());
         assert!(same(*got, tf32::nearest(*x)) && same(*kept, *x), "{x:e}: {got:e}, kept {kept:e}");

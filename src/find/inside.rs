@@ -4,7 +4,7 @@
 mod sums;
 
 use crate::compare;
-use crate::found::{Note, Status};
+use crate::found::{Arithmetic, Note, Status};
 use crate::graph::{Node, Read, Source};
 use crate::lab::{Lab, Lowering, Probe};
 use crate::onnx::NodeProto;
@@ -57,7 +57,12 @@ pub fn remarks(probe: &mut Probe) -> Result<Vec<Note>, RunError> {
     });
     let sums = far.first().map(|(node, reaches)| {
         let (name, op_type) = (node.name.clone(), node.op_type.clone());
-        Note::SumInside { node: name, op_type, reaches: f64::from(*reaches), more: far.len() - 1 }
+        Note::Arithmetic(Arithmetic::SumInside {
+            node: name,
+            op_type,
+            reaches: f64::from(*reaches),
+            more: far.len() - 1,
+        })
     });
     Ok(sums.into_iter().chain(statistics).collect())
 }

@@ -1,9 +1,9 @@
 //! What the user should know before trusting the rest, as values: each says one thing, with its data, and its sentence stands
 //! here only. The report's `warnings` are these sentences, in the order of the journey.
 
-mod sums;
+mod arithmetic;
 
-pub use sums::Beyond;
+pub use arithmetic::{Arithmetic, Beyond};
 
 use std::fmt;
 
@@ -86,26 +86,8 @@ pub enum Note {
         /// What of it the low precision does not hold, in words and numbers.
         why: String,
     },
-    /// Everything agrees, and in these nodes it does so because the emulation adds up in FP32.
-    SumInside {
-        /// The first of them, by name.
-        node: String,
-        /// Its operator.
-        op_type: String,
-        /// How far a partial sum goes from zero, by the reference's values.
-        reaches: f64,
-        /// Others.
-        more: usize,
-    },
-    /// Nodes that add up in FP32 where FP16 was asked for.
-    SumsLeft {
-        /// How many.
-        nodes: usize,
-        /// Of which operators, each once.
-        operators: Vec<String>,
-    },
-    /// Weights beyond FP16's range that were made its largest value.
-    Clamped(Vec<Beyond>),
+    /// What an emulation of FP16 adds up in, and what it makes of weights.
+    Arithmetic(Arithmetic),
     /// The optimizers were asked about, and the plain session fails as the deployed one does.
     PlainFailsAlike,
     /// A file of half precision on the CPU is one thing, and rounded after every node another.
@@ -288,9 +270,7 @@ impl fmt::Display for Note {
             Note::StatisticsInside { node, op_type, more, why } => {
                 f.write_str(&statistics_inside(node, op_type, *more, why))
             }
-            Note::SumInside { node, op_type, reaches, more } => f.write_str(&sums::inside(node, op_type, *reaches, *more)),
-            Note::SumsLeft { nodes, operators } => f.write_str(&sums::left(*nodes, operators)),
-            Note::Clamped(weights) => f.write_str(&sums::clamped(weights)),
+            Note::Arithmetic(note) => note.fmt(f),
             Note::PlainFailsAlike => f.write_str(PLAIN_FAILS),
             Note::RoundedOtherwise { agrees } => f.write_str(if *agrees { ROUNDED_LESS } else { ROUNDED_MORE }),
             Note::Renamed { tensors, ends } => f.write_str(&renamed(*tensors, ends)),

@@ -12,7 +12,7 @@ use crate::mark::{self, Types};
 use crate::onnx::ModelProto;
 use crate::precision::{self, Kept, convert};
 use crate::run::{Against, Answer, How, Job, Observe, Optimised, Placement, RunError, SessionOptions, Timed, question};
-use crate::spec::{Arithmetic, Low};
+use crate::spec::{Emulation, Low};
 use crate::tensor::{DType, Tensors};
 use crate::types;
 
@@ -160,9 +160,8 @@ impl Side {
     /// Runs a model of float32 tensors as a device computes it in `low`, whatever the side does with its own.
     pub fn run_as(&self, low: Low, work: &Work) -> Result<Vec<Tensors>, RunError> {
         let nothing = Kept::new();
-        let emulated = self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| {
-            precision::emulate(m, types, (low, Arithmetic::default()), kept)
-        })?;
+        let emulated =
+            self.rewritten(&work.clone().keeping(&nothing), |m, types, kept| precision::emulate(m, types, low, kept))?;
         self.run_untouched(&emulated, work.feeds, work.outputs)
     }
 
@@ -228,7 +227,7 @@ impl Side {
     fn lowered(&self, work: &Work) -> Result<Option<ModelProto>, RunError> {
         Ok(match self.lowering {
             Lowering::Emulate(low) => Some(self.rewritten(work, |m, types, kept| {
-                let emulated = precision::emulate(m, types, (low, self.arithmetic), kept);
+                let emulated = precision::emulate(m, types, Emulation { low, arithmetic: self.arithmetic }, kept);
                 if self.half { precision::expose(&emulated, types) } else { emulated }
             })?),
             Lowering::Convert(low) => {

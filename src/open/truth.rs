@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::found::{Beyond, Note};
+use crate::found::{Arithmetic, Beyond, Note};
 use crate::graph::inline::inline;
 use crate::graph::{Graph, Node, Read, Source};
 use crate::lab::{Lowering, Side};
@@ -85,7 +85,7 @@ fn sums_left(candidate: &Side) -> Option<Note> {
     let mut operators: Vec<String> = left.iter().map(|node| node.op_type.clone()).collect();
     operators.sort_unstable();
     operators.dedup();
-    (!left.is_empty()).then_some(Note::SumsLeft { nodes: left.len(), operators })
+    (!left.is_empty()).then_some(Note::Arithmetic(Arithmetic::SumsLeft { nodes: left.len(), operators }))
 }
 
 /// Weights whose values were clamped to FP16's range.
@@ -108,7 +108,7 @@ fn clamped(candidate: &Side) -> Option<Note> {
             look(name, &value);
         }
     }
-    (!all.is_empty()).then_some(Note::Clamped(all))
+    (!all.is_empty()).then_some(Note::Arithmetic(Arithmetic::Clamped(all)))
 }
 
 /// The finite values of a weight that FP16 makes infinite.

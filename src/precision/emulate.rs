@@ -8,16 +8,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::summed::{self, Constants};
+use super::summed::{self, Constants, ROUND_DOMAIN};
 use crate::mark::Types;
 use crate::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::spec::{Accumulate, Arithmetic, Weights};
 use crate::tensor::DType;
 
-/// The operator behind every value, and its domain; `run::ort` implements it.
+/// The operator behind every value; `run::ort` implements it.
 pub const ROUND: &str = "Round";
-/// The domain of [`ROUND`].
-pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 
 /// The attribute of a [`ROUND`] that makes of finite values beyond the range the largest in it.
 pub const CLAMP: &str = "clamp";
@@ -105,19 +103,7 @@ impl Rounding<'_> {
             let path = crate::graph::node_name(&node);
             let wide = place == Place::KeptBody || node.output.iter().any(|o| kept.contains(&format!("{prefix}{o}")));
             let body_place = if wide { Place::KeptBody } else { Place::Body };
-            for (slot, input) in node.input.iter_mut().enumerate() {
-                if let Some(known) = names.get(input.as_str()) {
-                    let as_it_is = stays(&node.op_type, slot);
-                    let name = if as_it_is {
-                        &known.raw
-                    } else if wide {
-                        &known.wide
-                    } else {
-                        &known.rounded
-                    };
-                    *input = name.clone();
-                }
-            }
+            reads(&mut node, &names, wide);
             if node.subgraphs().next().is_some() {
                 let outer = Outer { names: names.clone(), constants: constants.clone() };
                 for attribute in node.attribute.iter_mut() {
@@ -165,6 +151,19 @@ impl Rounding<'_> {
             }
         }
         graph.node = nodes;
+    }
+}
+
+/// The node reads what stands for its inputs: rounded, or as nodes in float32 read it.
+fn reads(node: &mut NodeProto, names: &HashMap<String, Names>, wide: bool) {
+    for (slot, input) in node.input.iter_mut().enumerate() {
+        let Some(known) = names.get(input.as_str()) else { continue };
+        let name = match wide {
+            _ if stays(&node.op_type, slot) => &known.raw,
+            true => &known.wide,
+            false => &known.rounded,
+        };
+        *input = name.clone();
     }
 }
 

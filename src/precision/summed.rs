@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::emulate::ROUND_DOMAIN;
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type};
 use crate::sums::{self, SINCE};
 use crate::tensor::DType;
+
+/// The domain of the operators that emulate; `run::ort` implements them.
+pub const ROUND_DOMAIN: &str = "ai.layerdiff";
 
 /// The operator that adds up in FP16, of [`ROUND_DOMAIN`]. Its attribute of the same name is the node that it computes, as bytes; its
 /// inputs and outputs are those of the node that are there.
@@ -112,4 +114,71 @@ fn widened(mut node: NodeProto, nodes: &mut Vec<NodeProto>) {
     }
     nodes.push(custom(node));
     nodes.append(&mut casts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::testset::tensor_to_proto;
+    use crate::mark::Types;
+    use crate::onnx::{ModelProto, OperatorSetIdProto, ValueInfoProto};
+    use crate::precision::{Kept, emulate};
+    use crate::spec::{Accumulate, Arithmetic, Emulation, Low};
+    use crate::tensor::Tensor;
+
+    /// Nodes of tensors of this type that add up in FP16, as text; those of `Round` left out.
+    fn text(nodes: Vec<NodeProto>, axes: &[(&str, &[i64])], dtype: DType, kept: &[&str]) -> Vec<String> {
+        let tensors = nodes.iter().flat_map(|n| n.input.iter().chain(&n.output));
+        let types: Types = tensors.map(|t| (t.clone(), dtype)).collect();
+        let input = vec![ValueInfoProto::tensor("x", dtype, &[2, 2]), ValueInfoProto::tensor("w", dtype, &[2, 2])];
+        let initializer = axes.iter().map(|(name, axes)| tensor_to_proto(name, &Tensor::i64(&[axes.len()], axes)));
+        let graph = GraphProto { node: nodes, input, initializer: initializer.collect(), ..Default::default() };
+        let opset_import = vec![OperatorSetIdProto { domain: None, version: Some(18) }];
+        let model = ModelProto { graph: Some(graph), opset_import, ..Default::default() };
+        let arithmetic = Arithmetic { accumulate: Accumulate::Fp16, ..Arithmetic::default() };
+        let kept: Kept = kept.iter().map(|key| key.to_string()).collect();
+        let nodes = emulate(&model, &types, Emulation { low: Low::Float16, arithmetic }, &kept).graph.unwrap().node;
+        let node = |n: &NodeProto| format!("{}({}) -> {}", n.op_type(), n.input.join(","), n.output.join(","));
+        nodes.iter().filter(|n| n.op_type() != "Round").map(node).collect()
+    }
+
+    #[test]
+    fn what_adds_up_is_ours_and_what_is_kept_is_not() {
+        let product = |name: &str, to: &str| NodeProto::new("MatMul", name, &["x", "w"], &[to]);
+        let nodes = || vec![product("a", "y"), product("b", "z"), NodeProto::new("Relu", "r", &["y"], &["v"])];
+        let want = ["Sums(x/rounded,w/rounded) -> y/raw", "MatMul(x,w) -> z", "Relu(y) -> v/raw"];
+        assert_eq!(text(nodes(), &[], DType::Float32, &["z"]), want);
+        // Few devices add up doubles at all.
+        assert!(text(nodes(), &[], DType::Float64, &[]).iter().all(|line| !line.starts_with("Sums")));
+    }
+
+    #[test]
+    fn halves_are_widened_around_it() {
+        let product = vec![NodeProto::new("MatMul", "a", &["x", "w"], &["y"])];
+        let want =
+            ["Cast(x) -> y/sums/0", "Cast(w) -> y/sums/1", "Sums(y/sums/0,y/sums/1) -> y/sums", "Cast(y/sums) -> y"];
+        assert_eq!(text(product, &[], DType::Float16, &[]), want);
+    }
+
+    #[test]
+    fn axes_are_known_or_it_stays_as_it_is() {
+        let sum = |axes: &str| vec![NodeProto::new("ReduceSum", "s", &["x", axes], &["y"])];
+        assert_eq!(text(sum("one"), &[("one", &[1])], DType::Float32, &[]), ["Sums(x/rounded) -> y/raw"]);
+        assert_eq!(text(sum("asked"), &[], DType::Float32, &[]), ["ReduceSum(x/rounded,asked) -> y/raw"]);
+        let nothing = sum("none").remove(0).with(AttributeProto::int("noop_with_empty_axes", 1));
+        assert_eq!(text(vec![nothing], &[("none", &[])], DType::Float32, &[]), ["ReduceSum(x/rounded,none) -> y/raw"]);
+        let summed = summed(&sum("a")[0], 18, |_| Some(vec![-1])).unwrap();
+        assert_eq!((summed.attr("axes").unwrap().ints.as_slice(), summed.input.len()), (&[-1][..], 1));
+    }
+
+    /// An input that is left out has its place in the node that is computed.
+    #[test]
+    fn what_is_left_out_is_no_input() {
+        let node = NodeProto::new("SkipLayerNormalization", "n", &["x", "w", "g", "", "b"], &["y", "", "", "s"]);
+        let node = custom(NodeProto { domain: Some("com.microsoft".into()), ..node });
+        assert_eq!((node.input.len(), node.output.len()), (4, 2));
+        let bytes: Vec<u8> = node.attr(SUMS).unwrap().ints.iter().map(|byte| *byte as u8).collect();
+        let inner = NodeProto::decode(bytes.as_slice()).unwrap();
+        assert_eq!((inner.input.join(","), inner.output.join(",")), ("t,t,t,,t".to_string(), "t,,,t".to_string()));
+    }
 }

@@ -64,7 +64,7 @@ pub(super) fn layer<P: Partial>(call: &Call, partial: &P) -> Result<Vec<Values<'
 /// The same of a sum of two tensors, and a bias.
 pub(super) fn skip<P: Partial>(call: &Call, partial: &P) -> Result<Vec<Values<'static>>, String> {
     let (x, other) = (call.input(0)?, call.input(1)?);
-    let centred = call.node.is("SkipLayerNormalization");
+    let centred = call.node.op_type() == "SkipLayerNormalization";
     let fit = |v: &Values| broadcast(v, &x.shape).ok_or_else(|| call.misfit());
     let mut sum: Vec<f32> = x.values.iter().zip(fit(other)?).map(|(a, b)| to_half(a + b)).collect();
     if let Some(bias) = call.given(if centred { 4 } else { 3 }) {

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::half::Partial;
+use crate::interrupt;
 
 /// Products, or values, that are added up before the sum is rounded.
 pub const STEP: usize = 16;
@@ -36,6 +37,10 @@ pub(super) fn product<P: Partial>(
     let strips: Vec<Vec<[f32; WIDTH]>> = (0..count.div_ceil(WIDTH))
         .into_par_iter()
         .map(|strip| {
+            // Whoever asked will not look at it.
+            if interrupt::requested() {
+                return vec![[0.0; WIDTH]; height];
+            }
             let mut panel = vec![[0.0; WIDTH]; terms];
             columns.pack(strip * WIDTH, &mut panel);
             let shares = rows.par_chunks(SHARE * terms.max(1));

@@ -54,3 +54,38 @@ fn longest(values: &[f32], terms: usize, inner: usize) -> f32 {
     }
     most
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(op_type: &str, a: (&[usize], &[f32]), b: (&[usize], &[f32]), most: &mut u64) -> Option<f32> {
+        let given = |(shape, values): (&[usize], &[f32])| Values::made(shape.to_vec(), values.to_vec());
+        beyond(&NodeProto::new(op_type, "n", &["a", "b"], &["y"]), &[Some(given(a)), Some(given(b))], most)
+    }
+
+    #[test]
+    fn a_bound_clears_and_a_sum_tells() {
+        let far = [vec![300.0; 16], vec![-300.0; 16]].concat();
+        let mut most = 100;
+        let product = |x: f32, most: &mut u64| reach("MatMul", (&[1, 32], &far), (&[32, 1], &[x; 32]), most);
+        assert_eq!(product(300.0, &mut most), Some(16.0 * 9e4));
+        // That was 32 multiplications; what is cleared is none.
+        assert_eq!((product(1.0, &mut most), most), (None, 68));
+        assert_eq!((product(300.0, &mut 10), most), (None, 68));
+        // The bound is beyond, no sum is.
+        let turns: Vec<f32> = (0..32).map(|i| if i % 2 == 0 { 300.0 } else { -300.0 }).collect();
+        assert_eq!(reach("MatMul", (&[1, 32], &turns), (&[32, 1], &[300.0; 32]), &mut 100), None);
+        // What is infinite itself is told elsewhere.
+        assert_eq!(reach("MatMul", (&[1, 1], &[f32::INFINITY]), (&[1, 1], &[1.0]), &mut 100), None);
+    }
+
+    #[test]
+    fn a_convolution_is_bounded_by_its_kernels() {
+        let mut most = 1000;
+        let x = [200.0; 9];
+        let far = reach("Conv", (&[1, 1, 3, 3], &x), (&[1, 1, 3, 3], &[50.0; 9]), &mut most);
+        assert_eq!((far, most), (Some(9.0 * 1e4), 1000 - 81));
+        assert_eq!(reach("Conv", (&[1, 1, 3, 3], &x), (&[1, 1, 3, 3], &[30.0; 9]), &mut most), None);
+    }
+}

@@ -2,11 +2,13 @@
 //! stands in `sums`.
 
 use std::borrow::Cow;
+use std::panic::{self, AssertUnwindSafe};
 
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{DynTensorRef, TensorElementType};
 use prost::Message;
 
+use crate::interrupt;
 use crate::onnx::NodeProto;
 use crate::precision::SUMS;
 use crate::sums::{self, Half, Values};
@@ -47,7 +49,13 @@ fn compute(node: &NodeProto, context: &ComputeContext) -> ort::Result<()> {
     let mut read = tensors.iter().map(values);
     let inputs: Vec<Option<Values>> =
         node.input.iter().map(|name| if name.is_empty() { None } else { read.next() }).collect();
-    let made = sums::compute(node, &inputs, &Half).map_err(ort::Error::new)?;
+    // A panic must not cross into ONNX Runtime.
+    let made = panic::catch_unwind(AssertUnwindSafe(|| sums::compute(node, &inputs, &Half)))
+        .unwrap_or_else(|_| Err(format!("{} cannot be added up in FP16", node.op_type())))
+        .map_err(ort::Error::new)?;
+    if interrupt::requested() {
+        return Err(ort::Error::new("interrupted"));
+    }
     for (at, made) in made.iter().enumerate() {
         let shape: Vec<i64> = made.shape.iter().map(|size| *size as i64).collect();
         let output = context.output(at, shape)?;
