@@ -39,6 +39,7 @@ use anyhow::bail;
 
 use crate::cli::{GlobalArgs, SetArgs};
 use crate::found::experiment::Experiment;
+use crate::found::shard::Shard;
 use crate::found::sizes::Sizes;
 use crate::found::{Crash, Findings, InputsInfo, Note, Opening, Wanted, Who};
 use crate::judge::Rules;
@@ -48,6 +49,7 @@ use crate::load::Model;
 use crate::run::RunError;
 use crate::run::ort::{Runtime, library, runtime};
 use crate::tensor::Tensors;
+use fit::Names;
 use sizes::sweep::{Sweep, Swept};
 use stand::Both;
 use tried::{Course, Right};
@@ -74,14 +76,26 @@ struct Chosen {
     agreed: Option<(Survey, First)>,
 }
 
-/// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
-/// for if the outputs diverge.
-pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: bool) -> anyhow::Result<Opened> {
-    let model = Model::open(&args.model, global.links())?;
-    let hashing = thread::spawn({
-        let model = model.clone();
-        move || model.sha256()
-    });
+/// Two sides that were loaded and checked, and have not run.
+struct Loaded {
+    model: Model,
+    reference: Side,
+    candidate: Side,
+    /// Why this candidate, where the user named none.
+    why: Option<String>,
+    feeds: Vec<Tensors>,
+    inputs: InputsInfo,
+    shard: Option<Shard>,
+    /// Names of the tensors that decide.
+    outputs: Vec<String>,
+    /// What arrays of other names were taken for.
+    names: Names,
+    /// What was done about tensors of other names, and then about types and operators.
+    notes: [Vec<Note>; 2],
+}
+
+/// Everything that can be refused before a model runs is refused here.
+fn load(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, model: Model) -> anyhow::Result<Loaded> {
     let (model, shortened) = cut::runnable(model, &args.outputs, global)?;
     let (candidate, why) = match &args.candidate {
         Some(spec) => (spec.clone(), None),
@@ -111,6 +125,22 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     untouched::files(args, &[&reference, &candidate])?;
     let outputs = data::outputs(args, &reference, &candidate)?;
     named::metrics(args, &outputs, &reference)?;
+    let of_file = shortened.into_iter().chain(retyped.into_iter().map(Note::Fitted)).collect();
+    let notes = [renamed.into_iter().collect(), of_file];
+    Ok(Loaded { model, reference, candidate, why, feeds, inputs, shard, outputs, names, notes })
+}
+
+/// Loads and checks everything, and runs both models for the first time; `everything` says that all tensors will be asked
+/// for if the outputs diverge.
+pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: bool) -> anyhow::Result<Opened> {
+    let model = Model::open(&args.model, global.links())?;
+    let hashing = thread::spawn({
+        let model = model.clone();
+        move || model.sha256()
+    });
+    let loaded = load(args, global, wanted, model)?;
+    let Loaded { model, mut reference, mut candidate, why, feeds, inputs, shard, outputs, names, notes } = loaded;
+    let [renamed, of_file] = notes;
     let ort = Runtime::start(&library::find(global.ort_library.as_deref())?.path)?;
     let plan =
         Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything: false, held: false };
@@ -139,7 +169,7 @@ pub fn open(args: &SetArgs, global: &GlobalArgs, wanted: Wanted, everything: boo
     let mut findings = Findings { opening, ..Findings::default() };
     findings.opening.notes.extend(renamed);
     findings.opening.notes.extend(data::not_finite(&feeds));
-    findings.opening.notes.extend(shortened.into_iter().chain(retyped.into_iter().map(Note::Fitted)));
+    findings.opening.notes.extend(of_file);
     early::so_far(&dir, &reading.known, &findings);
     let plan = Plan { ort: &ort, feeds: &feeds, outputs: &outputs, memory: args.memory(), everything, held: false };
     // Who wants to see every tensor, or lets a command judge, sees them run once more.
