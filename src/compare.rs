@@ -79,16 +79,17 @@ fn compare_numbers(reference: &Tensor, candidate: &Tensor, tolerance: Tolerance)
     let format = Format::of(reference.dtype);
     let (sums, histogram) = pass::measure(&Pair::new(reference, candidate), format, tolerance);
     let metrics = metrics(&sums, &histogram, format, &reference.shape);
-    let overflows = sums.odd == 0 && !(sums.rr + sums.cc + sums.ee).is_finite();
-    if overflows { of_fractions(metrics, &Fractions::of(reference, candidate)) } else { metrics }
+    if sums.overflow_squared() { of_fractions(metrics, &Fractions::of(reference, candidate)) } else { metrics }
 }
 
 /// What is made of squares, where those are no f64 any more.
 fn of_fractions(metrics: Metrics, fractions: &Fractions) -> Metrics {
     let [rr, cc, rc, ee] = fractions.sums;
-    let rmse = (ee / fractions.finite.max(1) as f64).sqrt() * fractions.unit;
+    let rmse = (ee / fractions.finite.max(1) as f64).sqrt() * fractions.error * fractions.unit;
     let sums = Sums { rr, cc, rc, ee, ..Sums::none() };
-    Metrics { cosine: Real(cosine(&sums)), sqnr_db: Real(sqnr_db(&sums)), rmse: Real(rmse), ..metrics }
+    // The errors are counted in a unit of their own.
+    let sqnr_db = sqnr_db(&sums) - if ee == 0.0 { 0.0 } else { 20.0 * fractions.error.log10() };
+    Metrics { cosine: Real(cosine(&sums)), sqnr_db: Real(sqnr_db), rmse: Real(rmse), ..metrics }
 }
 
 /// Strings are equal or not: there is no number for how far apart they are.

@@ -7,8 +7,8 @@ use super::pass::Sums;
 use super::{Comparison, Tolerance, metrics};
 use crate::tensor::DType;
 
-/// 64-bit words of one part: 11 f64 as bits, then 7 counts, in the order in which [`finish`] takes them.
-pub const WORDS: usize = 18;
+/// 64-bit words of one part: 11 f64 as bits, then 8 counts, in the order in which [`finish`] takes them.
+pub const WORDS: usize = 19;
 /// Counters of the histogram.
 pub const COUNTERS: usize = BINS;
 /// "No mismatch" in a part.
@@ -33,12 +33,16 @@ pub fn rules(dtype: DType, tolerance: Tolerance) -> Rules {
 }
 
 /// Joins the parts in their order; their elements may lie anywhere. Zero errors need not have been counted in the histogram.
-pub fn finish(dtype: DType, shape: &[usize], parts: &[[u64; WORDS]], counts: &[u64]) -> Comparison {
+/// `None` where squares are no f64 any more: then the host compares.
+pub fn finish(dtype: DType, shape: &[usize], parts: &[[u64; WORDS]], counts: &[u64]) -> Option<Comparison> {
     let parts: Vec<Sums> = parts.iter().map(part).collect();
     let first_mismatch = parts.iter().filter_map(|part| part.first_mismatch).min();
     let sums = Sums { first_mismatch, ..parts.iter().fold(Sums::none(), |total, part| total.plus(part)) };
+    if sums.overflow_squared() {
+        return None;
+    }
     let histogram = Histogram::of_counts(counts, sums.finite);
-    Comparison::of(metrics(&sums, &histogram, Format::of(dtype), shape), None)
+    Some(Comparison::of(metrics(&sums, &histogram, Format::of(dtype), shape), None))
 }
 
 fn part(words: &[u64; WORDS]) -> Sums {
@@ -61,10 +65,9 @@ fn part(words: &[u64; WORDS]) -> Sums {
         first_mismatch: Some(words[13]).filter(|at| *at != NONE).map(|at| at as usize),
         ref_nonfinite: words[14],
         cand_nonfinite: words[15],
-        // Counts are all that is told: equal ones in different places are found by whoever compares again on the host.
-        odd: words[14].abs_diff(words[15]),
-        overflow: words[16],
-        subnormal: words[17],
+        odd: words[16],
+        overflow: words[17],
+        subnormal: words[18],
     }
 }
 
@@ -83,10 +86,20 @@ mod tests {
         (two[9], two[13]) = ((-1f64).to_bits(), 4);
         let mut counts = vec![0; COUNTERS];
         counts[0.5f32.to_bits() as usize >> 18] = 6;
-        let got = finish(DType::Float32, &[2, 3], &[one, two], &counts);
+        let got = finish(DType::Float32, &[2, 3], &[one, two], &counts).unwrap();
         let m = got.metrics.unwrap();
         assert_eq!((got.status, m.mismatched, m.first_mismatch), (Status::Diverges, 2, vec![1, 1]));
         assert_eq!((m.mean_abs.0, m.p99_abs.0, m.ref_min.0, m.ref_max.0), (1.0, 0.5, -1.0, 2.0));
         assert_eq!(m.max_ulp.0, 2.0 * 2f64.powi(23));
+    }
+
+    #[test]
+    fn squares_that_overflow_are_left_to_the_host() {
+        let mut part = [0u64; WORDS];
+        (part[2], part[11]) = (f64::INFINITY.to_bits(), 1);
+        assert!(finish(DType::Float64, &[1], &[part], &[0; COUNTERS]).is_none());
+        // Where NaN or infinities are in other places, there is no such number anyway.
+        part[16] = 1;
+        assert!(finish(DType::Float64, &[1], &[part], &[0; COUNTERS]).unwrap().metrics.unwrap().rmse.0.is_nan());
     }
 }

@@ -201,6 +201,11 @@ impl Sums {
         }
     }
 
+    /// Are its squares no f64 any more, where something is to be said of them?
+    pub fn overflow_squared(&self) -> bool {
+        self.odd == 0 && !(self.rr + self.cc + self.ee).is_finite()
+    }
+
     fn add_errors(&mut self, block: &Block) {
         let Block { n, r, c, e, .. } = block;
         let (total, top) = sum_high(e);

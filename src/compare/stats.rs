@@ -27,7 +27,9 @@ pub struct Fractions {
     pub unit: f64,
     /// Finite pairs.
     pub finite: u64,
-    /// Sum of r^2, c^2, r c and (c - r)^2.
+    /// The largest |c - r|, as a fraction of `unit`: what errors are fractions of, as their squares would vanish beside those.
+    pub error: f64,
+    /// Sum of r^2, c^2, r c and (c - r)^2, each in its unit.
     pub sums: [f64; 4],
 }
 
@@ -37,11 +39,18 @@ impl Fractions {
         let (r, c) = (to_f64(reference), to_f64(candidate));
         let pairs = || r.iter().zip(&c).filter(|(r, c)| r.is_finite() && c.is_finite());
         let unit = pairs().fold(0.0f64, |top, (r, c)| top.max(r.abs()).max(c.abs()));
-        let mut fractions = Fractions { unit, finite: 0, sums: [0.0; 4] };
+        // A difference of two large numbers is exact as it is, or does not fit.
+        let off = |r: f64, c: f64| match c - r {
+            e if e.is_finite() => e / unit,
+            _ => c / unit - r / unit,
+        };
+        let error = pairs().fold(0.0f64, |top, (r, c)| top.max(off(*r, *c).abs()));
+        let mut fractions = Fractions { unit, finite: 0, error, sums: [0.0; 4] };
         for (r, c) in pairs() {
+            let e = if error == 0.0 { 0.0 } else { off(*r, *c) / error };
             let (r, c) = (r / unit, c / unit);
             fractions.finite += 1;
-            for (sum, x) in fractions.sums.iter_mut().zip([r * r, c * c, r * c, (c - r) * (c - r)]) {
+            for (sum, x) in fractions.sums.iter_mut().zip([r * r, c * c, r * c, e * e]) {
                 *sum += x;
             }
         }

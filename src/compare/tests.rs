@@ -235,3 +235,16 @@ fn tolerances_that_are_no_distances_are_applied_to_every_element() {
     // Equal numbers are beyond a negative tolerance.
     check(&[0.0, 1.0], &[0.0, 1.0], 0.5, -1.0, 1);
 }
+
+#[test]
+fn small_errors_beside_squares_that_overflow_are_not_lost() {
+    let of = |values: [f64; 2]| Tensor::from_vec(DType::Float64, vec![2], values.to_vec());
+    let check = |r: [f64; 2], c: [f64; 2], rmse: f64, sqnr: f64| {
+        let got = measured(&of(r), &of(c));
+        let near = |got: f64, want: f64| (got / want - 1.0).abs() < 1e-12;
+        assert!(near(got.rmse.0, rmse) && near(got.sqnr_db.0, sqnr), "{r:?} {c:?}: {} {}", got.rmse.0, got.sqnr_db.0);
+    };
+    check([1e300, 1e140], [1e300, 2e140], 1e140 / 2f64.sqrt(), 3200.0);
+    check([1e300, 1e100], [1e300, 3e100], 2e100 / 2f64.sqrt(), 4000.0 - 20.0 * 2f64.log10());
+    check([1.5e308, 0.0], [-1.5e308, 0.0], 1.5e308 * 2f64.sqrt(), -20.0 * 2f64.log10());
+}

@@ -47,11 +47,21 @@ fn upload(cuda: &Cuda, tensor: &Tensor) -> Memory {
 /// Both ways give the same answer.
 fn check((cuda, comparer): &(Cuda, Comparer), reference: &Tensor, candidate: &Tensor, tolerance: Tolerance) {
     let (r, c) = (upload(cuda, reference), upload(cuda, candidate));
-    let got = comparer.compare(&r, &c, reference.dtype, &reference.shape, tolerance).unwrap().unwrap();
+    let got = comparer.compare(&r, &c, reference.dtype, &reference.shape, tolerance).unwrap();
     let want = compare(reference, candidate, tolerance);
+    let Some(got) = got else {
+        assert!(squares_overflow(reference, candidate), "{} is left to the host", reference.dtype);
+        return;
+    };
     assert_eq!((got.status, got.why), (want.status, want.why));
     let what = format!("{} {:?}", reference.dtype, reference.shape);
     same(&got.metrics.unwrap(), &want.metrics.unwrap(), &what);
+}
+
+/// Only of float64.
+fn squares_overflow(reference: &Tensor, candidate: &Tensor) -> bool {
+    let large = |tensor: &Tensor| tensor.view::<f64>().iter().any(|x| x.is_finite() && x.abs() > 1e153);
+    reference.dtype == DType::Float64 && (large(reference) || large(candidate))
 }
 
 fn same(got: &Metrics, want: &Metrics, what: &str) {

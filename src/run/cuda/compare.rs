@@ -95,7 +95,7 @@ impl Comparer {
             return Ok(None);
         }
         if n == 0 {
-            return Ok(Some(finish(dtype, shape, &[], &[0; COUNTERS])));
+            return Ok(finish(dtype, shape, &[], &[0; COUNTERS]));
         }
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         let kernel = self.kernel(&mut state, dtype)?;
@@ -123,7 +123,7 @@ impl Comparer {
         let words = self.cuda.copy_out(&state.result, bytes)?;
         let words: Vec<u64> = words.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let (parts, counts) = words.split_at(blocks as usize * WORDS);
-        Ok(Some(finish(dtype, shape, parts.as_chunks::<WORDS>().0, counts)))
+        Ok(finish(dtype, shape, parts.as_chunks::<WORDS>().0, counts))
     }
 
     fn kernel(&self, state: &mut State, dtype: DType) -> Result<CudaFunction, CudaError> {

@@ -21,6 +21,7 @@ __device__ __forceinline__ void join(Rest &to, const Rest &from) {
     to.mismatched += from.mismatched;
     to.ref_nonfinite += from.ref_nonfinite;
     to.cand_nonfinite += from.cand_nonfinite;
+    to.odd += from.odd;
     to.overflow += from.overflow;
     to.subnormal += from.subnormal;
 }
@@ -33,7 +34,7 @@ __device__ __forceinline__ Sums of_lane_above(const Sums &sums, int step) {
     return from;
 }
 
-// `full` groups can take the fast path. `totals` receives 18 words a block, `counts` is added to.
+// `full` groups can take the fast path. `totals` receives 19 words a block, `counts` is added to.
 extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
     compare(const Element *__restrict__ r, const Element *__restrict__ c, u64 n, u64 full, double atol, double rtol,
             double floor, double smallest_normal, float atol_below, float rtol_below, float atol_above,
@@ -81,9 +82,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
     for (int w = 1; w < WARPS; w++) join(sums, parts[w]);
     double reals[11] = {sums.e,     sums.ee,      sums.rr,         sums.cc,    sums.rc,   sums.rel,
                         rest.max_e, rest.max_rel, rest.max_scaled, rest.min_r, rest.max_r};
-    u64 whole[7] = {sums.finite,         rest.mismatched, rest.first,    rest.ref_nonfinite,
-                    rest.cand_nonfinite, rest.overflow,   rest.subnormal};
-    u64 *to = totals + (u64)blockIdx.x * 18;
+    u64 whole[8] = {sums.finite,         rest.mismatched, rest.first,    rest.ref_nonfinite,
+                    rest.cand_nonfinite, rest.odd,        rest.overflow, rest.subnormal};
+    u64 *to = totals + (u64)blockIdx.x * 19;
     for (int i = 0; i < 11; i++) to[i] = (u64)__double_as_longlong(reals[i]);
-    for (int i = 0; i < 7; i++) to[11 + i] = whole[i];
+    for (int i = 0; i < 8; i++) to[11 + i] = whole[i];
 }

@@ -42,6 +42,7 @@ __device__ __forceinline__ void plain(const Element *__restrict__ r, const Eleme
             wrong = !accepts(judge, x, e);
         } else {
             wrong = !(x == y || x != x && y != y);
+            rest.odd += wrong;
         }
         if (wrong) {
             rest.mismatched++;

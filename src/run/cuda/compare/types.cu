@@ -41,7 +41,7 @@ struct Sums {
 struct Rest {
     double max_e, max_rel, max_scaled, min_r, max_r;  // max_scaled: twice the CPU's
     u64 first;
-    u32 mismatched, ref_nonfinite, cand_nonfinite, overflow, subnormal, unused;
+    u32 mismatched, ref_nonfinite, cand_nonfinite, odd, overflow, subnormal;  // odd: not finite, and not alike
 };
 
 __device__ __forceinline__ double larger(double a, double b) { return b > a ? b : a; }
