@@ -11,7 +11,7 @@ use crate::run::RunError;
 pub struct ParseError {
     /// The index of the node in the model; `None` when it is about no single node.
     pub node: Option<usize>,
-    /// Of the node.
+    /// Of the node; empty in 8.6, which tells its index alone.
     pub name: String,
     /// Its operator.
     pub op: String,
@@ -62,8 +62,8 @@ impl ParseError {
     fn of(error: sys::Ref<sys::ParserError>) -> ParseError {
         ParseError {
             node: usize::try_from(error.node()).ok(),
-            name: error.node_name(),
-            op: error.operator(),
+            name: error.node_name().unwrap_or_default(),
+            op: error.operator().unwrap_or_default(),
             code: error.code(),
             desc: error.description(),
             file: error.file(),
@@ -102,6 +102,7 @@ impl fmt::Display for ParseError {
         match (self.name.is_empty(), self.node) {
             (false, _) => write!(f, "node '{}' ({}): ", self.name, self.op)?,
             (true, Some(node)) if !self.op.is_empty() => write!(f, "node {node} ({}): ", self.op)?,
+            (true, Some(node)) => write!(f, "node {node}: ")?,
             _ => {}
         }
         let own = self.own_words();
