@@ -44,6 +44,7 @@ impl Network {
     pub fn parse(&mut self, model: &[u8], path: Option<&Path>) -> Result<(), Vec<ParseError>> {
         let path = path.map(path_text).transpose()?;
         self.parse_with(|parser| parser.parse(model, path.as_deref()).unwrap_or(false))
+            .map_err(|errors| ParseError::named(errors, model))
     }
 
     /// The same for a file that TensorRT reads itself.

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use prost::Message;
+
 use super::loaded::Library;
 use super::sys;
+use crate::onnx::ModelProto;
 use crate::run::RunError;
 
 /// One complaint of the parser.
@@ -51,6 +54,20 @@ impl ParseError {
     pub(super) fn all(parser: sys::Ref<sys::Parser>) -> Vec<ParseError> {
         let errors = (0..parser.error_count()).filter_map(|i| parser.error(i));
         errors.map(ParseError::of).collect()
+    }
+
+    /// With the names and operators of their nodes, where the parser told an index alone.
+    pub(super) fn named(mut errors: Vec<ParseError>, model: &[u8]) -> Vec<ParseError> {
+        if errors.iter().all(|error| error.node.is_none() || !error.op.is_empty()) {
+            return errors;
+        }
+        let graph = ModelProto::decode(model).ok().and_then(|model| model.graph).unwrap_or_default();
+        for error in errors.iter_mut().filter(|error| error.op.is_empty()) {
+            if let Some(node) = error.node.and_then(|index| graph.node.get(index)) {
+                (error.name, error.op) = (node.name().to_string(), node.op_type().to_string());
+            }
+        }
+        errors
     }
 
     /// A complaint of our own, about no single node.
@@ -126,6 +143,7 @@ fn message(desc: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::{GraphProto, NodeProto};
 
     #[test]
     fn what_the_user_reads() {
@@ -154,6 +172,24 @@ mod tests {
         check("", "", "Assertion failed: convert(a::b, &c) && \"Failed to convert.\"", "Failed to convert.");
         check("", "", "", "the model cannot be read");
         check("act", "F", "Assertion failed: x", "node 'act' (F): x");
+    }
+
+    /// TensorRT 8.6 tells no names.
+    #[test]
+    fn names_come_from_the_model() {
+        let mut graph = GraphProto::default();
+        graph.node =
+            vec![NodeProto::new("Relu", "", &["x"], &["a"]), NodeProto::new("Pow", "square", &["a", "p"], &["y"])];
+        let model = ModelProto { graph: Some(graph), ..Default::default() }.encode_to_vec();
+        let check = |node: Option<usize>, expected: &str| {
+            let error = ParseError { node, ..ParseError::of_the_model("no importer") };
+            let [named] = &ParseError::named(vec![error], &model)[..] else { panic!() };
+            assert_eq!(named.to_string(), expected);
+        };
+        check(Some(1), "node 'square' (Pow): no importer");
+        check(Some(0), "node 0 (Relu): no importer");
+        check(Some(7), "node 7: no importer");
+        check(None, "no importer");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::run::RunError;
-use crate::run::tensorrt::{Config, Flag, Layer, Library, Network, Options, Typing};
+use crate::run::tensorrt::{Config, Flag, Layer, Library, Network, Options, Tensor, Typing};
 use crate::tensor::DType;
 
 /// Who decides about types: the builder, where it is left to, or where it knows no other way.
@@ -27,10 +27,13 @@ pub fn ask(
     if !nodes.is_empty() {
         kept.extend(network.layers().into_iter().filter(is_one));
     }
+    if !library.strongly_typed() {
+        config.set(Flag::Int8, is_quantised(network))?;
+    }
     if let Some(dtype) = options.weak {
         config.set(lowering(dtype)?, true)?;
     } else if !library.strongly_typed() {
-        kept.extend(allow_the_models(network, config)?);
+        kept.extend(allow_halves(network, config)?);
     }
     kept.iter().try_for_each(keep_float32)?;
     if typing(library, options) == Typing::Weak {
@@ -39,16 +42,22 @@ pub fn ask(
     Ok(())
 }
 
-/// A builder that cannot be told to take the model's own types: it is allowed those that the model has. The layers that are to stay
-/// float32 come back: those that hand on nothing else, where some are float16. In a quantised model, Q and DQ nodes decide.
-fn allow_the_models<'n>(network: &'n Network, config: &mut Config) -> Result<Vec<Layer<'n>>, RunError> {
-    let layers = network.layers();
-    let has = |dtype| network.inputs().into_iter().chain(network.tensors()).any(|t| t.dtype() == Some(dtype));
-    let (half, quantised) = (has(DType::Float16), has(DType::Int8));
-    config.set(Flag::Fp16, half)?;
-    config.set(Flag::Int8, quantised)?;
+/// Does it quantise? A builder that cannot be told to take the model's own types wants a flag for it.
+fn is_quantised(network: &Network) -> bool {
+    network.layers().iter().any(|layer| matches!(layer.kind().as_str(), "QUANTIZE" | "DEQUANTIZE"))
+}
+
+/// Such a builder is allowed float16 where the model has it. The layers that are to stay float32 come back: those that hand on nothing
+/// else, where some are float16. In a quantised model none is held, for Q and DQ nodes to be fused with what is between them.
+fn allow_halves<'n>(network: &'n Network, config: &mut Config) -> Result<Vec<Layer<'n>>, RunError> {
+    let is_half = |tensor: &Tensor| tensor.dtype() == Some(DType::Float16);
+    if !network.inputs().iter().chain(&network.tensors()).any(is_half) {
+        return Ok(Vec::new());
+    }
+    config.set(Flag::Fp16, true)?;
     let is_float32 = |layer: &Layer| layer.outputs().iter().all(|tensor| tensor.dtype() == Some(DType::Float32));
-    Ok(layers.into_iter().filter(|layer| half && !quantised && is_float32(layer)).collect())
+    let held = !is_quantised(network);
+    Ok(network.layers().into_iter().filter(|layer| held && is_float32(layer)).collect())
 }
 
 /// The flag that lets the builder lower precision.
