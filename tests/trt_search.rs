@@ -118,6 +118,15 @@ fn tensorrt_8_is_searched_by_outputs() {
     let typed = run(8, "", "bisect --candidate trt:fp16 --strongly-typed", &model, &data);
     assert_eq!(typed.status, 2);
     assert!(typed.stderr.contains("TensorRT 8.6.1 has no strongly typed networks; leave it out"), "{}", typed.stderr);
+    for way in ["debug", "unfused"] {
+        let unseen = run(8, "wrong=relu_7", &format!("bisect --candidate trt --observe {way}"), &model, &data);
+        assert_eq!(unseen.status, 2, "{}", unseen.stdout);
+        assert!(
+            unseen.stderr.contains("--observe: tensorrt 8.6.1 cannot show tensors in this way"),
+            "{}",
+            unseen.stderr
+        );
+    }
     let bf16 = run(8, "", "bisect --candidate trt:bf16", &model, &data);
     assert_eq!(bf16.status, 3);
     assert!(bf16.stderr.contains("TensorRT 8.6.1 has no builder flag kBF16"), "{}", bf16.stderr);

@@ -86,10 +86,7 @@ impl Kind {
 
     /// Is it a version whose interface layerdiff knows? A name such as `libnvinfer.so.8` leaves open which 8 it is.
     fn drives(self, version: &[u32]) -> bool {
-        match (self, version) {
-            (Kind::Full | Kind::Lean, [8] | [8, 6, ..] | [10 | 11, ..]) | (Kind::Rtx, [1, ..]) => true,
-            _ => false,
-        }
+        matches!((self, version), (Kind::Full | Kind::Lean, [8] | [8, 6, ..] | [10 | 11, ..]) | (Kind::Rtx, [1, ..]))
     }
 }
 

@@ -177,9 +177,9 @@ mod tests {
     /// TensorRT 8.6 tells no names.
     #[test]
     fn names_come_from_the_model() {
-        let mut graph = GraphProto::default();
-        graph.node =
+        let node =
             vec![NodeProto::new("Relu", "", &["x"], &["a"]), NodeProto::new("Pow", "square", &["a", "p"], &["y"])];
+        let graph = GraphProto { node, ..Default::default() };
         let model = ModelProto { graph: Some(graph), ..Default::default() }.encode_to_vec();
         let check = |node: Option<usize>, expected: &str| {
             let error = ParseError { node, ..ParseError::of_the_model("no importer") };
