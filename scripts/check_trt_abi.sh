@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# usage: scripts/check_trt_abi.sh     checks src/run/tensorrt/abi.txt against NVIDIA's public headers, with g++
+# usage: scripts/check_trt_abi.sh [FOLDER]     checks src/run/tensorrt/abi.txt against NVIDIA's public headers, with g++
 #
 # The headers lie in two crates: TensorRT 10.16 in trtx-sys 0.5.0; 11.4 and TensorRT-RTX 1.3 to 1.7 in 0.9.1. Cargo fetches them.
+# No crate has those of 8.6: they are checked where FOLDER has them, which are `include` of NVIDIA/TensorRT at release/8.6 and
+# NvOnnxParser.h of onnx/onnx-tensorrt at 8.6-GA.
 # Prints one line a set of headers. Needs g++ 10 or newer and cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,7 +44,7 @@ check() {
     local build=$work/$3
     mkdir -p "$build"
     column "$2" "$3" >"$build/table.inc"
-    g++ -std=c++20 -w -O0 -I "$build" -I "$1" -I "$(dirname "$1")" -o "$build/probe" tests/trt_abi/probe.cpp
+    g++ -std=c++20 -w -O0 -I "$build" -I "$1" -I "$ten" -o "$build/probe" tests/trt_abi/probe.cpp
     local said right=0
     said=$("$build/probe") || right=1
     echo "$(basename "$1"): $said"
@@ -52,8 +54,15 @@ check() {
 ten=$(headers_of headers_10)
 rest=$(headers_of headers_11)
 status=0
-check "$ten/TRT-Enterprise-10.16" 1 10.16 || status=1
-check "$rest/TRT-Enterprise-11.4" 3 11.4 || status=1
-for version in 1.3 1.4; do check "$rest/TRT-RTX-$version" 4 $version || status=1; done
-for version in 1.5 1.6 1.7; do check "$rest/TRT-RTX-$version" 5 $version || status=1; done
+if [[ $# -gt 0 ]]; then
+    grep -q 'NV_TENSORRT_MAJOR 8' "$1/NvInferVersion.h" && grep -q 'NV_TENSORRT_MINOR 6' "$1/NvInferVersion.h" ||
+        { echo "$1 has not the headers of TensorRT 8.6" >&2; exit 2; }
+    check "$1" 1 8.6 || status=1
+else
+    echo "TensorRT 8.6: not checked, no folder with its headers was given"
+fi
+check "$ten/TRT-Enterprise-10.16" 2 10.16 || status=1
+check "$rest/TRT-Enterprise-11.4" 4 11.4 || status=1
+for version in 1.3 1.4; do check "$rest/TRT-RTX-$version" 5 $version || status=1; done
+for version in 1.5 1.6 1.7; do check "$rest/TRT-RTX-$version" 6 $version || status=1; done
 exit $status

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# usage: scripts/trt_double.sh     makes the test doubles of TensorRT 10, TensorRT 11 and libcuda in target/trt_double
+# usage: scripts/trt_double.sh     makes the test doubles of TensorRT 8.6, 10, 11 and libcuda in target/trt_double
 #
 # 10/ and 11/   libnvinfer.so.N, libnvonnxparser.so.N and the driver `smoke` of the same headers
+# 8/            the same of 8.6, with headers that tests/trt_double/headers8.py makes of those of 10
 # cuda/         libcuda.so.1 (and libcuda.so, a link to it)
 #
 # Needs g++ (C++17), python3 and cargo, which fetches the public headers. Does nothing when all is newer than its sources.
@@ -11,12 +12,12 @@ cd "$(dirname "$0")/.."
 
 source=$PWD/tests/trt_double
 out=$PWD/target/trt_double
-mkdir -p "$out/objects" "$out"/10 "$out"/11 "$out"/cuda
+mkdir -p "$out/objects" "$out"/8 "$out"/10 "$out"/11 "$out"/cuda
 exec 9>"$out/lock"
 flock 9
 
 stamp=$out/built
-if [[ -f $stamp && -z $(find "$source" scripts/trt_double.sh -newer "$stamp" -type f -print -quit) ]]; then
+if [[ -f $stamp && -z $(find "$source" scripts/trt_double.sh src/run/tensorrt/abi.txt -newer "$stamp" -type f -print -quit) ]]; then
     exit 0
 fi
 rm -f "$stamp"
@@ -44,8 +45,14 @@ parser=(common parser)
 compile() { printf '%s\0' "g++ ${*:3} -c '$source/$1' -o '$2'"; }
 
 declare -A include
-for n in 10 11; do
-    { read -r root; read -r folder; } < <(headers "$n")
+for n in 10 11 8; do
+    if [[ $n == 8 ]]; then
+        { read -r root; read -r folder; } < <(headers 10)
+        python3 "$source/headers8.py" src/run/tensorrt/abi.txt "$folder" "$out/made8"
+        folder=$out/made8
+    else
+        { read -r root; read -r folder; } < <(headers "$n")
+    fi
     # The headers also want cuda_runtime_api.h, of which the crate has what they need.
     include[$n]="-isystem '$folder' -isystem '$root' -I '$out/objects/$n'"
     mkdir -p "$out/objects/$n"
@@ -54,7 +61,7 @@ done
 {
     for name in "${plain[@]}"; do compile "$name.cpp" "$out/objects/$name.o" "${flags[@]}"; done
     for name in cuda cuda_streams cuda_machine; do compile "$name.cpp" "$out/objects/$name.o" "${flags[@]}"; done
-    for n in 10 11; do
+    for n in 8 10 11; do
         for name in "${infer[@]}" parser; do
             compile "$name.cpp" "$out/objects/$n/$name.o" "${flags[@]}" "-I '$source' ${include[$n]}"
         done
@@ -70,7 +77,7 @@ objects() {
 }
 common=()
 for name in "${plain[@]}"; do common+=("$out/objects/$name.o"); done
-for n in 10 11; do
+for n in 8 10 11; do
     g++ -shared -Wl,-z,defs -Wl,-soname,libnvinfer.so.$n -o "$out/$n/libnvinfer.so.$n" $(objects $n "${infer[@]}") "${common[@]}" -ldl
     g++ -shared -Wl,-z,defs -Wl,-soname,libnvonnxparser.so.$n '-Wl,-rpath,$ORIGIN' -o "$out/$n/libnvonnxparser.so.$n" \
         $(objects $n "${parser[@]}") "$out/objects/model.o" "$out/$n/libnvinfer.so.$n"

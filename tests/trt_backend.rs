@@ -1,4 +1,4 @@
-//! The TensorRT backend in its worker process: on the doubles of TensorRT 10 and 11 (tests/trt_double), where everything runs, and on the real
+//! The TensorRT backend in its worker process: on the doubles of TensorRT 8.6, 10 and 11 (tests/trt_double), where everything runs, and on the real
 //! TensorRT-RTX (scripts/tensorrt.sh), which parses and builds here.
 
 mod common;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use common::{model_of, root, testdata};
 use layerdiff::load::{Lean, Model, testset};
-use layerdiff::onnx::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
+use layerdiff::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use layerdiff::run::ort::{Ort, Provider, library};
 use layerdiff::run::tensorrt::{Options, Range, TensorRt};
 use layerdiff::run::worker::{Task, Worker};
@@ -18,8 +18,10 @@ use layerdiff::tensor::{DType, Tensor, Tensors};
 use prost::Message;
 use serde_json::Value;
 
-/// Both doubles.
-const VERSIONS: [u32; 2] = [10, 11];
+/// All doubles.
+const VERSIONS: [u32; 3] = [8, 10, 11];
+/// Those that have 64-bit integers and a listener for what is inside an engine.
+const NEWER: [u32; 2] = [10, 11];
 
 /// target/trt_double, built once.
 fn doubles() -> &'static Path {
@@ -182,7 +184,7 @@ fn engines_compute_what_onnx_runtime_computes() {
 fn values_keep_their_types_and_are_converted_never_reinterpreted() {
     let ints = small(DType::Int64, vec![node("Neg", &["x"], "y")], &[("y", DType::Int64)]);
     let x = feed(Tensor::i64(&[4], &[1, -2, 3, i64::from(i32::MAX)]));
-    for version in VERSIONS {
+    for version in NEWER {
         let worker = worker(options(version), "");
         let got = run(&worker, &ints, std::slice::from_ref(&x), &names(&["y"])).unwrap();
         assert_eq!(got[0]["y"].view::<i64>().as_ref(), [-1, 2, -3, -i64::from(i32::MAX)]);
@@ -209,7 +211,7 @@ fn tensors_inside_are_seen_in_three_ways() {
     let of = |wanted: &[&str]| {
         exact.iter().filter(|(n, _)| wanted.contains(&n.as_str())).map(|(n, t)| (n.clone(), t.clone())).collect()
     };
-    for version in VERSIONS {
+    for version in NEWER {
         let (worker, log) = logged(options(version));
         let see = |model: &Lean, observe| {
             let how = How { observe, ..How::default() };
@@ -269,7 +271,9 @@ fn an_output_whose_size_only_the_run_tells_grows() {
         let feeds = [[1.0, 0.0, 2.0, 3.0], [0.0, 0.0, 5.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
         let feeds = feeds.map(|values| feed(Tensor::f32(&[4], &values)));
         let got = run(&worker, &model, &feeds, &names(&["y"])).unwrap();
-        let got: Vec<Vec<i64>> = got.iter().map(|values| values["y"].view::<i64>().into_owned()).collect();
+        // TensorRT 8.6 has 32-bit integers for it.
+        let wide = |values: &Tensors| layerdiff::precision::cast(&values["y"], DType::Int64).unwrap();
+        let got: Vec<Vec<i64>> = got.iter().map(|values| wide(values).view::<i64>().into_owned()).collect();
         assert_eq!(got, [vec![0, 2, 3], vec![2], vec![0, 1, 2, 3]]);
     }
 }
@@ -279,19 +283,21 @@ fn weak_typing_lowers_what_is_not_kept() {
     let x = [feed(numbers(&[2, 4]))];
     let weak = |version| Options { weak: Some(DType::Float16), ..options(version) };
     let exact = run(&ort(), &marked(&[]), &x, &names(&["y"])).unwrap().remove(0);
-    let (worker, log) = logged(weak(10));
-    let build = |float32: &[&str]| -> Answer {
-        let how = How { float32: names(float32), ..How::default() };
-        build(&worker, &marked(&[]), &x, &names(&["y"]), &how).unwrap()
-    };
-    let low = build(&[]);
-    assert!(!low.values[0]["y"].identical(&exact["y"]));
-    let kept = build(&["matmul0", "add0", "relu0", "matmul1", "node_of_y"]);
-    assert!(kept.values[0]["y"].identical(&exact["y"]));
-    build(&["matmul1"]);
-    let floats: Vec<usize> = log().iter().map(|build| build["float_layers"].as_array().unwrap().len()).collect();
-    assert_eq!(floats, [0, 5, 1]);
-    assert!(log().iter().all(|build| build["strongly_typed"] == false));
+    for version in [8, 10] {
+        let (worker, log) = logged(weak(version));
+        let build = |float32: &[&str]| -> Answer {
+            let how = How { float32: names(float32), ..How::default() };
+            build(&worker, &marked(&[]), &x, &names(&["y"]), &how).unwrap()
+        };
+        let low = build(&[]);
+        assert!(!low.values[0]["y"].identical(&exact["y"]));
+        let kept = build(&["matmul0", "add0", "relu0", "matmul1", "node_of_y"]);
+        assert!(kept.values[0]["y"].identical(&exact["y"]));
+        build(&["matmul1"]);
+        let floats: Vec<usize> = log().iter().map(|build| build["float_layers"].as_array().unwrap().len()).collect();
+        assert_eq!(floats, [0, 5, 1]);
+        assert!(log().iter().all(|build| build["strongly_typed"] == false));
+    }
     match started(weak(11), environment("")) {
         Err(RunError::Missing(why)) => assert!(why.contains("convert the model"), "{why}"),
         other => panic!("{:?}", other.map(|_| ())),
@@ -339,7 +345,7 @@ fn one_build_serves_latency_and_runs_and_tells_its_settings() {
             (&true.into(), &2.into(), &(1 << 28).into())
         );
         assert!(!build["flags"].to_string().contains("TF32"), "{build}");
-        assert!(build["flags"].to_string().contains("STRICT_NANS"), "{build}");
+        assert_eq!(build["flags"].to_string().contains("STRICT_NANS"), version != 8, "{build}");
         // The next process starts with the timings of this one.
         let (worker, log) = logged(more);
         run(&worker, &model, &[x], &names(&["y"])).unwrap();
@@ -356,11 +362,16 @@ fn profiles_come_from_the_user_or_the_data() {
     let model = lean(&testdata("dynamic_batch").join("model.onnx"));
     let range =
         |input: &str, max: i64| Range { input: input.into(), min: vec![1, 8], opt: vec![2, 8], max: vec![max, 8] };
-    let run = |ranges: Vec<Range>, rows: usize| {
-        let worker = worker(Options { profiles: ranges, ..options(10) }, "");
+    let run_on = |version: u32, ranges: Vec<Range>, rows: usize| {
+        let worker = worker(Options { profiles: ranges, ..options(version) }, "");
         run(&worker, &model, &[feed(numbers(&[rows, 8]))], &names(&["y"])).map(|values| values[0]["y"].shape.clone())
     };
-    assert_eq!(run(vec![range("x", 4)], 3), Ok(vec![3, 8]));
+    for version in VERSIONS {
+        assert_eq!(run_on(version, vec![range("x", 4)], 3), Ok(vec![3, 8]));
+    }
+    let run = |ranges: Vec<Range>, rows: usize| run_on(8, ranges, rows);
+    let huge = run(vec![range("x", 1 << 31)], 3).unwrap_err();
+    assert!(reason(&huge).contains("2147483648"), "no room for it in 32 bits: {huge}");
     let outside = run(vec![range("x", 4)], 5).unwrap_err();
     assert!(matches!(outside, RunError::Run { .. }) && reason(&outside).contains("5"), "{outside}");
     let unknown = run(vec![range("z", 4)], 3).unwrap_err();
@@ -401,6 +412,7 @@ fn a_ready_engine_is_checked_and_run() {
     refused(10, &plan, &other, "'x' is int64 in the model, which cannot become the engine's float32");
     refused(10, &plan, &other, "the engine's output 'y' is not in the model, whose outputs are: z");
     refused(11, &plan, &marked(&[]), "cannot load");
+    refused(8, &plan, &marked(&[]), "cannot load");
     let corrupt = dir.path().join("corrupt.plan");
     std::fs::write(&corrupt, &std::fs::read(&plan).unwrap()[..100]).unwrap();
     refused(10, &corrupt, &marked(&[]), "corrupt.plan: ");
@@ -490,6 +502,50 @@ fn many_builds_in_one_process() {
     let broken = Lean { bytes: vec![1, 2, 3], folder: PathBuf::new() };
     run(&backend, &broken, &x, &names(&["y"])).unwrap_err();
     run(&backend, &marked(&[]), &[Tensors::new()], &names(&["y"])).unwrap_err();
+}
+
+/// Its parser makes 32-bit integers of them, and layerdiff of what it is fed.
+#[test]
+fn tensorrt_8_has_no_64_bit_integers() {
+    let worker = worker(options(8), "");
+    let ints = small(DType::Int64, vec![node("Neg", &["x"], "y")], &[("y", DType::Int64)]);
+    let neg = |values: &[i64; 4]| run(&worker, &ints, &[feed(Tensor::i64(&[4], values))], &names(&["y"]));
+    let got = neg(&[1, -2, 3, i64::from(i32::MAX)]).unwrap();
+    assert_eq!((got[0]["y"].dtype, got[0]["y"].view::<i32>().as_ref()), (DType::Int32, &[-1, 2, -3, -i32::MAX][..]));
+    let large = neg(&[1, 1 << 40, 0, 0]).unwrap_err();
+    assert!(reason(&large).contains("input 'x'"), "{large}");
+    assert!(reason(&large).contains("its value 1099511627776 is out of the range of int32"), "{large}");
+}
+
+/// A model's own types are no must in it: the builder is allowed those that the model has, and keeps the rest FP32.
+#[test]
+fn tensorrt_8_is_allowed_the_types_of_the_model() {
+    let flags = |model: &Lean, x: Tensor| {
+        let (worker, log) = logged(options(8));
+        run(&worker, model, &[feed(x)], &names(&["y"])).unwrap();
+        let [build] = &log()[..] else { panic!("{:?}", log()) };
+        (build["flags"].to_string(), build["float_layers"].to_string())
+    };
+    let cast = |name: &str, input: &str, output: &str, to: i64| {
+        NodeProto::new("Cast", name, &[input], &[output]).with(AttributeProto::int("to", to))
+    };
+    let single = small(DType::Float32, vec![node("Relu", &["x"], "y")], &[("y", DType::Float32)]);
+    let x = Tensor::f32(&[4], &[1.0, -1.0, 0.5, 2.0]);
+    assert_eq!(flags(&single, x.clone()), ("[]".to_string(), "[]".to_string()));
+    let nodes = vec![cast("down", "x", "h", 10), node("Relu", &["h"], "r"), cast("up", "r", "y", 1)];
+    let (some, kept) = flags(&small(DType::Float32, nodes, &[("y", DType::Float32)]), x.clone());
+    assert_eq!(some, r#"["FP16","OBEY_PRECISION_CONSTRAINTS"]"#);
+    assert_eq!(kept, r#"["up"]"#);
+    let nodes = vec![
+        NodeProto::new("QuantizeLinear", "q", &["x", "s"], &["i"]),
+        NodeProto::new("DequantizeLinear", "dq", &["i", "s"], &["y"]),
+    ];
+    let mut quantised = small(DType::Float32, nodes, &[("y", DType::Float32)]);
+    let mut model = ModelProto::decode(&quantised.bytes[..]).unwrap();
+    let scale = testset::tensor_to_proto("s", &Tensor::f32(&[], &[0.5]));
+    model.graph.as_mut().unwrap().initializer.push(scale);
+    quantised.bytes = model.encode_to_vec();
+    assert_eq!(flags(&quantised, x), (r#"["INT8"]"#.to_string(), "[]".to_string()));
 }
 
 /// TensorRT-RTX itself: it parses and builds without a GPU, and does not run.

@@ -1,4 +1,4 @@
-//! `bisect` with `trt` candidates on the test doubles of TensorRT 10 and 11: planted faults that show, hide or move when
+//! `bisect` with `trt` candidates on the test doubles of TensorRT 8.6, 10 and 11: planted faults that show, hide or move when
 //! tensors are marked are found, with few builds. What the doubles do: tests/trt_double/double.hpp.
 
 mod common;
@@ -101,6 +101,39 @@ fn a_healthy_engine_agrees_and_tf32_is_off_unless_asked_for() {
     }
 }
 
+/// No listener, no flag for the model's own types, no names in what the parser says: what 8.6 has is enough to find a fault.
+#[test]
+fn tensorrt_8_is_searched_by_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = network::deep(folder.path(), 60);
+    assert_eq!(run(8, "", "bisect --candidate trt", &model, &data).status, 0);
+    for (fault, node) in [("wrong=relu_7", "relu_7"), ("wrong=add_3;wrong_marked=relu_*", "add_3")] {
+        let found = run(8, fault, "bisect --candidate trt --no-reduce", &model, &data);
+        assert_eq!(found.status, 1, "{fault}: {}{}", found.stdout, found.stderr);
+        let report = found.report();
+        assert!(accused(&report)[0].contains(&node.to_string()), "{fault}: {:?}", accused(&report));
+        assert_eq!(report.candidate.version, "8.6.1");
+        assert_eq!(report.search.observed, ["outputs"]);
+    }
+    let typed = run(8, "", "bisect --candidate trt:fp16 --strongly-typed", &model, &data);
+    assert_eq!(typed.status, 2);
+    assert!(typed.stderr.contains("TensorRT 8.6.1 has no strongly typed networks; leave it out"), "{}", typed.stderr);
+    for way in ["debug", "unfused"] {
+        let unseen = run(8, "wrong=relu_7", &format!("bisect --candidate trt --observe {way}"), &model, &data);
+        assert_eq!(unseen.status, 2, "{}", unseen.stdout);
+        assert!(
+            unseen.stderr.contains("--observe: tensorrt 8.6.1 cannot show tensors in this way"),
+            "{}",
+            unseen.stderr
+        );
+    }
+    let bf16 = run(8, "", "bisect --candidate trt:bf16", &model, &data);
+    assert_eq!(bf16.status, 3);
+    assert!(bf16.stderr.contains("TensorRT 8.6.1 has no builder flag kBF16"), "{}", bf16.stderr);
+    let refused = run(8, "unsupported=LeakyRelu", "bisect --candidate trt", &model, &data);
+    assert!(refused.stderr.contains("'relu_0' (LeakyRelu)"), "{}", refused.stderr);
+}
+
 #[test]
 fn a_candidate_that_cannot_be_trusted_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,19 +177,22 @@ fn failures_of_the_library_are_no_wrong_results() {
 fn ctrl_c_stops_a_long_build() {
     let folder = tempfile::tempdir().unwrap();
     let (model, data) = network::deep(folder.path(), 60);
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = command(11, "slow_build=60", "bisect --candidate trt", &model, &data, dir.path());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let stopped = (0..100).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        child.try_wait().unwrap().is_some()
-    });
-    let _ = child.kill();
-    assert!(stopped, "the build of a minute went on for five seconds");
-    let report = std::fs::read_to_string(dir.path().join("out/report.json"));
-    assert!(report.is_ok_and(|text| serde_json::from_str::<Report>(&text).is_ok()), "no valid partial report");
+    // 8.6 has nobody to ask whether to go on: its process is ended.
+    for version in [11, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = command(version, "slow_build=60", "bisect --candidate trt", &model, &data, dir.path());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let stopped = (0..100).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            child.try_wait().unwrap().is_some()
+        });
+        let _ = child.kill();
+        assert!(stopped, "TensorRT {version}: the build of a minute went on for five seconds");
+        let report = std::fs::read_to_string(dir.path().join("out/report.json"));
+        assert!(report.is_ok_and(|text| serde_json::from_str::<Report>(&text).is_ok()), "no valid partial report");
+    }
 }
 
 #[test]
@@ -181,7 +217,7 @@ fn overrides_cure_both_families() {
     let (model, data) = (testdata("layernorm_overflow/model.onnx"), testdata("layernorm_overflow/inputs.npz"));
     // The CPU under the double computes typed halves in FP32, so there a kernel is wrong in half precision only.
     for (version, fault, words) in
-        [(10, "", ""), (10, "precision=ln_pow", "--strongly-typed"), (11, "precision=ln_pow", "")]
+        [(8, "", ""), (10, "", ""), (10, "precision=ln_pow", "--strongly-typed"), (11, "precision=ln_pow", "")]
     {
         let found = run(version, fault, &format!("bisect --candidate trt:fp16 {words}"), &model, &data);
         assert_eq!(found.status, 1, "{version} {words}: {}{}", found.stdout, found.stderr);

@@ -145,7 +145,7 @@ pub struct EngineArgs {
     /// Shapes of an input that the engine is built for (repeatable) [default: those of the data]
     #[arg(long, value_name = "NAME=MIN:OPT:MAX", value_parser = parse_profile, help_heading = "TensorRT")]
     pub profile: Vec<Range>,
-    /// On TensorRT 10, take precisions from a converted model too, as TensorRT 11 and RTX do
+    /// On TensorRT 10, take precisions from a converted model too, as TensorRT 11 and RTX do (8.6 cannot)
     #[arg(long, help_heading = "TensorRT")]
     pub strongly_typed: bool,
     /// Timings of earlier builds, shared by all builds [default: in layerdiff's cache]

@@ -374,6 +374,15 @@ fn searchable(plan: &Plan, candidate: &Side) -> anyhow::Result<()> {
         "--by precision looks for nodes that must stay in FP32: use `bisect` with a candidate of FP16, BF16 or TF32 that runs this very model, and without --no-overrides"
     );
     ensure!(
+        plan.search
+            .observe
+            .wish()
+            .is_none_or(|way| !candidate.is_engine() || !candidate.runs() || candidate.observes(way)),
+        "--observe: {} {} cannot show tensors in this way, which newer versions can; use --observe outputs",
+        candidate.about().info.backend,
+        candidate.about().info.version
+    );
+    ensure!(
         plan.search.by != By::BuildRoute || candidate.is_engine(),
         "--by build-route turns the knobs of TensorRT's compiler; use --candidate trt"
     );

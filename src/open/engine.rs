@@ -62,7 +62,13 @@ pub fn start(
     }
     let workers = pool(&options, args)?;
     // Which precisions a builder may choose by itself is known once its library has told its version.
-    let chooses = workers.about().builder.is_some_and(leaves_precisions) && !args.strongly_typed;
+    let builder = workers.about().builder;
+    ensure!(
+        !args.strongly_typed || builder.is_none_or(|builder| builder.strongly_typed),
+        "--strongly-typed: TensorRT {} has no strongly typed networks; leave it out, and the builder is left to choose",
+        workers.about().info.version
+    );
+    let chooses = builder.is_some_and(leaves_precisions) && !args.strongly_typed;
     Ok(match low {
         Some(low) if chooses => {
             drop(workers);
@@ -74,7 +80,7 @@ pub fn start(
     })
 }
 
-/// TensorRT 10 is left to choose; TensorRT-RTX gets a model converted, in whichever version.
+/// TensorRT 8.6 and 10 are left to choose; TensorRT-RTX gets a model converted, in whichever version.
 fn leaves_precisions(builder: Builder) -> bool {
     builder.weakly_typed && !builder.rtx
 }

@@ -59,6 +59,8 @@ pub struct Builder {
     pub rtx: bool,
     /// Can a network leave precisions to it?
     pub weakly_typed: bool,
+    /// Can the types of the model be a must? Else a model is built in the precisions that its types allow.
+    pub strongly_typed: bool,
 }
 
 /// Whether products of float32 may be TF32's, whose operands have mantissas of 10 bits.

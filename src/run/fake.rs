@@ -117,7 +117,7 @@ pub fn told(question: &Question) -> Told {
 /// Has something to tell to every question, of what is in it, and every ability.
 pub fn talkative() -> Fake {
     let able = |about: &mut About| {
-        about.builder = Some(super::Builder { rtx: true, weakly_typed: true });
+        about.builder = Some(super::Builder { rtx: true, weakly_typed: true, strongly_typed: true });
         about.observes = vec![super::Observe::Debug, super::Observe::Unfused];
         about.compares = true;
         about.tf32 = super::Tf32::Told;

@@ -141,7 +141,7 @@ pub fn model_of(graph: layerdiff::onnx::GraphProto) -> layerdiff::onnx::ModelPro
     }
 }
 
-/// target/trt_double: the test doubles of TensorRT 10 and 11 and of libcuda, built once.
+/// target/trt_double: the test doubles of TensorRT 8.6, 10 and 11 and of libcuda, built once.
 pub fn doubles() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {

@@ -35,8 +35,18 @@ static long long slot(Method method)
     return (offset - 1) / static_cast<std::ptrdiff_t>(sizeof(void*));
 }
 
+#if NV_TENSORRT_MAJOR == 8
+using Deserialize = ICudaEngine* (VRuntime::*) (void const*, std::size_t, IPluginFactory*) noexcept;
+// Not there: nothing of theirs is.
+struct IProgressMonitor {};
+struct IDebugListener {};
+enum class ExecutionContextAllocationStrategy {};
+using Size = int32_t;
+#else
 // TensorRT 10 has two forms of it; the one with two arguments is meant.
 using Deserialize = ICudaEngine* (VRuntime::*) (void const*, std::size_t) noexcept;
+using Size = int64_t;
+#endif
 
 static bool destroyed = false, freed = false;
 
@@ -60,6 +70,7 @@ struct Logger : Probe<ILogger>
 {
     void log(Severity, char const*) noexcept override {}
 };
+#if NV_TENSORRT_MAJOR != 8
 struct Monitor : Probe<IProgressMonitor>
 {
     void phaseStart(char const*, char const*, int32_t) noexcept override {}
@@ -73,6 +84,7 @@ struct Listener : Probe<IDebugListener>
         return true;
     }
 };
+#endif
 struct Recorder : Probe<IErrorRecorder>
 {
     int32_t getNbErrors() const noexcept override { return 0; }
@@ -90,14 +102,19 @@ struct Profiler : Probe<IProfiler>
 };
 struct Allocator : Probe<IOutputAllocator>
 {
+#if NV_TENSORRT_MAJOR == 8
+    void* reallocateOutput(char const*, void*, uint64_t, uint64_t) noexcept override { return nullptr; }
+#endif
     void notifyShape(char const*, Dims const&) noexcept override {}
 };
 
 static bool deletesProbe(char const* name, long long slot)
 {
     if (!std::strcmp(name, "ILogger")) return deletes(new Logger, slot);
+#if NV_TENSORRT_MAJOR != 8
     if (!std::strcmp(name, "IProgressMonitor")) return deletes(new Monitor, slot);
     if (!std::strcmp(name, "IDebugListener")) return deletes(new Listener, slot);
+#endif
     if (!std::strcmp(name, "IOutputAllocator")) return deletes(new Allocator, slot);
     if (!std::strcmp(name, "IProfiler")) return deletes(new Profiler, slot);
     if (!std::strcmp(name, "IErrorRecorder")) return deletes(new Recorder, slot);
@@ -150,8 +167,8 @@ int main()
     OBJECT(IExecutionContext, mImpl)
     OBJECT(IEngineInspector, mImpl)
     check("ITensor, offset of the implementation", sizeof(void*), sizeof(ITensor) - sizeof(void*));
-    check("sizeof Dims", 4 + 4 + 8 * 8, sizeof(Dims));
-    check("offset of Dims::d", 8, offsetof(Dims, d));
+    check("sizeof Dims", (1 + 8) * sizeof(Size), sizeof(Dims));
+    check("offset of Dims::d", sizeof(Size), offsetof(Dims, d));
 
     std::printf("%d compared, %d wrong\n", compared, wrong);
     return wrong != 0 || compared < 150;

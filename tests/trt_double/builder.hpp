@@ -33,7 +33,7 @@ public:
 class Profile final : public IOptimizationProfile, public stub::VOptimizationProfile, Counted {
 public:
     Profile() { mImpl = this; }
-    bool setDimensions(char const* input, OptProfileSelector select, Dims const& dims) noexcept override;
+    bool setDimensions(char const* input, OptProfileSelector select, DimsArgument dims) noexcept override;
     Dims getDimensions(char const* input, OptProfileSelector select) const noexcept override;
     int32_t getNbShapeValues(char const*) const noexcept override { return -1; }
     bool setExtraMemoryTarget(float target) noexcept override { return target >= 0 && target <= 1; }

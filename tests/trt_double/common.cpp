@@ -66,16 +66,22 @@ Counted::~Counted() noexcept { --objects; }
 bool tensorrt_type(int onnx, DataType& type) noexcept
 {
     switch (onnx) {
+#if NV_TENSORRT_MAJOR == 8
+    case 7: type = DataType::kINT32; return true; // as the parser: 64-bit integers are cast
+    case kOnnxBf16: case 17: case 22: return false;
+#endif
     case kOnnxFloat: case kOnnxDouble: type = DataType::kFLOAT; return true; // as the parser: double is cast
     case 2: type = DataType::kUINT8; return true;
     case 3: type = DataType::kINT8; return true;
     case 6: type = DataType::kINT32; return true;
-    case 7: type = DataType::kINT64; return true;
     case kOnnxBool: type = DataType::kBOOL; return true;
     case kOnnxHalf: type = DataType::kHALF; return true;
+#if NV_TENSORRT_MAJOR != 8
+    case 7: type = DataType::kINT64; return true;
     case kOnnxBf16: type = DataType::kBF16; return true;
     case 17: type = DataType::kFP8; return true;
     case 22: type = DataType::kINT4; return true;
+#endif
     default: return false;
     }
 }

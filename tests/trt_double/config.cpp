@@ -49,7 +49,7 @@ std::optional<std::set<std::string>> TimingCache::read(void const* blob, size_t 
     return keys;
 }
 
-bool Profile::setDimensions(char const* input, OptProfileSelector select, Dims const& dims) noexcept
+bool Profile::setDimensions(char const* input, OptProfileSelector select, DimsArgument dims) noexcept
 {
     for (int32_t i = 0; i < dims.nbDims; ++i)
         if (dims.d[i] < 0)

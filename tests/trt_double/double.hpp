@@ -1,4 +1,4 @@
-// Test doubles of TensorRT 10.16 and 11.4 (libnvinfer and libnvonnxparser) and of the CUDA driver (libcuda).
+// Test doubles of TensorRT 8.6, 10.16 and 11.4 (libnvinfer and libnvonnxparser) and of the CUDA driver (libcuda).
 //
 // What is real: the public headers. Every object derives from the header's own `I*` class and `apiv::V*` class, so the
 // compiler decides which slot a method has; whoever calls by slot number is proven right or crashes here. The semantics
@@ -10,7 +10,11 @@
 // are only touched through cuMemcpy{DtoH,HtoD}_v2, cuMemAlloc_v2 and cuMemFree_v2 of the libcuda.so.1 of the process, so
 // the doubles of TensorRT run with real CUDA memory too. Methods that nobody needs abort and say their name.
 //
-// Model of the precision: TensorRT 10 with kFP16 or kBF16 rounds the float outputs of every node, but for those with
+// The headers of 8.6 are in no crate: its double is compiled against those of 10.16, rewritten by headers8.py to what
+// src/run/tensorrt/abi.txt says of 8.6. It shows that a caller follows that table, not that the table is right. Its parser
+// wants an explicit batch and makes 32-bit integers of 64-bit ones; it has no debug marks, no progress and no bfloat16.
+//
+// Model of the precision: TensorRT 8.6 and 10 with kFP16 or kBF16 rounds the float outputs of every node, but for those with
 // precision or output type kFLOAT under kOBEY_ or kPREFER_PRECISION_CONSTRAINTS. Strongly typed networks run as they are.
 // kTF32, on by default, rounds the inputs of MatMul, Gemm and Conv to 10 bits.
 // Model of fusion: MatMul, Gemm or Conv and the pointwise nodes behind it are one layer, until a tensor has two readers
@@ -52,6 +56,12 @@
 #include <vector>
 
 namespace trtdouble {
+
+#if NV_TENSORRT_MAJOR == 8
+using DimsArgument = nvinfer1::Dims; // of an optimisation profile
+#else
+using DimsArgument = nvinfer1::Dims const&;
+#endif
 
 extern char const* const kLibrary; // each library says its own name
 

@@ -27,8 +27,15 @@ EngineTensor const* Loaded::find(std::string const& name, bool* input) const
     return nullptr;
 }
 
+#if NV_TENSORRT_MAJOR == 8
+ICudaEngine* Runtime::deserializeCudaEngine(void const* blob, std::size_t size, void* factory) noexcept
+{
+    if (factory)
+        unused("IRuntime::deserializeCudaEngine with a plugin factory");
+#else
 ICudaEngine* Runtime::deserializeCudaEngine(void const* blob, std::size_t size) noexcept
 {
+#endif
     try {
         auto loaded = std::make_shared<Loaded const>(Plan::from(blob, size));
         loaded->session();
@@ -50,7 +57,11 @@ IHostMemory* Engine::serialize() const noexcept
     return new HostMemory(plan_.bytes());
 }
 
+#if NV_TENSORRT_MAJOR == 8
+IExecutionContext* Engine::createExecutionContext() noexcept
+#else
 IExecutionContext* Engine::createExecutionContext(ExecutionContextAllocationStrategy) noexcept
+#endif
 {
     return new Context(voice_, *this, loaded_);
 }

@@ -15,20 +15,31 @@ device::Address address_of(void const* pointer)
     return reinterpret_cast<device::Address>(pointer);
 }
 
+// 8.6 has no 64-bit integers.
+bool narrow_integers(int type) { return NV_TENSORRT_MAJOR == 8 && type == 7; }
+
+template <typename From, typename To>
+Array cast(Array const& array, int type)
+{
+    Array out{type, array.dims, std::string(array.elements() * sizeof(To), '\0')};
+    for (size_t i = 0; i < array.elements(); ++i) {
+        From from;
+        std::memcpy(&from, array.data.data() + sizeof from * i, sizeof from);
+        auto const to = static_cast<To>(from);
+        std::memcpy(out.data.data() + sizeof to * i, &to, sizeof to);
+    }
+    return out;
+}
+
 } // namespace
 
 Array as_tensorrt(Array array)
 {
+    if (narrow_integers(array.type))
+        return cast<int64_t, int32_t>(array, 6);
     if (array.type != kOnnxDouble)
         return array;
-    Array out{kOnnxFloat, array.dims, std::string(array.elements() * 4, '\0')};
-    for (size_t i = 0; i < array.elements(); ++i) {
-        double wide;
-        std::memcpy(&wide, array.data.data() + 8 * i, 8);
-        auto const narrow = static_cast<float>(wide);
-        std::memcpy(out.data.data() + 4 * i, &narrow, 4);
-    }
-    return out;
+    return cast<double, float>(array, kOnnxFloat);
 }
 
 std::map<std::string, Array> Context::gather() const
@@ -38,11 +49,15 @@ std::map<std::string, Array> Context::gather() const
         if (!specified(binding))
             throw std::runtime_error("Not all dynamic input shapes are set: " + binding.name);
         Array array{binding.given, shape(binding), {}};
+        if (narrow_integers(array.type))
+            array.type = 6;
         size_t const bytes = array.elements() * element_bytes(array.type);
         void const* address = getTensorAddress(binding.name.c_str());
         if (!address && bytes)
             throw std::runtime_error("Address is not set for input tensor " + binding.name + ".");
         array.data = device::read(address_of(address), bytes);
+        if (narrow_integers(binding.given))
+            array = cast<int32_t, int64_t>(array, 7);
         given[binding.onnx] = std::move(array);
     }
     for (EngineTensor const& output : plan_.outputs)

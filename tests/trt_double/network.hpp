@@ -104,7 +104,7 @@ public:
     ITensor* getOutput(int32_t index) const noexcept override;
     void setName(char const* name) noexcept override { name_ = name; }
     char const* getName() const noexcept override { return name_.c_str(); }
-    bool hasImplicitBatchDimension() const noexcept override { return false; }
+    bool hasImplicitBatchDimension() const noexcept override { return NV_TENSORRT_MAJOR == 8 && !(flags_ & 1U); }
     void setErrorRecorder(IErrorRecorder* recorder) noexcept override { voice.record_to(recorder); }
     IErrorRecorder* getErrorRecorder() const noexcept override { return voice.recorder; }
     IBuilder& getBuilder() const noexcept override { return builder_; }

@@ -113,6 +113,8 @@ bool Parser::parse(void const* data, size_t size, char const* path) noexcept
     std::string const folder = file.empty() ? "" : slash == std::string::npos ? "." : file.substr(0, slash + 1);
     try {
         Model const model(std::string(static_cast<char const*>(data), size), folder);
+        if (network_->hasImplicitBatchDimension())
+            fail(ErrorCode::kINVALID_VALUE, "This version of the ONNX parser only supports networks with an explicit batch");
         check(model.nodes);
         for (auto const& [tensor, location] : model.external) {
             std::string const where = folder.empty() ? location : folder + "/" + location;

@@ -106,7 +106,7 @@ Plan Plan::from(void const* data, size_t size)
     int64_t version = 0;
     uint64_t length = 0, sum = 0;
     header.all(version, length, sum);
-    if (version / 10000 != NV_TENSORRT_MAJOR)
+    if (version / (NV_TENSORRT_MAJOR == 8 ? 1000 : 10000) != NV_TENSORRT_MAJOR)
         throw std::runtime_error("Version tag does not match. Note: Current Version: "
             + std::to_string(NV_TENSORRT_VERSION) + ", Serialized Engine Version: " + std::to_string(version));
     if (length != size - kHeader || sum != sum_of(text + kHeader, length))

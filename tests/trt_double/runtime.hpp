@@ -29,7 +29,11 @@ public:
 
     IRuntime* getPImpl() noexcept override { return this; }
     using stub::VRuntime::deserializeCudaEngine;
+#if NV_TENSORRT_MAJOR == 8
+    ICudaEngine* deserializeCudaEngine(void const* blob, std::size_t size, void* factory) noexcept override;
+#else
     ICudaEngine* deserializeCudaEngine(void const* blob, std::size_t size) noexcept override;
+#endif
     void setErrorRecorder(IErrorRecorder* recorder) noexcept override { voice_.record_to(recorder); }
     IErrorRecorder* getErrorRecorder() const noexcept override { return voice_.recorder; }
     ILogger* getLogger() const noexcept override { return voice_.logger; }
@@ -53,7 +57,11 @@ public:
     ICudaEngine* getPImpl() noexcept override { return this; }
     int32_t getNbLayers() const noexcept override { return static_cast<int32_t>(plan_.layers.size()); }
     IHostMemory* serialize() const noexcept override;
+#if NV_TENSORRT_MAJOR == 8
+    IExecutionContext* createExecutionContext() noexcept override;
+#else
     IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy) noexcept override;
+#endif
     IEngineInspector* createEngineInspector() const noexcept override;
     bool isRefittable() const noexcept override { return false; }
     char const* getName() const noexcept override { return plan_.name.c_str(); }

@@ -108,7 +108,11 @@ fn present(found: &Found, chosen: bool, gpu: &Gpu, info: Result<Info, String>) -
     if info.is_ok() {
         let major = version.as_deref().and_then(|v| v.split('.').next()?.parse().ok());
         details.extend(builds(found, major));
-        details.push(runs(found.kind, gpu, info.ok().map(|info| info.gpu)));
+        details.push(match major {
+            // Which GPUs these are is NVIDIA's to tell: older ones than those of 10, and not the newest.
+            Some(8) => "runs them on GPUs of NVIDIA's support matrix of 8.6".to_string(),
+            _ => runs(found.kind, gpu, info.ok().map(|info| info.gpu)),
+        });
     }
     Finding { name: name(found.kind), present: true, details, path: Some(found.library.clone()), advice }
 }
@@ -131,6 +135,7 @@ fn builds(found: &Found, major: Option<u32>) -> Vec<String> {
         return vec!["builds no engines".to_string()];
     }
     let typing = match major {
+        Some(8) => "every precision by builder flags (weakly typed only)",
         Some(10) => "lower precision by builder flags (weakly typed)",
         _ => "lower precision by a converted model (strongly typed)",
     };
@@ -203,7 +208,8 @@ mod tests {
             assert_eq!(found.iter().map(|f| f.present).collect::<Vec<_>>(), expected, "{file}");
         };
         check("lib/libnvinfer.so.10", &[true, false]);
-        check("lib/libnvinfer.so.8", &[false, false]);
+        check("lib/libnvinfer.so.8", &[true, false]);
+        check("lib/libnvinfer.so.8.5.2", &[false, false]);
         check("site/onnxruntime_ep_nv_tensorrt_rtx/libtensorrt_rtx.so.1.7.1", &[false, true]);
         check("site/tensorrt_lean_libs/libnvinfer_lean.so.11.4.0", &[false, false, true]);
         check("python/tensorrt_libs/libnvinfer.so.10", &[true, false]);

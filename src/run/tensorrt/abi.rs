@@ -8,7 +8,7 @@ use crate::run::RunError;
 /// The table, with one column a family.
 const TABLE: &str = include_str!("abi.txt");
 
-/// What `getInferLibVersion` says. TensorRT 10.16.0 is 101600, TensorRT-RTX 1.7.1 is 10701.
+/// What `getInferLibVersion` says. TensorRT 10.16.0 is 101600, TensorRT-RTX 1.7.1 is 10701, TensorRT 8.6.1 is 8601.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// The first number: a binary interface holds within it, with the exceptions that [`Family`] lists.
@@ -22,6 +22,8 @@ pub struct Version {
 /// Versions with one binary interface; the order is that of the columns of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// TensorRT 8.6: typed by the builder alone, dimensions of 32 bits, no tensor of 64-bit integers, no listener.
+    Trt8_6,
     /// TensorRT 10, but for 10.8.0.
     Trt10,
     /// 10.8.0 has a method in the middle of the network's class that all others have at its end.
@@ -81,9 +83,10 @@ impl Version {
         Version { major: n / unit, minor: n % unit / 100, patch: n % 100 }
     }
 
-    /// As the library says it, from version 10 on.
+    /// As the library says it: TensorRT-RTX, which began anew with 1, counts as TensorRT does from 10 on.
     pub fn number(self) -> i32 {
-        (self.major * 10_000 + self.minor * 100 + self.patch) as i32
+        let unit = if (4..10).contains(&self.major) { 1_000 } else { 10_000 };
+        (self.major * unit + self.minor * 100 + self.patch) as i32
     }
 }
 
@@ -93,6 +96,7 @@ impl Family {
         match (version.major, version.minor) {
             (1, 3..=4) => Some(Family::Rtx1_3),
             (1, 5..) => Some(Family::Rtx1_5),
+            (8, 6) => Some(Family::Trt8_6),
             (10, 8) => Some(Family::Trt10_8),
             (10, _) => Some(Family::Trt10),
             (11, _) => Some(Family::Trt11),
@@ -107,7 +111,17 @@ impl Family {
 
     /// Can a network leave precisions to the builder? All others are typed by the model alone.
     pub fn weakly_typed(self) -> bool {
-        matches!(self, Family::Trt10 | Family::Trt10_8 | Family::Rtx1_3)
+        matches!(self, Family::Trt8_6 | Family::Trt10 | Family::Trt10_8 | Family::Rtx1_3)
+    }
+
+    /// Can a network be typed by the model alone? In 8.6 the builder's flags decide, whatever the model says.
+    pub fn strongly_typed(self) -> bool {
+        self != Family::Trt8_6
+    }
+
+    /// Are dimensions numbers of 32 bits?
+    pub fn has_narrow_dims(self) -> bool {
+        self == Family::Trt8_6
     }
 }
 
@@ -184,8 +198,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// `what class name` and the cells of the five families.
-fn rows() -> impl Iterator<Item = [&'static str; 8]> {
+/// `what class name` and the cells of the six families.
+fn rows() -> impl Iterator<Item = [&'static str; 9]> {
     let lines = TABLE.lines().filter(|line| line.starts_with("slot ") || line.starts_with("value "));
     lines.filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok())
 }
@@ -212,7 +226,7 @@ mod tests {
         let check = |number: i32, text: &str, family: Option<Family>| {
             let version = Version::from_number(number);
             assert_eq!((version.to_string().as_str(), Family::of(version)), (text, family));
-            assert!(number < 10_000 || version.number() == number);
+            assert!(number < 0 || version.number() == number);
         };
         check(101600, "10.16.0", Some(Family::Trt10));
         check(100800, "10.8.0", Some(Family::Trt10_8));
@@ -220,7 +234,9 @@ mod tests {
         check(10400, "1.4.0", Some(Family::Rtx1_3));
         check(10701, "1.7.1", Some(Family::Rtx1_5));
         check(10200, "1.2.0", None);
-        check(8601, "8.6.1", None);
+        check(8601, "8.6.1", Some(Family::Trt8_6));
+        check(8502, "8.5.2", None);
+        check(9300, "9.3.0", None);
         check(120000, "12.0.0", None);
         check(-5, "0.0.0", None);
     }
@@ -233,9 +249,9 @@ mod tests {
         assert!(rows().all(|row| row[3..].iter().all(is_cell)));
     }
 
-    /// Slots counted by g++ in 15 sets of headers, older ones included that the ABI script does not have.
+    /// Slots counted by g++ in 17 sets of headers, among them those that the ABI script does not have.
     #[test]
-    fn slots_agree_with_fifteen_sets_of_headers() {
+    fn slots_agree_with_seventeen_sets_of_headers() {
         let mut lines = include_str!("../../../tests/trt_abi/headers.tsv").lines();
         let sets: Vec<&str> = lines.next().unwrap().split('\t').skip(2).collect();
         let (mut compared, mut methods) = (0, Vec::new());
@@ -255,7 +271,7 @@ mod tests {
         }
         let ours: Vec<_> = rows().filter(|row| row[0] == "slot").map(|row| (row[1], row[2])).collect();
         assert_eq!(ours, methods);
-        assert!(compared > 1500, "{compared}");
+        assert!(compared > 1700, "{compared}");
     }
 
     #[test]
@@ -265,6 +281,7 @@ mod tests {
         assert_eq!([slot("10.11"), slot("10.12"), slot("11.0"), slot("1.7.1")], [None, Some(79), Some(76), Some(74)]);
         let flag = |v: &str, flag| Abi::of(version(v)).unwrap().flag(flag);
         assert_eq!([flag("10.3", Flag::Fp16), flag("11.4", Flag::Fp16)], [Some(0), None]);
+        assert_eq!([flag("8.6", Flag::Fp16), flag("8.6", Flag::Bf16)], [Some(0), None]);
         assert_eq!([flag("10.3", Flag::StrictNans), flag("11.4", Flag::StrictNans)], [None, Some(23)]);
         assert_eq!(Abi::of(version("10.16")).unwrap().name_of("LayerType", 9), Some("ELEMENTWISE"));
     }

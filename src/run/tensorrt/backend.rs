@@ -8,6 +8,7 @@ mod build;
 mod memory;
 mod observe;
 mod parse;
+mod precision;
 mod prepare;
 mod profiles;
 mod session;
@@ -225,7 +226,11 @@ impl TensorRt {
 
 /// What is known of a library before any model; `gpu` is the one that it would run on.
 fn about(library: &Library, gpu: Option<String>) -> About {
-    let builder = crate::run::Builder { rtx: library.family().is_rtx(), weakly_typed: library.weakly_typed() };
+    let builder = crate::run::Builder {
+        rtx: library.family().is_rtx(),
+        weakly_typed: library.weakly_typed(),
+        strongly_typed: library.strongly_typed(),
+    };
     let none = || if cuda::driver_is_present() { "no usable GPU" } else { "no NVIDIA driver" }.to_string();
     let info = BackendInfo {
         backend: if builder.rtx { "tensorrt-rtx" } else { "tensorrt" }.to_string(),
@@ -233,10 +238,11 @@ fn about(library: &Library, gpu: Option<String>) -> About {
         provider: gpu.unwrap_or_else(none),
         ..BackendInfo::default()
     };
+    let listened = library.has_listener().then_some(Observe::Debug);
     let unfused = library.has_unfused().then_some(Observe::Unfused);
     About {
         builder: Some(builder),
-        observes: std::iter::once(Observe::Debug).chain(unfused).collect(),
+        observes: listened.into_iter().chain(unfused).collect(),
         doubt: Doubt::Always,
         ..About::plain(info)
     }

@@ -46,8 +46,12 @@ impl Builder {
             )));
         }
         let strong = library.abi().value("NetworkDefinitionCreationFlag", "kSTRONGLY_TYPED");
+        if typing == Typing::Strong && !library.strongly_typed() {
+            return Err(RunError::Missing(format!("{} takes precisions from the builder only", library.name())));
+        }
         // Where there is no choice, the flag is deprecated.
         let flags = strong.filter(|_| typing == Typing::Strong && library.weakly_typed()).map_or(0, |bit| 1 << bit);
+        let flags = flags | library.batch_flag();
         let mark = log::mark();
         let network = self.0.network(flags).ok_or_else(|| log::not_built(library, mark, "it makes no network"))?;
         Ok(Network::new(network))

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::abi::Abi;
 use super::heard::{DebugTensor, Step};
 use super::log;
-use super::sys::{Dims, text};
+use super::sys::{Dims, Dims32, text};
 use super::types;
 
 /// An object with a vtable, as C++ sees it: `[vtable, ...]`.
@@ -117,10 +117,12 @@ impl Callback<Mutex<Profiler>> {
 impl Callback<Arc<Allocation>> {
     /// An `IOutputAllocator`.
     pub fn allocation(abi: &Abi, allocation: Arc<Allocation>) -> Box<Self> {
+        let notify = if abi.family.has_narrow_dims() { notify_shape_32 as Method } else { notify_shape as Method };
         let methods = [
+            ("getInterfaceVersion", first_version as Method),
             ("reallocateOutput", allocate as Method),
             ("reallocateOutputAsync", allocate as Method),
-            ("notifyShape", notify_shape as Method),
+            ("notifyShape", notify),
         ];
         Callback::new(abi, "IOutputAllocator", &methods, allocation)
     }
@@ -198,6 +200,11 @@ extern "C" fn nothing(_this: *const c_void) -> usize {
     0
 }
 
+/// What 8.6 asks for in place of an `InterfaceInfo`.
+extern "C" fn first_version(_this: *const c_void) -> i32 {
+    1
+}
+
 extern "C" fn interface_info<T>(this: *const c_void) -> Info {
     // SAFETY: TensorRT passes the object that it was given.
     let callback = unsafe { &*this.cast::<Callback<T>>() };
@@ -271,7 +278,20 @@ extern "C" fn allocate(this: *const c_void, _tensor: *const c_char, _current: *m
 
 extern "C" fn notify_shape(this: *const c_void, _tensor: *const c_char, dims: *const Dims) {
     // SAFETY: TensorRT passes the allocator that it was given, and dimensions that live during the call.
-    let (allocation, dims) = unsafe { (data::<Arc<Allocation>>(this), dims.as_ref()) };
+    unsafe { note_shape(this, dims.as_ref()) };
+}
+
+/// The same in 8.6.
+extern "C" fn notify_shape_32(this: *const c_void, _tensor: *const c_char, dims: *const Dims32) {
+    // SAFETY: as above.
+    unsafe { note_shape(this, dims.as_ref().map(|dims| Dims::from(*dims)).as_ref()) };
+}
+
+/// # Safety
+/// `this` is an allocator of ours.
+unsafe fn note_shape(this: *const c_void, dims: Option<&Dims>) {
+    // SAFETY: as the caller promises.
+    let allocation = unsafe { data::<Arc<Allocation>>(this) };
     let shape = dims.and_then(Dims::shape).map(<[i64]>::to_vec);
     guarded((), || *allocation.shape.lock().unwrap_or_else(PoisonError::into_inner) = shape);
 }

@@ -107,14 +107,14 @@ impl Context {
     /// Switches a marked tensor on or off; all are off at first.
     pub fn debug(&mut self, tensor: &str, on: bool) -> Result<(), RunError> {
         let mark = log::mark();
-        let set = self.object.get().set_debug_state(&c_text(tensor), on);
+        let set = self.object.get().set_debug_state(&c_text(tensor), on)?;
         self.check(set, mark, &format!("it refuses to debug tensor '{tensor}'"))
     }
 
     /// A listener hears of every tensor that was marked for it, or of none.
     pub fn debug_all(&mut self, on: bool) -> Result<(), RunError> {
         let mark = log::mark();
-        let set = self.object.get().set_all_debug_states(on);
+        let set = self.object.get().set_all_debug_states(on)?;
         self.check(set, mark, "it refuses to debug its tensors")
     }
 

@@ -80,7 +80,7 @@ impl Engine {
 
     /// Can a listener hear of this tensor?
     pub fn is_debug(&self, tensor: &str) -> bool {
-        self.0.get().is_debug(&c_text(tensor))
+        self.0.get().is_debug(&c_text(tensor)).unwrap_or(false)
     }
 
     /// Layers after fusion.

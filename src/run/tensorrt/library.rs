@@ -84,12 +84,9 @@ impl Kind {
         }
     }
 
-    /// The major versions whose interface layerdiff knows.
-    fn drives(self, major: u32) -> bool {
-        match self {
-            Kind::Full | Kind::Lean => (10..=11).contains(&major),
-            Kind::Rtx => major == 1,
-        }
+    /// Is it a version whose interface layerdiff knows? A name such as `libnvinfer.so.8` leaves open which 8 it is.
+    fn drives(self, version: &[u32]) -> bool {
+        matches!((self, version), (Kind::Full | Kind::Lean, [8] | [8, 6, ..] | [10 | 11, ..]) | (Kind::Rtx, [1, ..]))
     }
 }
 
@@ -144,7 +141,7 @@ fn named(path: &Path, by: &str, origin: Origin) -> Result<Found, RunError> {
         let found = [path.clone(), path.join("lib")].into_iter().flat_map(|folder| in_folder(&folder, &origin));
         return found.min_by_key(|found| found.kind).ok_or_else(|| {
             RunError::Missing(format!(
-                "{by} names the folder {}, where no libnvinfer.so (10 or 11) or libtensorrt_rtx.so is; let it name TensorRT's lib folder",
+                "{by} names the folder {}, where no libnvinfer.so (8.6, 10 or 11) or libtensorrt_rtx.so is; let it name TensorRT's lib folder",
                 path.display()
             ))
         });
@@ -167,7 +164,7 @@ fn in_folder(folder: &Path, origin: &Origin) -> Vec<Found> {
     names.retain(|name| Naming::of(Path::new(name)) == Naming::HERE);
     let of_kind = |kind: Kind| {
         let versions = names.iter().filter_map(|name| Some((version(name, kind.files().0)?, name)));
-        let driven = versions.filter(|(v, _)| v.as_ref().is_none_or(|v| kind.drives(v[0])));
+        let driven = versions.filter(|(v, _)| v.as_ref().is_none_or(|v| kind.drives(v)));
         let (version, name) = driven.max()?;
         let parser = parser_in(&names, kind, version.as_deref()).map(|name| folder.join(name));
         Some(Found { library: folder.join(name), parser, kind, origin: origin.clone() })

@@ -83,6 +83,22 @@ impl Library {
         self.family().weakly_typed()
     }
 
+    /// Can networks be typed by the model alone?
+    pub fn strongly_typed(&self) -> bool {
+        self.family().strongly_typed()
+    }
+
+    /// The bit of a network whose batch is a dimension as any other: 8.6 makes one without it, unless asked.
+    pub(super) fn batch_flag(&self) -> u32 {
+        let bit = self.abi().value("NetworkDefinitionCreationFlag", "kEXPLICIT_BATCH");
+        bit.filter(|_| self.family() == Family::Trt8_6).map_or(0, |bit| 1 << bit)
+    }
+
+    /// Can a listener hear of tensors inside an engine (since 10)?
+    pub fn has_listener(&self) -> bool {
+        self.abi().slot("VExecutionContext", "setDebugListener").is_some()
+    }
+
     /// Has its builder this switch?
     pub fn has_flag(&self, flag: Flag) -> bool {
         self.abi().flag(flag).is_some()

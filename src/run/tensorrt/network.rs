@@ -44,6 +44,7 @@ impl Network {
     pub fn parse(&mut self, model: &[u8], path: Option<&Path>) -> Result<(), Vec<ParseError>> {
         let path = path.map(path_text).transpose()?;
         self.parse_with(|parser| parser.parse(model, path.as_deref()).unwrap_or(false))
+            .map_err(|errors| ParseError::named(errors, model))
     }
 
     /// The same for a file that TensorRT reads itself.
@@ -109,19 +110,20 @@ impl Network {
         tensor.network.unmark_output(tensor.raw);
     }
 
-    /// Makes a tensor visible to a debug listener; that blocks fusion too. `false`: TensorRT will not.
+    /// Makes a tensor visible to a debug listener; that blocks fusion too. `false`: TensorRT will not,
+    /// or cannot (8.6).
     pub fn mark_debug(&self, tensor: &Tensor) -> bool {
-        tensor.network.mark_debug(tensor.raw)
+        tensor.network.mark_debug(tensor.raw).unwrap_or(false)
     }
 
     /// Undoes [`Network::mark_debug`]. `false`: TensorRT will not.
     pub fn unmark_debug(&self, tensor: &Tensor) -> bool {
-        tensor.network.unmark_debug(tensor.raw)
+        tensor.network.unmark_debug(tensor.raw).unwrap_or(false)
     }
 
     /// Was it marked by [`Network::mark_debug`]?
     pub fn is_debug(&self, tensor: &Tensor) -> bool {
-        tensor.network.is_debug(tensor.raw)
+        tensor.network.is_debug(tensor.raw).unwrap_or(false)
     }
 
     /// Makes what fusion leaves visible to a debug listener, without changing what is fused.

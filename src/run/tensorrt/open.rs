@@ -79,10 +79,15 @@ fn laid_out_otherwise(library: &Path) -> RunError {
 }
 
 fn unknown(found: &Found, version: Version) -> RunError {
-    RunError::Missing(format!(
-        "{} is version {version}; layerdiff drives TensorRT 10 and 11 and TensorRT-RTX 1.3 and newer: install one of those",
-        found.library.display()
-    ))
+    let library = found.library.display();
+    RunError::Missing(match version.major {
+        4..10 => format!(
+            "{library} is TensorRT {version}, of whose interface layerdiff knows 8.6 alone; install that or TensorRT 10, or run the engine with `trtexec --loadInputs --exportOutput=out.json`, and give saved:out.json as the candidate"
+        ),
+        _ => format!(
+            "{library} is version {version}; layerdiff drives TensorRT 8.6, 10 and 11 and TensorRT-RTX 1.3 and newer: install one of those"
+        ),
+    })
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use prost::Message;
+
 use super::loaded::Library;
 use super::sys;
+use crate::onnx::ModelProto;
 use crate::run::RunError;
 
 /// One complaint of the parser.
@@ -11,7 +14,7 @@ use crate::run::RunError;
 pub struct ParseError {
     /// The index of the node in the model; `None` when it is about no single node.
     pub node: Option<usize>,
-    /// Of the node.
+    /// Of the node; empty in 8.6, which tells its index alone.
     pub name: String,
     /// Its operator.
     pub op: String,
@@ -53,6 +56,20 @@ impl ParseError {
         errors.map(ParseError::of).collect()
     }
 
+    /// With the names and operators of their nodes, where the parser told an index alone.
+    pub(super) fn named(mut errors: Vec<ParseError>, model: &[u8]) -> Vec<ParseError> {
+        if errors.iter().all(|error| error.node.is_none() || !error.op.is_empty()) {
+            return errors;
+        }
+        let graph = ModelProto::decode(model).ok().and_then(|model| model.graph).unwrap_or_default();
+        for error in errors.iter_mut().filter(|error| error.op.is_empty()) {
+            if let Some(node) = error.node.and_then(|index| graph.node.get(index)) {
+                (error.name, error.op) = (node.name().to_string(), node.op_type().to_string());
+            }
+        }
+        errors
+    }
+
     /// A complaint of our own, about no single node.
     pub(super) fn of_the_model(desc: &str) -> ParseError {
         let (name, op, file, function) = Default::default();
@@ -62,8 +79,8 @@ impl ParseError {
     fn of(error: sys::Ref<sys::ParserError>) -> ParseError {
         ParseError {
             node: usize::try_from(error.node()).ok(),
-            name: error.node_name(),
-            op: error.operator(),
+            name: error.node_name().unwrap_or_default(),
+            op: error.operator().unwrap_or_default(),
             code: error.code(),
             desc: error.description(),
             file: error.file(),
@@ -102,6 +119,7 @@ impl fmt::Display for ParseError {
         match (self.name.is_empty(), self.node) {
             (false, _) => write!(f, "node '{}' ({}): ", self.name, self.op)?,
             (true, Some(node)) if !self.op.is_empty() => write!(f, "node {node} ({}): ", self.op)?,
+            (true, Some(node)) => write!(f, "node {node}: ")?,
             _ => {}
         }
         let own = self.own_words();
@@ -125,6 +143,7 @@ fn message(desc: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::{GraphProto, NodeProto};
 
     #[test]
     fn what_the_user_reads() {
@@ -153,6 +172,24 @@ mod tests {
         check("", "", "Assertion failed: convert(a::b, &c) && \"Failed to convert.\"", "Failed to convert.");
         check("", "", "", "the model cannot be read");
         check("act", "F", "Assertion failed: x", "node 'act' (F): x");
+    }
+
+    /// TensorRT 8.6 tells no names.
+    #[test]
+    fn names_come_from_the_model() {
+        let node =
+            vec![NodeProto::new("Relu", "", &["x"], &["a"]), NodeProto::new("Pow", "square", &["a", "p"], &["y"])];
+        let graph = GraphProto { node, ..Default::default() };
+        let model = ModelProto { graph: Some(graph), ..Default::default() }.encode_to_vec();
+        let check = |node: Option<usize>, expected: &str| {
+            let error = ParseError { node, ..ParseError::of_the_model("no importer") };
+            let [named] = &ParseError::named(vec![error], &model)[..] else { panic!() };
+            assert_eq!(named.to_string(), expected);
+        };
+        check(Some(1), "node 'square' (Pow): no importer");
+        check(Some(0), "node 0 (Relu): no importer");
+        check(Some(7), "node 7: no importer");
+        check(None, "no importer");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Calls through TensorRT's vtables, and who deletes what. With `callback` and `open`, the only unsafe code of the TensorRT path.
-//! Knows the signatures of methods (`calls`) and the lifetimes of objects; decides nothing.
+//! Knows the signatures of methods (`calls`, and in `forms` those that changed) and the lifetimes of objects; decides nothing.
 //!
 //! A public object is two words: its own vtable (whose slot 1 deletes it) and a pointer to the implementation, whose vtable has the methods.
 
 mod calls;
+mod forms;
 mod safe;
 
 use std::any::Any;
@@ -19,6 +20,7 @@ use super::loaded::Library;
 use crate::run::RunError;
 
 pub use calls::*;
+pub use forms::{Dims, Dims32};
 pub use safe::c_text;
 
 /// Which class an object is of: its name in the table, and where its methods lie.
@@ -43,14 +45,6 @@ pub struct Ref<'a, C> {
 
 /// TensorRT's objects may move to another thread, but not be used by two at once.
 type Unshared<C> = PhantomData<Cell<C>>;
-
-/// Dimensions, as TensorRT passes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C)]
-pub struct Dims {
-    count: i32,
-    sizes: [i64; 8],
-}
 
 struct Inner {
     raw: NonNull<c_void>,
@@ -179,20 +173,6 @@ unsafe fn method_at(object: NonNull<c_void>, slot: usize) -> *const c_void {
     unsafe { *(*object.as_ptr().cast::<*const *const c_void>()).add(slot) }
 }
 
-impl Dims {
-    /// `None` for more than the 8 dimensions that TensorRT has.
-    pub fn new(shape: &[i64]) -> Option<Dims> {
-        let mut dims = Dims { count: i32::try_from(shape.len()).ok()?, sizes: [0; 8] };
-        dims.sizes.get_mut(..shape.len())?.copy_from_slice(shape);
-        Some(dims)
-    }
-
-    /// -1 stands for a dimension that is not known yet. `None`: nothing is known, not even how many.
-    pub fn shape(&self) -> Option<&[i64]> {
-        usize::try_from(self.count).ok().and_then(|count| self.sizes.get(..count))
-    }
-}
-
 /// How a value is passed to a method.
 pub trait Argument {
     type Abi;
@@ -232,6 +212,9 @@ plain!(
     i64,
     usize,
     Dims,
+    Dims32,
+    *const Dims,
+    *const Dims32,
     *mut c_void,
     *const c_void,
     *const c_char,
@@ -244,13 +227,6 @@ impl Argument for &CStr {
     type Abi = *const c_char;
     fn abi(self) -> *const c_char {
         self.as_ptr()
-    }
-}
-
-impl Argument for &Dims {
-    type Abi = *const Dims;
-    fn abi(self) -> *const Dims {
-        self
     }
 }
 

@@ -1,16 +1,14 @@
 //! From a model to a plan: parse, mark, set precisions, choose shapes, build. Needs no GPU where TensorRT needs none.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use super::observe;
+use super::precision;
 use super::prepare::{Prepared, prepare};
 use super::profiles::{Input, Ranges, Refusal};
 use super::timings::Timings;
 use crate::interrupt;
-use crate::run::tensorrt::{
-    Builder, Config, Flag, Layer, Library, Network, Options, Plan, Pool, Step, Typing, refusal,
-};
+use crate::run::tensorrt::{Builder, Config, Flag, Library, Network, Options, Plan, Pool, Step, refusal};
 use crate::run::worker::steps;
 use crate::run::{Job, RunError};
 use crate::tensor::DType;
@@ -41,12 +39,11 @@ impl Build<'_> {
     pub fn build(&self, timings: &mut Timings) -> Result<Made, RunError> {
         let start = Instant::now();
         let builder = Builder::new(self.library)?;
-        let typing = if self.options.weak.is_some() { Typing::Weak } else { Typing::Strong };
-        let mut network = builder.network(typing)?;
+        let mut network = builder.network(precision::typing(self.library, self.options))?;
         self.parse(&mut network)?;
         observe::mark(&network, &self.job.outputs, self.job.how.observe)?;
-        keep_float32(&network, &self.job.how.float32)?;
         let mut config = self.config(&builder)?;
+        precision::ask(self.library, self.options, &self.job.how.float32, &network, &mut config)?;
         let ranges = self.add_profile(&builder, &network, &mut config)?;
         timings.lend(&mut config);
         let plan = build(&builder, &network, &config)?;
@@ -75,10 +72,6 @@ impl Build<'_> {
         let _ = config.progress(go_on);
         config.set(Flag::Tf32, options.tf32)?;
         config.set(Flag::StrictNans, library.has_flag(Flag::StrictNans))?;
-        if let Some(dtype) = options.weak {
-            config.set(lowering(dtype)?, true)?;
-            config.set(Flag::ObeyPrecisionConstraints, !self.job.how.float32.is_empty())?;
-        }
         if let Some(bytes) = options.workspace {
             config.pool(Pool::Workspace, usize::try_from(bytes).unwrap_or(usize::MAX));
         }
@@ -144,37 +137,4 @@ fn build(builder: &Builder, network: &Network, config: &Config) -> Result<Plan, 
     }
     // If that was not the reason, the first error is the one to tell.
     builder.build(network, config).map_err(|_| error)
-}
-
-/// The flag that lets the builder lower precision.
-fn lowering(dtype: DType) -> Result<Flag, RunError> {
-    match dtype {
-        DType::Float16 => Ok(Flag::Fp16),
-        DType::Bfloat16 => Ok(Flag::Bf16),
-        DType::Int8 => Ok(Flag::Int8),
-        DType::Float8e4m3fn => Ok(Flag::Fp8),
-        _ => Err(RunError::Missing(format!("TensorRT's builder cannot lower a model to {dtype}; use fp16 or bf16"))),
-    }
-}
-
-/// Every layer that came from one of the nodes computes, and hands on, float32.
-fn keep_float32(network: &Network, nodes: &[String]) -> Result<(), RunError> {
-    let nodes: HashSet<&str> = nodes.iter().map(String::as_str).collect();
-    let is_one = |layer: &Layer| {
-        nodes.contains(layer.name().as_str()) || layer.onnx_nodes().iter().any(|node| nodes.contains(node.as_str()))
-    };
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    for layer in network.layers().iter().filter(|layer| is_one(layer)) {
-        let is_float = |dtype: Option<DType>| dtype.is_some_and(DType::is_float);
-        let outputs = layer.outputs();
-        if outputs.iter().chain(&layer.inputs()).any(|tensor| is_float(tensor.dtype())) {
-            layer.set_precision(DType::Float32)?;
-        }
-        for (index, _) in outputs.iter().enumerate().filter(|(_, tensor)| is_float(tensor.dtype())) {
-            layer.set_output_type(index, DType::Float32)?;
-        }
-    }
-    Ok(())
 }

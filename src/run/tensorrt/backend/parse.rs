@@ -1,7 +1,8 @@
 //! What the parser says to a model, without an engine: needs no GPU.
 
+use super::precision::typing;
 use super::prepare::{Prepared, prepare};
-use crate::run::tensorrt::{Builder, Library, Options, ParseError, Typing, log};
+use crate::run::tensorrt::{Builder, Library, Options, ParseError, log};
 use crate::run::{Complaint, Job, RunError, Told};
 
 /// Its complaints; a library that only runs engines has no parser.
@@ -10,8 +11,7 @@ pub fn told(library: &Library, options: &Options, job: &Job) -> Result<Told, Run
         return Ok(Told::Nothing);
     }
     let builder = Builder::new(library)?;
-    let typing = if options.weak.is_some() { Typing::Weak } else { Typing::Strong };
-    let mut network = builder.network(typing)?;
+    let mut network = builder.network(typing(library, options))?;
     let Prepared { bytes, .. } = prepare(&job.model, &job.feeds, &options.profiles);
     let path = job.model.folder.join("model.onnx");
     let errors = network.parse(&bytes, Some(&path)).err().unwrap_or_default();

@@ -25,7 +25,10 @@ fn by_their_file_names() {
         &["lib/libnvinfer.so.10", "lib/libnvonnxparser.so.10"],
         Some(("lib/libnvinfer.so.10", Some("lib/libnvonnxparser.so.10"))),
     );
-    check(&["lib/libnvinfer.so.8"], None);
+    check(&["lib/libnvinfer.so.8"], Some(("lib/libnvinfer.so.8", None)));
+    check(&["lib/libnvinfer.so.8.6.1"], Some(("lib/libnvinfer.so.8.6.1", None)));
+    check(&["lib/libnvinfer.so.8.5.2"], None);
+    check(&["lib/libnvinfer.so.9"], None);
     check(&["lib/libnvinfer.so.101"], None);
     check(&["lib/libnvinfer_plugin.so.10"], None);
     check(&["lib/libnvinfer.so"], Some(("lib/libnvinfer.so", None)));

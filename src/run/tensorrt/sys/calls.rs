@@ -4,10 +4,11 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 
-use super::{Answer, Argument, Class, Dims, Ref};
+use super::{Answer, Argument, Class, Dims, Dims32, Ref};
 use crate::run::RunError;
 
-/// A class and its methods. `fn` is in every family; a family without a `maybe` method answers [`RunError::Missing`]; `unsafe` methods take pointers.
+/// A class and its methods. `fn` is in every family; a family without a `maybe` method answers [`RunError::Missing`]; `unsafe` methods take pointers, or have another
+/// signature in another family: `forms` calls the right one.
 macro_rules! class {
     ($tag:ident = $name:literal $(in $direct:ident)? { $($body:tt)* }) => {
         pub enum $tag {}
@@ -91,9 +92,9 @@ class! { Network = "VNetworkDefinition" {
     fn input = getInput(index: i32) -> Option<Ref<'a, Tensor>>;
     fn output_count = getNbOutputs() -> i32;
     fn output = getOutput(index: i32) -> Option<Ref<'a, Tensor>>;
-    fn mark_debug = markDebug(tensor: Ref<'_, Tensor>) -> bool;
-    fn unmark_debug = unmarkDebug(tensor: Ref<'_, Tensor>) -> bool;
-    fn is_debug = isDebugTensor(tensor: Ref<'_, Tensor>) -> bool;
+    maybe fn mark_debug = markDebug(tensor: Ref<'_, Tensor>) -> bool;
+    maybe fn unmark_debug = unmarkDebug(tensor: Ref<'_, Tensor>) -> bool;
+    maybe fn is_debug = isDebugTensor(tensor: Ref<'_, Tensor>) -> bool;
     maybe fn mark_unfused = markUnfusedTensorsAsDebugTensors() -> bool;
     maybe fn unmark_unfused = unmarkUnfusedTensorsAsDebugTensors() -> bool;
 } }
@@ -112,7 +113,8 @@ class! { Layer = "VLayer" {
 
 class! { Tensor = "VTensor" {
     fn name = getName() -> String;
-    fn dimensions = getDimensions() -> Dims;
+    unsafe fn dimensions_32 = getDimensions() -> Dims32;
+    unsafe fn dimensions_64 = getDimensions() -> Dims;
     fn dtype = getType() -> i32;
     fn is_input = isNetworkInput() -> bool;
     fn is_output = isNetworkOutput() -> bool;
@@ -134,8 +136,8 @@ class! { ParserError = "IParserError" in itself {
     fn line = line() -> i32;
     fn function = func() -> String;
     fn node = node() -> i32;
-    fn node_name = nodeName() -> String;
-    fn operator = nodeOperator() -> String;
+    maybe fn node_name = nodeName() -> String;
+    maybe fn operator = nodeOperator() -> String;
 } }
 
 class! { Config = "VBuilderConfig" {
@@ -160,48 +162,55 @@ class! { TimingCache = "VTimingCache" {
 } }
 
 class! { Profile = "VOptimizationProfile" {
-    fn set_dimensions = setDimensions(input: &CStr, which: i32, dimensions: &Dims) -> bool;
+    unsafe fn set_dimensions_32 = setDimensions(input: &CStr, which: i32, dimensions: Dims32) -> bool;
+    unsafe fn set_dimensions_64 = setDimensions(input: &CStr, which: i32, dimensions: *const Dims) -> bool;
     unsafe fn set_values_32 = setShapeValues(input: &CStr, which: i32, values: *const i32, count: i32) -> bool;
     unsafe fn set_values_64 = setShapeValuesV2(input: &CStr, which: i32, values: *const i64, count: i32) -> bool;
     fn is_valid = isValid() -> bool;
 } }
 
 class! { Runtime = "VRuntime" {
-    unsafe fn deserialize = deserializeCudaEngine(plan: *const c_void, size: usize) -> New;
+    unsafe fn deserialize_8 = deserializeCudaEngine(plan: *const c_void, size: usize, factory: *mut c_void) -> New;
+    unsafe fn deserialize_10 = deserializeCudaEngine(plan: *const c_void, size: usize) -> New;
     unsafe fn set_error_recorder = setErrorRecorder(recorder: *mut c_void);
 } }
 
 class! { Engine = "VCudaEngine" {
     fn layer_count = getNbLayers() -> i32;
     fn serialize = serialize() -> New;
-    fn create_context = createExecutionContext(strategy: i32) -> New;
+    unsafe fn create_context_8 = createExecutionContext() -> New;
+    unsafe fn create_context_10 = createExecutionContext(strategy: i32) -> New;
     fn profile_count = getNbOptimizationProfiles() -> i32;
     fn create_inspector = createEngineInspector() -> New;
-    fn shape = getTensorShape(tensor: &CStr) -> Dims;
+    unsafe fn shape_32 = getTensorShape(tensor: &CStr) -> Dims32;
+    unsafe fn shape_64 = getTensorShape(tensor: &CStr) -> Dims;
     fn dtype = getTensorDataType(tensor: &CStr) -> i32;
     fn location = getTensorLocation(tensor: &CStr) -> i32;
     fn is_shape_inference = isShapeInferenceIO(tensor: &CStr) -> bool;
     fn mode = getTensorIOMode(tensor: &CStr) -> i32;
-    fn profile_shape = getProfileShape(tensor: &CStr, profile: i32, which: i32) -> Dims;
+    unsafe fn profile_shape_32 = getProfileShape(tensor: &CStr, profile: i32, which: i32) -> Dims32;
+    unsafe fn profile_shape_64 = getProfileShape(tensor: &CStr, profile: i32, which: i32) -> Dims;
     fn binding_count = getNbIOTensors() -> i32;
     fn binding_name = getIOTensorName(index: i32) -> String;
-    fn is_debug = isDebugTensor(tensor: &CStr) -> bool;
+    maybe fn is_debug = isDebugTensor(tensor: &CStr) -> bool;
     maybe fn device_memory = getDeviceMemorySize() -> usize;
     maybe fn device_memory_64 = getDeviceMemorySizeV2() -> i64;
 } }
 
 class! { Context = "VExecutionContext" {
     unsafe fn set_profiler = setProfiler(profiler: *mut c_void);
-    fn set_input_shape = setInputShape(input: &CStr, dimensions: &Dims) -> bool;
-    fn shape = getTensorShape(tensor: &CStr) -> Dims;
+    unsafe fn set_input_shape_32 = setInputShape(input: &CStr, dimensions: *const Dims32) -> bool;
+    unsafe fn set_input_shape_64 = setInputShape(input: &CStr, dimensions: *const Dims) -> bool;
+    unsafe fn shape_32 = getTensorShape(tensor: &CStr) -> Dims32;
+    unsafe fn shape_64 = getTensorShape(tensor: &CStr) -> Dims;
     unsafe fn set_address = setTensorAddress(tensor: &CStr, address: *mut c_void) -> bool;
     unsafe fn infer_shapes = inferShapes(count: i32, names: *mut *const c_char) -> i32;
     unsafe fn set_output_allocator = setOutputAllocator(tensor: &CStr, allocator: *mut c_void) -> bool;
     fn max_output_size = getMaxOutputSize(tensor: &CStr) -> i64;
     unsafe fn enqueue = enqueueV3(stream: *mut c_void) -> bool;
     unsafe fn set_debug_listener = setDebugListener(listener: *mut c_void) -> bool;
-    fn set_debug_state = setTensorDebugState(tensor: &CStr, on: bool) -> bool;
-    fn set_all_debug_states = setAllTensorsDebugState(on: bool) -> bool;
+    maybe fn set_debug_state = setTensorDebugState(tensor: &CStr, on: bool) -> bool;
+    maybe fn set_all_debug_states = setAllTensorsDebugState(on: bool) -> bool;
     maybe fn set_unfused_debug_states = setUnfusedTensorsDebugState(on: bool) -> bool;
 } }
 
@@ -225,7 +234,7 @@ mod tests {
                 continue;
             };
             let Some((method, _)) = method.split_once('(') else { continue };
-            for number in [100000, 100800, 101600, 110000, 110400, 10300, 10400, 10500, 10701] {
+            for number in [8601, 100000, 100800, 101600, 110000, 110400, 10300, 10400, 10500, 10701] {
                 let abi = Abi::of(Version::from_number(number)).unwrap();
                 let known = abi.slots_of(class).any(|(m, _)| m == method);
                 assert!(known, "{number} has no {class}::{method}");
