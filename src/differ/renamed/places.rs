@@ -55,14 +55,22 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Do two nodes of one operator, which stand for each other, read them in the same place?
+    /// Do two nodes of one operator, which stand for each other, read them in the same place? A product with a constant and one of
+    /// two tensors do not stand for each other, whatever follows them.
     fn is_read_alike(&self, mine: &String, theirs: &String) -> bool {
         let reads = |side: usize, name: &String| self.readers[side].get(name).map(Vec::as_slice).unwrap_or_default();
         let paired = |a: &NodeProto, b: &NodeProto| {
             let both = a.output.first().zip(b.output.first());
-            is_same(a, b) && both.is_some_and(|both| self.pairs.contains(&both))
+            let alike = is_same(a, b) && self.operands(0, a) == self.operands(1, b);
+            alike && both.is_some_and(|both| self.pairs.contains(&both))
         };
         reads(0, mine).iter().any(|a| reads(1, theirs).iter().any(|b| paired(a, b)))
+    }
+
+    /// How many tensors a node reads that are no constants.
+    fn operands(&self, side: usize, node: &NodeProto) -> usize {
+        let computed = |name: &&String| !name.is_empty() && self.scopes[side].constant(name).is_none();
+        node.input.iter().filter(computed).count()
     }
 }
 
