@@ -152,7 +152,7 @@ void mark(INetworkDefinition& network, Options const& options)
 std::string build(Options const& options, ILogger& logger)
 {
     auto const builder = own(createInferBuilder(logger));
-    auto const network = own(builder->createNetworkV2(0));
+    auto const network = own(builder->createNetworkV2(NV_TENSORRT_MAJOR == 8 ? 1 : 0));
     auto const parser = own(nvonnxparser::createParser(*network, logger));
     if (!parser->parseFromFile(options.model.c_str(), 1)) {
         for (int i = 0; i < parser->getNbErrors(); ++i) {

@@ -4,6 +4,7 @@
 //! A public object is two words: its own vtable (whose slot 1 deletes it) and a pointer to the implementation, whose vtable has the methods.
 
 mod calls;
+mod dims;
 mod forms;
 mod safe;
 
@@ -20,7 +21,7 @@ use super::loaded::Library;
 use crate::run::RunError;
 
 pub use calls::*;
-pub use forms::{Dims, Dims32};
+pub use dims::{Dims, Dims32};
 pub use safe::c_text;
 
 /// Which class an object is of: its name in the table, and where its methods lie.
