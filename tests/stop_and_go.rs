@@ -143,6 +143,8 @@ fn another_experiment_is_refused_by_name_and_costs_nothing() {
     check(&judge, &another_judge, &judge, "the contents of judge.sh (--metric-command)");
     check(&synthetic, &nothing, &with(&["--marks", "2"]), "--marks is '2' now");
     check(&synthetic, &nothing, &with(&["--outputs", "add_out"]), "the list of judged outputs");
+    let plain = [&candidate[..], &["--optimization", "off"]].concat();
+    check(&candidate, &nothing, &plain, "ONNX Runtime's session is '--optimization off' now");
     check(&synthetic, &nothing, &["-c", "ort:bf16"], "the precision of the candidate was 'fp16' and is 'bf16' now");
     check(&synthetic, &nothing, &candidate, "of the candidate");
     let data = ["-c", "ort:fp16", "-i", "inputs.npz", "--no-reduce", "--no-overrides"];

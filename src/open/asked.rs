@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
-use crate::cli::{By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SetArgs, Strategy};
+use crate::cli::{
+    By, CheckArgs, EngineArgs, GlobalArgs, ReproducerArgs, SearchArgs, See, SessionArgs, SetArgs, Strategy,
+};
 use crate::found::InputsInfo;
 use crate::found::experiment::contents::{named_in, of_library, of_path, of_samples};
 use crate::found::experiment::{Data, Experiment, Participant, Source};
@@ -192,6 +194,9 @@ fn flags(args: &SetArgs) -> Words {
     for word in args.arithmetic.words().as_chunks::<2>().0 {
         add(&word[0], Some(word[1].clone()));
     }
+    // Another library is known by its contents.
+    let session = SessionArgs { candidate_ort_library: None, ..args.session.clone() };
+    add("ONNX Runtime's session", all(session.words()));
     let engine = &args.engine;
     let profile = |r: &tensorrt::Range| format!("{}={:?}:{:?}:{:?}", r.input, r.min, r.opt, r.max);
     add("--profile", all(engine.profile.iter().map(profile).collect()));
