@@ -249,7 +249,9 @@ fn another_reference_is_tested_too() {
         assert_eq!(report.outputs[0].status == Status::Diverges, status == 1);
         let trust = report.trust.expect("nothing was tested");
         let reference = trust.reference.expect("the reference was not tested");
-        assert_eq!((reference.repeat.as_str(), reference.tf32, trust.repeat.as_str()), ("identical", None, ""));
+        // An emulation is asked once.
+        let again = if candidate == "ort" { "identical" } else { "" };
+        assert_eq!((reference.repeat.as_str(), reference.tf32, trust.repeat.as_str()), ("identical", None, again));
         if status == 1 {
             assert!(stdout.contains("the reference twice: identical"), "{stdout}");
             // No emulation runs there, so nothing is known of rho but where the candidate is one itself.
