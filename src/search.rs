@@ -26,7 +26,7 @@ mod way;
 
 pub use classify::{Classified, all_masked, classify};
 pub use dag::Dag;
-pub use ddmin::{Minimal, ddmin};
+pub use ddmin::{Minimal, ddmin, smallest_cure};
 pub use ksection::bisect;
 pub use way::open_way;
 

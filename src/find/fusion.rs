@@ -12,7 +12,7 @@ use crate::found::{Culprit, Diagnosis, Fusion, FusionAnswer, Kind, Price, Sure};
 use crate::lab::{Lab, Side};
 use crate::progress::Progress;
 use crate::run::RunError;
-use crate::search::{Answer, ddmin};
+use crate::search::{Answer, smallest_cure};
 use crate::tensor::Tensors;
 use trials::{Trials, Whole};
 
@@ -165,11 +165,7 @@ fn start(trials: &mut Trials, all: &[usize], halvings: usize) -> Result<Start, R
 
 /// The smallest set within one that cures, and whether none of it can be left out.
 fn smallest(trials: &mut Trials, set: &[usize]) -> Result<(Vec<usize>, bool), RunError> {
-    // What is looked for here is the cure: a set that cures is one that `ddmin` may make smaller.
-    let found = ddmin(set, &[], 1, |sets| {
-        let Some(set) = sets.first() else { return Ok(vec![Answer::Unknown]) };
-        Ok::<_, RunError>(vec![trials.told(set)?.0.swapped()])
-    })?;
+    let found = smallest_cure(set, |set| Ok::<_, RunError>(trials.told(set)?.0))?;
     Ok((found.items, found.unknown == 0))
 }
 

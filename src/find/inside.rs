@@ -27,8 +27,8 @@ const NORMS: [(&str, usize); 10] = [
 ];
 
 /// FP16's largest value, the numbers from which on it is infinite, and its largest error of one rounding.
-const MAX: f64 = 65504.0;
-const INFINITE: f64 = 65520.0;
+const MAX: f64 = crate::sums::MAX as f64;
+const INFINITE: f64 = crate::sums::INFINITE as f64;
 const UNIT: f64 = 1.0 / 2048.0;
 
 /// The remarks on an agreement in emulated FP16 that holds only for devices which add up in FP32. Runs the reference once, where there

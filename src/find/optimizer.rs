@@ -8,7 +8,7 @@ use crate::lab::Lab;
 use crate::lab::first::inner;
 use crate::progress::Progress;
 use crate::run::{Optimised, OptimisedNode, RunError, SessionOptions};
-use crate::search::{Answer, ddmin};
+use crate::search::{Answer, smallest_cure};
 use crate::tensor::Tensors;
 
 /// The switch that is no optimizer.
@@ -162,11 +162,7 @@ impl Trials<'_> {
         }
         let all: Vec<usize> = (0..switches.len()).collect();
         let names = |set: &[usize]| -> Vec<String> { set.iter().map(|s| switches[*s].clone()).collect() };
-        // What is looked for here is the cure: a set that cures is one that `ddmin` may make smaller.
-        let found = ddmin(&all, &[], 1, |sets| {
-            let Some(set) = sets.first() else { return Ok(vec![Answer::Unknown]) };
-            Ok::<_, RunError>(vec![self.cured(&names(set))?.swapped()])
-        })?;
+        let found = smallest_cure(&all, |set| self.cured(&names(set)))?;
         Ok(Some(Off { names: names(&found.items), minimal: found.unknown == 0 }))
     }
 

@@ -98,7 +98,7 @@ pub fn repeated(feed: &Tensors) -> Option<Tensors> {
     feed.iter().map(|(name, value)| Some((name.clone(), first_row_everywhere(value, count)?))).collect()
 }
 
-/// The size of the first axis that all inputs share.
+/// The size of the first axis that all inputs share, if it is no single row.
 pub fn batch(feed: &Tensors) -> Option<usize> {
     let count = *feed.values().next()?.shape.first()?;
     let shared = feed.values().all(|t| t.shape.first() == Some(&count));

@@ -1,6 +1,7 @@
 //! The model's own outputs from unmarked runs: the verdict, before anything is marked; and what else they say, sample by
 //! sample, row by row, decision by decision.
 
+use super::again::batch;
 use super::first::inner;
 use super::worst::worst;
 use super::{Lab, Values};
@@ -134,12 +135,6 @@ fn samples(lab: &Lab, outputs: &[Output]) -> Vec<SampleVerdict> {
         told.then(|| SampleVerdict::of(sample, outputs))
     };
     lab.feeds.iter().enumerate().filter_map(of_sample).collect()
-}
-
-/// The size of the first axis that all inputs share, if it is no single row.
-fn batch(feed: &Tensors) -> Option<usize> {
-    let count = *feed.values().next()?.shape.first()?;
-    (count > 1 && feed.values().all(|t| t.shape.first() == Some(&count))).then_some(count)
 }
 
 /// The user's command says whether the outputs agree, unless NaN or infinities say so before, or values are missing. Of those

@@ -29,10 +29,9 @@ impl Side {
         if !matches!(self.spec.place, Place::Provider(_)) {
             return Ok(None);
         }
-        let session = self.deploys.as_ref().unwrap_or(&self.session).clone();
         let work: Work = self.work(feeds.get(..1).unwrap_or_default(), &[]);
         let named = named(work.model);
-        let work = work.on(&named, &self.types).in_session(session);
+        let work = work.on(&named, &self.types).in_session(self.judged_session().clone());
         let own: HashSet<&str> = named.graph.iter().flat_map(|graph| &graph.node).map(|node| node.name()).collect();
         Ok(self.placed(&work)?.map(|placement| told(placement, &own)))
     }

@@ -114,6 +114,11 @@ impl Side {
         })
     }
 
+    /// How the session is made that gives the verdict.
+    pub fn judged_session(&self) -> &SessionOptions {
+        self.deploys.as_ref().unwrap_or(&self.session)
+    }
+
     /// ONNX Runtime on the CPU, in this process?
     pub fn on_cpu(&self) -> bool {
         self.spec.place == Place::Cpu

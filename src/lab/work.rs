@@ -121,9 +121,9 @@ impl Side {
         outputs: &[String],
         held: bool,
     ) -> Result<Answer, RunError> {
-        let session = self.deploys.as_ref().unwrap_or(&self.session).clone();
         let marked = self.marked(tensors);
-        self.perform(&self.work(feeds, outputs).on(&marked, &self.types).in_session(session).held(held))
+        let work = self.work(feeds, outputs).on(&marked, &self.types);
+        self.perform(&work.in_session(self.judged_session().clone()).held(held))
     }
 
     /// As [`Side::run`], with what the backend can compare compared where it lies.

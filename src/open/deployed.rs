@@ -134,7 +134,7 @@ fn info(side: &Side) -> Option<SessionInfo> {
     if !side.spec.place.is_onnx_runtime() {
         return None;
     }
-    let session = side.deploys.as_ref().unwrap_or(&side.session);
+    let session = side.judged_session();
     let options = session.entries.iter().chain(&session.provider).map(|(key, value)| format!("{key}={value}"));
     Some(SessionInfo {
         optimization: word(session.level).to_string(),

@@ -1,7 +1,8 @@
 //! What a side gave for all that it was fed with, where one sample may fail and the others are told.
 
 use crate::found::fitted::Fitted;
-use crate::lab::first::Plan;
+use crate::lab::Side;
+use crate::lab::first::{self, Plan};
 use crate::run::{Answer, RunError};
 use crate::tensor::Tensors;
 
@@ -27,11 +28,7 @@ pub fn seconds(answer: &Result<Answer, RunError>) -> Vec<f64> {
 
 /// By sample: its outputs, or why there are none. Where all together fail, each is tried alone; but what cannot be built for the
 /// first one either, for the same reason, is built for none.
-pub fn each(
-    answer: Result<Answer, RunError>,
-    plan: &Plan,
-    run: impl Fn(&Plan) -> Result<Answer, RunError>,
-) -> Result<Values, RunError> {
+pub fn each(answer: Result<Answer, RunError>, side: &Side, plan: &Plan) -> Result<Values, RunError> {
     let all = match answer {
         Ok(answer) => return Ok(answer.values.into_iter().map(Ok).collect()),
         Err(RunError::Interrupted) => return Err(RunError::Interrupted),
@@ -39,7 +36,7 @@ pub fn each(
     };
     let mut values = Values::new();
     for feed in plan.feeds {
-        match run(&Plan { feeds: std::slice::from_ref(feed), ..*plan }) {
+        match first::unmarked(side, &Plan { feeds: std::slice::from_ref(feed), ..*plan }) {
             Err(RunError::Interrupted) => return Err(RunError::Interrupted),
             Err(e) if values.is_empty() && e == all && is_of_no_sample(&e) => {
                 return Ok(vec![Err(e); plan.feeds.len()]);

@@ -51,12 +51,7 @@ pub struct Right<'a> {
 fn alone(side: &Side, plan: &Plan) -> Result<Gave, RunError> {
     let answer = first::unmarked(side, plan);
     let seconds = seconds(&answer);
-    Ok(Gave {
-        values: each(answer, plan, |plan| first::unmarked(side, plan))?,
-        own: Vec::new(),
-        seconds,
-        fitted: Vec::new(),
-    })
+    Ok(Gave { values: each(answer, side, plan)?, own: Vec::new(), seconds, fitted: Vec::new() })
 }
 
 /// How a candidate stands to the reference in all that was tried.
@@ -153,7 +148,7 @@ impl<'a> Right<'a> {
         let seconds = seconds(&answer);
         let values = match course {
             Course::Data => answer?.values.into_iter().map(Ok).collect(),
-            _ => each(answer, plan, |plan| first::unmarked(reference, plan))?,
+            _ => each(answer, reference, plan)?,
         };
         Ok(Right {
             course,
@@ -174,7 +169,7 @@ impl<'a> Right<'a> {
         let (seconds, mut own) = (seconds(&answer), Vec::new());
         let mut values = match self.course {
             Course::Data => answer?.values.into_iter().map(Ok).collect(),
-            _ => each(answer, &plan, |plan| first::unmarked(candidate, plan))?,
+            _ => each(answer, candidate, &plan)?,
         };
         let alike = matches!(self.course, Course::Data);
         let undone = given::undone(&args.fit, &candidate.spec, &self.values, &mut values, alike);

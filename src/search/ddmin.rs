@@ -65,6 +65,12 @@ pub fn ddmin<E>(
     Ok(Minimal { items, probes, unknown, asked })
 }
 
+/// [`ddmin`] of what cures: a good subset of `items` that is no longer good without any single one of them, where all together are
+/// good and none of them is not. One set is tested at a time.
+pub fn smallest_cure<E>(items: &[usize], mut test: impl FnMut(&[usize]) -> Result<Answer, E>) -> Result<Minimal, E> {
+    ddmin(items, &[], 1, |sets| sets.iter().map(|set| Ok(test(set)?.swapped())).collect())
+}
+
 /// Ascending, without repetition.
 type Set = Vec<usize>;
 

@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::lab::{Lab, Side, Work, times};
 use crate::mark;
 use crate::onnx::ModelProto;
-use crate::run::{RunError, SessionOptions};
+use crate::run::RunError;
 use crate::search::Answer;
 
 /// Runs that are timed.
@@ -104,7 +104,7 @@ impl<'a> Trials<'a> {
         self.request.progress.step(format!("fusion, build {}: {} more outputs", self.tried, set.len()));
         let Lab { candidate: side, outputs, feeds, .. } = self.request.lab;
         let model = self.whole.with(set);
-        let work = side.work(feeds, outputs).on(&model, &side.types).in_session(self.session());
+        let work = side.work(feeds, outputs).on(&model, &side.types).in_session(side.judged_session().clone());
         match side.values(&work) {
             Err(RunError::Interrupted) => Err(RunError::Interrupted),
             Err(e) => Ok((Answer::Unknown, e.to_string())),
@@ -113,12 +113,6 @@ impl<'a> Trials<'a> {
                 Ok((answer, "the outputs cannot be compared".to_string()))
             }
         }
-    }
-
-    /// The one that gave the verdict.
-    fn session(&self) -> SessionOptions {
-        let side = &self.request.lab.candidate;
-        side.deploys.as_ref().unwrap_or(&side.session).clone()
     }
 
     /// What a run with these as outputs takes; `None` where the candidate has no time of its own.
@@ -139,7 +133,7 @@ impl<'a> Trials<'a> {
     /// The model with these as outputs, as the candidate ran it, and the same as it was given.
     pub(super) fn model(&self, set: &[usize]) -> Result<ModelProto, RunError> {
         let (side, model) = (self.whole.side, self.whole.with(set));
-        let work: Work = side.work(&[], &[]).on(&model, &side.types).in_session(self.session());
+        let work: Work = side.work(&[], &[]).on(&model, &side.types).in_session(side.judged_session().clone());
         side.as_run(&work)
     }
 

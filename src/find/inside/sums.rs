@@ -71,9 +71,8 @@ impl<'a> Sums<'a> {
             value.map(Some)
         };
         let held: Vec<Option<Cow<Tensor>>> = proto.input.iter().map(value).collect::<Option<_>>()?;
-        let values = |held: &'_ Option<Cow<Tensor>>| held.is_some();
         let inputs: Vec<Option<Values>> = held.iter().map(|held| held.as_deref().and_then(Values::of)).collect();
-        let all = held.iter().zip(&inputs).all(|(held, input)| values(held) == input.is_some());
+        let all = held.iter().zip(&inputs).all(|(held, input)| held.is_some() == input.is_some());
         if all { sums::beyond(proto, &inputs, most) } else { None }
     }
 }

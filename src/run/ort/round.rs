@@ -1,6 +1,6 @@
 //! The operator that emulates a low precision: float32 -> fewer bits -> float32, in one pass. Its attribute `to` is a storage
-//! type, as of Cast, and with `clamp` nothing finite becomes infinite; `mantissa` is 10, for TF32. A second input is a picture that is convolved: if it has one pixel, the values
-//! stay as they are.
+//! type, as of Cast, and with `clamp` nothing finite becomes infinite; `mantissa` is 10, for TF32. A second input is a picture that
+//! is convolved: if it has one pixel, the values stay as they are.
 //!
 //! Two Casts would say the same, but ONNX Runtime hunts for cast pairs at every optimisation level, which takes a second
 //! for a thousand of them, and has no BF16 Cast below opset 13. A test holds this operator against Casts, bit by bit.

@@ -249,3 +249,16 @@ proptest! {
         same_with_more_jobs(n, &guesses, &|set| drawn(set, seed, &[Bad, Good, Unknown, Unknown]));
     }
 }
+
+#[test]
+fn what_cures_is_made_small_too() {
+    let cures = |needed: &'static [usize]| {
+        move |set: &[usize]| {
+            Ok::<_, ()>(if needed.iter().all(|n| set.contains(n)) { Answer::Good } else { Answer::Bad })
+        }
+    };
+    for needed in [&[3][..], &[0, 9], &[2, 5, 6]] {
+        let found = smallest_cure(&(0..10).collect::<Vec<_>>(), cures(needed)).unwrap();
+        assert_eq!((found.items.as_slice(), found.unknown), (needed, 0));
+    }
+}
